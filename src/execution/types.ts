@@ -1,0 +1,88 @@
+/** The executor interface: a network bound to a batch size, a heap and threads. */
+import type { Encoding } from '../encodings/types.ts';
+import type { KernelSet, Precision, Workspace } from '../kernels/types.ts';
+import type { Network } from '../network/types.ts';
+import type { FloatArray, Shape } from '../tensor.ts';
+
+export interface ExecutorOptions {
+  /** Samples per call, at most; fewer may be given. Default 1. */
+  batch?: number;
+  kernels: KernelSet;
+  /** Default 1. */
+  threads?: number;
+  /** Default 'float32'. */
+  precision?: Precision;
+  /** Names of further values to keep readable after a pass (activations for statistics). */
+  watch?: readonly string[];
+}
+
+/** Plans its buffers once, for (network, batch). Owns its workspace. */
+export interface Executor {
+  readonly network: Network;
+  readonly batch: number;
+  readonly workspace: Workspace;
+  /** View of a network input, (batch, ...shape), to be filled by the caller before a pass. Default: the first. */
+  input(name?: string): FloatArray;
+  /** View of an output or watched value after a pass, (batch, ...shape); overwritten by the next pass. Default: the first output. */
+  output(name?: string): FloatArray;
+  /** Shape per sample of a value. */
+  shapeOf(name: string): Shape;
+  /** Runs the inference pass over the whole batch. Nothing is allocated. */
+  forward(): void;
+  /** Whole cycle for `count` samples of any number, in batches: inputs (count, ...) to outputs (count, ...). */
+  predict(inputs: Float32Array, count: number): Float32Array;
+  dispose(): void;
+}
+
+/** Options of the update, read anew each step. */
+export interface UpdateOptions {
+  rate: number;
+  /** Global gradient norm limit; 0: none. */
+  clip: number;
+}
+
+export interface OptimizerOptions {
+  kind: 'sgd' | 'adam';
+  /** SGD. */
+  momentum: number;
+  nesterov: boolean;
+  /** Adam. */
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** Decay apart from the gradient (AdamW). */
+  decoupled: boolean;
+  weightDecay: number;
+  /** Codeword gradients: mean over the members (SGD wants it) or their sum. */
+  codewordGradient: 'mean' | 'sum';
+}
+
+export interface TrainingExecutorOptions extends ExecutorOptions {
+  optimizer: OptimizerOptions;
+  /** Parameters that stay as they are. */
+  frozen?: ReadonlySet<string>;
+  /** For dropout. */
+  seed?: number;
+}
+
+/** The training half: forward with everything kept, backward, update. */
+export interface TrainingExecutor extends Executor {
+  /** Runs the training pass: dropout and batch statistics active. `step` is the number of this step (dropout's stream). */
+  forwardTraining(step: number): void;
+  /** View (batch, ...output shape): the caller writes dLoss/dOutput here before `backward`. */
+  outputGradient(name?: string): FloatArray;
+  backward(): void;
+  /** Applies the optimizer; returns the gradient norm before clipping. Step is counted from 1 for Adam's bias correction. */
+  update(options: UpdateOptions, step: number): number;
+  /** Gradient of a network input or of a parameter's trained values, copied: for tests and for Taylor-like scores. */
+  gradient(name: string): FloatArray;
+  /** The network with the values that it has now, copied; encodings keep their kind. */
+  snapshot(): Network;
+  /** Puts values of a network of the same structure in. */
+  restore(network: Network): void;
+  /** Optimizer state by parameter name and slot, copied; and back. */
+  optimizerState(): ReadonlyMap<string, Float32Array>;
+  restoreOptimizer(state: ReadonlyMap<string, Float32Array>): void;
+}
+
+export type { Encoding };

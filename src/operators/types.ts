@@ -1,0 +1,87 @@
+/**
+ * The operator interface. An operator is one file that exports a forward half (an {@link Operator}) and a training half
+ * (a {@link TrainingOperator}), listed in `inference.ts` and `training.ts`: what only runs a model carries no backward code.
+ */
+import type { KernelName, KernelSet } from '../kernels/types.ts';
+import type { Encoding } from '../encodings/types.ts';
+import type { Node, NodeOf, OperatorKind, ParameterRole } from '../network/types.ts';
+import type { Shape } from '../tensor.ts';
+
+/** A value on the heap: contiguous, row-major, its shape with the batch in front. */
+export interface Value {
+  readonly offset: number;
+  readonly shape: Shape;
+  readonly words: number;
+}
+
+/** trained: moved by the optimizer; state: moved by the forward pass in training; constant: never. */
+export interface RoleRule {
+  readonly role: ParameterRole;
+  readonly kind: 'trained' | 'state' | 'constant';
+  readonly optional: boolean;
+}
+
+/** Shapes of a node's parameters by role, as stored. */
+export type ParameterShapes = Readonly<Partial<Record<ParameterRole, Shape>>>;
+
+/** How an operator lays its work out: offsets are handed out, calls are written down; nothing runs yet. */
+export interface Plan {
+  readonly batch: number;
+  readonly kernels: KernelSet;
+  /** 'inference' or 'training': dropout and batch normalization differ. */
+  readonly mode: 'inference' | 'training';
+  readonly inputs: readonly Value[];
+  readonly output: Value;
+  /** An activation that follows and is applied on the way out; only for operators with `fusesActivation`. */
+  readonly activation: { readonly code: number; readonly slope: number };
+  /** Offset of a parameter's dense values, or -1 if the node has none in this role. */
+  parameter(role: ParameterRole): number;
+  /** Offset of words that hold the given whole numbers, or floats. */
+  integers(values: readonly number[]): number;
+  floats(values: readonly number[]): number;
+  /** Offset of words that live as long as the executor, by a name that the backward half asks for again (0 words: must exist). */
+  kept(name: string, words?: number): number;
+  /** Words that hold nothing between steps. */
+  temporary(words: number): number;
+  /** Says how much scratch a call may need. */
+  needsScratch(words: number): void;
+  /** A step of the pass. */
+  step(kernel: KernelName, pieces: readonly (readonly number[])[]): void;
+  /** A step that is run once after parameters changed. */
+  prepare(kernel: KernelName, pieces: readonly (readonly number[])[]): void;
+}
+
+export interface BackwardPlan extends Plan {
+  readonly outputGradient: Value;
+  /** Where the gradient of input i is wanted (overwrite it), or undefined if nobody wants it. */
+  inputGradient(i: number): Value | undefined;
+  /** Where the gradient of a parameter's dense values is wanted (overwrite it), or -1 if it is not trained. */
+  parameterGradient(role: ParameterRole): number;
+}
+
+export interface Operator<K extends OperatorKind = OperatorKind> {
+  readonly kind: K;
+  readonly roles: readonly RoleRule[];
+  /** [least, most] inputs. */
+  readonly arity: readonly [number, number];
+  /** conv, dense, affine, add: a following activation can be applied on the way out. */
+  readonly fusesActivation: boolean;
+  /** Output may share memory with input 0. */
+  readonly inPlace: boolean;
+  /** Output shape per sample. @throws {EspalierError} ATTRIBUTE or SHAPE, naming the node */
+  shape(node: NodeOf<K>, inputs: readonly Shape[], parameters: ParameterShapes): Shape;
+  multiplyAdds(node: NodeOf<K>, inputs: readonly Shape[], output: Shape, parameters: ParameterShapes): number;
+  forward(node: NodeOf<K>, plan: Plan): void;
+}
+
+/** Which side of a value or parameter a set of channels touches, when channels of the node's output are removed. */
+export interface TrainingOperator<K extends OperatorKind = OperatorKind> {
+  readonly kind: K;
+  /** Which values the backward pass reads, so that the planner keeps them. */
+  readonly reads: { readonly inputs: boolean; readonly output: boolean };
+  /** Forward pass in training where it differs (dropout, batch normalization, max pooling keeps its arg max). */
+  forwardTraining?(node: NodeOf<K>, plan: Plan): void;
+  backward(node: NodeOf<K>, plan: BackwardPlan): void;
+}
+
+export type { Encoding, Node };
