@@ -1,0 +1,22 @@
+/** What the platform offers, asked for when it is needed: importing this does nothing, and a bundler sees no Node module. */
+
+interface NodeModules {
+  'node:fs': typeof import('node:fs');
+  'node:path': typeof import('node:path');
+  'node:zlib': typeof import('node:zlib');
+  'node:os': typeof import('node:os');
+  'node:worker_threads': typeof import('node:worker_threads');
+}
+
+/** A module of Node's own, or undefined where there is none (browsers, or Node before 20.16). */
+export function nodeModule<M extends keyof NodeModules>(name: M): NodeModules[M] | undefined {
+  const host = (globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } }).process;
+  return host?.getBuiltinModule?.(name) as NodeModules[M] | undefined;
+}
+
+/** The same where there is no way on without it. */
+export function requireNode<M extends keyof NodeModules>(who: string, name: M): NodeModules[M] {
+  const found = nodeModule(name);
+  if (!found) throw new Error(`${who}: needs ${name}, which this platform lacks; use Node 20.16 or later, or the functions that take bytes`);
+  return found;
+}
