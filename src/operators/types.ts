@@ -3,8 +3,7 @@
  * (a {@link TrainingOperator}), listed in `inference.ts` and `training.ts`: what only runs a model carries no backward code.
  */
 import type { KernelName, KernelSet } from '../kernels/types.ts';
-import type { Encoding } from '../encodings/types.ts';
-import type { Node, NodeOf, OperatorKind, ParameterRole } from '../network/types.ts';
+import type { NodeOf, OperatorKind, ParameterRole } from '../network/types.ts';
 import type { Shape } from '../tensor.ts';
 
 /** A value on the heap: contiguous, row-major, its shape with the batch in front. */
@@ -36,6 +35,8 @@ export interface Plan {
   readonly activation: { readonly code: number; readonly slope: number };
   /** Offset of a parameter's dense values, or -1 if the node has none in this role. */
   parameter(role: ParameterRole): number;
+  /** Stored shape of a convolution's weights beyond their channels: [kh, kw]. */
+  kernelSize(role: ParameterRole): readonly [number, number];
   /** Offset of words that hold the given whole numbers, or floats. */
   integers(values: readonly number[]): number;
   floats(values: readonly number[]): number;
@@ -74,7 +75,6 @@ export interface Operator<K extends OperatorKind = OperatorKind> {
   forward(node: NodeOf<K>, plan: Plan): void;
 }
 
-/** Which side of a value or parameter a set of channels touches, when channels of the node's output are removed. */
 export interface TrainingOperator<K extends OperatorKind = OperatorKind> {
   readonly kind: K;
   /** Which values the backward pass reads, so that the planner keeps them. */
@@ -83,5 +83,3 @@ export interface TrainingOperator<K extends OperatorKind = OperatorKind> {
   forwardTraining?(node: NodeOf<K>, plan: Plan): void;
   backward(node: NodeOf<K>, plan: BackwardPlan): void;
 }
-
-export type { Encoding, Node };
