@@ -1,5 +1,4 @@
 /** The executor interface: a network bound to a batch size, a heap and threads. */
-import type { Encoding } from '../encodings/types.ts';
 import type { KernelSet, Precision, Workspace } from '../kernels/types.ts';
 import type { Network } from '../network/types.ts';
 import type { FloatArray, Shape } from '../tensor.ts';
@@ -63,6 +62,8 @@ export interface TrainingExecutorOptions extends ExecutorOptions {
   frozen?: ReadonlySet<string>;
   /** For dropout. */
   seed?: number;
+  /** Also compute the gradients of the network's inputs. Default false. */
+  inputGradients?: boolean;
 }
 
 /** The training half: forward with everything kept, backward, update. */
@@ -84,5 +85,3 @@ export interface TrainingExecutor extends Executor {
   optimizerState(): ReadonlyMap<string, Float32Array>;
   restoreOptimizer(state: ReadonlyMap<string, Float32Array>): void;
 }
-
-export type { Encoding };

@@ -15,7 +15,7 @@ export function activationOf(node: NodeOf<ActivationKind>): { code: number; slop
 
 function activation<K extends ActivationKind>(kind: K): Operator<K> {
   return {
-    kind, roles: [], arity: [1, 1], fusesActivation: false, inPlace: true,
+    kind, roles: [], arity: [1, 1], fusesActivation: false, inPlace: 'overwrite',
     shape(node, [input]) {
       const own = node as NodeOf<ActivationKind>;
       const slope = slopeOf(own);

@@ -21,7 +21,7 @@ function affineSteps(plan: Plan, scale: number, shift: number): void {
 export const affine: Operator<'affine'> = {
   kind: 'affine',
   roles: [{ role: 'scale', kind: 'constant', optional: false }, { role: 'shift', kind: 'constant', optional: false }],
-  arity: [1, 1], fusesActivation: true, inPlace: true,
+  arity: [1, 1], fusesActivation: true, inPlace: 'overwrite',
   shape(node, [input], parameters) {
     if (input.length === 0) throw nodeError('SHAPE', node, 'input: expected channels as the first axis of a sample');
     checkParameterShape(node, 'scale', parameters.scale, [input[0]]);
@@ -51,7 +51,7 @@ export const batchNorm: Operator<'batchNorm'> = {
     { role: 'scale', kind: 'trained', optional: false }, { role: 'shift', kind: 'trained', optional: false },
     { role: 'mean', kind: 'state', optional: false }, { role: 'variance', kind: 'state', optional: false },
   ],
-  arity: [1, 1], fusesActivation: true, inPlace: true,
+  arity: [1, 1], fusesActivation: true, inPlace: 'overwrite',
   shape(node, [input], parameters) {
     if (input.length === 0) throw nodeError('SHAPE', node, 'input: expected channels as the first axis of a sample');
     for (const role of ['scale', 'shift', 'mean', 'variance'] as const) checkParameterShape(node, role, parameters[role], [input[0]]);

@@ -3,7 +3,7 @@ import { cut, nodeError } from './rules.ts';
 import type { Operator, TrainingOperator } from './types.ts';
 
 export const softmax: Operator<'softmax'> = {
-  kind: 'softmax', roles: [], arity: [1, 1], fusesActivation: false, inPlace: true,
+  kind: 'softmax', roles: [], arity: [1, 1], fusesActivation: false, inPlace: 'overwrite',
   shape(node, [input]) {
     if (input.length === 0) throw nodeError('SHAPE', node, 'input: expected at least one axis');
     return input;

@@ -14,7 +14,7 @@ function passGradient(plan: BackwardPlan): void {
 }
 
 export const flatten: Operator<'flatten'> = {
-  kind: 'flatten', roles: [], arity: [1, 1], fusesActivation: false, inPlace: true,
+  kind: 'flatten', roles: [], arity: [1, 1], fusesActivation: false, inPlace: 'view',
   shape: (_node, [input]) => [sizeOf(input)],
   multiplyAdds: () => 0,
   forward: (_node, plan) => copy(plan, plan.inputs[0].offset, plan.output.offset, plan.output.words),
@@ -22,7 +22,7 @@ export const flatten: Operator<'flatten'> = {
 export const flattenTraining: TrainingOperator<'flatten'> = { kind: 'flatten', reads: { inputs: false, output: false }, backward: (_node, plan) => passGradient(plan) };
 
 export const add: Operator<'add'> = {
-  kind: 'add', roles: [], arity: [2, 2], fusesActivation: true, inPlace: true,
+  kind: 'add', roles: [], arity: [2, 2], fusesActivation: true, inPlace: 'overwrite',
   shape(node, [a, b]) {
     if (!sameShape(a, b)) throw nodeError('SHAPE', node, `inputs: expected two values of one shape, got [${a.join(', ')}] and [${b.join(', ')}]`);
     return a;
@@ -84,7 +84,7 @@ export const concatTraining: TrainingOperator<'concat'> = {
 
 /** The executor draws the mask (0 or 1 / (1 - rate)) before each training pass into `kept('mask')`. */
 export const dropout: Operator<'dropout'> = {
-  kind: 'dropout', roles: [], arity: [1, 1], fusesActivation: false, inPlace: true,
+  kind: 'dropout', roles: [], arity: [1, 1], fusesActivation: false, inPlace: 'overwrite',
   shape(node, [input]) {
     const { rate } = node.attributes;
     if (!(rate >= 0 && rate < 1)) throw nodeError('ATTRIBUTE', node, `rate: expected a number from 0 to below 1, got ${rate}`);

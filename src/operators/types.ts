@@ -67,8 +67,8 @@ export interface Operator<K extends OperatorKind = OperatorKind> {
   readonly arity: readonly [number, number];
   /** conv, dense, affine, add: a following activation can be applied on the way out. */
   readonly fusesActivation: boolean;
-  /** Output may share memory with input 0. */
-  readonly inPlace: boolean;
+  /** Output may share memory with input 0: 'view' leaves it as it is, 'overwrite' does not. The gradients may share memory in both cases. */
+  readonly inPlace: false | 'view' | 'overwrite';
   /** Output shape per sample. @throws {EspalierError} ATTRIBUTE or SHAPE, naming the node */
   shape(node: NodeOf<K>, inputs: readonly Shape[], parameters: ParameterShapes): Shape;
   multiplyAdds(node: NodeOf<K>, inputs: readonly Shape[], output: Shape, parameters: ParameterShapes): number;

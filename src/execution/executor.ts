@@ -1,0 +1,78 @@
+/** The inference half: a network bound to a batch size, a heap and threads. */
+import { EspalierError, show } from '../errors.ts';
+import type { Workspace } from '../kernels/types.ts';
+import type { Network } from '../network/types.ts';
+import type { FloatArray, Shape } from '../tensor.ts';
+import { sizeOf } from '../tensor.ts';
+import { analyse, checkBatch, checkWords, createLayout, forwardSteps, place } from './plan.ts';
+import type { Layout, Structure } from './plan.ts';
+import type { Executor, ExecutorOptions } from './types.ts';
+
+const PREPARE = 0;
+const FORWARD = 1;
+
+/**
+ * Plans the buffers of `network` for batches of `options.batch` (default 1) and puts its parameters on a heap of its own.
+ * The network itself is not changed. Call `dispose` when done: it ends the threads and lets the memory go.
+ *
+ * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE for a network that does not fit together, MEMORY, WORKER
+ */
+export async function createExecutor(network: Network, options: ExecutorOptions): Promise<Executor> {
+  const { kernels, threads = 1, precision = 'float32', watch = [] } = options;
+  const batch = checkBatch('createExecutor', options.batch ?? 1);
+  const structure = analyse(network, batch, watch, undefined);
+  const layout = createLayout(structure, kernels, place(structure.storage.values()));
+  const forward = forwardSteps(layout).flat();
+  checkWords('createExecutor', layout.top);
+  const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs: [layout.prepare, forward], threads, precision });
+  layout.fill(workspace.heap);
+  workspace.run(PREPARE);
+  return { network, ...passes(layout, workspace, () => workspace.run(FORWARD)), dispose: () => workspace.dispose() };
+}
+
+/** What inference and training executors have in common: reading and writing values, and prediction in batches. */
+export function passes(layout: Layout, workspace: Workspace, forward: () => void): Pick<Executor, 'batch' | 'workspace' | 'input' | 'output' | 'shapeOf' | 'forward' | 'predict'> {
+  const { structure } = layout;
+  const { network, batch } = structure;
+  const input = (name = network.inputs[0].name): FloatArray => {
+    if (!network.inputs.some((one) => one.name === name)) throw new RangeError(`input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`);
+    return view(layout, workspace, name);
+  };
+  const output = (name = network.outputs[0]): FloatArray => {
+    if (!structure.observed.has(name)) throw new RangeError(`output: name: expected one of ${[...structure.observed].map(show).join(', ')}, got ${show(name)}; name it in watch to keep it`);
+    return view(layout, workspace, name);
+  };
+  return {
+    batch, workspace, input, output, forward,
+    shapeOf: (name) => shapeOf(structure, name),
+    predict(inputs, count) {
+      if (network.inputs.length !== 1 || network.outputs.length !== 1) throw new EspalierError('GRAPH', 'predict: the network has several inputs or outputs; use input, forward and output');
+      const inputSize = sizeOf(shapeOf(structure, network.inputs[0].name));
+      const outputSize = sizeOf(shapeOf(structure, network.outputs[0]));
+      if (!(inputs instanceof Float32Array)) throw new TypeError(`predict: inputs: expected a Float32Array, got ${show(inputs)}`);
+      if (inputs.length !== count * inputSize) throw new RangeError(`predict: inputs: expected ${count} samples of ${inputSize} values, got ${inputs.length} values`);
+      const results = new Float32Array(count * outputSize);
+      for (let first = 0; first < count; first += batch) {
+        const samples = Math.min(batch, count - first);
+        const destination = input();
+        destination.set(inputs.subarray(first * inputSize, (first + samples) * inputSize));
+        // What an earlier batch left behind must not reach the tail: zeros are cheap and never NaN.
+        if (samples < batch) destination.fill(0, samples * inputSize);
+        forward();
+        results.set(output().subarray(0, samples * outputSize), first * outputSize);
+      }
+      return results;
+    },
+  };
+}
+
+function shapeOf(structure: Structure, name: string): Shape {
+  const shape = structure.shapes.get(name);
+  if (!shape) throw new RangeError(`shapeOf: name: expected the name of a value, got ${show(name)}`);
+  return shape;
+}
+
+function view(layout: Layout, workspace: Workspace, name: string): FloatArray {
+  const { offset, words } = layout.value(name);
+  return workspace.heap.float.subarray(offset, offset + words);
+}

@@ -1,0 +1,308 @@
+/**
+ * Planning: where every value of a network lies on the heap, and which kernel calls make up a pass. Nothing runs here.
+ *
+ * A *storage* is a stretch of the heap that one or several values share (a view, an activation in place). Each has a
+ * time from its first write to its last read; storages whose times do not meet may share words. Time runs over the
+ * nodes: forward pass of node i at i, the loss at N, the backward pass of node i at 2 N - i.
+ */
+import { encodingOperations } from '../encodings/index.ts';
+import type { Encoding } from '../encodings/types.ts';
+import { EspalierError, show } from '../errors.ts';
+import type { Heap, KernelName, KernelSet, Step } from '../kernels/types.ts';
+import type { Network, Node, ParameterRole } from '../network/types.ts';
+import { activationOf } from '../operators/activation.ts';
+import { operatorOf } from '../operators/inference.ts';
+import { cut } from '../operators/rules.ts';
+import { inferShapes } from '../operators/shapes.ts';
+import type { Plan, Value } from '../operators/types.ts';
+import type { Shape } from '../tensor.ts';
+import { sizeOf } from '../tensor.ts';
+
+/** Words are handed out in multiples of four: 16 bytes, the width of a SIMD register. */
+const align = (words: number): number => Math.ceil(words / 4) * 4;
+
+export interface Storage {
+  words: number;
+  from: number;
+  until: number;
+  offset: number;
+}
+
+/** Which values share a storage, what is fused, what is read by whom: all that does not depend on offsets. */
+export interface Structure {
+  readonly network: Network;
+  readonly batch: number;
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** Position of the producing node; -1 for network inputs. */
+  readonly producer: ReadonlyMap<string, number>;
+  readonly consumers: ReadonlyMap<string, readonly number[]>;
+  /** Outputs and watched values: kept to the end, never overwritten. */
+  readonly observed: ReadonlySet<string>;
+  /** Node positions whose activation is applied by the node before them. */
+  readonly fused: ReadonlySet<number>;
+  readonly storage: ReadonlyMap<string, Storage>;
+}
+
+/** What the backward pass reads of a node's values; the inference planner passes a function that says nothing is. */
+export type Reads = (node: Node) => { readonly inputs: boolean; readonly output: boolean };
+
+export function soleConsumer(structure: Pick<Structure, 'consumers' | 'observed'>, value: string): number {
+  const consumers = structure.consumers.get(value) ?? [];
+  return consumers.length === 1 && !structure.observed.has(value) ? consumers[0] : -1;
+}
+
+export function analyse(network: Network, batch: number, watch: readonly string[], reads: Reads | undefined): Structure {
+  const shapes = inferShapes(network);
+  const { nodes } = network;
+  const end = 2 * nodes.length;
+  const producer = new Map<string, number>();
+  const consumers = new Map<string, number[]>();
+  for (const { name } of network.inputs) producer.set(name, -1);
+  nodes.forEach((node, i) => {
+    producer.set(node.name, i);
+    for (const name of node.inputs) consumers.set(name, [...(consumers.get(name) ?? []), i]);
+  });
+  for (const name of watch) {
+    if (!shapes.has(name)) throw new RangeError(`createExecutor: watch: expected names of values, got ${show(name)}`);
+  }
+  const observed = new Set([...network.outputs, ...watch]);
+  const partial = { consumers, observed };
+  const fused = new Set<number>();
+  const storage = new Map<string, Storage>();
+  // Storages whose contents the backward pass needs as they are: nothing may be computed in place over them.
+  const needed = new Set<Storage>();
+  for (const { name, shape } of network.inputs) storage.set(name, { words: align(batch * sizeOf(shape)), from: -1, until: Infinity, offset: 0 });
+
+  nodes.forEach((node, i) => {
+    const operator = operatorOf(node.kind);
+    const [first] = node.inputs;
+    const source = storage.get(first)!;
+    const sole = soleConsumer(partial, first) === i && producer.get(first)! >= 0;
+    const before = sole ? nodes[producer.get(first)!] : undefined;
+    const read = reads?.(node);
+    let own: Storage | undefined;
+    if ((node.kind === 'relu' || node.kind === 'leakyRelu') && before && operatorOf(before.kind).fusesActivation && !needed.has(source)) {
+      fused.add(i);
+      own = source;
+    } else if (sole && (operator.inPlace === 'view' || (operator.inPlace === 'overwrite' && !needed.has(source) && !read?.inputs))) {
+      own = source;
+    }
+    own ??= { words: align(batch * sizeOf(shapes.get(node.name)!)), from: i, until: i, offset: 0 };
+    storage.set(node.name, own);
+    if (read?.output) {
+      needed.add(own);
+      own.until = Math.max(own.until, end - i);
+    }
+    for (const name of node.inputs) {
+      const input = storage.get(name)!;
+      input.until = Math.max(input.until, read?.inputs ? end - i : i);
+      if (read?.inputs) needed.add(input);
+    }
+    if (observed.has(node.name)) own.until = Infinity;
+  });
+  return { network, batch, shapes, producer, consumers, observed, fused, storage };
+}
+
+/** Gives storages offsets, largest first, each the lowest place that is free during its time. Returns the words used. */
+export function place(storages: Iterable<Storage>): number {
+  const placed: Storage[] = [];
+  let top = 0;
+  for (const storage of [...new Set(storages)].sort((a, b) => b.words - a.words)) {
+    const rivals = placed.filter((other) => other.from <= storage.until && storage.from <= other.until).sort((a, b) => a.offset - b.offset);
+    let offset = 0;
+    for (const rival of rivals) {
+      if (rival.offset >= offset + storage.words) break;
+      offset = Math.max(offset, rival.offset + rival.words);
+    }
+    storage.offset = offset;
+    placed.push(storage);
+    top = Math.max(top, offset + storage.words);
+  }
+  return top;
+}
+
+/** A parameter on the heap: its dense values and, where it is encoded, what they are decoded from. */
+export interface PlacedParameter {
+  readonly name: string;
+  readonly encoding: Encoding;
+  /** Offset of the dense values that operators read. */
+  readonly dense: number;
+  /** Offset and number of the values that training moves: the dense values, or the codewords of all blocks in order. */
+  readonly values: number;
+  readonly count: number;
+  /** Per block of a product encoding. */
+  readonly codes: readonly number[];
+  readonly signs: readonly number[];
+}
+
+export interface Layout {
+  readonly structure: Structure;
+  readonly kernels: KernelSet;
+  readonly parameters: ReadonlyMap<string, PlacedParameter>;
+  /** Words in use so far. */
+  top: number;
+  scratchWords: number;
+  readonly prepare: Step[];
+  allocate(words: number): number;
+  integers(values: readonly number[]): number;
+  floats(values: readonly number[]): number;
+  value(name: string): Value;
+  /** A plan for the node at position i that writes its steps to `steps`. */
+  planNode(i: number, mode: Plan['mode'], steps: Step[]): Plan;
+  /** Puts constants and parameters on a heap. */
+  fill(heap: Heap): void;
+}
+
+/** Offsets for parameters, constants and everything that is asked for, above the `valueWords` that {@link place} used. */
+export function createLayout(structure: Structure, kernels: KernelSet, valueWords: number): Layout {
+  const { network, batch, shapes, storage, fused } = structure;
+  const constants: { offset: number; values: readonly number[]; kind: 'float' | 'int' }[] = [];
+  const kept = new Map<string, { offset: number; words: number }>();
+  const pool: { offset: number; words: number; user: number }[] = [];
+  const parameters = new Map<string, PlacedParameter>();
+  const prepare: Step[] = [];
+
+  const allocate = (words: number): number => {
+    const offset = layout.top;
+    layout.top += align(words);
+    return offset;
+  };
+  const constant = (values: readonly number[], kind: 'float' | 'int'): number => {
+    const offset = allocate(values.length);
+    constants.push({ offset, values, kind });
+    return offset;
+  };
+  const value = (name: string): Value => {
+    const shape = [batch, ...shapes.get(name)!];
+    return { offset: storage.get(name)!.offset, shape, words: sizeOf(shape) };
+  };
+
+  const layout: Layout = {
+    structure, kernels, parameters, prepare, allocate, value,
+    top: valueWords,
+    scratchWords: 0,
+    integers: (values) => constant(values, 'int'),
+    floats: (values) => constant(values, 'float'),
+    planNode(i, mode, steps) {
+      const node = network.nodes[i];
+      const next = soleConsumer(structure, node.name);
+      const follower = next >= 0 && fused.has(next) ? network.nodes[next] : undefined;
+      const parameterOf = (role: ParameterRole): PlacedParameter | undefined => {
+        const name = node.parameters[role];
+        return name === undefined ? undefined : parameters.get(name);
+      };
+      return {
+        batch, kernels, mode,
+        inputs: node.inputs.map(value),
+        output: value(node.name),
+        activation: follower && (follower.kind === 'relu' || follower.kind === 'leakyRelu') ? activationOf(follower) : { code: 0, slope: 0 },
+        parameter: (role) => parameterOf(role)?.dense ?? -1,
+        kernelSize: (role) => {
+          const shape = parameterOf(role)?.encoding.shape ?? [];
+          return [shape[2], shape[3]];
+        },
+        integers: layout.integers,
+        floats: layout.floats,
+        kept(name, words = 0) {
+          const key = JSON.stringify([node.name, name]);
+          const found = kept.get(key);
+          if (found) return found.offset;
+          const offset = allocate(words);
+          kept.set(key, { offset, words });
+          return offset;
+        },
+        temporary(words) {
+          // Nodes run one after another, so what one node used the next may; within a node every request is its own.
+          const free = pool.find((entry) => entry.user !== i && entry.words >= words);
+          if (free) {
+            free.user = i;
+            return free.offset;
+          }
+          const entry = { offset: allocate(words), words, user: i };
+          pool.push(entry);
+          return entry.offset;
+        },
+        needsScratch(words) {
+          layout.scratchWords = Math.max(layout.scratchWords, words);
+        },
+        step: (kernel, pieces) => pushStep(steps, kernel, pieces),
+        prepare: (kernel, pieces) => pushStep(prepare, kernel, pieces),
+      };
+    },
+    fill(heap) {
+      for (const { offset, values, kind } of constants) (kind === 'int' ? heap.int : heap.float).set(values, offset);
+      for (const parameter of parameters.values()) fillParameter(heap, parameter);
+    },
+  };
+
+  const used = new Set(network.nodes.flatMap((node) => Object.values(node.parameters)));
+  for (const [name, encoding] of network.parameters) {
+    if (used.has(name)) parameters.set(name, placeParameter(layout, name, encoding));
+  }
+  return layout;
+}
+
+function pushStep(steps: Step[], kernel: KernelName, pieces: readonly (readonly number[])[]): void {
+  if (pieces.length > 0) steps.push({ kernel, pieces });
+}
+
+function placeParameter(layout: Layout, name: string, encoding: Encoding): PlacedParameter {
+  const dense = layout.allocate(sizeOf(encoding.shape));
+  const count = encodingOperations(encoding.kind).trainedCount(encoding);
+  if (encoding.kind === 'dense') return { name, encoding, dense, values: dense, count, codes: [], signs: [] };
+  const [rows] = encoding.shape;
+  const columns = sizeOf(encoding.shape.slice(1));
+  const values = layout.allocate(count);
+  const codes: number[] = [];
+  const signs: number[] = [];
+  let codewords = values;
+  for (const block of encoding.blocks) {
+    const { subspaceCount: M, subvectorLength: d, codewordCount: K, first } = block;
+    const codesAt = layout.allocate(rows * M);
+    const signsAt = block.signs ? layout.allocate(Math.ceil((rows * M * d) / 32)) : -1;
+    codes.push(codesAt);
+    signs.push(signsAt);
+    const at = codewords;
+    layout.prepare.push({ kernel: 'codebookDecode', pieces: cut(rows).map(([row, count]) => [at, codesAt, signsAt, dense, columns, first, row, count, M, d]) });
+    layout.scratchWords = Math.max(layout.scratchWords, layout.kernels.scratchWords('codebookDecode', undefined, [K, d]));
+    codewords += K * d;
+  }
+  return { name, encoding, dense, values, count, codes, signs };
+}
+
+/** Writes a parameter's values (and codes, signs) to its place. */
+export function fillParameter(heap: Heap, { encoding, values, codes, signs }: PlacedParameter): void {
+  heap.float.set(encodingOperations(encoding.kind).trainedValues(encoding), values);
+  if (encoding.kind !== 'product') return;
+  encoding.blocks.forEach((block, b) => {
+    heap.int.set(block.codes, codes[b]);
+    if (!block.signs) return;
+    const words = Math.ceil(block.signs.length / 4);
+    const padded = new Uint8Array(words * 4);
+    padded.set(block.signs);
+    // Little-endian by construction, whatever the machine: bit i of the block is bit i & 31 of word i >> 5.
+    for (let i = 0; i < words; i++) heap.int[signs[b] + i] = padded[4 * i] | (padded[4 * i + 1] << 8) | (padded[4 * i + 2] << 16) | (padded[4 * i + 3] << 24);
+  });
+}
+
+/** Steps of the inference pass, node by node (a fused activation has none). */
+export function forwardSteps(layout: Layout): Step[][] {
+  const { network, fused } = layout.structure;
+  return network.nodes.map((node, i) => {
+    const steps: Step[] = [];
+    if (!fused.has(i)) operatorOf(node.kind).forward(node as never, layout.planNode(i, 'inference', steps));
+    return steps;
+  });
+}
+
+/** Batch size of an option, checked. */
+export function checkBatch(who: string, batch: unknown): number {
+  if (typeof batch !== 'number') throw new TypeError(`${who}: batch: expected a whole number from 1, got ${show(batch)}`);
+  if (!Number.isSafeInteger(batch) || batch < 1) throw new RangeError(`${who}: batch: expected a whole number from 1, got ${batch}`);
+  return batch;
+}
+
+/** 2^30 words are the 4 GiB that WebAssembly can address. */
+export function checkWords(who: string, words: number): void {
+  if (words >= 2 ** 30) throw new EspalierError('MEMORY', `${who}: the network needs ${(words * 4 / 2 ** 30).toFixed(1)} GiB at this batch size, the limit is 4; choose a smaller batch`, { limit: 2 ** 30, found: words });
+}
