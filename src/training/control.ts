@@ -8,12 +8,14 @@ import type { Context, RunEvent } from '../transform.ts';
 const TURN = 50;
 
 export interface RunControl {
-  /** Tells the listener. @throws what the listener threw, or what the promise that it returned earlier was rejected with */
+  /** @throws `signal.reason` if the run was aborted, or what a listener's promise was rejected with */
+  check(): void;
+  /** Tells the listener. @throws what the listener threw, and as {@link RunControl.check} */
   emit(event: RunEvent): void;
-  /** Between two pieces of work: throws if the run was aborted, lets others run if it is time. @throws `signal.reason` */
+  /** Between two pieces of work: checks, and lets timers and signals have their turn if it is time. @throws as {@link RunControl.check} */
   pause(): Promise<void>;
-  /** The value of something that another party takes its time for; an abort does not wait for it. @throws `signal.reason` */
-  wait<T>(value: T | Promise<T>): Promise<T>;
+  /** The value of something that another party takes its time for; an abort does not wait for it. @throws as {@link RunControl.check}, or what that party threw */
+  wait<T>(value: T | PromiseLike<T>): Promise<T>;
 }
 
 export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): RunControl {
@@ -28,11 +30,12 @@ export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): 
   }
 
   return {
+    check,
     emit(event) {
       check();
       // Listeners return nothing by their type, but an async function passes as one: its rejection must not go unhandled.
       const returned: unknown = onEvent?.(event);
-      if (returned instanceof Promise) returned.catch((reason: unknown) => failures.push({ reason }));
+      if (isPromise(returned)) returned.then(undefined, (reason: unknown) => { failures.push({ reason }); });
     },
     async pause() {
       check();
@@ -43,12 +46,16 @@ export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): 
     },
     async wait(value) {
       check();
-      if (!(value instanceof Promise)) return value;
-      const result = await untilAborted(value, signal);
+      if (!isPromise(value)) return value as T;
+      const result = await untilAborted(Promise.resolve(value), signal);
       check();
       return result;
     },
   };
+}
+
+function isPromise(value: unknown): value is PromiseLike<never> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
 /** A turn of the event loop: after it timers and signals have had their chance. */

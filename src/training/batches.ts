@@ -1,0 +1,111 @@
+/** Reading of samples in batches, with everything checked that a data source can get wrong. */
+import { EspalierError, show } from '../errors.ts';
+import type { Executor } from '../execution/types.ts';
+import type { Examples, Pass } from '../network/types.ts';
+import { sizeOf } from '../tensor.ts';
+import type { RunControl } from './control.ts';
+
+export interface BatchReader {
+  readonly examples: Examples;
+  /** (batch, size of an input); overwritten by each read. */
+  readonly inputs: Float32Array;
+  /** (batch, size of a target), or undefined if targets are not wanted; overwritten by each read. */
+  readonly targets: Float32Array | undefined;
+  /** Reads samples `indices`, at most as many as a batch holds. Nothing is allocated. @throws {EspalierError} DATA, naming the sample */
+  read(indices: ArrayLike<number>, pass?: Pass): Promise<void>;
+}
+
+export interface BatchReaderOptions {
+  /** Function and argument for error texts. */
+  readonly who: string;
+  readonly name: string;
+  readonly examples: Examples;
+  readonly batch: number;
+  readonly control: RunControl;
+  /** Whether targets are read. */
+  readonly targets: boolean;
+  /** If above 0, a target of one number must be a label below this. */
+  readonly classes: number;
+}
+
+export function createBatchReader({ who, name, examples, batch, control, targets: wanted, classes }: BatchReaderOptions): BatchReader {
+  const inputSize = sizeOf(examples.inputShape);
+  const targetSize = wanted && examples.targetShape ? sizeOf(examples.targetShape) : 0;
+  const inputs = new Float32Array(batch * inputSize);
+  const targets = wanted && examples.targetShape ? new Float32Array(batch * targetSize) : undefined;
+  // The source gets a copy of the order, so that nothing it does to it reaches the run.
+  const given = new Int32Array(batch);
+  const labels = classes > 0 && targetSize === 1;
+
+  function fail(problem: string, index: number, cause?: unknown): EspalierError {
+    return new EspalierError('DATA', `${who}: ${name}: ${problem}`, { name, found: index, ...(cause === undefined ? {} : { cause }) });
+  }
+
+  return {
+    examples,
+    inputs,
+    targets,
+    async read(indices, pass) {
+      const count = indices.length;
+      for (let i = 0; i < count; i++) given[i] = indices[i];
+      // What the source leaves out stays NaN and is found below: a short read must not train on the batch before.
+      inputs.fill(NaN, 0, count * inputSize);
+      targets?.fill(NaN, 0, count * targetSize);
+      const full = count === batch;
+      try {
+        await control.wait(examples.read(full ? given : given.subarray(0, count), full ? inputs : inputs.subarray(0, count * inputSize),
+          full ? targets : targets?.subarray(0, count * targetSize), pass));
+      } catch (cause) {
+        control.check(); // an abort goes by its own reason
+        throw fail(`expected the source to read samples, but it failed at sample ${indices[0]} and ${count - 1} more: ${cause instanceof Error ? cause.message : show(cause)}`, indices[0], cause);
+      }
+      for (let i = 0; i < count * inputSize; i++) {
+        if (!Number.isFinite(inputs[i])) throw fail(`expected finite inputs, got ${inputs[i]} in sample ${indices[Math.floor(i / inputSize)]}, element ${i % inputSize}; remove the sample or mend its source`, indices[Math.floor(i / inputSize)]);
+      }
+      if (!targets) return;
+      for (let i = 0; i < count * targetSize; i++) {
+        const value = targets[i];
+        const sample = indices[Math.floor(i / targetSize)];
+        if (!Number.isFinite(value)) throw fail(`expected finite targets, got ${value} in sample ${sample}, element ${i % targetSize}; remove the sample or mend its source`, sample);
+        if (labels && !(Number.isInteger(value) && value >= 0 && value < classes)) throw fail(`expected labels from 0 to ${classes - 1}, got ${value} in sample ${sample}`, sample);
+      }
+    },
+  };
+}
+
+export interface Predictions {
+  /** (count, size of the output) */
+  readonly predictions: Float32Array;
+  /** (count, size of a target); undefined where the reader reads none */
+  readonly targets: Float32Array | undefined;
+}
+
+/** Room for what {@link predictBatches} writes. */
+export function allocatePredictions(executor: Executor, reader: BatchReader): Predictions {
+  const { count, targetShape } = reader.examples;
+  const size = sizeOf(executor.shapeOf(executor.network.outputs[0]));
+  return { predictions: new Float32Array(count * size), targets: reader.targets && targetShape ? new Float32Array(count * sizeOf(targetShape)) : undefined };
+}
+
+/** Runs a network over a whole set in order, not augmented, into arrays of {@link allocatePredictions}. */
+export async function predictBatches(executor: Executor, reader: BatchReader, control: RunControl, { predictions, targets }: Predictions): Promise<void> {
+  const { count } = reader.examples;
+  const size = predictions.length / count;
+  const targetSize = targets ? targets.length / count : 0;
+  for (let first = 0; first < count; first += executor.batch) {
+    const samples = Math.min(executor.batch, count - first);
+    await reader.read(Int32Array.from({ length: samples }, (_, i) => first + i));
+    executor.input().set(reader.inputs);
+    executor.forward();
+    predictions.set(executor.output().subarray(0, samples * size), first * size);
+    if (targets && reader.targets) targets.set(reader.targets.subarray(0, samples * targetSize), first * targetSize);
+    await control.pause();
+  }
+}
+
+/** Root of the mean of squared differences over all elements. The arrays are of one length, not empty. */
+export function rootMeanSquare(predictions: ArrayLike<number>, targets: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < predictions.length; i++) sum += (predictions[i] - targets[i]) ** 2;
+  return Math.sqrt(sum / predictions.length);
+}
