@@ -1,0 +1,269 @@
+/**
+ * Activation statistics: what the consumers of each channel group see, and how it correlates with what they make of it.
+ *
+ * Reading of Sun, Wang, Tang (CVPR 2016) that is taken here: b is the value that the consumer reads (after nonlinearity, pooling,
+ * ...), a the consumer's output after its own nonlinearity. A convolution's weight is shared by all positions: its correlation is the mean of
+ * |r| over pairs (output position m, tap), each r over samples; so many pairs (`positions`) are drawn of all that lie inside the image. A channel that
+ * a flatten spreads over several inputs of a dense layer has one r per input; the same number of inputs is drawn.
+ */
+import { checkInteger, EspalierError, show } from '../errors.ts';
+import { createExecutor } from '../execution/executor.ts';
+import type { Executor } from '../execution/types.ts';
+import type { Network, Node, NodeOf } from '../network/types.ts';
+import { below, permutation, stream } from '../random.ts';
+import type { Stream } from '../random.ts';
+import { sameShape, sizeOf } from '../tensor.ts';
+import type { FloatArray, Shape } from '../tensor.ts';
+import type { Context } from '../transform.ts';
+import { covarianceMatrix, rowProducts, standardizeRows } from './correlation.ts';
+import type { ActivationStatistics, ChannelGroup, Consumer, ConsumerStatistics, GroupStatistics } from './types.ts';
+
+export interface MeasureOptions {
+  /** Samples drawn from the training set, by the context's seed; all of them if there are fewer. Default 512. */
+  samples?: number;
+  /** Samples per pass. Default 32. */
+  batch?: number;
+  /** Pairs of positions per consumer, and positions per sample for the covariance. Default 16. */
+  positions?: number;
+  /** Measure correlations with the consumers' outputs. Default true. */
+  correlations?: boolean;
+  /** Measure covariances between channels, as least-squares repair wants them. Default false. */
+  covariances?: boolean;
+}
+
+/** One consumer of one group, and what is collected at it. Element (c, p) of the value that it reads: base + c span + p, p in [0, span). */
+interface Probe {
+  readonly node: string;
+  readonly group: ChannelGroup;
+  readonly value: string;
+  readonly base: number;
+  readonly span: number;
+  /** Value with the consumer's activation, O channels of outputSpan positions. */
+  readonly output: string;
+  readonly outputs: number;
+  readonly outputSpan: number;
+  /** Positions (of b, of a) whose correlation is taken. */
+  readonly pairs: readonly (readonly [number, number])[];
+  /** (channels, width), sums over samples (and over positions where width is 1). */
+  readonly sums: Float64Array;
+  readonly width: number;
+  /** By position: (channels, samples), and (O, samples). */
+  readonly seen: ReadonlyMap<number, Float32Array>;
+  readonly made: ReadonlyMap<number, Float32Array>;
+  /** (channels, samples x spreadCount) for the covariance; empty if not wanted. */
+  readonly spread: Float32Array;
+  readonly spreadCount: number;
+}
+
+/**
+ * Runs the network over training samples and measures the given groups at every consumer: means, and on demand correlations and covariances.
+ * The same seed gives the same samples and positions. Memory: samples x positions x (channels + outputs) x 4 bytes per consumer; time: the
+ * passes, and per consumer samples x positions x channels x outputs multiply-adds in double.
+ *
+ * @param context - kernels, threads, seed, training set, abort signal
+ * @throws {EspalierError} DATA if there is no training set, it is empty, has one sample where correlations are wanted, or an input or activation is not finite (node named)
+ * @example
+ * import { measureActivations, score } from 'espalier/importance';
+ * import { findGroups } from 'espalier/pruning';
+ * const [group] = findGroups(network);
+ * const scores = score('activationCorrelation', network, group, await measureActivations(network, [group], context));
+ */
+export async function measureActivations(network: Network, groups: readonly ChannelGroup[],
+  context: Pick<Context, 'kernels' | 'threads' | 'seed' | 'training' | 'signal'>, options: MeasureOptions = {}): Promise<ActivationStatistics> {
+  const who = 'measureActivations';
+  const wanted = checkInteger(who, 'samples', options.samples ?? 512, 1);
+  const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
+  const positions = checkInteger(who, 'positions', options.positions ?? 16, 1);
+  const { correlations = true, covariances = false } = options;
+  const { training, seed, kernels, threads, signal } = context;
+  if (!training || training.count === 0) throw new EspalierError('DATA', `${who}: context.training: expected samples to measure on, got ${training ? 'an empty set' : 'none'}; give a training set, or choose a criterion that reads weights only`);
+  if (network.inputs.length !== 1) throw new EspalierError('UNSUPPORTED', `${who}: network: expected one input, got ${network.inputs.length}`);
+  if (!sameShape(training.inputShape, network.inputs[0].shape)) {
+    throw new EspalierError('DATA', `${who}: context.training: expected samples of shape [${network.inputs[0].shape.join(', ')}], got [${training.inputShape.join(', ')}]`);
+  }
+  const samples = Math.min(wanted, training.count);
+  if (samples < 2 && (correlations || covariances)) throw new EspalierError('DATA', `${who}: context.training: expected at least 2 samples, got 1: one sample has no correlation`);
+  const indices = permutation(stream(seed, 'activation samples'), training.count).slice(0, samples).sort();
+
+  const watch = new Set(groups.flatMap((group) => group.consumers.flatMap((consumer) => [consumer.value, activationOf(network, consumer.node)])));
+  const executor = await createExecutor(network, { batch: Math.min(batch, samples), kernels, threads, watch: [...watch] });
+  try {
+    const probes = groups.map((group) => group.consumers.map((consumer) => probeOf(network, group, consumer, executor, { samples, positions, seed, correlations, covariances })));
+    const size = sizeOf(training.inputShape);
+    for (let first = 0; first < samples; first += executor.batch) {
+      signal?.throwIfAborted();
+      const some = indices.subarray(first, Math.min(first + executor.batch, samples));
+      const inputs = new Float32Array(some.length * size);
+      await training.read(some, inputs, undefined);
+      const wrong = inputs.findIndex((x) => !Number.isFinite(x));
+      if (wrong >= 0) throw new EspalierError('DATA', `${who}: context.training: expected finite inputs, got ${inputs[wrong]} in sample ${some[Math.floor(wrong / size)]}; remove the sample or mend it`, { name: 'training', found: inputs[wrong] });
+      executor.input().set(inputs);
+      executor.forward();
+      for (const probe of probes.flat()) for (let i = 0; i < some.length; i++) collect(probe, executor, i, first + i, samples, some[i], seed);
+    }
+    return {
+      samples,
+      groups: new Map(groups.map((group, g): [string, GroupStatistics] => [group.name, { channels: group.channels, consumers: probes[g].map((probe) => summarize(probe, samples)) }])),
+    };
+  } finally {
+    executor.dispose();
+  }
+}
+
+interface ProbeSettings {
+  readonly samples: number;
+  readonly positions: number;
+  readonly seed: number;
+  readonly correlations: boolean;
+  readonly covariances: boolean;
+}
+
+function probeOf(network: Network, group: ChannelGroup, consumer: Consumer, executor: Executor, settings: ProbeSettings): Probe {
+  const { samples, positions, seed, correlations, covariances } = settings;
+  const node = nodeOf(network, consumer.node);
+  const shape = executor.shapeOf(consumer.value);
+  const isConv = node.kind === 'conv';
+  const span = isConv ? shape[1] * shape[2] : consumer.width;
+  const width = isConv ? 1 : consumer.width;
+  const output = activationOf(network, consumer.node);
+  const [outputs, ...outputSides] = executor.shapeOf(output);
+  const draw = stream(seed, 'activation positions', group.name, consumer.node, consumer.first);
+  const pairs = !correlations ? [] : isConv ? convolutionPairs(network, node, shape, outputSides, positions, draw) : choose(draw, span, positions).map((p) => [p, 0] as const);
+  const matrices = (rows: number, which: readonly number[]): Map<number, Float32Array> => new Map([...new Set(which)].map((p) => [p, new Float32Array(rows * samples)]));
+  const spreadCount = covariances ? Math.min(positions, span) : 0;
+  return {
+    node: consumer.node, group, value: consumer.value, base: isConv ? consumer.first * span : consumer.first, span,
+    output, outputs, outputSpan: sizeOf(outputSides), pairs, width, sums: new Float64Array(group.channels * width),
+    seen: matrices(group.channels, pairs.map(([p]) => p)), made: matrices(outputs, pairs.map(([, m]) => m)),
+    spread: new Float32Array(group.channels * samples * spreadCount), spreadCount,
+  };
+}
+
+/** The consumer's activation: its output, or that of the norm and nonlinearity that alone read it. */
+function activationOf(network: Network, name: string): string {
+  const norms = new Set<Node['kind']>(['batchNorm', 'affine']);
+  const nonlinearities = new Set<Node['kind']>(['relu', 'leakyRelu', 'sigmoid', 'tanh']);
+  let value = name;
+  for (;;) {
+    const readers = network.nodes.filter((node) => node.inputs.includes(value));
+    if (readers.length !== 1 || network.outputs.includes(value)) return value;
+    const [{ kind, name: next }] = readers;
+    if (nonlinearities.has(kind)) return next;
+    if (!norms.has(kind)) return value;
+    value = next;
+  }
+}
+
+/** Pairs (input position, output position) that a weight of the convolution joins, each pair inside the image, drawn evenly from all of them. */
+function convolutionPairs(network: Network, node: NodeOf<'conv'>, [, height, width]: Shape, [outHeight, outWidth]: Shape, count: number, draw: Stream): [number, number][] {
+  const weight = node.parameters.weight === undefined ? undefined : network.parameters.get(node.parameters.weight);
+  const [kernelHeight, kernelWidth] = weight?.shape.slice(2) ?? [0, 0];
+  const { stride, padding, dilation } = node.attributes;
+  const taps: { y: Range; x: Range; count: number }[] = [];
+  let total = 0;
+  for (let ky = 0; ky < kernelHeight; ky++) {
+    const y = insideOf(ky * dilation[0] - padding[0], stride[0], height, outHeight);
+    for (let kx = 0; kx < kernelWidth; kx++) {
+      const x = insideOf(kx * dilation[1] - padding[1], stride[1], width, outWidth);
+      taps.push({ y, x, count: y.count * x.count });
+      total += y.count * x.count;
+    }
+  }
+  return choose(draw, total, count).map((chosen) => {
+    let rest = chosen;
+    let at = 0;
+    while (rest >= taps[at].count) rest -= taps[at++].count;
+    const { y, x } = taps[at];
+    const oy = y.first + Math.floor(rest / x.count), ox = x.first + (rest % x.count);
+    return [(oy * stride[0] + y.shift) * width + ox * stride[1] + x.shift, oy * outWidth + ox];
+  });
+}
+
+interface Range { readonly first: number; readonly count: number; readonly shift: number }
+
+/** Output coordinates o whose input coordinate o stride + shift lies in [0, side). */
+function insideOf(shift: number, stride: number, side: number, outSide: number): Range {
+  const first = Math.max(0, Math.ceil(-shift / stride));
+  const last = Math.min(outSide - 1, Math.floor((side - 1 - shift) / stride));
+  return { first, count: Math.max(0, last - first + 1), shift };
+}
+
+/** All of [0, total), or `count` different ones of it, ascending. */
+function choose(draw: Stream, total: number, count: number): number[] {
+  if (total <= count) return Array.from({ length: total }, (_, i) => i);
+  const chosen = new Set<number>();
+  while (chosen.size < count) chosen.add(below(draw, total));
+  return [...chosen].sort((a, b) => a - b);
+}
+
+/** Takes sample `row` of the batch in as observation `at`. */
+function collect(probe: Probe, executor: Executor, row: number, at: number, samples: number, sample: number, seed: number): void {
+  const { group: { channels }, base, span, width, sums, outputs, outputSpan, spreadCount } = probe;
+  const seen = rowOf(executor, probe.value, row);
+  for (let c = 0; c < channels; c++) {
+    const first = base + c * span;
+    let sum = 0;
+    for (let p = 0; p < span; p++) {
+      sum += seen[first + p];
+      if (width > 1) sums[c * width + p] += seen[first + p];
+    }
+    if (!Number.isFinite(sum)) throw notFinite(probe.value, seen.subarray(first, first + span), sample);
+    if (width === 1) sums[c] += sum;
+  }
+  for (const [p, matrix] of probe.seen) for (let c = 0; c < channels; c++) matrix[c * samples + at] = seen[base + c * span + p];
+  if (probe.made.size > 0) {
+    const made = rowOf(executor, probe.output, row);
+    for (const [m, matrix] of probe.made) {
+      for (let o = 0; o < outputs; o++) {
+        const value = made[o * outputSpan + m];
+        if (!Number.isFinite(value)) throw notFinite(probe.output, [value], sample);
+        matrix[o * samples + at] = value;
+      }
+    }
+  }
+  if (spreadCount > 0) {
+    const draw = stream(seed, 'covariance positions', probe.node, sample);
+    const columns = samples * spreadCount;
+    for (let i = 0; i < spreadCount; i++) {
+      const p = spreadCount === span ? i : below(draw, span);
+      for (let c = 0; c < channels; c++) probe.spread[c * columns + at * spreadCount + i] = seen[base + c * span + p];
+    }
+  }
+}
+
+function rowOf(executor: Executor, value: string, row: number): FloatArray {
+  const size = sizeOf(executor.shapeOf(value));
+  return executor.output(value).subarray(row * size, (row + 1) * size);
+}
+
+function notFinite(value: string, among: ArrayLike<number>, sample: number): EspalierError {
+  const found = Array.from(among).find((x) => !Number.isFinite(x));
+  return new EspalierError('DATA', `measureActivations: node ${show(value)}: expected finite activations, got ${found} for sample ${sample}; the network has diverged or the sample is out of range`, { name: value, found });
+}
+
+function summarize(probe: Probe, samples: number): ConsumerStatistics {
+  const { node, group: { channels }, outputs, pairs, width, span, spread, spreadCount } = probe;
+  const mean = probe.sums.map((sum) => sum / (samples * (span / width)));
+  const summary: { -readonly [K in keyof ConsumerStatistics]: ConsumerStatistics[K] } = { node, mean, outputs };
+  if (spreadCount > 0) summary.covariance = covarianceMatrix(spread, channels, samples * spreadCount);
+  if (pairs.length > 0) summary.correlation = meanCorrelation(probe, samples);
+  return summary;
+}
+
+/** (channels, O): |r| averaged over the pairs of positions. */
+function meanCorrelation({ group: { channels }, outputs, pairs, seen, made }: Probe, samples: number): Float64Array {
+  const standard = (matrices: ReadonlyMap<number, Float32Array>, rows: number): Map<number, Float64Array> => new Map([...matrices].map(([p, matrix]) => [p, standardizeRows(matrix, rows, samples)]));
+  const b = standard(seen, channels), a = standard(made, outputs);
+  const correlation = new Float64Array(channels * outputs);
+  for (const [p, m] of pairs) {
+    const r = rowProducts(b.get(p) ?? new Float64Array(0), channels, a.get(m) ?? new Float64Array(0), outputs, samples);
+    for (let i = 0; i < r.length; i++) correlation[i] += Math.min(1, Math.abs(r[i])) / pairs.length;
+  }
+  return correlation;
+}
+
+function nodeOf(network: Network, name: string): NodeOf<'conv'> | NodeOf<'dense'> {
+  const node = network.nodes.find((candidate) => candidate.name === name);
+  if (node?.kind !== 'conv' && node?.kind !== 'dense') throw new EspalierError('GRAPH', `measureActivations: groups: ${show(name)} is no conv or dense node of this network; take the groups from findGroups of the same network`, { name });
+  return node;
+}

@@ -1,0 +1,11 @@
+/** Structural pruning at three heights: a network ({@link prune}), a group ({@link pruneGroup}), given channels ({@link removeNeurons}). */
+export { prune, PRUNE_DEFAULTS, pruneGroup } from './prune.ts';
+export type { GroupReport, PruneGroupOptions, PruneOptions, PruneReport } from './prune.ts';
+export { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
+export type { RemovalReport, RemoveOptions } from './remove.ts';
+export { findGroups } from './groups.ts';
+export { keepAbove, keepBest } from './select.ts';
+export type { KeepOptions, Selection, SelectionReport } from './select.ts';
+export { regression } from './repair.ts';
+export type { Regression } from './repair.ts';
+export type { ChannelGroup, ChannelMoments, Consumer, ParameterSlice } from '../importance/types.ts';

@@ -1,0 +1,150 @@
+/** Pruning as one step: measure, score, choose, remove; for a whole network or one group. */
+import { checkNumber, checkOneOf, show } from '../errors.ts';
+import { CRITERIA, CRITERION_NAMES, score } from '../importance/criteria.ts';
+import type { CriterionName } from '../importance/criteria.ts';
+import { measureActivations } from '../importance/statistics.ts';
+import type { MeasureOptions } from '../importance/statistics.ts';
+import type { ActivationStatistics, ChannelGroup, ScoreOptions, Scorer } from '../importance/types.ts';
+import type { Network } from '../network/types.ts';
+import { parameterCount } from '../operators/shapes.ts';
+import type { Context, Transform, TransformReport } from '../transform.ts';
+import { findGroups, prunableGroup } from './groups.ts';
+import { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
+import type { RemovalReport } from './remove.ts';
+import { keepBest } from './select.ts';
+import type { SelectionReport } from './select.ts';
+
+export interface PruneGroupOptions {
+  /** Named criterion, or a function that gives one score per channel. Default 'activationCorrelation'. */
+  criterion?: CriterionName | Scorer;
+  /** What the criterion reads: norm, neighbours, seed. */
+  scoring?: ScoreOptions;
+  /** Share of the group's channels that stays, 0 to 1; at least one stays. */
+  keep: number;
+  /** Round the number of kept channels up to a multiple of this. Default 1. */
+  multipleOf?: number;
+  /** Fold the mean of what goes into the consumers' biases. Default true where statistics are given. */
+  fold?: boolean;
+  /** Least-squares repair of the consumers' columns; implies `fold`. Default false. */
+  repair?: boolean;
+  /** Default {@link DEFAULT_RIDGE}. */
+  ridge?: number;
+}
+
+export interface PruneOptions extends Omit<PruneGroupOptions, 'keep'>, Pick<MeasureOptions, 'samples' | 'positions' | 'batch'> {
+  /** Share of channels that stays: one number for every prunable group, or by group name for the named ones. */
+  keep: number | Readonly<Record<string, number>>;
+}
+
+export const PRUNE_DEFAULTS = { criterion: 'activationCorrelation', scoring: {}, multipleOf: 1, fold: true, repair: false, ridge: DEFAULT_RIDGE } as const satisfies Omit<Required<PruneGroupOptions>, 'keep'>;
+
+export interface GroupReport extends Omit<RemovalReport, 'transform'>, Pick<SelectionReport, 'asked' | 'raised' | 'lowestKept' | 'highestRemoved'> {
+  readonly transform: 'pruneGroup';
+}
+
+export interface PruneReport extends TransformReport {
+  readonly transform: 'prune';
+  readonly criterion: string;
+  readonly groups: readonly GroupReport[];
+  /** Groups that stay as they are, and why; only where `keep` is one number. */
+  readonly skipped: readonly { readonly group: string; readonly reason: string }[];
+  readonly parametersBefore: number;
+  readonly parametersAfter: number;
+}
+
+/**
+ * Prunes all prunable groups, or the named ones, to a share of their channels. Scores are all taken before anything is removed.
+ *
+ * Reads `context.training` where the criterion, `fold` or `repair` needs activations; criteria on weights with `fold: false` need no data.
+ * @returns a {@link Transform}; its report is a {@link PruneReport}
+ * @throws {EspalierError} (from the transform) COUPLING if a named group cannot be pruned; DATA from the measurement
+ * @example
+ * import { prune } from 'espalier/pruning';
+ * const { network: thinner, report } = await prune({ keep: 0.5 })(network, context);
+ */
+export function prune(options: PruneOptions): (network: Network, context: Context) => Promise<{ network: Network; report: PruneReport }> {
+  const criterion = checkCriterion('prune', options.criterion);
+  checkKeep(options.keep);
+  const step = async (network: Network, context: Context): Promise<{ network: Network; report: PruneReport }> => {
+    const all = findGroups(network);
+    const shares = shareByGroup(all, options.keep);
+    const chosen = [...shares.keys()];
+    const skipped = typeof options.keep === 'number' ? all.filter((group) => !group.prunable).map(({ name, reason = '' }) => ({ group: name, reason })) : [];
+    const statistics = needsActivations(criterion, options) && chosen.length > 0 ? await measureActivations(network, chosen, context, {
+      ...(options.samples === undefined ? {} : { samples: options.samples }),
+      ...(options.positions === undefined ? {} : { positions: options.positions }),
+      ...(options.batch === undefined ? {} : { batch: options.batch }),
+      correlations: measures(criterion), covariances: options.repair ?? PRUNE_DEFAULTS.repair,
+    }) : undefined;
+
+    const scoring: ScoreOptions = { seed: context.seed, ...options.scoring };
+    const scores = chosen.map((group) => score(criterion, network, group, statistics, scoring));
+    let pruned = network;
+    const reports: GroupReport[] = [];
+    chosen.forEach((group, i) => {
+      context.signal?.throwIfAborted();
+      context.onEvent?.({ kind: 'stage', name: 'prune', index: i, count: chosen.length, detail: group.name });
+      const { network: thinner, report } = removeWorst(pruned, group, scores[i], statistics, { ...options, keep: shares.get(group) ?? 1 });
+      pruned = thinner;
+      reports.push(report);
+    });
+    return {
+      network: pruned,
+      report: {
+        transform: 'prune', criterion: typeof criterion === 'string' ? criterion : criterion.name || 'custom', groups: reports, skipped,
+        parametersBefore: parameterCount(network), parametersAfter: parameterCount(pruned),
+      },
+    };
+  };
+  return step satisfies Transform;
+}
+
+/**
+ * Prunes one group: scores it, keeps the best, removes the rest. `statistics` (of this network, from `measureActivations`) are needed by
+ * activationCorrelation, fold and repair; without them nothing is folded.
+ * @param group - name of a conv or dense node of the group
+ * @throws {EspalierError} COUPLING if the group cannot be pruned, with the reason
+ */
+export function pruneGroup(network: Network, group: string, statistics: ActivationStatistics | undefined, options: PruneGroupOptions): { network: Network; report: GroupReport } {
+  const criterion = checkCriterion('pruneGroup', options.criterion);
+  const found = prunableGroup('pruneGroup', findGroups(network), group);
+  return removeWorst(network, found, score(criterion, network, found, statistics, options.scoring), statistics, options);
+}
+
+function removeWorst(network: Network, group: ChannelGroup, scores: Float64Array, statistics: ActivationStatistics | undefined, options: PruneGroupOptions): { network: Network; report: GroupReport } {
+  const { keep, multipleOf = PRUNE_DEFAULTS.multipleOf, fold = PRUNE_DEFAULTS.fold, repair = PRUNE_DEFAULTS.repair, ridge = PRUNE_DEFAULTS.ridge } = options;
+  const { kept, report: { asked, raised, lowestKept, highestRemoved } } = keepBest(scores, { fraction: keep, multipleOf });
+  const moments = fold || repair ? statistics?.groups.get(group.name)?.consumers : undefined;
+  const { network: thinner, report } = removeNeurons(network, group.name, kept, { ...(moments ? { moments } : {}), repair, ridge });
+  return { network: thinner, report: { ...report, transform: 'pruneGroup', asked, raised, lowestKept, ...(highestRemoved === undefined ? {} : { highestRemoved }) } };
+}
+
+/** A function may read anything, so correlations are measured for it. */
+function measures(criterion: CriterionName | Scorer): boolean {
+  return typeof criterion === 'function' || CRITERIA[criterion].measures;
+}
+
+function needsActivations(criterion: CriterionName | Scorer, { fold = PRUNE_DEFAULTS.fold, repair = PRUNE_DEFAULTS.repair }: PruneOptions): boolean {
+  return fold || repair || measures(criterion);
+}
+
+function checkCriterion(who: string, criterion: CriterionName | Scorer = PRUNE_DEFAULTS.criterion): CriterionName | Scorer {
+  return typeof criterion === 'function' ? criterion : checkOneOf(who, 'criterion', criterion, CRITERION_NAMES);
+}
+
+function checkKeep(keep: PruneOptions['keep']): void {
+  if (typeof keep === 'number') checkNumber('prune', 'keep', keep, 0, 1);
+  else if (typeof keep !== 'object' || keep === null) throw new TypeError(`prune: keep: expected a share from 0 to 1, or shares by group name, got ${show(keep)}`);
+  else for (const [name, share] of Object.entries(keep)) checkNumber('prune', `keep[${show(name)}]`, share, 0, 1);
+}
+
+function shareByGroup(all: readonly ChannelGroup[], keep: PruneOptions['keep']): ReadonlyMap<ChannelGroup, number> {
+  if (typeof keep === 'number') return new Map(all.filter((group) => group.prunable).map((group) => [group, keep]));
+  const shares = new Map<ChannelGroup, number>();
+  for (const [name, share] of Object.entries(keep)) {
+    const group = prunableGroup('prune', all, name);
+    if (shares.has(group)) throw new RangeError(`prune: keep: expected each group once, got ${show(name)} and another of ${group.producers.join(', ')}, which go together`);
+    shares.set(group, share);
+  }
+  return shares;
+}

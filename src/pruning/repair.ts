@@ -1,0 +1,87 @@
+/**
+ * Least-squares repair: what removed channels did is predicted from those that stay, x_r ~ mean_r + sum over k of B[r, k] (x_k - mean_k), and
+ * folded into the consumers. Ridge regression on correlations, by Cholesky in double.
+ * Source: as the reconstruction step of He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, here on channels instead of outputs, so that one solution serves all taps.
+ */
+import { checkInteger, checkNumber, EspalierError } from '../errors.ts';
+
+/** Correlation from which a removed channel counts as an exact multiple of a kept one. */
+const EXACT = 1 - 1e-9;
+
+export interface Regression {
+  /** B, (removed, kept). */
+  readonly coefficients: Float64Array;
+  /** Removed channels that are an exact multiple (plus constant) of a kept one, and merge with it without loss. */
+  readonly merged: number;
+}
+
+/**
+ * Coefficients that predict removed channels from kept ones.
+ *
+ * A removed channel whose |correlation| with a kept one is 1 takes that one alone (the lowest index of several), so exact duplicates merge without ridge
+ * or rounding. A constant channel neither predicts nor is predicted. Cost: kept^3 / 6 + removed kept^2 multiply-adds.
+ * @param covariance - (channels, channels), symmetric
+ * @param ridge - added to the diagonal of the correlation matrix, so a share of each channel's variance; above 0
+ */
+export function regression(covariance: Float64Array, channels: number, kept: ArrayLike<number>, removed: ArrayLike<number>, ridge: number): Regression {
+  checkInteger('regression', 'channels', channels, 1);
+  checkNumber('regression', 'ridge', ridge, 0, Infinity, true);
+  if (covariance.length !== channels * channels) throw new RangeError(`regression: covariance: expected ${channels} x ${channels} numbers, got ${covariance.length}`);
+  const deviation = Float64Array.from({ length: channels }, (_, c) => Math.sqrt(covariance[c * channels + c]));
+  if (deviation.some((d) => !Number.isFinite(d))) throw new EspalierError('NONFINITE', 'regression: covariance: expected finite variances of at least 0', { name: 'covariance' });
+  const correlation = (i: number, j: number): number => covariance[i * channels + j] / (deviation[i] * deviation[j]);
+
+  const coefficients = new Float64Array(removed.length * kept.length);
+  // Places (in `kept`) of the channels that vary.
+  const active = Array.from({ length: kept.length }, (_, i) => i).filter((i) => deviation[kept[i]] > 0);
+  const n = active.length;
+  const factor = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) factor[i * n + j] = i === j ? 1 + ridge : correlation(kept[active[i]], kept[active[j]]);
+  let factored = false;
+  let merged = 0;
+  for (let r = 0; r < removed.length; r++) {
+    const channel = removed[r];
+    if (!(deviation[channel] > 0)) continue;
+    const twin = active.find((i) => Math.abs(correlation(channel, kept[i])) >= EXACT);
+    if (twin !== undefined) {
+      coefficients[r * kept.length + twin] = covariance[channel * channels + kept[twin]] / covariance[kept[twin] * channels + kept[twin]];
+      merged++;
+      continue;
+    }
+    if (!factored) {
+      choleskyInPlace(factor, n);
+      factored = true;
+    }
+    const solution = Float64Array.from(active, (i) => correlation(channel, kept[i]));
+    solveInPlace(factor, n, solution);
+    active.forEach((i, at) => { coefficients[r * kept.length + i] = solution[at] * deviation[channel] / deviation[kept[i]]; });
+  }
+  return { coefficients, merged };
+}
+
+/** Lower triangle of a (n, n) becomes L with L L^T = a. Correlations plus a ridge are positive definite; rounding below that is an error, not a NaN. */
+function choleskyInPlace(a: Float64Array, n: number): void {
+  for (let j = 0; j < n; j++) {
+    for (let i = j; i < n; i++) {
+      let sum = a[i * n + j];
+      for (let k = 0; k < j; k++) sum -= a[i * n + k] * a[j * n + k];
+      if (i > j) a[i * n + j] = sum / a[j * n + j];
+      else if (sum > 0) a[j * n + j] = Math.sqrt(sum);
+      else throw new EspalierError('NONFINITE', `regression: covariance: not positive definite (pivot ${sum} at kept channel ${j}); raise the ridge`, { name: 'covariance', found: sum });
+    }
+  }
+}
+
+/** x becomes the solution of L L^T x = x. */
+function solveInPlace(factor: Float64Array, n: number, x: Float64Array): void {
+  for (let i = 0; i < n; i++) {
+    let sum = x[i];
+    for (let k = 0; k < i; k++) sum -= factor[i * n + k] * x[k];
+    x[i] = sum / factor[i * n + i];
+  }
+  for (let i = n - 1; i >= 0; i--) {
+    let sum = x[i];
+    for (let k = i + 1; k < n; k++) sum -= factor[k * n + i] * x[k];
+    x[i] = sum / factor[i * n + i];
+  }
+}
