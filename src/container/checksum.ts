@@ -5,7 +5,7 @@
  * CRC-32 (IEEE 802.3, as in zlib): finds every change within 32 consecutive bits, so every changed byte, with certainty.
  */
 import { EspalierError } from '../errors.ts';
-import { writeSafetensors } from './safetensors.ts';
+import { metadataPairs, writeSafetensors } from './safetensors.ts';
 import type { Metadata, NamedArray } from './safetensors.ts';
 
 /** Key in the file's metadata: 8 lower-case hexadecimal digits. */
@@ -18,7 +18,7 @@ const FIRST_DIGIT = 8 + OPENING.length;
 
 /** {@link writeSafetensors} with the checksum as first metadata. */
 export function writeChecked(tensors: Iterable<NamedArray>, metadata: Metadata = {}): Uint8Array {
-  const pairs = metadata instanceof Map ? [...metadata as ReadonlyMap<string, string>] : Object.entries(metadata as Readonly<Record<string, string>>);
+  const pairs = metadataPairs(metadata);
   if (pairs.some(([key]) => key === CHECKSUM_KEY)) throw new RangeError(`writeChecked: metadata: ${CHECKSUM_KEY} is written here; leave it out`);
   const file = writeSafetensors(tensors, new Map([[CHECKSUM_KEY, '0'.repeat(DIGITS)], ...pairs]));
   file.set(new TextEncoder().encode(digits(file)), FIRST_DIGIT);

@@ -71,7 +71,7 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
   sorted.sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (a.name < b.name ? -1 : 1));
 
   const entries: string[] = [];
-  const pairs = metadata instanceof Map ? [...metadata as ReadonlyMap<string, string>] : Object.entries(metadata as Readonly<Record<string, string>>);
+  const pairs = metadataPairs(metadata);
   for (const [key, value] of pairs) {
     checkText('writeSafetensors', 'metadata key', key);
     checkText('writeSafetensors', `metadata ${show(key)}`, value);
@@ -96,6 +96,10 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
     at += bytes.length;
   }
   return file;
+}
+
+export function metadataPairs(metadata: Metadata): [string, string][] {
+  return metadata instanceof Map ? [...metadata as ReadonlyMap<string, string>] : Object.entries(metadata as Readonly<Record<string, string>>);
 }
 
 /**
