@@ -1,0 +1,134 @@
+/**
+ * A z-buffer for grids: fills, per pixel, what is nearest and what the painters need to colour it. Attributes are
+ * interpolated affinely, which is exact enough for triangles of a few pixels.
+ */
+import type { Grid } from './mesh.ts';
+
+/** Depth, index of the grid (255: nothing), place on its surface and light, each (side, side). */
+export interface Frame {
+  readonly side: number;
+  readonly depth: Float32Array;
+  readonly owner: Uint8Array;
+  readonly u: Float32Array;
+  readonly v: Float32Array;
+  readonly shade: Float32Array;
+  readonly gloss: Float32Array;
+}
+
+export const NOTHING = 255;
+
+export function makeFrame(side: number): Frame {
+  const size = side * side;
+  return {
+    side, depth: new Float32Array(size), owner: new Uint8Array(size), u: new Float32Array(size), v: new Float32Array(size),
+    shade: new Float32Array(size), gloss: new Float32Array(size),
+  };
+}
+
+export function clearFrame(frame: Frame): void {
+  frame.depth.fill(-1e9);
+  frame.owner.fill(NOTHING);
+}
+
+/** From camera coordinates to pixels. */
+export interface Projection {
+  toX(x: number, z: number): number;
+  toY(y: number, z: number): number;
+}
+
+/** Draws a grid as pairs of triangles. `visible` may cut away parts of the surface (hair beyond its edge). */
+export function drawGrid(frame: Frame, grid: Grid, owner: number, projection: Projection, visible?: (u: number, v: number) => boolean): void {
+  const { rows, columns, closed } = grid;
+  const count = rows * columns;
+  const sx = new Float32Array(count), sy = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    sx[i] = projection.toX(grid.x[i], grid.z[i]);
+    sy[i] = projection.toY(grid.y[i], grid.z[i]);
+  }
+  const last = closed ? columns : columns - 1;
+  for (let r = 0; r + 1 < rows; r++) {
+    for (let c = 0; c < last; c++) {
+      const next = c + 1 === columns ? 0 : c + 1;
+      const a = r * columns + c, b = r * columns + next, d = a + columns, e = b + columns;
+      drawTriangle(frame, grid, owner, sx, sy, a, b, d, visible);
+      drawTriangle(frame, grid, owner, sx, sy, b, e, d, visible);
+    }
+  }
+}
+
+function drawTriangle(
+  frame: Frame, grid: Grid, owner: number, sx: Float32Array, sy: Float32Array, a: number, b: number, c: number,
+  visible: ((u: number, v: number) => boolean) | undefined,
+): void {
+  const ax = sx[a], ay = sy[a], bx = sx[b], by = sy[b], cx = sx[c], cy = sy[c];
+  const area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax);
+  if (area <= 0) return; // turned away, or seen edge-on
+  const { side } = frame;
+  const left = Math.max(0, Math.ceil(Math.min(ax, bx, cx) - 0.5)), right = Math.min(side - 1, Math.floor(Math.max(ax, bx, cx) - 0.5));
+  const top = Math.max(0, Math.ceil(Math.min(ay, by, cy) - 0.5)), bottom = Math.min(side - 1, Math.floor(Math.max(ay, by, cy) - 0.5));
+  if (left > right || top > bottom) return;
+  const inverse = 1 / area;
+  // Barycentric weights of b and c are linear in the pixel: value at the first pixel, and steps along x and y.
+  const bStepX = (cy - ay) * inverse, bStepY = -(cx - ax) * inverse;
+  const cStepX = -(by - ay) * inverse, cStepY = (bx - ax) * inverse;
+  const { z, u, v, shade, gloss } = grid;
+  const u0 = u[a];
+  let u1 = u[b], u2 = u[c];
+  // The angle jumps by a turn behind the head.
+  if (u1 - u0 > 3) u1 -= 2 * Math.PI; else if (u0 - u1 > 3) u1 += 2 * Math.PI;
+  if (u2 - u0 > 3) u2 -= 2 * Math.PI; else if (u0 - u2 > 3) u2 += 2 * Math.PI;
+  for (let y = top; y <= bottom; y++) {
+    const dx = left + 0.5 - ax, dy = y + 0.5 - ay;
+    let beta = dx * bStepX + dy * bStepY, gamma = dx * cStepX + dy * cStepY;
+    for (let x = left; x <= right; x++, beta += bStepX, gamma += cStepX) {
+      const alpha = 1 - beta - gamma;
+      if (alpha < 0 || beta < 0 || gamma < 0) continue;
+      const pixel = y * side + x;
+      const depth = alpha * z[a] + beta * z[b] + gamma * z[c];
+      if (depth <= frame.depth[pixel]) continue;
+      const pu = alpha * u0 + beta * u1 + gamma * u2, pv = alpha * v[a] + beta * v[b] + gamma * v[c];
+      if (visible !== undefined && !visible(pu, pv)) continue;
+      frame.depth[pixel] = depth;
+      frame.owner[pixel] = owner;
+      frame.u[pixel] = pu;
+      frame.v[pixel] = pv;
+      frame.shade[pixel] = alpha * shade[a] + beta * shade[b] + gamma * shade[c];
+      frame.gloss[pixel] = alpha * gloss[a] + beta * gloss[b] + gamma * gloss[c];
+    }
+  }
+}
+
+/** Share of a parallel light that reaches a point: a depth map of `side` pixels over +-`reach` centimetres, read with four taps. */
+export function shadowMap(
+  frame: Frame, grids: readonly { grid: Grid; visible?: (u: number, v: number) => boolean }[], direction: readonly [number, number, number], reach: number,
+): (x: number, y: number, z: number) => number {
+  const { side } = frame;
+  const [lx, ly, lz] = direction;
+  // Two axes across the light: right = y axis x light, down = light x right.
+  const across = Math.hypot(lz, lx) || 1;
+  const rx = lz / across, rz = -lx / across;
+  const dx = ly * rz, dy = lz * rx - lx * rz, dz = -ly * rx;
+  const scale = side / (2 * reach);
+  const right = (x: number, z: number): number => side / 2 + scale * (x * rx + z * rz);
+  const down = (x: number, y: number, z: number): number => side / 2 + scale * (x * dx + y * dy + z * dz);
+  clearFrame(frame);
+  for (const { grid, visible } of grids) {
+    const count = grid.rows * grid.columns;
+    const x = new Float32Array(count), y = new Float32Array(count), z = new Float32Array(count);
+    for (let i = 0; i < count; i++) {
+      x[i] = right(grid.x[i], grid.z[i]);
+      y[i] = down(grid.x[i], grid.y[i], grid.z[i]);
+      z[i] = grid.x[i] * lx + grid.y[i] * ly + grid.z[i] * lz;
+    }
+    drawGrid(frame, { ...grid, x, y, z }, 0, { toX: (px) => px, toY: (py) => py }, visible);
+  }
+  return (x, y, z) => {
+    const column = Math.floor(right(x, z) - 0.5), row = Math.floor(down(x, y, z) - 0.5);
+    if (column < 0 || row < 0 || column + 1 >= side || row + 1 >= side) return 1;
+    const depth = x * lx + y * ly + z * lz + 0.35;
+    const at = row * side + column;
+    let lit = 0;
+    for (const i of [at, at + 1, at + side, at + side + 1]) if (frame.depth[i] <= depth) lit += 0.25;
+    return lit;
+  };
+}
