@@ -1,0 +1,25 @@
+/** What the encodings share: the matrix that a shape stands for, checks, and bytes to floats. */
+import { EspalierError, show } from '../errors.ts';
+import { sizeOf, type Shape } from '../tensor.ts';
+
+/** Rows and columns of a parameter of this shape seen as a matrix; a single number is a matrix of one column. */
+export function matrixSides(shape: Shape): { rows: number; columns: number } {
+  const [rows = 1, ...rest] = shape;
+  return { rows, columns: rest.reduce((product, side) => product * side, 1) };
+}
+
+export function checkLength(who: string, name: string, values: ArrayLike<number>, expected: number): void {
+  if (values.length !== expected) throw new RangeError(`${who}: ${name}: expected ${expected} elements, got ${values.length}`);
+}
+
+/** A shape from a file: whole numbers, their product below 2^53. @throws {EspalierError} SHAPE */
+export function headerShape(name: string, shape: unknown): Shape {
+  const isShape = Array.isArray(shape) && shape.every((side) => Number.isSafeInteger(side) && side >= 0);
+  if (!isShape || sizeOf(shape as Shape) > Number.MAX_SAFE_INTEGER) throw new EspalierError('SHAPE', `read: ${name}: shape: expected whole numbers whose product is below 2^53, got ${show(shape)}`, { name, found: shape });
+  return shape as Shape;
+}
+
+/** Copy of little-endian float32 bytes, wherever they lie in their buffer. */
+export function floatsOf(bytes: Uint8Array): Float32Array {
+  return new Float32Array(new Uint8Array(bytes).buffer);
+}
