@@ -26,6 +26,8 @@ export interface ErrorDetails {
   found?: unknown;
   /** Training or schedule step. */
   step?: number;
+  /** DIVERGED: the network with its last finite values; `lastGoodNetwork` of espalier/training gives it its type. */
+  lastGood?: unknown;
   cause?: unknown;
 }
 

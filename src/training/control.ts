@@ -44,9 +44,9 @@ export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): 
       lastTurn = performance.now();
       check();
     },
-    async wait(value) {
+    async wait<T>(value: T | PromiseLike<T>): Promise<T> {
       check();
-      if (!isPromise(value)) return value as T;
+      if (!isPromise<T>(value)) return value;
       const result = await untilAborted(Promise.resolve(value), signal);
       check();
       return result;
@@ -54,7 +54,7 @@ export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): 
   };
 }
 
-function isPromise(value: unknown): value is PromiseLike<never> {
+function isPromise<T>(value: unknown): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 

@@ -59,7 +59,7 @@ export interface TrainOptions {
   readonly loss?: Loss;
   /** A network of the same inputs and outputs: its outputs on the same (augmented) batch are the targets; for classes their softmax. */
   readonly teacher?: Network;
-  /** Targets = teacherWeight x teacher + (1 - teacherWeight) x labels. Only with a teacher. Default 1: no labels are needed. */
+  /** Targets = teacherWeight x teacher + (1 - teacherWeight) x labels. In (0, 1], only with a teacher. Default 1: no labels are needed. */
   readonly teacherWeight?: number;
   /** Names of parameters that stay as they are. */
   readonly frozen?: readonly string[];
@@ -147,7 +147,7 @@ export function resolveTrainOptions(network: Network, context: Context, options:
     learningRate: checkNumber('train', 'learningRate', options.learningRate ?? (optimizer.kind === 'sgd' ? 0.05 : 0.001), 0, Infinity, true),
     schedule: schedule ?? cosine({ warmUp: Math.min(100, Math.floor((epochs * stepsPerEpoch) / 10)) }),
     clip: checkNumber('train', 'clip', options.clip ?? 5, 0),
-    teacherWeight: teacher ? checkNumber('train', 'teacherWeight', options.teacherWeight ?? 1, 0, 1) : 0,
+    teacherWeight: teacher ? checkNumber('train', 'teacherWeight', options.teacherWeight ?? 1, 0, 1, true) : 0,
     frozen: new Set(options.frozen),
     patience: options.patience === undefined ? Infinity : checkInteger('train', 'patience', options.patience, 1),
     evaluateEvery: checkInteger('train', 'evaluateEvery', options.evaluateEvery ?? 1, 1),

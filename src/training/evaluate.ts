@@ -1,0 +1,84 @@
+/** Evaluation: predictions of a network over a whole set, and how far they are from the targets. */
+import { checkInteger } from '../errors.ts';
+import { EspalierError } from '../errors.ts';
+import { createExecutor } from '../execution/executor.ts';
+import type { KernelSet } from '../kernels/types.ts';
+import type { Examples, Network } from '../network/types.ts';
+import { sameShape, sizeOf } from '../tensor.ts';
+import { allocatePredictions, createBatchReader, predictBatches, rootMeanSquare } from './batches.ts';
+import type { Predictions } from './batches.ts';
+import { createRunControl } from './control.ts';
+import type { Loss } from './losses.ts';
+import { checkExamples } from './options.ts';
+
+export interface PredictOptions {
+  readonly kernels: KernelSet;
+  /** Default 1. */
+  readonly threads?: number;
+  /** Samples per pass. Default 32. Predictions do not depend on it. */
+  readonly batch?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface EvaluateOptions extends PredictOptions {
+  /** Also measures this loss. */
+  readonly loss?: Loss;
+}
+
+export interface Evaluation {
+  readonly samples: number;
+  /** (samples, ...output shape) */
+  readonly predictions: Float32Array;
+  /** (samples, ...target shape) */
+  readonly targets: Float32Array;
+  /** Root of the mean squared difference over all elements; absent where targets are labels. */
+  readonly rmse?: number;
+  /** Mean loss, if one was asked for. */
+  readonly loss?: number;
+}
+
+/**
+ * Predictions of a whole set in order, not augmented: (count, ...shape of the first output). One pass over the data.
+ * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA for samples that do not fit or cannot be read; `signal.reason` when aborted
+ */
+export async function predictAll(network: Network, examples: Examples, options: PredictOptions): Promise<Float32Array> {
+  return (await predictSet('predictAll', network, examples, options, false)).predictions;
+}
+
+/**
+ * Predictions and targets of a labelled set, the root of their mean squared difference, and `options.loss` if given.
+ * @throws as {@link predictAll}
+ */
+export async function evaluate(network: Network, examples: Examples, options: EvaluateOptions): Promise<Evaluation> {
+  const { predictions, targets } = await predictSet('evaluate', network, examples, options, true);
+  const samples = examples.count;
+  if (!targets) throw new EspalierError('DATA', 'evaluate: examples: expected targets, got an unlabelled set; use predictAll', { name: 'examples' });
+  return {
+    samples, predictions, targets,
+    ...(predictions.length === targets.length ? { rmse: rootMeanSquare(predictions, targets) } : {}),
+    ...(options.loss ? { loss: options.loss.measure(predictions, targets, samples, predictions.length / samples) } : {}),
+  };
+}
+
+async function predictSet(who: string, network: Network, examples: Examples, options: PredictOptions, targets: boolean): Promise<Predictions> {
+  const { kernels, threads = 1, signal } = options;
+  checkExamples(who, 'examples', examples);
+  const batch = Math.min(checkInteger(who, 'batch', options.batch ?? 32, 1), examples.count);
+  const [input] = network.inputs;
+  if (network.inputs.length !== 1) throw new RangeError(`${who}: network: expected one input, got ${network.inputs.length}`);
+  if (!sameShape(examples.inputShape, input.shape)) {
+    throw new EspalierError('DATA', `${who}: examples: expected inputs of shape [${input.shape.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`, { name: 'examples', found: examples.inputShape });
+  }
+  const control = createRunControl(signal ? { signal } : {});
+  control.check();
+  const executor = await createExecutor(network, { batch, kernels, threads });
+  try {
+    const classes = network.task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
+    const reader = createBatchReader({ who, name: 'examples', examples, batch, control, targets, classes });
+    const room = allocatePredictions(executor, reader);
+    await predictBatches(executor, reader, control, room);
+    return room;
+  } finally {
+    executor.dispose();
+  }
+}
