@@ -1,5 +1,5 @@
 import { defineConfig } from 'tsup';
-import { entries } from './scripts/entries.mjs';
+import { entries } from './scripts/entries.ts';
 
 // One split build, so that every sub-path shares one error class and one kernel module.
 // The CLI is apart: Node only, ES module only.

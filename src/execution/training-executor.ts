@@ -121,6 +121,14 @@ export async function createTrainingExecutor(network: Network, options: Training
       if (!own) throw new RangeError(`gradient: name: expected a trained parameter (or an input, with inputGradients), got ${show(name)}`);
       return heap.float.slice(own.gradient, own.gradient + own.parameter.count);
     },
+    values(name) {
+      const own = trained.get(name);
+      if (!own) throw new RangeError(`values: name: expected a trained parameter, got ${show(name)}`);
+      return heap.float.subarray(own.parameter.values, own.parameter.values + own.parameter.count);
+    },
+    changed() {
+      stale = true;
+    },
     snapshot() {
       const parameters = new Map(network.parameters);
       for (const [name, parameter] of layout.parameters) {

@@ -77,6 +77,9 @@ export interface TrainingExecutor extends Executor {
   update(options: UpdateOptions, step: number): number;
   /** Gradient of a network input or of a parameter's trained values, copied: for tests and for Taylor-like scores. */
   gradient(name: string): FloatArray;
+  /** View of a trained parameter's values; call `changed` after writing to it. */
+  values(name: string): FloatArray;
+  changed(): void;
   /** The network with the values that it has now, copied; encodings keep their kind. */
   snapshot(): Network;
   /** Puts values of a network of the same structure in. */

@@ -1,0 +1,103 @@
+/** What a compression did, as plain data: the stages as they went, and the layers before and after. */
+import { encodingSize } from '../encodings/index.ts';
+import type { Encoding, EncodingSize } from '../encodings/types.ts';
+import type { Network, ParameterRole } from '../network/types.ts';
+import { nodeCosts } from '../operators/shapes.ts';
+import type { Shape } from '../tensor.ts';
+
+/** One stage: a pruning, a quantization or a retraining. */
+export interface StageReport {
+  readonly kind: 'prune' | 'quantize' | 'retrain' | 'final' | 'round';
+  readonly layers: readonly string[];
+  /** 0, or the number of the milder try. */
+  readonly attempt: number;
+  readonly parameters: number;
+  /** Validation metric after the stage. */
+  readonly validation: number;
+  /** Training loss and validation per epoch, for retraining. */
+  readonly epochs?: readonly { readonly loss: number; readonly validation?: number }[];
+  /** In words: what was removed, which codebook, why something stayed. */
+  readonly detail: string;
+}
+
+/** A conv or dense node, or any other with parameters. Bytes are those of its parameters as stored, without headers. */
+export interface LayerReport {
+  readonly name: string;
+  readonly kind: string;
+  readonly before: LayerState;
+  readonly after: LayerState;
+}
+
+export interface LayerState {
+  /** Weight's shape; empty where there is none. */
+  readonly shape: Shape;
+  /** Trained parameters. */
+  readonly parameters: number;
+  /** Per sample. */
+  readonly multiplyAdds: number;
+  readonly bytes: number;
+  /** 'dense', or '4 x 256 codewords, signs apart'. */
+  readonly encoding: string;
+}
+
+export interface CompressionReport {
+  readonly bytes: number;
+  /** The smaller of 4 bytes per trained parameter and the bytes as given. */
+  readonly originalBytes: number;
+  readonly ratio: number;
+  /** Bytes of the compressed file by content; `rest` is header, graph and padding. */
+  readonly split: { readonly codes: number; readonly signs: number; readonly codebooks: number; readonly values: number; readonly rest: number };
+  readonly parameters: { readonly before: number; readonly after: number };
+  readonly multiplyAdds: { readonly before: number; readonly after: number };
+  /** Validation metric, before and after. */
+  readonly validation: { readonly before: number; readonly after: number };
+  readonly layers: readonly LayerReport[];
+  readonly stages: readonly StageReport[];
+}
+
+/** Storage of an encoding in words. */
+export function describeEncoding(encoding: Encoding): string {
+  if (encoding.kind === 'dense') return 'dense';
+  const [block] = encoding.blocks;
+  const books = encoding.blocks.length === 1 ? '' : `, ${encoding.blocks.length} codebooks`;
+  return `${block.codewordCount} codewords of ${block.subvectorLength}${block.signs ? ', signs apart' : ''}${books}`;
+}
+
+function layerStates(network: Network): Map<string, LayerState & { kind: string }> {
+  const states = new Map<string, LayerState & { kind: string }>();
+  const counted = new Set<string>();
+  nodeCosts(network).forEach((cost, i) => {
+    const node = network.nodes[i];
+    let bits = 0;
+    for (const name of Object.values(node.parameters)) {
+      const encoding = network.parameters.get(name);
+      if (!encoding || counted.has(name)) continue;
+      counted.add(name);
+      bits += encodingSize(encoding).total;
+    }
+    const weight = network.parameters.get(node.parameters['weight' satisfies ParameterRole] ?? '');
+    states.set(node.name, {
+      kind: node.kind, shape: weight?.shape ?? [], parameters: cost.parameters, multiplyAdds: cost.multiplyAdds, bytes: Math.ceil(bits / 8),
+      encoding: weight ? describeEncoding(weight) : '',
+    });
+  });
+  return states;
+}
+
+/** Layers with parameters, side by side. */
+export function compareLayers(before: Network, after: Network): LayerReport[] {
+  const now = layerStates(after);
+  return [...layerStates(before)].flatMap(([name, { kind, ...state }]) => {
+    const found = now.get(name);
+    if (state.bytes === 0 || !found) return [];
+    const { kind: _kind, ...rest } = found;
+    return [{ name, kind, before: state, after: rest }];
+  });
+}
+
+/** Bytes by content over all parameters, and what the file has besides. */
+export function splitBytes(network: Network, fileBytes: number): CompressionReport['split'] {
+  const sum = (part: keyof EncodingSize): number => [...network.parameters.values()].reduce((bits, encoding) => bits + encodingSize(encoding)[part], 0) / 8;
+  const [codes, signs, codebooks, values] = [sum('codes'), sum('signs'), sum('codebooks'), sum('values')];
+  return { codes, signs, codebooks, values, rest: fileBytes - codes - signs - codebooks - values };
+}

@@ -1,0 +1,214 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import type { ProductEncoding } from '../../src/encodings/types.ts';
+import { createExecutor } from '../../src/execution/executor.ts';
+import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
+import type { OptimizerOptions, TrainingExecutor, TrainingExecutorOptions } from '../../src/execution/types.ts';
+import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
+import { dense, graph, relu, add } from '../../src/network/index.ts';
+import type { Network } from '../../src/network/types.ts';
+import { normal, stream } from '../../src/random.ts';
+import { sizeOf } from '../../src/tensor.ts';
+import type { FloatArray } from '../../src/tensor.ts';
+import { chain, randomNetwork, skips } from './networks.ts';
+
+const portable = portableKernels();
+const simd = await loadKernels({ prefer: 'simd' });
+
+export const sgd: OptimizerOptions = { kind: 'sgd', momentum: 0.9, nesterov: false, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled: false, weightDecay: 1e-3, codewordGradient: 'mean' };
+
+const open: TrainingExecutor[] = [];
+async function trainer(network: Network, options: Partial<TrainingExecutorOptions> = {}): Promise<TrainingExecutor> {
+  const made = await createTrainingExecutor(network, { kernels: portable, optimizer: sgd, batch: 3, ...options });
+  open.push(made);
+  return made;
+}
+afterEach(() => open.splice(0).forEach((one) => one.dispose()));
+
+/** A linear loss sum c y has the gradient c at the output: everything else is the network's. */
+function prepare(one: TrainingExecutor, seed: number): FloatArray {
+  const random = stream(seed, 'inputs');
+  const inputs = one.input();
+  for (let i = 0; i < inputs.length; i++) inputs[i] = normal(random);
+  return Float64Array.from({ length: one.outputGradient().length }, () => normal(random));
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+function lossOf(one: TrainingExecutor, weights: FloatArray): number {
+  one.forwardTraining(1);
+  return dot(one.output(), weights);
+}
+
+/** Quantizes by hand: a network whose named weight is a product encoding with signs apart and a remainder block. */
+function encoded(network: Network, name: string): Network {
+  const weight = network.parameters.get(name)!;
+  const [rows] = weight.shape;
+  const columns = sizeOf(weight.shape.slice(1));
+  const random = stream(3, 'codes');
+  const [d, K] = [4, 5];
+  const M = Math.floor(columns / d);
+  const rest = columns - M * d;
+  const block = (first: number, M: number, d: number): ProductEncoding['blocks'][number] => ({
+    first, subspaceCount: M, subvectorLength: d, codewordCount: K,
+    codewords: Float32Array.from({ length: K * d }, () => Math.abs(normal(random))),
+    codes: Uint16Array.from({ length: rows * M }, () => Math.floor(random() * K)),
+    signs: Uint8Array.from({ length: Math.ceil((rows * M * d) / 8) }, (_, i, bits = rows * M * d - 8 * i) => Math.floor(random() * 256) & (bits >= 8 ? 255 : (1 << bits) - 1)),
+  });
+  const encoding: ProductEncoding = { kind: 'product', shape: weight.shape, codewordPrecision: 'float32', blocks: [...(M > 0 ? [block(0, M, d)] : []), ...(rest > 0 ? [block(M * d, 1, rest)] : [])] };
+  return { ...network, parameters: new Map([...network.parameters, [name, encoding]]) };
+}
+
+async function checkGradients(network: Network, seed: number): Promise<void> {
+  const one = await trainer(network, { precision: 'float64', inputGradients: true });
+  const weights = prepare(one, seed);
+  lossOf(one, weights);
+  one.outputGradient().set(weights);
+  one.backward();
+  const random = stream(seed, 'probe');
+  const probe = (values: FloatArray, gradient: FloatArray, name: string, refresh: () => void): void => {
+    for (let n = 0; n < Math.min(6, values.length); n++) {
+      const i = Math.floor(random() * values.length);
+      const kept = values[i];
+      values[i] = kept + 1e-6;
+      refresh();
+      const above = lossOf(one, weights);
+      values[i] = kept - 1e-6;
+      refresh();
+      const below = lossOf(one, weights);
+      values[i] = kept;
+      refresh();
+      const numeric = (above - below) / 2e-6;
+      expect(Math.abs(gradient[i] - numeric), `${name}[${i}]: ${gradient[i]} against ${numeric}`).toBeLessThan(1e-5 + 1e-3 * Math.abs(numeric));
+    }
+  };
+  probe(one.input(), one.gradient(network.inputs[0].name), 'input', () => undefined);
+  for (const [name] of network.parameters) {
+    let gradient: FloatArray;
+    try { gradient = one.gradient(name).slice(); } catch { continue; } // running statistics and constants have none
+    probe(one.values(name), gradient, name, () => one.changed());
+  }
+}
+
+describe('gradients against central differences in double (eps 1e-6, atol 1e-5, rtol 1e-3)', () => {
+  it('a chain', () => checkGradients(chain(), 1));
+  it('skips, concatenation, batch normalization, dropout, softmax', () => checkGradients(skips(), 2));
+  it('codewords with signs apart and a remainder block, of a convolution and of a dense layer', async () => {
+    await checkGradients(encoded(encoded(chain(), 'conv2.weight'), 'dense1.weight'), 3);
+  });
+  it('random chains', () => fc.assert(fc.asyncProperty(randomNetwork, async (network) => {
+    await checkGradients(network, 4);
+    open.splice(0).forEach((one) => one.dispose());
+  }), { numRuns: 25 }));
+  it('a parameter that two nodes share gets the sum of both gradients', async () => {
+    const network = graph({ seed: 5 }, (g) => {
+      const x = g.input([4]);
+      const a = g.node(relu(), g.node(dense(4, { name: 'a' }), x));
+      return g.node(add(), g.node(dense(4, { name: 'b' }), a), a);
+    });
+    const nodes = network.nodes.map((node) => (node.name === 'b' ? { ...node, parameters: { ...node.parameters, weight: 'a.weight' } } : node));
+    const parameters = new Map([...network.parameters].filter(([name]) => name !== 'b.weight'));
+    await checkGradients({ ...network, nodes, parameters } as Network, 5);
+  });
+});
+
+describe('training executor', () => {
+  it('without dropout and batch normalization the training pass equals inference, bit for bit', async () => {
+    const network = chain();
+    const one = await trainer(network, { kernels: simd });
+    prepare(one, 1);
+    one.forwardTraining(1);
+    const inputs = Float32Array.from(one.input());
+    const trained = Float32Array.from(one.output());
+    const inference = await createExecutor(network, { kernels: simd, batch: 3 });
+    expect(inference.predict(inputs, 3)).toEqual(trained);
+    inference.dispose();
+  });
+
+  it('frozen parameters do not move, and layers below them get no gradient', async () => {
+    const network = chain();
+    const frozen = new Set(['conv1.weight', 'conv1.bias', 'dense1.bias']);
+    const one = await trainer(network, { frozen });
+    one.outputGradient().set(prepare(one, 1));
+    one.forwardTraining(1);
+    one.backward();
+    one.update({ rate: 0.1, clip: 0 }, 1);
+    const after = one.snapshot();
+    for (const [name, encoding] of network.parameters) {
+      if (frozen.has(name) || name.startsWith('affine')) expect(after.parameters.get(name)).toEqual(encoding);
+      else expect(after.parameters.get(name), name).not.toEqual(encoding);
+    }
+    expect(() => one.gradient('conv1.weight')).toThrow(/gradient: name/);
+  });
+
+  it('restore(snapshot) brings outputs back, bit for bit; optimizer state goes the same way', async () => {
+    const one = await trainer(encoded(skips(), 'conv2.weight'), { kernels: simd });
+    const weights = prepare(one, 1);
+    const step = (n: number): void => {
+      one.forwardTraining(n);
+      one.outputGradient().set(weights);
+      one.backward();
+      one.update({ rate: 0.05, clip: 1 }, n);
+    };
+    step(1);
+    const [network, optimizer] = [one.snapshot(), one.optimizerState()];
+    step(2);
+    const wanted = one.snapshot();
+    one.restore(network);
+    one.restoreOptimizer(optimizer);
+    step(2);
+    expect(one.snapshot().parameters).toEqual(wanted.parameters);
+    expect(() => one.restore({ ...network, parameters: new Map() })).toThrow(/restore: network: parameter/);
+    expect(() => one.restoreOptimizer(new Map())).toThrow(/restoreOptimizer: state/);
+  });
+
+  it('a whole step gives the same bits for 1, 2, 3 and 4 threads', async () => {
+    const results = await Promise.all([1, 2, 3, 4].map(async (threads) => {
+      const one = await trainer(encoded(skips(), 'conv2.weight'), { kernels: simd, threads, batch: 9 });
+      const weights = prepare(one, 7);
+      for (let n = 1; n <= 2; n++) {
+        one.forwardTraining(n);
+        one.outputGradient().set(weights);
+        one.backward();
+        one.update({ rate: 0.05, clip: 1 }, n);
+      }
+      return one.snapshot().parameters;
+    }));
+    for (const result of results) expect(result).toEqual(results[0]);
+  });
+
+  it('the norm is that of all gradients, and clipping bounds the step', async () => {
+    const one = await trainer(chain(), { optimizer: { ...sgd, momentum: 0, weightDecay: 0 } });
+    const before = one.snapshot();
+    one.outputGradient().set(prepare(one, 1));
+    one.forwardTraining(1);
+    one.backward();
+    const names = [...before.parameters.keys()].filter((name) => !name.startsWith('affine'));
+    const norm = Math.sqrt(names.reduce((sum, name) => sum + dot(one.gradient(name), one.gradient(name)), 0));
+    const found = one.update({ rate: 1, clip: norm / 10 }, 1);
+    expect(Math.abs(found / norm - 1)).toBeLessThan(1e-5);
+    const after = one.snapshot();
+    const moved = Math.sqrt(names.reduce((sum, name) => {
+      const [a, b] = [before.parameters.get(name)!, after.parameters.get(name)!];
+      return a.kind === 'dense' && b.kind === 'dense' ? sum + a.data.reduce((s, v, i) => s + (v - b.data[i]) ** 2, 0) : sum;
+    }, 0));
+    expect(Math.abs(moved / (norm / 10) - 1)).toBeLessThan(1e-4);
+  });
+
+  it('memory does not grow from step to step', async () => {
+    const one = await trainer(chain(), { kernels: simd });
+    const { words } = one.workspace.heap;
+    const weights = prepare(one, 1);
+    for (let n = 1; n <= 50; n++) {
+      one.forwardTraining(n);
+      one.outputGradient().set(weights);
+      one.backward();
+      one.update({ rate: 0.001, clip: 5 }, n);
+    }
+    expect(one.workspace.heap.words).toBe(words);
+  });
+});
