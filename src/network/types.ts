@@ -66,7 +66,7 @@ export interface Preprocessing {
   readonly width: number;
   readonly height: number;
   readonly channels: 1 | 3;
-  /** 'area': mean over the covered area; 'bilinear': triangle filter, widened when shrinking. */
+  /** 'area': plain mean of the pixels that an output pixel touches (PyTorch's mode='area'); 'bilinear': triangle filter, widened when shrinking. */
   readonly filter: 'area' | 'bilinear';
   /** Multiplies pixel values (0 ... 255). Default 1/255. */
   readonly scale: number;

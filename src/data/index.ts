@@ -1,0 +1,18 @@
+/** Sets of samples, metrics, augmentation, preprocessing. `ndarray.ts` stands apart on purpose: it loads a package that builds code from strings. */
+export { concatenated, examplesFromArrays, meanTarget, subset } from './arrays.ts';
+export type { ArrayExamples } from './arrays.ts';
+export { AUGMENT_DEFAULTS, augmentLandmarks, warp, warpPoints } from './augment.ts';
+export type { AugmentOptions, WarpMatrix } from './augment.ts';
+export { FOLDER_DEFAULTS, openFolder } from './folder.ts';
+export type { Dataset, FolderOptions } from './folder.ts';
+export { gunzip } from './gzip.ts';
+export { landmarks68Task, MIRROR_68, OUTER_EYES_68 } from './landmarks.ts';
+export { classMetrics, cumulativeCurve, FAILURE_LIMIT, landmarkMetrics, regressionMetrics } from './metrics.ts';
+export type { LandmarkMetrics, LandmarkMetricsOptions, NormalizedErrors } from './metrics.ts';
+export { readNpy, writeNpy } from './npy.ts';
+export { checkPreprocessing, preprocess, preprocessedShape, preprocessor } from './preprocess.ts';
+export type { Preprocessor } from './preprocess.ts';
+export { readPts } from './pts.ts';
+export type { PtsOptions } from './pts.ts';
+export { resizeImage } from './resize.ts';
+export type { ResizeFilter } from './resize.ts';
