@@ -1,0 +1,193 @@
+/**
+ * The graph as JSON, in the file's metadata: everything of a network but the values of its parameters. Short where that costs
+ * nothing: a node whose only input is the value before it does not say so, and empty parts are left out.
+ */
+import { EspalierError, show } from '../errors.ts';
+import type { Json } from '../container/json.ts';
+import type { Shape } from '../tensor.ts';
+import type { Network, Node, OperatorKind, Preprocessing, Task } from './types.ts';
+
+/** Version of the description; a change that older readers would misread raises it. */
+export const FORMAT_VERSION = 1;
+
+/** Everything of a network but its parameters. */
+export type Description = Omit<Network, 'parameters'>;
+
+type Fields = ReadonlyMap<string, Json>;
+
+const MAX_RANK = 8;
+const MAX_SIDE = 2 ** 31 - 1;
+
+/** To be given to JSON.stringify. */
+export function describe({ name, inputs, nodes, outputs, preprocessing, task }: Description): Record<string, unknown> {
+  return {
+    version: FORMAT_VERSION,
+    name,
+    inputs: inputs.map((input) => ({ name: input.name, shape: input.shape })),
+    nodes: nodes.map((node, i) => ({
+      name: node.name,
+      kind: node.kind,
+      ...(node.inputs.length === 1 && node.inputs[0] === valueBefore(inputs, nodes, i) ? {} : { inputs: node.inputs }),
+      ...(Object.keys(node.parameters).length === 0 ? {} : { parameters: node.parameters }),
+      ...(Object.keys(node.attributes).length === 0 ? {} : { attributes: node.attributes }),
+    })),
+    outputs,
+    ...(preprocessing && { preprocessing }),
+    ...(task && { task }),
+  };
+}
+
+/** The default input of node i. */
+function valueBefore(inputs: Network['inputs'], nodes: readonly { readonly name: string }[], i: number): string | undefined {
+  return i > 0 ? nodes[i - 1].name : inputs[0]?.name;
+}
+
+/**
+ * Reads what {@link describe} gave. Whether the graph holds together is checked by `checkGraph`.
+ * @throws {EspalierError} UNSUPPORTED_VERSION, FIELD
+ */
+export function readDescription(who: string, json: Json): Description {
+  const fields = object(who, 'network', json);
+  const version = fields.get('version');
+  if (typeof version !== 'number' || !Number.isInteger(version)) fail(who, 'version', 'a whole number', version);
+  if (version !== FORMAT_VERSION) throw new EspalierError('UNSUPPORTED_VERSION', `${who}: format version ${version}; this program reads version ${FORMAT_VERSION}, ${version > FORMAT_VERSION ? 'update it' : 'the file is damaged'}`, { name: 'version', found: version });
+  // Later versions may name features that a reader must know; what is only optional stands in fields that are passed by.
+  const required = list(who, 'requires', fields.get('requires') ?? []).map((feature) => text(who, 'requires', feature));
+  if (required.length > 0) throw new EspalierError('UNSUPPORTED_VERSION', `${who}: the file needs ${required.slice(0, 8).map(show).join(', ')}, which this program does not have; update it`, { name: 'requires', found: required.length });
+
+  const inputs = list(who, 'inputs', fields.get('inputs')).map((value) => {
+    const input = object(who, 'inputs', value);
+    return { name: text(who, 'inputs: name', input.get('name')), shape: readShape(who, 'inputs: shape', input.get('shape')) };
+  });
+  const nodes: Node[] = [];
+  for (const value of list(who, 'nodes', fields.get('nodes'))) nodes.push(readNode(who, value, valueBefore(inputs, nodes, nodes.length)));
+  const preprocessing = fields.get('preprocessing');
+  const task = fields.get('task');
+  return {
+    name: text(who, 'name', fields.get('name')),
+    inputs,
+    nodes,
+    outputs: list(who, 'outputs', fields.get('outputs')).map((output) => text(who, 'outputs', output)),
+    ...(preprocessing === undefined ? {} : { preprocessing: readPreprocessing(who, preprocessing) }),
+    ...(task === undefined ? {} : { task: readTask(who, task) }),
+  };
+}
+
+function readNode(who: string, value: Json, before: string | undefined): Node {
+  const fields = object(who, 'nodes', value);
+  const name = text(who, 'nodes: name', fields.get('name'));
+  const inputs = fields.get('inputs');
+  const parameters = object(who, `node ${show(name)}: parameters`, fields.get('parameters') ?? new Map());
+  return {
+    name,
+    // `checkGraph` refuses kinds, roles and attributes that are not known; until then they are only text.
+    kind: text(who, `node ${show(name)}: kind`, fields.get('kind')) as OperatorKind,
+    inputs: inputs === undefined ? (before === undefined ? [] : [before]) : list(who, `node ${show(name)}: inputs`, inputs).map((input) => text(who, `node ${show(name)}: inputs`, input)),
+    parameters: Object.fromEntries([...parameters].map(([role, parameter]) => [role, text(who, `node ${show(name)}: ${show(role)}`, parameter)])),
+    attributes: toPlain(object(who, `node ${show(name)}: attributes`, fields.get('attributes') ?? new Map())),
+  } as Node;
+}
+
+function readPreprocessing(who: string, value: Json): Preprocessing {
+  const fields = object(who, 'preprocessing', value);
+  const field = (name: string): Json | undefined => fields.get(name);
+  const channels = integer(who, 'preprocessing.channels', field('channels'), 1, 3);
+  if (channels === 2) fail(who, 'preprocessing.channels', '1 or 3', channels);
+  const scale = number(who, 'preprocessing.scale', field('scale'));
+  if (scale === 0) fail(who, 'preprocessing.scale', 'a number other than 0', scale);
+  return {
+    width: integer(who, 'preprocessing.width', field('width'), 1, 32768),
+    height: integer(who, 'preprocessing.height', field('height'), 1, 32768),
+    channels: channels as 1 | 3,
+    filter: oneOf(who, 'preprocessing.filter', field('filter'), ['area', 'bilinear']),
+    scale,
+    standardize: readStandardize(who, channels, object(who, 'preprocessing.standardize', field('standardize'))),
+  };
+}
+
+function readStandardize(who: string, channels: number, fields: Fields): Preprocessing['standardize'] {
+  const kind = oneOf(who, 'preprocessing.standardize.kind', fields.get('kind'), ['none', 'image', 'fixed']);
+  if (kind === 'none') return { kind };
+  if (kind === 'image') {
+    const epsilon = number(who, 'preprocessing.standardize.epsilon', fields.get('epsilon'));
+    if (epsilon < 0) fail(who, 'preprocessing.standardize.epsilon', 'a number from 0', epsilon);
+    return { kind, epsilon };
+  }
+  const perChannel = (name: string): number[] => {
+    const values = list(who, `preprocessing.standardize.${name}`, fields.get(name)).map((one) => number(who, `preprocessing.standardize.${name}`, one));
+    if (values.length !== channels) fail(who, `preprocessing.standardize.${name}`, `${channels} numbers`, values);
+    return values;
+  };
+  const deviation = perChannel('deviation');
+  if (deviation.some((one) => one <= 0)) fail(who, 'preprocessing.standardize.deviation', 'numbers above 0', deviation);
+  return { kind, mean: perChannel('mean'), deviation };
+}
+
+function readTask(who: string, value: Json): Task {
+  const fields = object(who, 'task', value);
+  const kind = oneOf(who, 'task.kind', fields.get('kind'), ['landmarks', 'classes', 'regression']);
+  if (kind === 'regression') return { kind };
+  if (kind === 'classes') {
+    const classes = integer(who, 'task.classes', fields.get('classes'), 1);
+    if (!fields.has('labels')) return { kind, classes };
+    const labels = list(who, 'task.labels', fields.get('labels')).map((label) => text(who, 'task.labels', label));
+    if (labels.length !== classes) fail(who, 'task.labels', `${classes} names`, labels);
+    return { kind, classes, labels };
+  }
+  const points = integer(who, 'task.points', fields.get('points'), 1);
+  const indices = (name: string, length: number): number[] => {
+    const values = list(who, `task.${name}`, fields.get(name)).map((one) => integer(who, `task.${name}`, one, 0, points - 1));
+    if (values.length !== length) fail(who, `task.${name}`, `${length} numbers of points`, values);
+    return values;
+  };
+  const [left, right] = fields.has('normalizeBy') ? indices('normalizeBy', 2) : [];
+  const mirror = fields.has('mirror') ? indices('mirror', points) : undefined;
+  if (mirror?.some((point, i) => mirror[point] !== i)) fail(who, 'task.mirror', 'pairs of points: mirrored twice, each is itself again', mirror);
+  return { kind, points, ...(left === undefined ? {} : { normalizeBy: [left, right] as const }), ...(mirror && { mirror }) };
+}
+
+/** Maps become plain objects; '__proto__' becomes a field of its own like any other. */
+export function toPlain(json: Fields): Record<string, unknown> {
+  const convert = (value: Json): unknown => {
+    if (value instanceof Map) return toPlain(value as Fields);
+    return Array.isArray(value) ? (value as readonly Json[]).map(convert) : value;
+  };
+  return Object.fromEntries([...json].map(([key, value]) => [key, convert(value)]));
+}
+
+export function fail(who: string, field: string, expected: string, found: unknown): never {
+  throw new EspalierError('FIELD', `${who}: ${field}: expected ${expected}, got ${show(found)}; the file is damaged or was not written by espalier`, { name: field, found });
+}
+
+export function object(who: string, field: string, value: Json | undefined): Fields {
+  return value instanceof Map ? value as Fields : fail(who, field, 'an object', value);
+}
+
+export function list(who: string, field: string, value: Json | undefined): readonly Json[] {
+  return Array.isArray(value) ? value as readonly Json[] : fail(who, field, 'a list', value);
+}
+
+export function text(who: string, field: string, value: Json | undefined): string {
+  return typeof value === 'string' ? value : fail(who, field, 'a string', value);
+}
+
+/** Whole sides from 0, fewer than 2^53 elements even if the zeros are left out. */
+export function readShape(who: string, field: string, value: Json | undefined): Shape {
+  const shape = list(who, field, value).map((side) => integer(who, field, side, 0, MAX_SIDE));
+  if (shape.length > MAX_RANK || shape.reduce((size, side) => size * Math.max(1, side), 1) > Number.MAX_SAFE_INTEGER) {
+    throw new EspalierError('SHAPE', `${who}: ${field}: expected at most ${MAX_RANK} sides and 2^53 elements, got ${show(shape)}`, { name: field, found: shape });
+  }
+  return shape;
+}
+
+function integer(who: string, field: string, value: Json | undefined, from: number, to = MAX_SIDE): number {
+  return Number.isInteger(value) && (value as number) >= from && (value as number) <= to ? value as number : fail(who, field, `a whole number from ${from} to ${to}`, value);
+}
+
+function number(who: string, field: string, value: Json | undefined): number {
+  return typeof value === 'number' ? value : fail(who, field, 'a number', value);
+}
+
+function oneOf<T extends string>(who: string, field: string, value: Json | undefined, allowed: readonly T[]): T {
+  return allowed.includes(value as T) ? value as T : fail(who, field, `one of ${allowed.join(', ')}`, value);
+}
