@@ -1,56 +1,80 @@
 /** Workspaces: a heap with kernels bound to it, the programs behind the caller's words, and scratch for each thread. */
 import { EspalierError, checkInteger, checkOneOf, show } from '../errors.ts';
 import { MOST_WORDS } from './heap.ts';
-import { kernelTable, pieceCount, programWords, runPiece, writePrograms } from './program.ts';
+import type { Foundation } from './instance.ts';
+import { kernelTable, pieceCount, programWords, runPiece, writePrograms, type KernelTable, type ProgramTable } from './program.ts';
+import { nodeThreadHost, startCrew, type Crew, type ThreadHost } from './threads.ts';
 import type { Heap, Kernels, Precision, Workspace, WorkspaceOptions } from './types.ts';
 
 /** What a kernel set brings: memory of a size, and the kernels on it. */
 export interface Backend {
-  /** @throws {EspalierError} MEMORY */
-  bind(words: number, precision: Precision, shared: boolean): { readonly heap: Heap; readonly kernels: Kernels };
   readonly precisions: readonly Precision[];
+  /** @throws {EspalierError} MEMORY */
+  bind(words: number, precision: Precision, shared: boolean): { readonly heap: Heap; readonly kernels: Kernels; readonly foundation: Foundation };
 }
 
 /** Start of every block that the workspace adds: a cache line, so that threads do not write to each other's. */
 const ALIGNMENT = 16;
 const align = (words: number): number => Math.ceil(words / ALIGNMENT) * ALIGNMENT;
 
-/** A workspace with one thread. */
-export function openWorkspace(backend: Backend, options: WorkspaceOptions): Workspace {
-  const { words, scratchWords, programs, precision } = checkOptions(backend, options);
-  const programStart = align(words), scratch = align(programStart + programWords(programs));
-  const { heap, kernels } = backend.bind(checkTotal(scratch + align(scratchWords)), precision, false);
-  const steps = writePrograms(heap.int, programStart, programs), table = kernelTable(kernels);
-  let open: { heap: Heap; kernels: Kernels } | undefined = { heap, kernels };
-  const alive = (): { heap: Heap; kernels: Kernels } => {
+/** {@link KernelSet.openSync}. */
+export function openSyncOn(backend: Backend, options: WorkspaceOptions): Workspace {
+  return layOut(backend, checkOptions('openSync', backend, options), 1).workspace();
+}
+
+/** {@link KernelSet.open}. Where the platform has no threads to share memory with there is one, and `threads` of the result says so. */
+export async function openOn(backend: Backend, options: WorkspaceOptions, host: ThreadHost | undefined = nodeThreadHost()): Promise<Workspace> {
+  const checked = checkOptions('open', backend, options);
+  const threads = host ? checked.threads : 1;
+  const plan = layOut(backend, checked, threads);
+  return plan.workspace(host && threads > 1 ? await startCrew(host, plan.foundation, plan.scratches.slice(1)) : undefined);
+}
+
+/** Caller's words, programs, scratch of each thread: allocated and written. */
+function layOut(backend: Backend, { words, scratchWords, programs, precision }: Required<WorkspaceOptions>, threads: number) {
+  const programStart = align(words), scratchStart = align(programStart + programWords(programs));
+  const scratches = Array.from({ length: threads }, (_, i) => scratchStart + i * align(scratchWords));
+  const { heap, kernels, foundation } = backend.bind(checkTotal(scratchStart + threads * align(scratchWords)), precision, threads > 1);
+  const steps = writePrograms(heap.int, programStart, programs);
+  return { foundation, scratches, workspace: (crew?: Crew) => workspaceOf(heap, kernels, steps, scratches[0], threads, crew) };
+}
+
+function workspaceOf(heap: Heap, kernels: Kernels, steps: ProgramTable, scratch: number, threads: number, crew: Crew | undefined): Workspace {
+  // Everything large hangs on this one reference, so that dispose lets go of it.
+  let open: { heap: Heap; kernels: Kernels; table: KernelTable } | undefined = { heap, kernels, table: kernelTable(kernels) };
+  const alive = (): { heap: Heap; kernels: Kernels; table: KernelTable } => {
     if (!open) throw new EspalierError('DISPOSED', 'workspace: it was disposed of; open another');
     return open;
   };
   return {
     get heap() { return alive().heap; },
     get kernels() { return alive().kernels; },
-    threads: 1,
+    threads,
     scratch,
     run(program) {
-      const { int } = alive().heap;
+      const { table, heap: { int } } = alive();
       checkInteger('run', 'program', program, 0, steps.length - 1);
       for (const step of steps[program]) {
-        for (let i = 0; i < pieceCount(int, step); i++) runPiece(table, int, step, i, scratch);
+        if (crew) crew.runStep(table, int, step, scratch);
+        else for (let i = 0; i < pieceCount(int, step); i++) runPiece(table, int, step, i, scratch);
       }
     },
-    dispose() { open = undefined; },
+    dispose() {
+      open = undefined;
+      crew?.dispose();
+    },
   };
 }
 
-function checkOptions(backend: Backend, options: WorkspaceOptions): Required<WorkspaceOptions> {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`open: options: expected an object, got ${show(options)}`);
+function checkOptions(who: string, backend: Backend, options: WorkspaceOptions): Required<WorkspaceOptions> {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`${who}: options: expected an object, got ${show(options)}`);
   const { words, scratchWords, programs = [], threads = 1, precision = 'float32' } = options;
   return {
-    words: checkInteger('open', 'words', words, 0, MOST_WORDS),
-    scratchWords: checkInteger('open', 'scratchWords', scratchWords, 0, MOST_WORDS),
+    words: checkInteger(who, 'words', words, 0, MOST_WORDS),
+    scratchWords: checkInteger(who, 'scratchWords', scratchWords, 0, MOST_WORDS),
     programs,
-    threads: checkInteger('open', 'threads', threads, 1, 64),
-    precision: checkOneOf('open', 'precision', precision, backend.precisions),
+    threads: checkInteger(who, 'threads', threads, 1, 64),
+    precision: checkOneOf(who, 'precision', precision, backend.precisions),
   };
 }
 

@@ -1,0 +1,79 @@
+/**
+ * Writes what the library carries inside itself: src/kernels/simd.generated.ts, the WebAssembly module of the SIMD kernels as
+ * base64, and src/kernels/worker.generated.ts, the worker thread's program as text. Run by `prepare`.
+ */
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import asc from 'assemblyscript/asc';
+import { build } from 'esbuild';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const kernels = join(root, 'src/kernels');
+
+/** One binary for shared and unshared memory: the two differ in one byte of the memory import, and no kernel uses atomics. */
+async function compileKernels() {
+  let binary;
+  const { error, stderr } = await asc.main([
+    'src/kernels/assembly/index.ts', '--baseDir', root, '--outFile', 'kernels.wasm', '--runtime', 'stub', '-O3', '--noAssert', '--enable', 'simd', '--enable', 'threads',
+    '--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536',
+  ], {
+    writeFile(name, contents) { if (name.endsWith('.wasm')) binary = contents; },
+  });
+  if (error) throw new Error(`${stderr.toString()}\n${error.message}`);
+  return binary;
+}
+
+/** Reads an unsigned LEB128 number. */
+function readNumber(bytes, at) {
+  let value = 0, shift = 0, byte;
+  do {
+    byte = bytes[at++];
+    value |= (byte & 127) << shift;
+    shift += 7;
+  } while (byte & 128);
+  return { value: value >>> 0, at };
+}
+
+/** Position of the byte that says whether the imported memory (the only import) is shared. */
+function memoryFlag(bytes) {
+  let flag = -1;
+  for (let at = 8; at < bytes.length;) {
+    const id = bytes[at], { value: length, at: start } = readNumber(bytes, at + 1);
+    if (id === 11) throw new Error('the kernels have static data, which would overwrite the words of the heap: compute it instead');
+    if (id === 2) {
+      let here = readNumber(bytes, start);
+      if (here.value !== 1) throw new Error(`the kernels import ${here.value} things: expected the memory alone`);
+      here = readNumber(bytes, here.at);
+      here = readNumber(bytes, here.at + here.value);
+      flag = here.at + here.value + 1;
+      if (bytes[flag - 1] !== 2 || bytes[flag] !== 3) throw new Error('the import is not a shared memory with a maximum');
+    }
+    at = start + length;
+  }
+  return flag;
+}
+
+async function bundleWorker() {
+  const { outputFiles: [{ text }] } = await build({
+    entryPoints: [join(kernels, 'worker.ts')], bundle: true, write: false, minify: true, format: 'iife', platform: 'neutral', target: 'es2022', treeShaking: true, legalComments: 'none',
+  });
+  return text;
+}
+
+/** Leaves a file alone that would not change, so that watchers and build caches stay quiet. */
+async function write(name, text) {
+  const path = join(kernels, name);
+  if (await readFile(path, 'utf8').catch(() => '') !== text) await writeFile(path, text);
+  console.error(`${name}: ${(await stat(path)).size} bytes`);
+}
+
+const binary = await compileKernels();
+await write('simd.generated.ts', `/** Made by scripts/generate.mjs from assembly/: ${binary.length} bytes of WebAssembly. */
+/** Position of the byte that is 3 for shared memory and 1 for memory of one thread. */
+export const memoryFlag = ${memoryFlag(binary)};
+export const simdBinary = '${Buffer.from(binary).toString('base64')}';
+`);
+await write('worker.generated.ts', `/** Made by scripts/generate.mjs from worker.ts. */
+export const workerSource = ${JSON.stringify(await bundleWorker())};
+`);

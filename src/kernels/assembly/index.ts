@@ -1,0 +1,11 @@
+/**
+ * The SIMD kernels, in AssemblyScript (TypeScript syntax, compiled to WebAssembly by scripts/generate.mjs). Names and arguments are
+ * those of the interface in ../types.ts: word offsets and sizes, all i32. No static data: it would land on the caller's words.
+ */
+export { activationForward, activationBackward } from './activation';
+export { nearestCodeword, accumulateCentroids, codebookDecode, codebookPullback } from './codebook';
+export { add, multiply, copyRows, channelSums, sumParts } from './elementwise';
+export { affineForward, affineBackward, affineBackwardParameters, batchNormForward, batchNormBackward, batchNormFold } from './normalization';
+export { sumSquares, clipScale, sgdUpdate, adamUpdate } from './optimizer';
+export { maxPoolForward, maxPoolBackward, averagePoolForward, averagePoolBackward } from './pooling';
+export { softmaxForward, softmaxBackward } from './softmax';
