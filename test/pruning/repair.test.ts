@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { EspalierError } from '../../src/errors.ts';
+import { covarianceMatrix } from '../../src/importance/index.ts';
+import { regression } from '../../src/pruning/index.ts';
+import { normal, stream } from '../../src/random.ts';
+import vectors from '../vectors/correlation.json' with { type: 'json' };
+
+describe('regression', () => {
+  test('agrees with numpy.linalg.solve to 1e-12', () => {
+    const { channels, covariance, kept, removed, ridge, coefficients } = vectors.repair;
+    const found = regression(Float64Array.from(covariance), channels, kept, removed, ridge);
+    expect(found.merged).toBe(0);
+    found.coefficients.forEach((b, i) => expect(Math.abs(b - coefficients[i])).toBeLessThan(1e-12));
+  });
+
+  test('a channel that is a sum of kept ones is predicted by that sum as the ridge goes to 0 (< 1e-5), whatever the scales', () => {
+    fc.assert(fc.property(fc.nat(1000), fc.integer({ min: -6, max: 6 }), (seed, exponent) => {
+      const draw = stream(seed, 'test');
+      const scale = 10 ** exponent;
+      const rows = Array.from({ length: 2 }, () => Array.from({ length: 30 }, () => normal(draw)));
+      const x = [...rows[0], ...rows[1].map((v) => v * scale), ...rows[0].map((v, i) => 2 * v - 3 * rows[1][i])];
+      const { coefficients } = regression(covarianceMatrix(x, 3, 30), 3, [0, 1], [2], 1e-9);
+      expect(Math.abs(coefficients[0] - 2)).toBeLessThan(1e-5);
+      expect(Math.abs(coefficients[1] * scale + 3)).toBeLessThan(1e-5);
+    }));
+  });
+
+  test('constant channels neither predict nor are predicted, and never give NaN', () => {
+    const x = [1, 2, 3, 5, 5, 5, 2, 4, 7, 4, 4, 4];
+    const { coefficients, merged } = regression(covarianceMatrix(x, 4, 3), 4, [0, 1], [2, 3], 0.01);
+    expect(coefficients[0]).not.toBe(0);
+    expect([...coefficients].slice(1)).toEqual([0, 0, 0]);
+    expect(merged).toBe(0);
+    expect([...regression(new Float64Array(9), 3, [0, 1], [2], 0.01).coefficients]).toEqual([0, 0]);
+  });
+
+  test('more kept channels than observations, and kept duplicates, stay finite', () => {
+    const draw = stream(1, 'test');
+    const x = Array.from({ length: 12 * 3 }, () => normal(draw));
+    x.splice(3, 3, ...x.slice(0, 3));
+    const { coefficients } = regression(covarianceMatrix(x, 12, 3), 12, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 11], 0.01);
+    expect([...coefficients].every((b) => Number.isFinite(b) && Math.abs(b) < 10)).toBe(true);
+  });
+
+  test('refused: a ridge of 0, a covariance of another size or with NaN, and one that is not positive definite', () => {
+    expect(() => regression(new Float64Array(4), 2, [0], [1], 0)).toThrow(RangeError);
+    expect(() => regression(new Float64Array(3), 2, [0], [1], 0.1)).toThrow(RangeError);
+    expect(() => regression(Float64Array.of(1, 0, 0, NaN), 2, [0], [1], 0.1)).toThrow(EspalierError);
+    expect(() => regression(Float64Array.of(1, 5, 0, 5, 1, 0, 0, 0, 1), 3, [0, 1], [2], 0.1)).toThrow(/not positive definite/);
+  });
+});
