@@ -6,10 +6,21 @@ import { below, uniform } from '../../src/random.ts';
 import type { Stream } from '../../src/random.ts';
 import { drawLattice, noiseAt, smoothStep } from './noise.ts';
 
-/** Fills `picture` (side, side) with linear light. */
+/** Fills `picture` (side, side) with linear light; `side` is even. Painted at half the resolution: what is behind is out of focus. */
 export function paintBackground(random: Stream, picture: Float32Array, side: number): void {
+  const half = side / 2;
+  const wall = new Float32Array(half * half);
+  paintWall(random, wall, half);
+  const shapes = random() < 0.25 ? 0 : 1 + below(random, 7);
+  for (let k = 0; k < shapes; k++) paintShape(random, wall, half);
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) picture[y * side + x] = wall[(y >> 1) * half + (x >> 1)];
+  }
+}
+
+function paintWall(random: Stream, picture: Float32Array, side: number): void {
   const lattice = drawLattice(random, 16);
-  const base = Math.pow(random(), 1.6) * 0.8 + 0.01;
+  const base = Math.pow(random(), 2) * 0.85 + 0.01;
   const slopeX = uniform(random, -0.5, 0.5), slopeY = uniform(random, -0.5, 0.5);
   const rough = uniform(random, 0, 0.5), scale = uniform(random, 2, 9);
   const leaves = random() < 0.2 ? uniform(random, 0.2, 0.8) : 0;
@@ -21,8 +32,6 @@ export function paintBackground(random: Stream, picture: Float32Array, side: num
       picture[y * side + x] = Math.max(0.005, base * tone);
     }
   }
-  const shapes = random() < 0.3 ? 0 : 1 + below(random, 7);
-  for (let k = 0; k < shapes; k++) paintShape(random, picture, side);
 }
 
 function paintShape(random: Stream, picture: Float32Array, side: number): void {
@@ -34,8 +43,11 @@ function paintShape(random: Stream, picture: Float32Array, side: number): void {
   const round = random() < 0.25;
   const stripes = random() < 0.25 ? uniform(random, 12, 70) : 0;
   const sine = Math.sin(turn), cosine = Math.cos(turn);
-  for (let y = 0; y < side; y++) {
-    for (let x = 0; x < side; x++) {
+  const reach = Math.hypot(halfX, Math.min(halfY, 2)) + blur;
+  const x0 = Math.max(0, Math.floor((cx - reach) * side)), x1 = Math.min(side, Math.ceil((cx + reach) * side));
+  const y0 = Math.max(0, Math.floor((cy - reach) * side)), y1 = Math.min(side, Math.ceil((cy + reach) * side));
+  for (let y = y0; y < y1; y++) {
+    for (let x = x0; x < x1; x++) {
       const dx = x / side - cx, dy = y / side - cy;
       const a = Math.abs(cosine * dx + sine * dy) / halfX, b = Math.abs(cosine * dy - sine * dx) / halfY;
       const d = round ? Math.hypot(a, b) : Math.max(a, b);

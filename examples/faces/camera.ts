@@ -4,21 +4,20 @@
  */
 import { normal, uniform } from '../../src/random.ts';
 import type { Stream } from '../../src/random.ts';
-import { clamp } from './noise.ts';
+import { clamp, tabulated } from './noise.ts';
 
-/** Averages `picture` (2 side, 2 side) to (side, side) and develops it. */
-export function develop(random: Stream, picture: Float32Array, side: number): Uint8Array {
-  let image = halve(picture, side);
+/** Develops `picture` (2 pixels, 2 pixels) as a video frame of (pixels, pixels), enlarged to (side, side). */
+export function develop(random: Stream, picture: Float32Array, pixels: number, side: number): Uint8Array {
+  let image = halve(picture, pixels);
   expose(random, image);
-  // Faces in video are small: about half of the crops are enlarged ones.
-  const small = random() < 0.55 ? Math.round(side * uniform(random, 0.42, 0.95)) : side;
-  const motion = random() < 0.15 ? uniform(random, 0.8, 2.2) : 0;
-  image = blur(image, side, uniform(random, 0.25, 0.9) + motion * 0.3, uniform(random, 0.25, 0.9) + motion);
-  if (small < side) image = resize(image, side, small);
-  addNoise(random, image, uniform(random, 0.5, 7) * (random() < 0.25 ? 2 : 1));
-  if (random() < 0.6) compress(image, small, uniform(random, 2, 26));
-  if (random() < 0.35) sharpen(image, small, uniform(random, 0.2, 1.1));
-  if (small < side) image = resize(image, small, side);
+  // Blur in pixels of the frame, and a little more where the frame holds the face in many of them.
+  const soft = uniform(random, 0.2, 0.6) + Math.max(0, (pixels * 96) / side - 70) * 0.012 * random();
+  const motion = random() < 0.08 ? uniform(random, 0.5, 1.8) : 0;
+  image = blur(image, pixels, soft + motion * 0.3, soft + motion);
+  addNoise(random, image, uniform(random, 0.3, 3) * (random() < 0.15 ? 2.5 : 1));
+  if (random() < 0.6) compress(image, pixels, uniform(random, 1.5, 12));
+  if (random() < 0.35) sharpen(image, pixels, uniform(random, 0.2, 0.9));
+  if (pixels < side) image = resize(image, pixels, side);
   return Uint8Array.from(image, (value) => clamp(Math.round(value), 0, 255));
 }
 
@@ -36,23 +35,24 @@ function halve(picture: Float32Array, side: number): Float32Array {
 /** Linear light to grey values: a gain towards a mean that varies from picture to picture, a gamma, a soft shoulder, a lifted black. */
 function expose(random: Stream, image: Float32Array): void {
   const gamma = uniform(random, 0.45, 0.8);
+  const curve = tabulated((light) => Math.pow(light, gamma), 0, 3, 1536);
   const side = Math.sqrt(image.length);
   let mean = 0, weight = 0;
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {
       const dx = x / side - 0.5, dy = y / side - 0.5;
       const w = Math.exp(-8 * (dx * dx + dy * dy)); // meters the middle, as cameras do
-      mean += w * Math.pow(Math.max(0, image[y * side + x]), gamma);
+      mean += w * curve(image[y * side + x]);
       weight += w;
     }
   }
   mean /= weight;
-  const target = clamp(108 + 27 * normal(random), 45, 185);
+  const target = clamp(103 + 27 * normal(random), 42, 185);
   const gain = target / Math.max(0.02, mean);
   const black = random() < 0.3 ? uniform(random, 5, 40) : uniform(random, 0, 10);
-  const contrast = uniform(random, 0.72, 1.2);
+  const contrast = uniform(random, 0.85, 1.5);
   for (let i = 0; i < image.length; i++) {
-    const value = gain * Math.pow(Math.max(0, image[i]), gamma);
+    const value = gain * curve(image[i]);
     const bent = target + contrast * (value - target);
     const shoulder = bent > 200 ? 200 + 55 * (1 - Math.exp(-(bent - 200) / 55)) : bent;
     image[i] = black + (1 - black / 255) * Math.max(0, shoulder);

@@ -72,6 +72,6 @@ export function syntheticFace(seed: number, index: number, side = 96): Synthetic
 }
 
 function makeFace(seed: number, index: number, workspace: Workspace): SyntheticFace {
-  const landmarks = renderScene(seed, index, drawTraits(seed, index), workspace);
-  return { image: develop(stream(seed, 'face camera', index), workspace.picture, workspace.side), landmarks };
+  const { pixels, picture, landmarks } = renderScene(seed, index, drawTraits(seed, index), workspace);
+  return { image: develop(stream(seed, 'face camera', index), picture, pixels, workspace.side), landmarks };
 }

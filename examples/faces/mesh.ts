@@ -101,7 +101,7 @@ export function buildEars(traits: Traits, rotation: Float64Array): Grid[] {
         const longitude = (-side * 2 * Math.PI * c) / columns; // both ears wind outwards
         const radius = Math.cos(latitude);
         const along = radius * Math.sin(longitude), across = radius * Math.cos(longitude) * side;
-        const x = side * (headWidth - 0.1) + 0.42 * across - side * 0.62 * along;
+        const x = side * (headWidth + 0.05) + 0.42 * across - side * 0.85 * along;
         set(grid, i++, rotation, x, 1.9 + 3.0 * size * Math.sin(latitude) + 0.25 * along, -1.7 + 1.35 * along, along, Math.sin(latitude));
       }
     }

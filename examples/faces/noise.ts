@@ -43,6 +43,17 @@ export function mix(a: number, b: number, t: number): number {
   return a + (b - a) * t;
 }
 
+/** `f` on [from, to] as a table of `steps` intervals, read linearly, constant outside: for curves that are asked for at every vertex. */
+export function tabulated(f: (x: number) => number, from: number, to: number, steps = 256): (x: number) => number {
+  const scale = steps / (to - from);
+  const table = Float64Array.from({ length: steps + 2 }, (_, i) => f(Math.min(to, from + i / scale)));
+  return (x) => {
+    const t = clamp((x - from) * scale, 0, steps);
+    const i = Math.floor(t);
+    return table[i] + (t - i) * (table[i + 1] - table[i]);
+  };
+}
+
 /** A function of one variable through points with ascending `xs`: cubic Hermite with finite-difference slopes, constant outside. */
 export function curveThrough(xs: readonly number[], ys: readonly number[]): (x: number) => number {
   const last = xs.length - 1;

@@ -25,6 +25,15 @@ export function makeFrame(side: number): Frame {
   };
 }
 
+/** The same buffers for a picture of a smaller side. */
+export function narrowFrame(frame: Frame, side: number): Frame {
+  const size = side * side;
+  const first = <T extends Float32Array | Uint8Array>(plane: T): T => plane.subarray(0, size) as T;
+  return {
+    side, depth: first(frame.depth), owner: first(frame.owner), u: first(frame.u), v: first(frame.v), shade: first(frame.shade), gloss: first(frame.gloss),
+  };
+}
+
 export function clearFrame(frame: Frame): void {
   frame.depth.fill(-1e9);
   frame.owner.fill(NOTHING);
@@ -63,7 +72,7 @@ function drawTriangle(
   const ax = sx[a], ay = sy[a], bx = sx[b], by = sy[b], cx = sx[c], cy = sy[c];
   const area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax);
   if (area <= 0) return; // turned away, or seen edge-on
-  const { side } = frame;
+  const { side, depth: nearest } = frame;
   const left = Math.max(0, Math.ceil(Math.min(ax, bx, cx) - 0.5)), right = Math.min(side - 1, Math.floor(Math.max(ax, bx, cx) - 0.5));
   const top = Math.max(0, Math.ceil(Math.min(ay, by, cy) - 0.5)), bottom = Math.min(side - 1, Math.floor(Math.max(ay, by, cy) - 0.5));
   if (left > right || top > bottom) return;
@@ -85,10 +94,10 @@ function drawTriangle(
       if (alpha < 0 || beta < 0 || gamma < 0) continue;
       const pixel = y * side + x;
       const depth = alpha * z[a] + beta * z[b] + gamma * z[c];
-      if (depth <= frame.depth[pixel]) continue;
+      if (depth <= nearest[pixel]) continue;
       const pu = alpha * u0 + beta * u1 + gamma * u2, pv = alpha * v[a] + beta * v[b] + gamma * v[c];
       if (visible !== undefined && !visible(pu, pv)) continue;
-      frame.depth[pixel] = depth;
+      nearest[pixel] = depth;
       frame.owner[pixel] = owner;
       frame.u[pixel] = pu;
       frame.v[pixel] = pv;
@@ -98,11 +107,13 @@ function drawTriangle(
   }
 }
 
-/** Share of a parallel light that reaches a point: a depth map of `side` pixels over +-`reach` centimetres, read with four taps. */
+/**
+ * Share of a parallel light that reaches a point: a depth map of `side` pixels over +-`reach` centimetres, read with four taps. The
+ * vertices themselves are its samples, two pixels wide each: they lie closer than that, and no triangle needs filling.
+ */
 export function shadowMap(
-  frame: Frame, grids: readonly { grid: Grid; visible?: (u: number, v: number) => boolean }[], direction: readonly [number, number, number], reach: number,
+  grids: readonly { grid: Grid; visible?: (u: number, v: number) => boolean }[], direction: readonly [number, number, number], reach: number, side = 56,
 ): (x: number, y: number, z: number) => number {
-  const { side } = frame;
   const [lx, ly, lz] = direction;
   // Two axes across the light: right = y axis x light, down = light x right.
   const across = Math.hypot(lz, lx) || 1;
@@ -111,24 +122,31 @@ export function shadowMap(
   const scale = side / (2 * reach);
   const right = (x: number, z: number): number => side / 2 + scale * (x * rx + z * rz);
   const down = (x: number, y: number, z: number): number => side / 2 + scale * (x * dx + y * dy + z * dz);
-  clearFrame(frame);
+  const map = new Float32Array(side * side).fill(-1e9);
   for (const { grid, visible } of grids) {
-    const count = grid.rows * grid.columns;
-    const x = new Float32Array(count), y = new Float32Array(count), z = new Float32Array(count);
-    for (let i = 0; i < count; i++) {
-      x[i] = right(grid.x[i], grid.z[i]);
-      y[i] = down(grid.x[i], grid.y[i], grid.z[i]);
-      z[i] = grid.x[i] * lx + grid.y[i] * ly + grid.z[i] * lz;
+    const { x, y, z, u, v } = grid;
+    for (let i = 0; i < x.length; i++) {
+      const column = Math.floor(right(x[i], z[i]) - 0.5), row = Math.floor(down(x[i], y[i], z[i]) - 0.5);
+      if (column < 0 || row < 0 || column + 1 >= side || row + 1 >= side) continue;
+      if (visible !== undefined && !visible(u[i], v[i])) continue;
+      const depth = x[i] * lx + y[i] * ly + z[i] * lz;
+      const at = row * side + column;
+      if (map[at] < depth) map[at] = depth;
+      if (map[at + 1] < depth) map[at + 1] = depth;
+      if (map[at + side] < depth) map[at + side] = depth;
+      if (map[at + side + 1] < depth) map[at + side + 1] = depth;
     }
-    drawGrid(frame, { ...grid, x, y, z }, 0, { toX: (px) => px, toY: (py) => py }, visible);
   }
   return (x, y, z) => {
     const column = Math.floor(right(x, z) - 0.5), row = Math.floor(down(x, y, z) - 0.5);
     if (column < 0 || row < 0 || column + 1 >= side || row + 1 >= side) return 1;
-    const depth = x * lx + y * ly + z * lz + 0.35;
+    const depth = x * lx + y * ly + z * lz + 0.5;
     const at = row * side + column;
     let lit = 0;
-    for (const i of [at, at + 1, at + side, at + side + 1]) if (frame.depth[i] <= depth) lit += 0.25;
+    if (map[at] <= depth) lit += 0.25;
+    if (map[at + 1] <= depth) lit += 0.25;
+    if (map[at + side] <= depth) lit += 0.25;
+    if (map[at + side + 1] <= depth) lit += 0.25;
     return lit;
   };
 }

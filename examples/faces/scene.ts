@@ -9,9 +9,9 @@ import { shapeHead, surfacePoint } from './shape.ts';
 import type { HeadShape } from './shape.ts';
 import { addLight, addNormals, buildBody, buildEars, buildHair, buildHead, headRotation } from './mesh.ts';
 import type { Grid } from './mesh.ts';
-import { clearFrame, drawGrid, makeFrame, NOTHING, shadowMap } from './raster.ts';
+import { clearFrame, drawGrid, makeFrame, narrowFrame, NOTHING, shadowMap } from './raster.ts';
 import type { Frame, Projection } from './raster.ts';
-import { paintSkin, readSkin } from './skin.ts';
+import { paintSkin, readSkin, skinGrain } from './skin.ts';
 import type { SkinTexture } from './skin.ts';
 import { paintBackground } from './background.ts';
 import { drawGlasses, drawOccluders } from './accessories.ts';
@@ -22,21 +22,29 @@ import type { Lattice } from './noise.ts';
 export interface Workspace {
   readonly side: number;
   readonly frame: Frame;
-  readonly shadows: Frame;
-  /** (2 side, 2 side) linear light. */
+  /** At least (2 side, 2 side) linear light. */
   readonly picture: Float32Array;
 }
 
+/** A face before the camera's lens: `picture` is (2 pixels, 2 pixels) of linear light, landmarks (68, 2) in crop units. */
+export interface Scene {
+  readonly pixels: number;
+  readonly picture: Float32Array;
+  readonly landmarks: Float32Array;
+}
+
 export function makeWorkspace(side: number): Workspace {
-  return { side, frame: makeFrame(2 * side), shadows: makeFrame(72), picture: new Float32Array(4 * side * side) };
+  return { side, frame: makeFrame(2 * side), picture: new Float32Array(4 * side * side) };
 }
 
 /** The side of the crop is 1.3 times the larger side of the landmarks' bounding box. */
 const BOX_MARGIN = 1.3;
 
-/** Renders to `workspace.picture`; returns the 68 landmarks (x, y) in crop units. */
-export function renderScene(seed: number | string, index: number, traits: Traits, workspace: Workspace): Float32Array {
-  const { frame, picture } = workspace;
+/** Renders at twice the resolution of the video frame, into the workspace. */
+export function renderScene(seed: number | string, index: number, traits: Traits, workspace: Workspace): Scene {
+  const pixels = Math.max(8, Math.round(workspace.side * traits.resolution));
+  const frame = narrowFrame(workspace.frame, 2 * pixels);
+  const picture = workspace.picture.subarray(0, 4 * pixels * pixels);
   const head = shapeHead(traits);
   const rotation = headRotation(traits.pose);
   const { landmarks, projection } = fitCrop(traits, head, rotation, frame.side);
@@ -44,7 +52,11 @@ export function renderScene(seed: number | string, index: number, traits: Traits
   const lattice = drawLattice(random);
 
   const edge = hairEdge(traits.hair, lattice);
-  const hairVisible = (u: number, v: number): boolean => v < edge(u, v);
+  const ragged = traits.hair.kind === 'cap' ? 0 : 0.25 + 0.5 * traits.hair.frizz;
+  const hairVisible = (u: number, v: number): boolean => {
+    const inside = edge(u) - v;
+    return inside > ragged || (inside > -ragged && inside > ragged * noiseAt(lattice, u * 55, v * 1.7));
+  };
   const parts: { grid: Grid; visible?: (u: number, v: number) => boolean }[] = [
     { grid: buildHead(head, rotation) },
     ...buildEars(traits, rotation).map((grid) => ({ grid })),
@@ -52,7 +64,7 @@ export function renderScene(seed: number | string, index: number, traits: Traits
     { grid: buildHair(traits, head, rotation), visible: hairVisible },
   ];
   for (const { grid } of parts) addNormals(grid);
-  const shadow = shadowMap(workspace.shadows, parts, traits.light.direction, 17);
+  const shadow = shadowMap(parts, traits.light.direction, 17);
   for (const { grid } of parts) addLight(grid, traits.light, shadow);
 
   clearFrame(frame);
@@ -62,7 +74,7 @@ export function renderScene(seed: number | string, index: number, traits: Traits
   paintParts(traits, frame, picture, parts.map((part) => part.grid), skin, drawClothes(random, head), lattice);
   if (traits.glasses !== undefined) drawGlasses(traits, traits.glasses, head, rotation, projection, frame, picture);
   drawOccluders(stream(seed, 'face occlusion', index), traits, landmarks, picture, frame.side);
-  return landmarks;
+  return { pixels, picture, landmarks };
 }
 
 /**
@@ -126,7 +138,7 @@ function fitCrop({ pose }: Traits, head: HeadShape, m: Float64Array, side: numbe
 }
 
 /** Lower edge of the hair at an angle of the shell: a height, roughened strand by strand. */
-function hairEdge(hair: Hair, lattice: Lattice): (u: number, v: number) => number {
+function hairEdge(hair: Hair, lattice: Lattice): (u: number) => number {
   const degree = Math.PI / 180;
   const steps = 512;
   const table = new Float32Array(steps + 1);
@@ -174,13 +186,14 @@ function drawClothes(random: Stream, head: HeadShape): Clothes {
 
 function paintParts(traits: Traits, frame: Frame, picture: Float32Array, grids: readonly Grid[], skin: SkinTexture, clothes: Clothes, lattice: Lattice): void {
   const { person, hair } = traits;
+  const grain = skinGrain(traits, lattice);
   for (let i = 0; i < picture.length; i++) {
     const owner = frame.owner[i];
     if (owner === NOTHING) continue;
     const u = frame.u[i], v = frame.v[i], shade = frame.shade[i], gloss = frame.gloss[i];
     switch (grids[owner].material) {
       case 'head':
-        picture[i] = readSkin(skin, skin.tone, u, v) * shade + 0.9 * person.shine * gloss * readSkin(skin, skin.mirror, u, v);
+        picture[i] = readSkin(skin, skin.tone, u, v) * grain(u, v) * shade + 0.9 * person.shine * gloss * readSkin(skin, skin.mirror, u, v);
         break;
       case 'ear': {
         const d = Math.hypot((u - 0.1) / 0.5, (v - 0.05) / 0.62);

@@ -5,7 +5,7 @@
  * lifted onto the same surface, so that they fit the painted and modelled features exactly. Units: see `traits.ts`.
  */
 import type { Expression, Person, Traits } from './traits.ts';
-import { clamp, curveThrough, mix, smoothStep } from './noise.ts';
+import { clamp, curveThrough, mix, smoothStep, tabulated } from './noise.ts';
 
 /** Frontal positions: x and y of the 68 points in the iBUG order. */
 export type FrontalPoints = Float64Array;
@@ -32,12 +32,14 @@ export const CROWN_Y = -12.6;
 const SIDE_Z = -0.8;
 /** Points of the contour: index 0 at the left ear, 8 at the chin, 16 at the right ear. */
 const JAW_POINTS = 17;
+/** Where the contour begins, a little below the corners of the eyes. */
+const EAR_Y = 0.25;
 
 export function shapeHead({ person, expression }: Traits): HeadShape {
   const chinY = person.chinY + 0.72 * expression.open;
   const width = sliceWidth(person, chinY);
   const points = placePoints(person, expression, chinY, width);
-  const front = frontProfile(person, expression, chinY, points);
+  const front = tabulated(frontProfile(person, expression, chinY, points), CROWN_Y, chinY, 200);
   const relief = reliefOf(person, expression, chinY, points);
   const slice = (y: number): Slice => {
     const below = clamp(y / chinY, 0, 1);
@@ -93,26 +95,28 @@ function reliefOf(person: Person, expression: Expression, chinY: number, points:
     [6.3, -3, 1.3, 2, -0.35], [noseWidth - 0.3, base - 0.55, 0.48, 0.52, 0.75], [1.6, chinY - 1.6, 1.2, 0.9, 0.25 * person.masculine],
   ];
   const middle: Bump[] = [
-    [0, (upper + lower) / 2, 2.7, 1.9, 0.45], [0, upper, 0.75 * half, 0.4, 0.28], [0, lower, 0.68 * half, 0.45, 0.38],
+    [0, tip - 0.1, 0.75, 0.62, 0.2 * person.noseHeight], [0, (upper + lower) / 2, 2.7, 1.9, 0.45], [0, upper, 0.75 * half, 0.4, 0.28], [0, lower, 0.68 * half, 0.45, 0.38],
     [0, points[2 * 57 + 1] + 0.45, 2, 0.45, -0.35], [0, chinY - 1.15, 1.5, 0.95, 0.5], [0, -6, 3.5, 2.2, 0.2],
     [0, inner, 0.6 * half, 0.25 + 0.4 * expression.open, -0.9 * Math.min(1, expression.open)],
   ];
   const bumps = [...paired, ...paired.map(([x, y, rx, ry, h]): Bump => [-x, y, rx, ry, h]), ...middle];
-  const ridge = curveThrough(
-    [-1.6, -0.3, 0.8, mix(0.5, tip, 0.55), tip - 0.25, tip + 0.25, base - 0.25, base + 0.2],
-    [0, 0.15, 0.55, person.noseHeight * 0.62 + person.noseHump, person.noseHeight * 0.97, person.noseHeight, 0.75, 0],
-  );
-  const spread = curveThrough([-1, 0.8, tip - 0.6, tip + 0.3, base], [0.85, 0.72, 0.85, 0.62 * noseWidth + 0.1, 0.75 * noseWidth]);
+  const count = bumps.length;
+  const flat = Float64Array.from(bumps.flatMap(([x, y, rx, ry, h]) => [x, y, 1 / rx, 1 / ry, h]));
+  const ridge = tabulated(curveThrough(
+    [-1.6, -0.3, 0.8, mix(0.5, tip, 0.55), tip - 0.3, tip + 0.15, base - 0.35, base + 0.25],
+    [0, 0.15, 0.5, person.noseHeight * 0.55 + person.noseHump, person.noseHeight * 0.82, person.noseHeight * 0.84, 0.72, 0],
+  ), -1.6, base + 0.25);
+  const spread = tabulated(curveThrough([-1, 0.8, tip - 0.6, tip + 0.3, base], [0.95, 0.85, 1.0, 0.62 * noseWidth + 0.25, 0.75 * noseWidth]), -1, base);
   return (x, y) => {
     let depth = 0;
-    for (const [bx, by, rx, ry, h] of bumps) {
-      const dx = (x - bx) / rx, dy = (y - by) / ry;
+    for (let k = 0, i = 0; k < count; k++, i += 5) {
+      const dy = (y - flat[i + 1]) * flat[i + 3], dx = (x - flat[i]) * flat[i + 2];
       const d = dx * dx + dy * dy;
-      if (d < 7) depth += h * Math.exp(-d);
+      if (d < 6) depth += flat[i + 4] * Math.exp(-d);
     }
-    if (y > -1.6 && y < base + 0.2 && x > -2.6 && x < 2.6) {
+    if (y > -1.6 && y < base + 0.25 && x > -2.6 && x < 2.6) {
       const d = (x - noseShift(person, y)) / spread(y);
-      depth += ridge(y) * Math.exp(-Math.pow(Math.abs(d), 2.2));
+      depth += ridge(y) * Math.exp(-d * d);
     }
     return depth;
   };
@@ -141,7 +145,7 @@ function placeJaw(put: Put, chinY: number, width: (y: number) => number): void {
   const steps = 160;
   const heights = new Float64Array(steps + 1), lengths = new Float64Array(steps + 1);
   for (let i = 0; i <= steps; i++) {
-    heights[i] = chinY * Math.sin((Math.PI / 2) * (i / steps));
+    heights[i] = mix(EAR_Y, chinY, Math.sin((Math.PI / 2) * (i / steps)));
     if (i > 0) lengths[i] = lengths[i - 1] + Math.hypot(heights[i] - heights[i - 1], width(heights[i]) - width(heights[i - 1]));
   }
   const last = JAW_POINTS - 1;

@@ -23,7 +23,7 @@ export interface SkinTexture {
 
 const REACH = (100 * Math.PI) / 180;
 const TOP = -8;
-const WIDTH = 232;
+const WIDTH = 224;
 const STEP = 0.105;
 
 interface Canvas extends SkinTexture {
@@ -42,7 +42,7 @@ export function paintSkin(seed: number | string, index: number, traits: Traits, 
   };
   const random = stream(seed, 'face skin', index);
   const lattice = drawLattice(random);
-  paintBase(canvas, traits, lattice);
+  paintBase(canvas, traits);
   paintCreases(canvas, traits, head, random);
   paintBeard(canvas, traits, head.points, lattice);
   paintMouth(canvas, traits, head.points, lattice);
@@ -83,15 +83,14 @@ function within(canvas: Canvas, x0: number, y0: number, x1: number, y1: number, 
   }
 }
 
-function paintBase(canvas: Canvas, { person, makeup }: Traits, lattice: Lattice): void {
-  const { width, height, tone } = canvas;
-  const blotch = 0.05 + 0.06 * person.age, grain = (0.02 + 0.05 * person.age) * (1 - 0.6 * makeup);
-  for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      const large = noiseAt(lattice, column * 0.045, row * 0.05), fine = noiseAt(lattice, column * 0.37 + 7, row * 0.37);
-      tone[row * width + column] = person.skin * (1 + blotch * large + grain * fine);
-    }
-  }
+/** Blotches and pores at an angle and a height, a factor about 1. Asked for per visible pixel: a third of the cost of painting all texels. */
+export function skinGrain({ person, makeup }: Traits, lattice: Lattice): (u: number, v: number) => number {
+  const blotch = 0.06 + 0.06 * person.age, grain = (0.02 + 0.05 * person.age) * (1 - 0.6 * makeup);
+  return (u, v) => 1 + blotch * noiseAt(lattice, u * 3, v * 0.5) + grain * noiseAt(lattice, u * 25 + 7, v * 3.4);
+}
+
+function paintBase(canvas: Canvas, { person }: Traits): void {
+  canvas.tone.fill(person.skin);
   const flush = person.skin > 0.35 ? 0.08 : 0.04;
   for (const side of [-1, 1]) soften(canvas, side * 4.2, 4.2, 1.8, 1.6, -flush);
   soften(canvas, 0, person.noseTipY, 1.2, 0.9, -0.6 * flush);
@@ -199,7 +198,7 @@ function paintEye(canvas: Canvas, { person, expression, makeup }: Traits, side: 
   const middle = (eyeInner + eyeOuter) / 2;
   const irisX = side * middle + expression.gazeX * 0.85, irisY = -0.1 + expression.gazeY - 0.1 * Math.min(1, gap), radius = 0.58;
   const lash = 0.5 + 0.45 * makeup + 0.1 * (1 - person.masculine);
-  const white = 0.52 + 0.2 * person.skin;
+  const white = 0.66 + 0.2 * person.skin;
   within(canvas, side < 0 ? -eyeOuter - 0.9 : eyeInner - 0.7, -1.7, side < 0 ? -eyeInner + 0.7 : eyeOuter + 0.9, 1.3, (i, x, y) => {
     const outward = side * x;
     const top = upper(outward), bottom = lower(outward);

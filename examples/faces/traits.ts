@@ -121,6 +121,8 @@ export interface Traits {
   readonly beard: Beard;
   readonly glasses: Glasses | undefined;
   readonly makeup: number;
+  /** Side of the crop in pixels of the video frame, as a share of the wanted side: faces in video are small. */
+  readonly resolution: number;
 }
 
 /** Draws all traits of sample `index`; each group has its own stream, so that a change to one leaves the others as they were. */
@@ -131,6 +133,7 @@ export function drawTraits(seed: number | string, index: number): Traits {
   return {
     person,
     makeup,
+    resolution: random() < 0.55 ? uniform(random, 0.45, 1) : 1,
     expression: drawExpression(stream(seed, 'face expression', index)),
     pose: drawPose(stream(seed, 'face pose', index)),
     light: drawLight(stream(seed, 'face light', index)),
@@ -153,27 +156,27 @@ function drawPerson(random: Stream): Person {
   const grey = age > 0.45 && random() < (age - 0.3) * 1.2;
   const dark = random() < 0.6 || skin < 0.35;
   const hairTone = grey ? uniform(random, 0.3, 0.75) : dark ? uniform(random, 0.02, 0.14) : uniform(random, 0.12, 0.5);
-  const noseTipY = about(random, 3.9, 0.32);
-  const noseBaseY = noseTipY + about(random, 1.0, 0.17);
-  const upperLip = clamp(about(random, 0.68 - 0.15 * masculine - 0.12 * age, 0.15), 0.28, 1.1);
+  const noseTipY = about(random, 3.7, 0.32);
+  const noseBaseY = noseTipY + about(random, 1.12, 0.17);
+  const upperLip = clamp(about(random, 0.76 - 0.15 * masculine - 0.12 * age, 0.15), 0.28, 1.1);
   return {
     masculine, age, fullness, skin, hairTone, noseTipY, noseBaseY, upperLip,
-    headWidth: about(random, 7.55 + 0.3 * fullness, 0.3),
+    headWidth: about(random, 7.6 + 0.3 * fullness, 0.3),
     chinY: about(random, 11.55 + 0.45 * masculine, 0.5),
     jawPower: about(random, 2.0 + 0.25 * masculine + 0.2 * fullness, 0.17),
     chinForward: about(random, 0.1 * masculine, 0.4),
-    eyeInner: about(random, 1.8, 0.14),
+    eyeInner: about(random, 1.95, 0.15),
     eyeOuter: about(random, 4.5, 0.15),
     eyeTilt: about(random, 0.08, 0.14),
     socketDepth: about(random, 0.8 + 0.4 * masculine, 0.25),
-    browY: about(random, -2.2 + 0.25 * masculine, 0.28),
-    browInner: about(random, 1.75, 0.22),
-    browOuter: about(random, 5.75, 0.25),
+    browY: about(random, -2.28 + 0.25 * masculine, 0.28),
+    browInner: about(random, 1.9, 0.24),
+    browOuter: about(random, 5.9, 0.25),
     browArch: about(random, 0.55 - 0.2 * masculine, 0.16),
     browTilt: about(random, 0.05, 0.22),
     browThickness: clamp(about(random, 0.3 + 0.2 * masculine, 0.09), 0.16, 0.7),
     browRidge: masculine * uniform(random, 0.1, 0.7),
-    noseWidth: about(random, 1.42 + 0.12 * masculine + (skin < 0.35 ? 0.2 : 0), 0.17),
+    noseWidth: about(random, 1.3 + 0.12 * masculine + (skin < 0.35 ? 0.2 : 0), 0.17),
     noseHeight: about(random, 2.45 - (skin < 0.35 ? 0.25 : 0), 0.32),
     noseBend: about(random, 0, 0.1),
     noseHump: about(random, 0.05, 0.18),
@@ -238,16 +241,16 @@ function drawHair(random: Stream, person: Person): Hair {
   const roll = random();
   const male = person.masculine >= 0.5;
   const kind: Hair['kind'] = random() < 0.04 ? 'cap'
-    : male ? (roll < 0.1 + 0.22 * person.age ? 'bald' : roll < 0.93 ? 'short' : 'long')
+    : male ? (roll < 0.05 + 0.18 * person.age ? 'bald' : roll < 0.93 ? 'short' : 'long')
     : roll < 0.25 ? 'short' : roll < 0.5 ? 'bob' : roll < 0.82 ? 'long' : 'tied';
   const fringe = !male && random() < 0.35 || male && random() < 0.08;
   const receding = male ? person.age * uniform(random, 0, 2.4) : 0;
   return {
     kind,
-    thickness: kind === 'bald' ? 0.12 : kind === 'short' ? uniform(random, 0.3, 1.6) : kind === 'tied' ? uniform(random, 0.3, 0.9) : uniform(random, 0.7, 2.2),
-    frontY: kind === 'cap' ? uniform(random, -4.4, -2.9) : fringe ? uniform(random, -4.2, -2.4) : uniform(random, -6.6, -4.9) - receding,
+    thickness: kind === 'bald' ? 0.12 : kind === 'short' ? uniform(random, 0.4, 1.9) : kind === 'tied' ? uniform(random, 0.3, 0.9) : uniform(random, 0.7, 2.2),
+    frontY: kind === 'cap' ? uniform(random, -4.4, -2.9) : fringe ? uniform(random, -4.2, -2.4) : uniform(random, -6, -3.9) - receding,
     parting: uniform(random, -0.6, 0.6),
-    templeAngle: uniform(random, 48, 74) - (kind === 'bald' ? -22 : 0),
+    templeAngle: uniform(random, 44, 68) + (kind === 'bald' ? 22 : 0),
     sideY: kind === 'bob' ? uniform(random, 5, 11) : kind === 'long' ? uniform(random, 11, 24) : uniform(random, 0.4, 3.2),
     frizz: uniform(random, 0.1, 1) * (random() < 0.2 ? 2 : 1),
     wave: uniform(random, 0, 1),
