@@ -7,6 +7,9 @@ import type { Json } from '../container/json.ts';
 import type { Shape } from '../tensor.ts';
 import type { Network, Node, OperatorKind, Preprocessing, Task } from './types.ts';
 
+/** Key of the description in the file's metadata. */
+export const NETWORK_KEY = 'espalier';
+
 /** Version of the description; a change that older readers would misread raises it. */
 export const FORMAT_VERSION = 1;
 
