@@ -21,11 +21,10 @@ export interface RunControl {
 export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): RunControl {
   const { signal, onEvent } = context;
   let lastTurn = performance.now();
-  const failures: { readonly reason: unknown }[] = [];
+  let failure: { readonly reason: unknown } | undefined;
 
   function check(): void {
     signal?.throwIfAborted();
-    const failure = failures.shift();
     if (failure) throw failure.reason;
   }
 
@@ -35,7 +34,7 @@ export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): 
       check();
       // Listeners return nothing by their type, but an async function passes as one: its rejection must not go unhandled.
       const returned: unknown = onEvent?.(event);
-      if (isPromise(returned)) returned.then(undefined, (reason: unknown) => { failures.push({ reason }); });
+      if (isPromise(returned)) returned.then(undefined, (reason: unknown) => { failure ??= { reason }; });
     },
     async pause() {
       check();
@@ -45,9 +44,7 @@ export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): 
       check();
     },
     async wait<T>(value: T | PromiseLike<T>): Promise<T> {
-      check();
-      if (!isPromise<T>(value)) return value;
-      const result = await untilAborted(Promise.resolve(value), signal);
+      const result = isPromise<T>(value) ? await untilAborted(value, signal) : value;
       check();
       return result;
     },
@@ -64,12 +61,13 @@ function turn(): Promise<void> {
   return new Promise((resolve) => { if (setImmediate) setImmediate(resolve); else setTimeout(resolve, 0); });
 }
 
-/** Settles as `promise` does, or rejects on abort; leaves no listener behind. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', stop, { once: true });
-    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+/** Settles as `promise` does, or rejects on abort; leaves no listener behind, and no rejection without one who hears it. */
+function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const leave = (): void => signal?.removeEventListener('abort', stop);
+    const stop = (): void => { leave(); reject(signal?.reason as Error); };
+    promise.then((value) => { leave(); resolve(value); }, (reason: unknown) => { leave(); reject(reason as Error); });
+    if (signal?.aborted) stop();
+    else signal?.addEventListener('abort', stop);
   });
 }
