@@ -17,7 +17,7 @@ import type { EpochRecord } from '../training/index.ts';
 import { crossEntropy } from '../training/losses.ts';
 import { sizeOf } from '../tensor.ts';
 import type { Context } from '../transform.ts';
-import { openProgress } from './checkpoint.ts';
+import { openProgress, stageKey } from './checkpoint.ts';
 import type { Progress } from './checkpoint.ts';
 import { milder, resolveCompressOptions } from './options.ts';
 import type { CompressOptions, CompressSettings, LayerSetting, RetrainSetting } from './options.ts';
@@ -183,7 +183,7 @@ async function retrain(stage: Stage, state: Progress, run: Run, setting: Retrain
     // Between steps the last state goes on, as in the paper; what is handed out is the best of the final pass.
     keep: stage.kind === 'final' ? 'best' : 'last',
     ...(settings.teacherWeight > 0 ? { teacher: original, teacherWeight: settings.teacherWeight } : {}),
-    ...(checkpoint ? { checkpoint: { store: checkpoint.store, key: `${checkpoint.key}-stage${state.next}-try${state.attempt}` } } : {}),
+    ...(checkpoint ? { checkpoint: { store: checkpoint.store, key: stageKey(checkpoint.key, state.stages.length) } } : {}),
   });
   return { network, history };
 }

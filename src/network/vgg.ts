@@ -3,6 +3,7 @@ import { affine, conv, dense, dropout, flatten, maxPool, relu, sequential } from
 import type { Layer, NetworkOptions } from './build.ts';
 import { normalInitializer } from './initializers.ts';
 import type { Network } from './types.ts';
+import type { OutputUnit } from './unit.ts';
 
 export interface VggOptions extends NetworkOptions {
   /** Height and width of the one-channel or three-channel input. Default 64. */
@@ -20,7 +21,7 @@ export interface VggOptions extends NetworkOptions {
   /** true: no pooling; the second convolution of a stage has stride 2 instead (the journal version's acceleration). Default false. */
   strided?: boolean;
   /** The last dense layer yields (y - shift) / scale, and a constant node brings that to the unit of the targets. Default: no such node. */
-  unit?: { scale: number; shift: Float32Array };
+  unit?: OutputUnit;
 }
 
 /** Names: conv1_1, conv1_2, pool1, ..., dense1, ..., and 'landmarks' or the last dense layer as output. Dense weights He normal, the last layer N(0, 0.01^2). */

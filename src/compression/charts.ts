@@ -1,0 +1,89 @@
+/** Charts as inline SVG: lines and paired bars, as much as a report needs. Colours are CSS variables of the page. */
+
+export interface Line {
+  readonly name: string;
+  readonly color: string;
+  readonly values: readonly number[];
+  /** x of the first value. Default 0. */
+  readonly offset?: number;
+}
+
+const WIDTH = 1000;
+const HEIGHT = 300;
+const MARGIN = { left: 64, right: 16, top: 26, bottom: 40 };
+
+/** A round step that cuts a range in about five. */
+function roundStep(range: number): number {
+  const raw = range / 5;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const factor = raw / power;
+  return (factor < 1.5 ? 1 : factor < 3.5 ? 2 : factor < 7.5 ? 5 : 10) * power;
+}
+
+/** Text for HTML and SVG, between tags or in a quoted attribute. */
+export function escapeHtml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}
+
+/** Lines over a whole-number x; y from just below the least to just above the largest finite value. */
+export function svgLines(lines: readonly Line[], xName: string, yName: string): string {
+  const finite = lines.flatMap((line) => line.values).filter((value) => Number.isFinite(value));
+  if (finite.length === 0) return '';
+  const last = Math.max(1, ...lines.map((line) => (line.offset ?? 0) + line.values.length - 1));
+  let [low, high] = [Math.min(...finite), Math.max(...finite)];
+  if (high === low) [low, high] = [low - 0.5 * Math.abs(low || 1), high + 0.5 * Math.abs(high || 1)];
+  const step = roundStep(high - low);
+  low = Math.floor(low / step) * step;
+  high = Math.ceil(high / step) * step;
+  const x = (value: number): number => MARGIN.left + (value / last) * (WIDTH - MARGIN.left - MARGIN.right);
+  const y = (value: number): number => HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+  const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  const grid: string[] = [];
+  for (let i = 0; low + i * step <= high + step / 2; i++) {
+    const at = y(low + i * step).toFixed(1);
+    grid.push(`<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}" stroke="var(--line)"/><text x="${MARGIN.left - 8}" y="${at}" dy="4" text-anchor="end">${(low + i * step).toFixed(digits)}</text>`);
+  }
+  const every = Math.max(1, Math.round(roundStep(last)));
+  for (let i = 0; i <= last; i += every) grid.push(`<text x="${x(i).toFixed(1)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${i}</text>`);
+  const paths = lines.map(({ color, values, offset = 0 }) => {
+    const points = values.map((value, i) => (Number.isFinite(value) ? `${x(i + offset).toFixed(1)},${y(value).toFixed(1)}` : '')).filter(Boolean);
+    return points.length === 1
+      ? `<circle cx="${points[0].split(',')[0]}" cy="${points[0].split(',')[1]}" r="3" fill="${color}"/>`
+      : `<polyline points="${points.join(' ')}" fill="none" stroke="${color}" stroke-width="2" stroke-linejoin="round"/>`;
+  });
+  let at = MARGIN.left;
+  const names = lines.map(({ name, color }) => {
+    const entry = `<line x1="${at}" x2="${at + 18}" y1="10" y2="10" stroke="${color}" stroke-width="3"/><text x="${at + 24}" y="14">${escapeHtml(name)}</text>`;
+    at += 44 + 7 * name.length;
+    return entry;
+  });
+  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(yName)} by ${escapeHtml(xName)}">${grid.join('')}${paths.join('')}${names.join('')}<text x="${WIDTH - MARGIN.right}" y="${HEIGHT - 6}" text-anchor="end">${escapeHtml(xName)}</text><text x="${WIDTH - MARGIN.right}" y="14" text-anchor="end">${escapeHtml(yName)}</text></svg>`;
+}
+
+export interface Bar {
+  readonly name: string;
+  readonly values: readonly { readonly value: number; readonly color: string }[];
+}
+
+/** Groups of horizontal bars on a logarithmic scale that starts at a power of ten below the least value. */
+export function svgBars(bars: readonly Bar[], axisName: string): string {
+  const values = bars.flatMap((bar) => bar.values.map(({ value }) => value)).filter((value) => value > 0);
+  if (values.length === 0) return '';
+  const [thickness, gap, left, right] = [9, 10, 130, 90];
+  const low = Math.floor(Math.log10(Math.min(...values)) - 1e-9);
+  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
+  const x = (value: number): number => left + Math.max(0, (Math.log10(value) - low) / (high - low)) * (WIDTH - left - right);
+  const rowHeight = gap + thickness * Math.max(...bars.map((bar) => bar.values.length));
+  const height = bars.length * rowHeight + 34;
+  const grid = Array.from({ length: high - low + 1 }, (_, i) => {
+    const at = x(10 ** (low + i)).toFixed(1);
+    return `<line x1="${at}" x2="${at}" y1="0" y2="${height - 30}" stroke="var(--line)"/><text x="${at}" y="${height - 16}" text-anchor="middle">${(10 ** (low + i)).toLocaleString('en-US')}</text>`;
+  });
+  const rows = bars.map(({ name, values: own }, row) => {
+    const top = row * rowHeight + gap / 2;
+    const rects = own.map(({ value, color }, i) => `<rect x="${left}" y="${top + i * thickness}" width="${Math.max(1, x(value) - left).toFixed(1)}" height="${thickness - 1}" fill="${color}"/>
+<text x="${(x(value) + 5).toFixed(1)}" y="${top + i * thickness + thickness - 1}" style="font-size:9px">${value.toLocaleString('en-US')}</text>`);
+    return `<text x="${left - 8}" y="${top + (own.length * thickness) / 2 + 4}" text-anchor="end">${escapeHtml(name)}</text>${rects.join('')}`;
+  });
+  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeHtml(axisName)}">${grid.join('')}${rows.join('')}<text x="${WIDTH - 4}" y="${height - 2}" text-anchor="end">${escapeHtml(axisName)}</text></svg>`;
+}

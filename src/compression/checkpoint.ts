@@ -1,0 +1,114 @@
+/** Checkpoints of a schedule: the networks of the moment and how far it has come, written after every stage. */
+import { crc32, readCheckpoint, removeCheckpoint, writeCheckpoint } from '../container/index.ts';
+import type { Fingerprint, NamedArray } from '../container/index.ts';
+import { EspalierError } from '../errors.ts';
+import { readNetwork } from '../network/read.ts';
+import type { Examples, Network } from '../network/types.ts';
+import { writeNetwork } from '../network/write.ts';
+import { sizeOf } from '../tensor.ts';
+import type { Context } from '../transform.ts';
+import type { CompressOptions, CompressSettings } from './options.ts';
+import type { StageReport } from './report.ts';
+
+/** Where a schedule stands. */
+export interface Progress {
+  /** Number of the stage to run next. */
+  readonly next: number;
+  /** Try of the present step, from 0. */
+  readonly attempt: number;
+  readonly network: Network;
+  /** The network at the beginning of the present step, to go back to. */
+  readonly stepStart: Network;
+  /** Best of the tries of the present step so far. */
+  readonly best: { readonly network: Network; readonly validation: number } | undefined;
+  /** Validation metric of the original. */
+  readonly baseline: number;
+  readonly stages: readonly StageReport[];
+}
+
+export interface ProgressStore {
+  readonly restored: Progress | undefined;
+  save(progress: Progress): Promise<void>;
+}
+
+const KEY = 'espalier.compress';
+
+/** Where the network is that the present step began with: often it need not be stored twice. */
+type StartPlace = 'now' | 'original' | 'stored';
+
+type Stored = Omit<Progress, 'network' | 'stepStart' | 'best'> & { readonly start: StartPlace; readonly best: number | null };
+
+/** @throws {EspalierError} CHECKPOINT if there is a checkpoint of another run or a damaged one without a good one beside it */
+export async function openProgress(network: Network, context: Context, options: CompressOptions, settings: CompressSettings): Promise<ProgressStore> {
+  const { checkpoint } = options;
+  if (!checkpoint) return { restored: undefined, save: () => Promise.resolve() };
+  const { store, key } = checkpoint;
+  const fingerprint = await fingerprintOf(network, context, settings);
+  const found = await readCheckpoint(store, key, fingerprint);
+  for (const problem of found?.damaged ?? []) context.onEvent?.({ kind: 'note', text: `compress: a damaged checkpoint was passed over: ${problem}` });
+  return {
+    restored: found && restore(found.metadata, found.tensors, network, key),
+    async save(progress) {
+      const { network: now, stepStart, best, stages, ...rest } = progress;
+      const blob = (name: string, value: Network): NamedArray => {
+        const bytes = writeNetwork(value);
+        return { name, dtype: 'U8', shape: [bytes.length], bytes };
+      };
+      const start: StartPlace = stepStart === now ? 'now' : stepStart === network ? 'original' : 'stored';
+      await writeCheckpoint(store, key, {
+        fingerprint,
+        metadata: { [KEY]: JSON.stringify({ ...rest, stages, start, best: best?.validation ?? null } satisfies Stored) },
+        tensors: [blob('network', now), ...(start === 'stored' ? [blob('stepStart', stepStart)] : []), ...(best ? [blob('best', best.network)] : [])],
+      });
+      // The finished stage's own checkpoint has done its work: the next stage starts from this one.
+      await removeCheckpoint(store, stageKey(key, progress.stages.length - 1));
+    },
+  };
+}
+
+/** Key of the training checkpoint of the n-th stage that is run (tries counted). */
+export function stageKey(key: string, count: number): string {
+  return `${key}-stage${count}`;
+}
+
+function restore(metadata: ReadonlyMap<string, string>, tensors: ReadonlyMap<string, { bytes: Uint8Array }>, original: Network, key: string): Progress {
+  const text = metadata.get(KEY);
+  if (text === undefined) throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} is not one of compress; give another key`, { name: key });
+  // Covered by the checkpoint's checksum and by its fingerprint, so its form is ours.
+  const { best, start, ...rest } = JSON.parse(text) as Stored;
+  const network = (name: string): Network => {
+    const found = tensors.get(name);
+    if (!found) throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} lacks its network ${name}; remove it to start anew`, { name: key });
+    return readNetwork(found.bytes);
+  };
+  const now = network('network');
+  return {
+    ...rest,
+    network: now,
+    stepStart: start === 'now' ? now : start === 'original' ? original : network('stepStart'),
+    best: best === null ? undefined : { network: network('best'), validation: best },
+  };
+}
+
+async function fingerprintOf(network: Network, context: Context, settings: CompressSettings): Promise<Fingerprint> {
+  const { training, criterion, layers, ...rest } = settings;
+  const { loss, schedule, validationMetric, ...numbers } = training;
+  return {
+    network: crc32(writeNetwork(network)).toString(16),
+    options: JSON.stringify([rest, [...layers], typeof criterion === 'string' ? criterion : `function ${criterion.name}`, numbers, loss?.options ?? null, schedule?.options ?? null, validationMetric !== undefined]),
+    data: JSON.stringify([await digest(context.training), await digest(context.validation)]),
+    seed: String(context.seed),
+    kernels: context.kernels.name,
+  };
+}
+
+/** Size, shape and the first samples of a set. */
+async function digest(examples: Examples | undefined): Promise<readonly unknown[]> {
+  if (!examples) return [];
+  const count = Math.min(4, examples.count);
+  const inputs = new Float32Array(count * sizeOf(examples.inputShape));
+  const targets = examples.targetShape && new Float32Array(count * sizeOf(examples.targetShape));
+  await examples.read(Array.from({ length: count }, (_, i) => i), inputs, targets);
+  const crc = [inputs, targets ?? new Float32Array(0)].reduce((sum, values) => crc32(new Uint8Array(values.buffer), sum), 0);
+  return [examples.count, examples.inputShape, crc];
+}

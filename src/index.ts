@@ -1,0 +1,23 @@
+/** `espalier`: everything but the command line and the ndarray bridge. Each part is also a sub-path of its own. */
+export { EspalierError } from './errors.ts';
+export type { ErrorCode, ErrorDetails } from './errors.ts';
+export * from './compression/index.ts';
+export { folderStore, loadFile, memoryStore, saveFile } from './container/index.ts';
+export type { CheckpointStore } from './container/index.ts';
+export * from './data/index.ts';
+export { decode, encodingSize } from './encodings/index.ts';
+export type { DenseEncoding, Encoding, EncodingSize, ProductBlock, ProductEncoding } from './encodings/types.ts';
+export { createExecutor } from './execution/executor.ts';
+export { createTrainingExecutor } from './execution/training-executor.ts';
+export type { Executor, ExecutorOptions, OptimizerOptions, TrainingExecutor, TrainingExecutorOptions, UpdateOptions } from './execution/types.ts';
+export * from './importance/index.ts';
+export { loadKernels, portableKernels } from './kernels/index.ts';
+export type { KernelSet } from './kernels/types.ts';
+export * from './network/index.ts';
+export * from './pruning/index.ts';
+export * from './quantization/index.ts';
+export { stream } from './random.ts';
+export { tensor } from './tensor.ts';
+export type { Shape, StridedArray, Tensor, TensorLike } from './tensor.ts';
+export * from './training/index.ts';
+export type { Context, RunEvent, Transform, TransformReport } from './transform.ts';
