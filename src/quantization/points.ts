@@ -1,0 +1,70 @@
+/**
+ * What k-means asks of its points before it starts: the power of two that keeps squares within float32, and which points
+ * are distinct. Points are (n, d), row-major.
+ */
+
+/** Exponent e of a positive number: 2^e <= x < 2^(e + 1). */
+function exponentOf(x: number): number {
+  let e = Math.floor(Math.log2(x));
+  while (2 ** e > x) e--;
+  while (2 ** (e + 1) <= x) e++;
+  return e;
+}
+
+export function largestMagnitude(values: Float32Array): number {
+  let largest = 0;
+  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  return largest;
+}
+
+/**
+ * The power of two that takes values up to `largest` so high that no sum of d squared differences, each times a weight of at most 1,
+ * overflows float32; so 1e30 does not overflow, 1e-30 does not vanish, and data times a power of two give the same codes.
+ */
+export function distanceScale(largest: number, d: number): number {
+  if (largest === 0) return 1;
+  const target = Math.floor((122 - Math.ceil(Math.log2(d))) / 2);
+  return 2 ** (target - exponentOf(largest));
+}
+
+/** The power of two that takes `largest` to [1/2, 1). */
+export function weightScale(largest: number): number {
+  return 2 ** (-1 - exponentOf(largest));
+}
+
+export interface DistinctPoints {
+  /** Number of the point's value, counted in the order of first appearance; -1 where the point has no weight. */
+  readonly ids: Int32Array;
+  /** First point of each value. */
+  readonly first: readonly number[];
+}
+
+/** Tells points of different value apart (0 and -0 are one value); points of weight 0 do not count. Linear in n d. */
+export function distinctPoints(points: Float32Array, n: number, d: number, weights: Float32Array | undefined): DistinctPoints {
+  const bits = new Int32Array(points.map((value) => value + 0).buffer); // -0 + 0 = 0
+  const mask = 2 ** Math.ceil(Math.log2(2 * n + 1)) - 1;
+  const slots = new Int32Array(mask + 1).fill(-1);
+  const ids = new Int32Array(n).fill(-1);
+  const first: number[] = [];
+  for (let i = 0; i < n; i++) {
+    if (weights?.[i] === 0) continue;
+    let hash = 0;
+    for (let j = 0; j < d; j++) {
+      hash = Math.imul(hash ^ bits[i * d + j], 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    let slot = hash & mask;
+    while (slots[slot] >= 0 && !equalRows(bits, first[slots[slot]], i, d)) slot = (slot + 1) & mask;
+    if (slots[slot] < 0) {
+      slots[slot] = first.length;
+      first.push(i);
+    }
+    ids[i] = slots[slot];
+  }
+  return { ids, first };
+}
+
+function equalRows(bits: Int32Array, a: number, b: number, d: number): boolean {
+  for (let j = 0; j < d; j++) if (bits[a * d + j] !== bits[b * d + j]) return false;
+  return true;
+}

@@ -1,0 +1,188 @@
+/**
+ * Product quantization of a matrix: fitting codebooks, encoding with given ones, and the error.
+ * Sources: Jégou, Douze, Schmid, TPAMI 2011 (product quantization); Zeng, Zhao, Bao, BICS 2016 (of absolute values, signs apart);
+ * Stock et al., ICLR 2020 (one codebook per layer, fewer codewords in small layers).
+ * Glossary: M sub-spaces of a block, d columns in each, K codewords.
+ */
+import { decode, encodingSize } from '../encodings/index.ts';
+import { matrixSides } from '../encodings/checks.ts';
+import { canonicalSigns } from '../encodings/product.ts';
+import type { ProductBlock, ProductEncoding } from '../encodings/types.ts';
+import { checkFinite, checkInteger, checkOneOf, show } from '../errors.ts';
+import type { KernelSet } from '../kernels/types.ts';
+import { toTensor, type Tensor, type TensorLike } from '../tensor.ts';
+import { openAssignment, type Metric } from './assignment.ts';
+import { KMEANS_DEFAULTS, kmeans } from './kmeans.ts';
+import { blockPoints, codesByRow, packSigns, type BlockColumns } from './subvectors.ts';
+import { largestMagnitude } from './points.ts';
+
+export interface MatrixOptions {
+  /** d: columns per sub-vector; columns that it leaves over form a block of their own. Either this or `subspaceCount`. */
+  subvectorLength?: number;
+  /** Cuts the columns into at most this many sub-spaces of ⌈columns / count⌉ columns; the last may be shorter. */
+  subspaceCount?: number;
+  /** K, 2 to 65536. Default 256. Fewer where there are fewer distinct sub-vectors. */
+  codewordCount?: number;
+  /** One codebook for all sub-spaces, or one for each. Default 'layer'. */
+  codebooks?: 'layer' | 'subspace';
+  /** 'apart': codewords of absolute values and a bit per weight (the paper). 'none': codewords of signed values. Default 'apart'. */
+  signs?: 'apart' | 'none';
+  /** Small matrices: K at most the power of two that leaves 4 sub-vectors per codeword, but 2. Default true. */
+  clampCodewords?: boolean;
+  /** Of k-means. Default 0. */
+  seed?: number;
+  /** Of k-means. Default 25. */
+  iterations?: number;
+  /** Of k-means. Default 'plusPlus'. */
+  init?: 'plusPlus' | 'random';
+  /** Importance of the columns (columns) or of every weight (rows, columns), from 0, in the squared error. Default: all alike. */
+  weights?: TensorLike;
+  kernels: KernelSet;
+}
+
+export const MATRIX_DEFAULTS = { codewordCount: 256, codebooks: 'layer', signs: 'apart', clampCodewords: true } as const;
+
+/** What fitting did, as plain data. */
+export interface MatrixReport {
+  /** Squared error, times the importance where it was given. */
+  readonly objective: number;
+  readonly sumSquares: number;
+  /** |W - decoded| / |W| in the Frobenius norm. */
+  readonly relativeError: number;
+  /** Of the file: codes, signs and codebooks. */
+  readonly bits: number;
+  readonly bitsPerWeight: number;
+  readonly blocks: readonly {
+    readonly first: number;
+    readonly subspaceCount: number;
+    readonly subvectorLength: number;
+    readonly codewordCount: number;
+    readonly distinct: number;
+    readonly iterations: number;
+    readonly objective: number;
+  }[];
+}
+
+/**
+ * Fits a product quantizer to a matrix and encodes it: cuts rows into sub-vectors, finds codewords by {@link kmeans}, and keeps for each sub-vector the
+ * index of its codeword.
+ *
+ * With signs apart the sub-vectors are of absolute values and each weight keeps its sign in a bit (0 for zeros): for the squared error, weighted or not, this equals a
+ * codebook of K 2^d sign-symmetric codewords. Bits per weight: 1 with signs apart + ⌈log2 K⌉ / d + 32 x codeword coordinates / weights.
+ *
+ * Shapes: matrix (rows, columns). Result: blocks as in {@link ProductEncoding}. Cost: 25 iterations of rows x columns x K multiply-adds.
+ * @throws {TypeError | RangeError} on wrong arguments, {@link EspalierError} NONFINITE naming row and column
+ * @example
+ * const { encoding, report } = quantizeMatrix(weights, { subvectorLength: 8, codewordCount: 256, kernels: await loadKernels() });
+ */
+export function quantizeMatrix(matrix: TensorLike, options: MatrixOptions): { encoding: ProductEncoding; report: MatrixReport } {
+  const who = 'quantizeMatrix', values = checkMatrix(who, matrix);
+  if (typeof options !== 'object' || options === null) throw new TypeError(`${who}: options: expected an object, got ${show(options)}`);
+  const [rows, columns] = values.shape;
+  const K = checkInteger(who, 'codewordCount', options.codewordCount ?? MATRIX_DEFAULTS.codewordCount, 2, 65536);
+  const codebooks = checkOneOf(who, 'codebooks', options.codebooks ?? MATRIX_DEFAULTS.codebooks, ['layer', 'subspace']);
+  const signed = checkOneOf(who, 'signs', options.signs ?? MATRIX_DEFAULTS.signs, ['apart', 'none']) === 'apart';
+  const clamp = options.clampCodewords ?? MATRIX_DEFAULTS.clampCodewords;
+  const d = checkSubvectorLength(options, columns), importance = checkImportance(who, options.weights, values);
+
+  const blocks: ProductBlock[] = [], reports: MatrixReport['blocks'][number][] = [];
+  for (const block of cutColumns(columns, d, codebooks)) {
+    const points = blockPoints(values, block, signed), n = points.shape[0];
+    const coordinateWeights = blockMetric(importance, rows, block);
+    const fitted = kmeans(points, {
+      codewordCount: clamp ? Math.min(K, Math.max(2, 2 ** Math.floor(Math.log2(n / 4)))) : K,
+      kernels: options.kernels,
+      seed: options.seed ?? KMEANS_DEFAULTS.seed,
+      iterations: options.iterations ?? KMEANS_DEFAULTS.iterations,
+      init: options.init ?? KMEANS_DEFAULTS.init,
+      ...(coordinateWeights && { coordinateWeights: { data: coordinateWeights.weights, shape: coordinateWeights.perPoint ? points.shape : [block.subvectorLength] } }),
+    });
+    const { codewords, distinct, iterations, objective } = fitted, codewordCount = codewords.shape[0];
+    blocks.push({ ...block, codewordCount, codewords: codewords.data, codes: codesByRow(fitted.codes, rows, block.subspaceCount), ...(signed && { signs: packSigns(values, block) }) });
+    reports.push({ ...block, codewordCount, distinct, iterations, objective });
+  }
+  const encoding: ProductEncoding = { kind: 'product', shape: [rows, columns], blocks, codewordPrecision: 'float32' };
+  const { sumSquares, relative } = reconstructionError(values, encoding), bits = encodingSize(encoding).total;
+  const objective = reports.reduce((sum, block) => sum + block.objective, 0);
+  return { encoding, report: { objective, sumSquares, relativeError: relative, bits, bitsPerWeight: bits / (rows * columns), blocks: reports } };
+}
+
+/**
+ * Encodes a matrix with the codebooks of an encoding: each sub-vector gets the nearest codeword (squared L2, or weighted by the importance; a tie goes to the lowest
+ * index), each weight its sign. The matrix has the encoding's columns and any number of rows.
+ * @throws {RangeError} on another number of columns, {@link EspalierError} NONFINITE
+ */
+export function encode(codebook: ProductEncoding, matrix: TensorLike, options: { kernels: KernelSet; weights?: TensorLike }): ProductEncoding {
+  const values = checkMatrix('encode', matrix), [rows, columns] = values.shape, expected = matrixSides(codebook.shape).columns;
+  if (columns !== expected) throw new RangeError(`encode: matrix: expected ${expected} columns as the codebook has, got ${columns}`);
+  const importance = checkImportance('encode', options.weights, values);
+  // Codewords that training moved below zero are no absolute values: they are made so first, or their signs would be lost.
+  const blocks = canonicalSigns(codebook).blocks.map((block): ProductBlock => {
+    const { subspaceCount: M, subvectorLength: d, codewords, codewordCount } = block, signed = block.signs !== undefined;
+    const points = blockPoints(values, block, signed);
+    const assignment = openAssignment({ kernels: options.kernels, points: points.data, d, codewordCount, largestCodeword: largestMagnitude(codewords), metric: blockMetric(importance, rows, block) });
+    try {
+      return { ...block, codes: codesByRow(assignment.assign(codewords), rows, M), ...(signed && { signs: packSigns(values, block) }) };
+    } finally {
+      assignment.dispose();
+    }
+  });
+  return { ...codebook, shape: [rows, ...codebook.shape.slice(1)], blocks };
+}
+
+/** Squared error of an encoding against the matrix that it stands for, summed in double, and |W - decoded| / |W| (0 where both are 0). */
+export function reconstructionError(matrix: TensorLike, encoding: ProductEncoding): { sumSquares: number; relative: number } {
+  const { data } = toTensor('reconstructionError', 'matrix', matrix), decoded = decode(encoding);
+  if (data.length !== decoded.length) throw new RangeError(`reconstructionError: matrix: expected ${decoded.length} elements as the encoding has, got ${data.length}`);
+  let sumSquares = 0, norm = 0;
+  for (let i = 0; i < data.length; i++) {
+    sumSquares += (data[i] - decoded[i]) ** 2;
+    norm += data[i] ** 2;
+  }
+  return { sumSquares, relative: sumSquares === 0 ? 0 : Math.sqrt(sumSquares / norm) };
+}
+
+/** Blocks for columns cut into pieces of d: what d leaves over is a block of its own. */
+function cutColumns(columns: number, d: number, codebooks: 'layer' | 'subspace'): BlockColumns[] {
+  const whole = Math.floor(columns / d), rest = columns - whole * d;
+  const blocks: BlockColumns[] = codebooks === 'layer'
+    ? [{ first: 0, subspaceCount: whole, subvectorLength: d }]
+    : Array.from({ length: whole }, (_, m) => ({ first: m * d, subspaceCount: 1, subvectorLength: d }));
+  if (rest > 0) blocks.push({ first: whole * d, subspaceCount: 1, subvectorLength: rest });
+  return blocks;
+}
+
+function checkSubvectorLength({ subvectorLength, subspaceCount }: MatrixOptions, columns: number): number {
+  if ((subvectorLength === undefined) === (subspaceCount === undefined)) throw new RangeError('quantizeMatrix: expected either subvectorLength or subspaceCount, got ' + (subvectorLength === undefined ? 'neither' : 'both'));
+  if (subspaceCount !== undefined) return Math.ceil(columns / checkInteger('quantizeMatrix', 'subspaceCount', subspaceCount, 1, columns));
+  return Math.min(columns, checkInteger('quantizeMatrix', 'subvectorLength', subvectorLength, 1));
+}
+
+function checkMatrix(who: string, matrix: TensorLike): Tensor {
+  const values = toTensor(who, 'matrix', matrix), { data, shape } = values;
+  if (shape.length !== 2 || data.length === 0) throw new RangeError(`${who}: matrix: expected shape (rows, columns) with at least one element, got [${shape.join(', ')}]`);
+  checkFinite(who, 'matrix', data, shape[1]);
+  return values;
+}
+
+/** The importance of every weight or, of shape (columns), of every column. */
+function checkImportance(who: string, weights: TensorLike | undefined, { shape: [rows, columns] }: Tensor): Tensor | undefined {
+  if (weights === undefined) return undefined;
+  const checked = toTensor(who, 'weights', weights), { data, shape } = checked;
+  if (shape.join() !== `${columns}` && shape.join() !== `${rows},${columns}`) throw new RangeError(`${who}: weights: expected shape [${columns}] or [${rows}, ${columns}], got [${shape.join(', ')}]`);
+  checkFinite(who, 'weights', data, columns);
+  const negative = data.findIndex((weight) => weight < 0);
+  if (negative >= 0) throw new RangeError(`${who}: weights: expected weights from 0, got ${data[negative]} at element ${negative}`);
+  return checked;
+}
+
+/** The importance as a metric of the block's sub-vectors; undefined where there is none, or none in this block. */
+function blockMetric(importance: Tensor | undefined, rows: number, block: BlockColumns): Metric | undefined {
+  if (!importance) return undefined;
+  const perRow = importance.shape.length === 2, perPoint = perRow || block.subspaceCount > 1;
+  const columns = importance.shape[importance.shape.length - 1];
+  const spread = perRow || !perPoint ? importance : { data: Float32Array.from({ length: rows * columns }, (_, i) => importance.data[i % columns]), shape: [rows, columns] };
+  const weights = perPoint ? blockPoints(spread, block, false).data : importance.data.slice(block.first, block.first + block.subvectorLength);
+  return weights.some((weight) => weight > 0) ? { weights, perPoint } : undefined;
+}
+
