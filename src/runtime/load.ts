@@ -1,0 +1,171 @@
+/** A model file, run: in a page or in Node. Nothing here trains, writes files, generates code or needs a package. */
+import { preprocessedShape, preprocessor } from '../data/preprocess.ts';
+import type { Preprocessor } from '../data/preprocess.ts';
+import { checkInteger, EspalierError, show } from '../errors.ts';
+import { createExecutor } from '../execution/executor.ts';
+import type { Executor } from '../execution/types.ts';
+import { loadKernels } from '../kernels/load.ts';
+import type { KernelSet } from '../kernels/types.ts';
+import { readNetwork } from '../network/read.ts';
+import type { Network, Preprocessing } from '../network/types.ts';
+import { sameShape, sizeOf, toTensor } from '../tensor.ts';
+import type { Shape, Tensor, TensorLike } from '../tensor.ts';
+
+export interface LoadOptions {
+  /** Default: the fastest set that the platform runs. */
+  kernels?: KernelSet;
+  /** Samples that are computed at once; more are cut in batches of this many. Memory grows with it. Default 1. */
+  batch?: number;
+  /** Default 1. More need shared memory. */
+  threads?: number;
+  /** false: open a file that another tool saved anew, without its checksum. Default true. */
+  verify?: boolean;
+  /** How an image becomes the input, for a model that does not say so itself, or instead of what it says. */
+  preprocessing?: Preprocessing;
+}
+
+/** Pixels row by row, values 0 ... 255: an `ImageData`, or the same with one (grey), three or four values a pixel. Alpha is left out. */
+export interface ImageLike {
+  readonly data: ArrayLike<number>;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The first output; of one sample its shape, of a batch (samples, ...shape). The caller owns the data. */
+export interface Prediction extends Tensor {
+  /** Every output by name, the first among them. */
+  readonly outputs: ReadonlyMap<string, Tensor>;
+}
+
+export interface Model {
+  readonly network: Network;
+  /** Per sample, for example [1, 64, 64]. */
+  readonly inputShape: Shape;
+  /** Of the first output, per sample. */
+  readonly outputShape: Shape;
+  /** Which kernels run it, and why those. */
+  readonly kernels: Pick<KernelSet, 'name' | 'reason'>;
+  /**
+   * Runs the model on an image, which is preprocessed as the model says; or on values that are inputs already: a tensor of
+   * `inputShape`, a batch of them (samples, ...inputShape), or their values in a row.
+   *
+   * @throws {TypeError | RangeError} if the input is of another kind or shape
+   * @throws {EspalierError} MISSING for an image if the model does not say how to preprocess it, DISPOSED
+   */
+  predict(input: ImageLike | Float32Array | TensorLike): Prediction;
+  /** One run on zeros, so that the first real one is not the slow one. */
+  warmup(): void;
+  /** Ends the threads and lets the memory go. Twice is once. */
+  dispose(): void;
+}
+
+/**
+ * Loads a model that `writeNetwork` or `espalier compress` made.
+ *
+ * @throws {TypeError} if `bytes` is not bytes
+ * @throws {EspalierError} for whatever is wrong with the file (see `readNetwork`); UNSUPPORTED for a network of several inputs; SHAPE if
+ * preprocessing and input do not fit; MEMORY, WORKER
+ * @example
+ * import { load } from 'espalier/runtime';
+ * const model = await load(await (await fetch('small.safetensors')).arrayBuffer());
+ * const { data } = model.predict(context.getImageData(0, 0, 96, 96)); // x0, y0, x1, y1, ...
+ */
+export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions = {}): Promise<Model> {
+  const { batch = 1, threads = 1, verify = true } = options;
+  checkInteger('load', 'batch', batch, 1);
+  checkInteger('load', 'threads', threads, 1);
+  const network = readNetwork(bytes, { verify });
+  const { inputs } = network;
+  if (inputs.length !== 1) throw new EspalierError('UNSUPPORTED', `load: the network has the inputs ${inputs.map(({ name }) => show(name)).join(', ')}; predict() feeds one. Use createExecutor() for several`, { found: inputs.length });
+  const preprocessing = options.preprocessing ?? network.preprocessing;
+  if (preprocessing && !sameShape(preprocessedShape(preprocessing), inputs[0].shape)) {
+    throw new EspalierError('SHAPE', `load: preprocessing yields [${preprocessedShape(preprocessing).join(', ')}], the network's input is [${inputs[0].shape.join(', ')}]`, { name: inputs[0].name });
+  }
+  const kernels = options.kernels ?? await loadKernels();
+  return modelOf(await createExecutor(network, { batch, kernels, threads }), kernels, preprocessing);
+}
+
+function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preprocessing | undefined): Model {
+  const { network, batch } = executor;
+  const inputShape = network.inputs[0].shape;
+  const inputSize = sizeOf(inputShape);
+  let disposed = false;
+  // Frames of a video have one size: the resizing tables of the last image serve the next.
+  let last: { readonly shape: Shape; readonly prepare: Preprocessor } | undefined;
+
+  function prepareImage({ data, width, height }: ImageLike): Float32Array {
+    if (!preprocessing) {
+      throw new EspalierError('MISSING', `predict: the model does not say how an image becomes its input of [${inputShape.join(', ')}]: pass { preprocessing } to load(), or a tensor to predict()`, { name: 'preprocessing' });
+    }
+    const pixels = checkInteger('predict', 'width', width, 1, 32768) * checkInteger('predict', 'height', height, 1, 32768);
+    const channels = [1, 3, 4].find((count) => data?.length === count * pixels);
+    if (channels === undefined) throw new RangeError(`predict: data: expected 1, 3 or 4 values for each of ${width} x ${height} pixels, got ${show(data?.length)}`);
+    const shape = [height, width, channels];
+    if (last === undefined || !sameShape(last.shape, shape)) last = { shape, prepare: preprocessor('predict', shape, preprocessing) };
+    const input = new Float32Array(inputSize);
+    last.prepare(data, input);
+    return input;
+  }
+
+  /** Values of one sample or several in a row, and the axes in front of the outputs' own. */
+  function inputsOf(input: ImageLike | Float32Array | TensorLike): { readonly values: Float32Array; readonly leading: Shape } {
+    if (input instanceof Float32Array) {
+      if (input.length === 0 || input.length % inputSize !== 0) throw new RangeError(`predict: input: expected a multiple of ${inputSize} values for [${inputShape.join(', ')}], got ${input.length}`);
+      return { values: input, leading: input.length === inputSize ? [] : [input.length / inputSize] };
+    }
+    if (typeof input !== 'object' || input === null) throw new TypeError(`predict: input: expected an image { data, width, height }, a tensor { data, shape } or a Float32Array, got ${show(input)}`);
+    if ('width' in input) return { values: prepareImage(input), leading: [] };
+    const { data, shape } = toTensor('predict', 'input', input);
+    const own = shape.slice(-inputShape.length);
+    const leading = shape.slice(0, shape.length - own.length);
+    if (!sameShape(own, inputShape) || leading.length > 1) {
+      throw new RangeError(`predict: input: expected shape [${inputShape.join(', ')}] or [samples, ${inputShape.join(', ')}], got [${shape.join(', ')}]`);
+    }
+    return { values: data, leading };
+  }
+
+  function run(values: Float32Array, leading: Shape): Prediction {
+    const samples = values.length / inputSize;
+    const outputs = new Map(network.outputs.map((name): [string, Tensor] => {
+      const shape = [...leading, ...executor.shapeOf(name)];
+      return [name, { data: new Float32Array(sizeOf(shape)), shape }];
+    }));
+    for (let first = 0; first < samples; first += batch) {
+      const count = Math.min(batch, samples - first);
+      const input = executor.input();
+      input.set(values.subarray(first * inputSize, (first + count) * inputSize));
+      // What an earlier call left behind must not reach the tail.
+      input.fill(0, count * inputSize);
+      executor.forward();
+      for (const [name, { data }] of outputs) {
+        const size = sizeOf(executor.shapeOf(name));
+        data.set(executor.output(name).subarray(0, count * size), first * size);
+      }
+    }
+    const [firstOutput] = outputs.values();
+    return { ...firstOutput, outputs };
+  }
+
+  function checkAlive(who: string): void {
+    if (disposed) throw new EspalierError('DISPOSED', `${who}: the model was disposed; load it again`);
+  }
+
+  return {
+    network, inputShape,
+    outputShape: executor.shapeOf(network.outputs[0]),
+    kernels: { name: kernels.name, reason: kernels.reason },
+    predict(input) {
+      checkAlive('predict');
+      const { values, leading } = inputsOf(input);
+      return run(values, leading);
+    },
+    warmup() {
+      checkAlive('warmup');
+      run(new Float32Array(inputSize), []);
+    },
+    dispose() {
+      if (!disposed) executor.dispose();
+      disposed = true;
+    },
+  };
+}
