@@ -4,11 +4,11 @@ import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
 import type { Network, Node } from '../network/types.ts';
 import { permutation, stream } from '../random.ts';
+import { sameShape } from '../tensor.ts';
 import type { Context, TransformReport } from '../transform.ts';
 import { createBatchReader } from './batches.ts';
 import { createRunControl } from './control.ts';
 import { checkExamples } from './options.ts';
-import { sameShape } from '../tensor.ts';
 
 export interface ReestimateOptions {
   /** Batches to measure on, at most what the training set has. Default 20. */

@@ -1,6 +1,5 @@
 /** Evaluation: predictions of a network over a whole set, and how far they are from the targets. */
-import { checkInteger } from '../errors.ts';
-import { EspalierError } from '../errors.ts';
+import { EspalierError, checkInteger } from '../errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Examples, Network } from '../network/types.ts';

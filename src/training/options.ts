@@ -115,7 +115,8 @@ export function resolveTrainOptions(network: Network, context: Context, options:
   for (const name of Object.keys(options)) {
     if (!OPTION_NAMES.has(name)) throw new TypeError(`train: options: expected ${[...OPTION_NAMES].join(', ')}, got ${show(name)}`);
   }
-  const { schedule, validationMetric, teacher } = options;
+  if (typeof context !== 'object' || context === null || typeof context.kernels?.open !== 'function') throw new TypeError(`train: context.kernels: expected a kernel set (await loadKernels()), got ${show(context?.kernels)}`);
+  const { schedule, validationMetric, teacher, checkpoint } = options;
   const training = checkExamples('train', 'context.training', context.training);
   const validation = context.validation === undefined ? undefined : checkExamples('train', 'context.validation', context.validation);
   checkInteger('train', 'context.seed', context.seed, 0);
@@ -128,6 +129,9 @@ export function resolveTrainOptions(network: Network, context: Context, options:
   if (typeof loss?.measure !== 'function') throw new TypeError(`train: loss: expected a loss such as smoothL1(), got ${show(loss)}`);
   if (schedule !== undefined && typeof schedule?.factor !== 'function') throw new TypeError(`train: schedule: expected a schedule such as cosine(), got ${show(schedule)}`);
   if (validationMetric !== undefined && typeof validationMetric !== 'function') throw new TypeError(`train: validationMetric: expected a function, got ${show(validationMetric)}`);
+  if (teacher !== undefined && !Array.isArray(teacher?.nodes)) throw new TypeError(`train: teacher: expected a network, got ${show(teacher)}`);
+  if (checkpoint !== undefined && (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')) throw new TypeError(`train: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
+  if (options.frozen !== undefined && !Array.isArray(options.frozen)) throw new TypeError(`train: frozen: expected an array of names, got ${show(options.frozen)}`);
   if (options.teacherWeight !== undefined && !teacher) throw new TypeError('train: teacherWeight: given without a teacher; give teacher too or leave it out');
   if (!validation) {
     for (const name of ['patience', 'validationMetric', 'evaluateEvery'] as const) {

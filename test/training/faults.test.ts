@@ -176,7 +176,8 @@ describe('arguments are checked before any work', () => {
     ['batchSize', 0, RangeError], ['batchSize', 2.5, RangeError], ['batchSize', '32', TypeError],
     ['learningRate', 0, RangeError], ['learningRate', -1, RangeError], ['learningRate', NaN, RangeError], ['learningRate', Infinity, RangeError],
     ['clip', -1, RangeError], ['clip', NaN, RangeError],
-    ['schedule', 'cosine', TypeError], ['loss', 'l2', TypeError], ['frozen', ['nowhere'], RangeError],
+    ['schedule', 'cosine', TypeError], ['loss', 'l2', TypeError], ['frozen', ['nowhere'], RangeError], ['frozen', 'first.weight', TypeError],
+    ['teacher', 'teacher.onnx', TypeError], ['checkpoint', 'folder', TypeError], ['checkpoint', { store: memoryStore() }, TypeError],
     ['optimizer', { kind: 'rmsprop' }, RangeError], ['optimizer', 'sgd', TypeError], ['optimizer', { kind: 'sgd', momentum: 1 }, RangeError], ['optimizer', { kind: 'sgd', momentum: -0.1 }, RangeError],
     ['optimizer', { kind: 'sgd', nesterov: true, momentum: 0 }, RangeError], ['optimizer', { kind: 'sgd', nesterov: 1 }, TypeError], ['optimizer', { kind: 'sgd', weightDecay: -1 }, RangeError],
     ['optimizer', { kind: 'adam', beta1: 1 }, RangeError], ['optimizer', { kind: 'adam', beta2: NaN }, RangeError], ['optimizer', { kind: 'adam', epsilon: 0 }, RangeError], ['optimizer', { kind: 'adam', decoupled: 'yes' }, TypeError],
@@ -203,6 +204,7 @@ describe('arguments are checked before any work', () => {
     expect(await wrong(OPTIONS, { threads: 0 })).toBeInstanceOf(RangeError);
     expect(await wrong(OPTIONS, { validation: 3 as unknown as Examples })).toBeInstanceOf(TypeError);
     expect(await wrong(null)).toBeInstanceOf(TypeError);
+    expect(await wrong(OPTIONS, { kernels: 'simd' as unknown as Context['kernels'] })).toMatchObject({ name: 'TypeError', message: expect.stringContaining('await loadKernels()') as unknown });
     expect(await rejection(train(tiny(), context(undefined), OPTIONS))).toMatchObject({ name: 'TypeError', message: expect.stringContaining('context.training') as unknown });
   });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { loadKernels } from '../../src/kernels/index.ts';
 import { batchNorm, conv, dense, dropout, flatten, maxPool, relu, sequential, softmax } from '../../src/network/index.ts';
 import type { Network } from '../../src/network/types.ts';
 import { permutation, stream } from '../../src/random.ts';
@@ -77,6 +78,13 @@ describe('determinism', () => {
     const first = await run(1);
     expect(await run(1)).toEqual(first);
     expect(await run(2)).not.toEqual(first);
+  });
+
+  test.each(['simd', 'portable'] as const)('two threads give the bytes of one (%s)', async (prefer) => {
+    const kernels = await loadKernels({ prefer });
+    expect(kernels.name).toBe(prefer);
+    const run = async (threads: number) => bytesOf((await train(stateful(), context(pictures(20, 1), { kernels, threads }), { epochs: 2, batchSize: 6, loss: l2() })).network);
+    expect(await run(2)).toEqual(await run(1));
   });
 
   test('batches are those of the recipe: floor(count / batch) per epoch, in the order permutation(stream(seed, "order", epoch)), the rest dropped', async () => {
