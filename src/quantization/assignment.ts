@@ -2,7 +2,6 @@
  * The two halves of a k-means step on a heap of their own: each point to its nearest codeword, each codeword to the mean of
  * its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
  */
-import { codebookScratchWords } from '../kernels/codebook-sizes.ts';
 import { doubleIndex, type KernelSet } from '../kernels/types.ts';
 import { distanceScale, largestMagnitude, weightScale } from './points.ts';
 
@@ -40,7 +39,8 @@ export function openAssignment(options: AssignmentOptions): Assignment {
   const even = (words: number): number => words + (words & 1);
   const table = even(n * d), codes = table + even(K * d), metricAt = codes + even(n), weightsAt = metricAt + even(metric?.weights.length ?? 0);
   const sums = weightsAt + even(weights ? n : 0), counts = sums + 2 * K * d, words = counts + 2 * K;
-  const workspace = set.openSync({ words, scratchWords: codebookScratchWords(K, d) });
+  const scratchWords = Math.max(set.scratchWords('nearestCodeword', undefined, [K, d]), set.scratchWords('accumulateCentroids', undefined, [K, d]));
+  const workspace = set.openSync({ words, scratchWords });
   const { heap, kernels, scratch } = workspace;
   for (let i = 0; i < n * d; i++) heap.float[i] = points[i] * scale;
   if (weights) heap.float.set(weights, weightsAt);

@@ -60,7 +60,7 @@ export function quantizeParameter(network: Network, parameter: string, options: 
 }
 
 /**
- * Quantizes all weights, or the named ones. Report: `parameters`, a {@link ParameterReport} each, and `skipped`, the names of weights that were encoded already.
+ * Quantizes all weights, or the named ones. Report: `parameters`, a {@link ParameterReport} each, and `skipped`, the names of the other weights.
  * @example
  * const { network: small, report } = await quantize({ subvectorLength: 4, overrides: { 'dense1.weight': { codewordCount: 1024 } } })(network, context);
  */
