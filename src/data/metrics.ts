@@ -65,7 +65,7 @@ export function cumulativeCurve(errors: ArrayLike<number>, limit = FAILURE_LIMIT
   checkInteger('cumulativeCurve', 'steps', steps, 1);
   const sorted = Float64Array.from(errors).filter((error) => !Number.isNaN(error)).sort();
   if (sorted.length === 0) throw new EspalierError('DATA', 'cumulativeCurve: errors: expected at least one number, got none', { name: 'errors' });
-  const thresholds = Float64Array.from({ length: steps + 1 }, (_, i) => (limit * i) / steps);
+  const thresholds = Float64Array.from({ length: steps + 1 }, (_, i) => limit * (i / steps));
   let below = 0;
   const fractions = thresholds.map((threshold) => {
     while (below < sorted.length && sorted[below] <= threshold) below++;
