@@ -16,7 +16,7 @@ async function compileKernels() {
   let binary;
   const { error, stderr } = await asc.main([
     'src/kernels/assembly/index.ts', '--baseDir', root, '--outFile', 'kernels.wasm', '--runtime', 'stub', '-O3', '--noAssert', '--enable', 'simd', '--enable', 'threads',
-    '--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536',
+    '--importMemory', '--noExportMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536',
   ], {
     writeFile(name, contents) { if (name.endsWith('.wasm')) binary = contents; },
   });

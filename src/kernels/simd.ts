@@ -3,6 +3,7 @@ import { codebookScratchWords } from './codebook-sizes.ts';
 import { outOfMemory } from './heap.ts';
 import { instantiate } from './instance.ts';
 import { memoryFlag, simdBinary } from './simd.generated.ts';
+import { nodeThreadHost } from './threads.ts';
 import type { KernelName, KernelSet } from './types.ts';
 import { openOn, openSyncOn, type Backend } from './workspace.ts';
 
@@ -38,7 +39,7 @@ export async function compileSimd(wasm: typeof WebAssembly, reason: string): Pro
     reason,
     packedWords: ({ channelsIn, channelsOut, groups, kernelHeight, kernelWidth }) => channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth,
     scratchWords,
-    open: (options) => openOn(backend, options),
+    open: (options) => openOn(backend, options, nodeThreadHost()),
     openSync: (options) => openSyncOn(backend, options),
   };
 }

@@ -91,14 +91,12 @@ export async function startCrew(host: ThreadHost, foundation: Foundation, scratc
     runStep(table, int, step, scratch) {
       check();
       const count = pieceCount(int, step);
-      if (count === 1) return runPiece(table, int, step, 0, scratch);
       try {
-        sharePieces(control, table, int, scratch, step, count, PATIENCE);
+        if (count === 1) runPiece(table, int, step, 0, scratch);
+        else sharePieces(control, table, int, scratch, step, count, PATIENCE);
       } catch (error) {
-        // A kernel failed on this thread: the counters no longer tell, so the crew is not used again.
+        // A kernel failed on this thread: the same to the caller as if it had been another.
         reportFailure(control, error);
-        dispose();
-        throw error;
       }
       check();
     },

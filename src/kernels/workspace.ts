@@ -3,7 +3,7 @@ import { EspalierError, checkInteger, checkOneOf, show } from '../errors.ts';
 import { MOST_WORDS } from './heap.ts';
 import type { Foundation } from './instance.ts';
 import { kernelTable, pieceCount, programWords, runPiece, writePrograms, type KernelTable, type ProgramTable } from './program.ts';
-import { nodeThreadHost, startCrew, type Crew, type ThreadHost } from './threads.ts';
+import { startCrew, type Crew, type ThreadHost } from './threads.ts';
 import type { Heap, Kernels, Precision, Workspace, WorkspaceOptions } from './types.ts';
 
 /** What a kernel set brings: memory of a size, and the kernels on it. */
@@ -22,8 +22,8 @@ export function openSyncOn(backend: Backend, options: WorkspaceOptions): Workspa
   return layOut(backend, checkOptions('openSync', backend, options), 1).workspace();
 }
 
-/** {@link KernelSet.open}. Where the platform has no threads to share memory with there is one, and `threads` of the result says so. */
-export async function openOn(backend: Backend, options: WorkspaceOptions, host: ThreadHost | undefined = nodeThreadHost()): Promise<Workspace> {
+/** {@link KernelSet.open}. Without a host there is one thread, whatever was asked for, and `threads` of the result says so. */
+export async function openOn(backend: Backend, options: WorkspaceOptions, host: ThreadHost | undefined): Promise<Workspace> {
   const checked = checkOptions('open', backend, options);
   const threads = host ? checked.threads : 1;
   const plan = layOut(backend, checked, threads);

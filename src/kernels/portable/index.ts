@@ -1,5 +1,6 @@
 /** The portable set: one readable loop nest per kernel, sums in double. Specification, oracle of the tests, and fallback. */
 import { createHeap, heapBuffers } from '../heap.ts';
+import { nodeThreadHost } from '../threads.ts';
 import type { KernelSet } from '../types.ts';
 import { openOn, openSyncOn, type Backend } from '../workspace.ts';
 import { createPortableKernels } from './kernels.ts';
@@ -11,12 +12,12 @@ export function portableKernels(reason = 'asked for'): KernelSet {
     reason,
     packedWords: ({ channelsIn, channelsOut, groups, kernelHeight, kernelWidth }) => channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth,
     scratchWords: () => 0,
-    open: (options) => openOn(portableBackend, options),
+    open: (options) => openOn(portableBackend, options, nodeThreadHost()),
     openSync: (options) => openSyncOn(portableBackend, options),
   };
 }
 
-const portableBackend: Backend = {
+export const portableBackend: Backend = {
   precisions: ['float32', 'float64'],
   bind(words, precision, shared) {
     const heap = createHeap(words, precision, shared);

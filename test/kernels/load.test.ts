@@ -1,0 +1,65 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
+import { KERNEL_NAMES } from '../../src/kernels/program.ts';
+import { simdBytes } from '../../src/kernels/simd.ts';
+
+/** The platform's WebAssembly with one thing gone wrong. */
+const broken = (fault: Partial<typeof WebAssembly>): typeof WebAssembly => Object.assign(Object.create(WebAssembly) as typeof WebAssembly, fault);
+const refuse = (name: string): never => {
+  throw new WebAssembly.CompileError(`${name} blocked by Content Security Policy`);
+};
+
+describe('loadKernels', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it('gives SIMD where it can, and says so', async () => {
+    const set = await loadKernels();
+    expect([set.name, set.reason]).toEqual(['simd', 'WebAssembly with SIMD']);
+  });
+
+  it('gives portable when asked', async () => {
+    const set = await loadKernels({ prefer: 'portable' });
+    expect([set.name, set.reason]).toEqual(['portable', 'asked for']);
+  });
+
+  it.each([
+    ['SIMD is missing', broken({ validate: () => false }), /no SIMD/],
+    ['a content policy blocks compiling', broken({ compile: async () => refuse('compile') }), /compile blocked by Content Security Policy/],
+    ['instantiating fails', broken({ Instance: function () { return refuse('instantiate'); } as unknown as typeof WebAssembly.Instance }), /instantiate blocked/],
+    ['memory is refused from the start', broken({ Memory: function () { throw new RangeError('no memory'); } as unknown as typeof WebAssembly.Memory }), /could not get 65536 bytes/],
+  ])('falls back to portable and says why when %s', async (_fault, webAssembly, reason) => {
+    const set = await loadKernels({ webAssembly });
+    expect(set.name).toBe('portable');
+    expect(set.reason).toMatch(reason);
+    const { heap, kernels, scratch } = set.openSync({ words: 8, scratchWords: 0 });
+    heap.float.set([1, 2]);
+    kernels.multiply(scratch, 0, 0, 4, 2);
+    expect([...heap.float.subarray(4, 6)]).toEqual([1, 4]);
+  });
+
+  it('falls back to portable where there is no WebAssembly at all', async () => {
+    vi.stubGlobal('WebAssembly', undefined);
+    const set = await loadKernels();
+    expect([set.name, set.reason]).toEqual(['portable', 'this platform has no WebAssembly']);
+  });
+
+  it('refuses a preference that does not exist', async () => {
+    await expect(loadKernels({ prefer: 'gpu' as 'simd' })).rejects.toThrow(/loadKernels: prefer: expected one of simd, portable, got "gpu"/);
+  });
+});
+
+describe('the module', () => {
+  it('has every kernel with the arguments of the portable one, and nothing else', () => {
+    const module = new WebAssembly.Module(simdBytes(false));
+    expect(WebAssembly.Module.exports(module).map(({ name }) => name).sort()).toEqual([...KERNEL_NAMES].sort());
+    const { kernels } = portableKernels().openSync({ words: 8, scratchWords: 0 });
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 1 }) } });
+    for (const name of KERNEL_NAMES) expect((exports[name] as () => void).length, name).toBe(kernels[name].length);
+  });
+
+  it('is the same code for shared memory but for one byte', () => {
+    const single = simdBytes(false), shared = simdBytes(true);
+    expect(single.filter((byte, i) => byte !== shared[i])).toHaveLength(1);
+    expect(WebAssembly.validate(shared)).toBe(true);
+  });
+});

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { CONTROL, CONTROL_WORDS, failureText, reportFailure, sharePieces } from '../../src/kernels/pieces.ts';
+import { kernelTable, writePrograms, pieceCount } from '../../src/kernels/program.ts';
+import { createHeap, createPortableKernels, type Kernels } from '../../src/kernels/index.ts';
+
+/** A step of four pieces of which `first` is run for the first. */
+function fourPieces(first: (control: Int32Array) => void) {
+  const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4)), heap = createHeap(256);
+  let calls = 0;
+  const kernels: Kernels = { ...createPortableKernels(heap), multiply() { if (calls++ === 0) first(control); } };
+  const [[step]] = writePrograms(heap.int, 64, [[{ kernel: 'multiply', pieces: [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]] }]]);
+  const run = (patience: number): void => sharePieces(control, kernelTable(kernels), heap.int, 0, step, pieceCount(heap.int, step), patience);
+  return { control, run, calls: () => calls };
+}
+
+describe('sharePieces', () => {
+  it('alone, runs every piece, and again', () => {
+    const { control, run, calls } = fourPieces(() => undefined);
+    run(1000);
+    run(1000);
+    expect(calls()).toBe(8);
+    expect(failureText(control)).toBeUndefined();
+  });
+
+  it('works across the end of 32-bit counters', () => {
+    const { control, run, calls } = fourPieces(() => undefined);
+    for (const counter of [CONTROL.next, CONTROL.limit, CONTROL.done]) control[counter] = 2 ** 31 - 2;
+    run(1000);
+    expect(calls()).toBe(4);
+    expect([control[CONTROL.next], control[CONTROL.done]]).toEqual([-(2 ** 31) + 2, -(2 ** 31) + 2]);
+  });
+
+  it('gives up on a piece that another thread took and never finishes, and says so', () => {
+    const { control, run, calls } = fourPieces((counters) => Atomics.add(counters, CONTROL.next, 1));
+    run(20);
+    expect(calls()).toBe(3);
+    expect(failureText(control)).toBe('a piece was not finished within 0.02 s');
+  });
+
+  it('comes back at once when another thread has failed', () => {
+    const { control, run } = fourPieces((counters) => {
+      Atomics.add(counters, CONTROL.next, 1);
+      reportFailure(counters, new Error('first'));
+      reportFailure(counters, new Error('second'));
+    });
+    run(60_000);
+    expect(failureText(control)).toBe('Error: first');
+  });
+});
