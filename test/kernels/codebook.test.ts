@@ -149,10 +149,10 @@ test('codebookDecode: sign times codeword, bit for bit, whatever rows a call is 
   }), { numRuns: 200 });
 });
 
-function pullback(set: KernelSet, { rows, M, d, k, first, columns, gradient, codes, signs }: Block, precision: Precision = 'float32'): Float32Array | Float64Array {
+function pullback(set: KernelSet, { rows, M, d, k, first, columns, gradient, codes, signs }: Block, precision: Precision = 'float32'): Float64Array {
   const { workspace: { kernels, heap, scratch }, at, free } = open(set, [gradient, codes, signs ?? noSigns], k * d, [k, d], precision);
   kernels.codebookPullback(scratch, at[0], columns, first, 0, rows, M, d, at[1], signs ? at[2] : -1, k, free);
-  return heap.float.slice(free, free + k * d);
+  return Float64Array.from(heap.float.subarray(free, free + k * d));
 }
 
 test('codebookPullback: the same bits from both sets', () => {
