@@ -165,7 +165,7 @@ function quantizeLayers(stage: Stage, state: Progress, { context, settings }: Ru
     if (!quantize || weight === undefined || network.parameters.get(weight)?.kind !== 'dense') continue;
     const { network: quantized, report } = quantizeParameter(network, weight, { subvectorLength, codewordCount, codebooks, signs, seed: context.seed, kernels: context.kernels });
     network = quantized;
-    words.push(network.parameters.get(weight)?.kind === 'dense' ? `${layer} stays dense: a codebook would not make it smaller` : `${layer} ${report.bitsPerWeight.toFixed(2)} bits a weight, relative error ${report.relativeError.toFixed(4)}`);
+    words.push(report.status === 'dense' ? `${layer} stays dense: a codebook would not make it smaller` : `${layer} ${report.bitsPerWeight.toFixed(2)} bits a weight, relative error ${report.relativeError.toFixed(4)}`);
   }
   return { network, detail: words.join('; ') || 'nothing to quantize' };
 }

@@ -24,12 +24,12 @@ export interface Layer {
   readonly parameters: (input: Shape) => Partial<Record<ParameterRole, { shape: Shape; initialize: Initializer }>>;
 }
 
-export interface LayerOptions {
+export interface NamedOptions {
   /** Default: kind and number, such as 'conv3'. */
   name?: string;
 }
 
-export interface WeightOptions extends LayerOptions {
+export interface WeightOptions extends NamedOptions {
   /** Default true. */
   bias?: boolean;
   /** Default {@link heNormal}; `glorotUniform` suits sigmoid, tanh and linear outputs. */
@@ -86,11 +86,11 @@ function withBias(options: WeightOptions, shape: Shape): ReturnType<Layer['param
   return options.bias === false ? { weight } : { weight, bias: { shape: [shape[0]], initialize: constantInitializer(0) } };
 }
 
-function named(kind: OperatorKind, { name }: LayerOptions): Pick<Layer, 'kind' | 'name'> {
+function named(kind: OperatorKind, { name }: NamedOptions): Pick<Layer, 'kind' | 'name'> {
   return name === undefined ? { kind } : { kind, name };
 }
 
-export interface PoolOptions extends LayerOptions {
+export interface PoolOptions extends NamedOptions {
   /** Default: the window's size. */
   stride?: number | Pair;
   /** Default 0. */
@@ -108,25 +108,25 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, options: Poo
 export const maxPool = (size: number | Pair, options: PoolOptions = {}): Layer => pool('maxPool', size, options);
 export const averagePool = (size: number | Pair, options: PoolOptions = {}): Layer => pool('averagePool', size, options);
 
-function plain(kind: OperatorKind, options: LayerOptions, attributes: OperatorAttributes[OperatorKind] = {}): Layer {
+function plain(kind: OperatorKind, options: NamedOptions, attributes: OperatorAttributes[OperatorKind] = {}): Layer {
   return { ...named(kind, options), attributes: () => attributes, parameters: none };
 }
 
-export const globalAveragePool = (options: LayerOptions = {}): Layer => plain('globalAveragePool', options);
-export const relu = (options: LayerOptions = {}): Layer => plain('relu', options);
+export const globalAveragePool = (options: NamedOptions = {}): Layer => plain('globalAveragePool', options);
+export const relu = (options: NamedOptions = {}): Layer => plain('relu', options);
 /** Slope for negative inputs, above 0. Default 0.01. */
-export const leakyRelu = (slope = 0.01, options: LayerOptions = {}): Layer => plain('leakyRelu', options, { slope });
-export const sigmoid = (options: LayerOptions = {}): Layer => plain('sigmoid', options);
-export const tanh = (options: LayerOptions = {}): Layer => plain('tanh', options);
-export const softmax = (options: LayerOptions = {}): Layer => plain('softmax', options);
-export const flatten = (options: LayerOptions = {}): Layer => plain('flatten', options);
-export const add = (options: LayerOptions = {}): Layer => plain('add', options);
-export const concat = (options: LayerOptions = {}): Layer => plain('concat', options);
+export const leakyRelu = (slope = 0.01, options: NamedOptions = {}): Layer => plain('leakyRelu', options, { slope });
+export const sigmoid = (options: NamedOptions = {}): Layer => plain('sigmoid', options);
+export const tanh = (options: NamedOptions = {}): Layer => plain('tanh', options);
+export const softmax = (options: NamedOptions = {}): Layer => plain('softmax', options);
+export const flatten = (options: NamedOptions = {}): Layer => plain('flatten', options);
+export const add = (options: NamedOptions = {}): Layer => plain('add', options);
+export const concat = (options: NamedOptions = {}): Layer => plain('concat', options);
 /** Zeroes with probability `rate` in training. */
-export const dropout = (rate: number, options: LayerOptions = {}): Layer => plain('dropout', options, { rate });
+export const dropout = (rate: number, options: NamedOptions = {}): Layer => plain('dropout', options, { rate });
 
 /** epsilon default 1e-5, momentum (share of the new statistics) default 0.1. */
-export function batchNorm(options: LayerOptions & { epsilon?: number; momentum?: number } = {}): Layer {
+export function batchNorm(options: NamedOptions & { epsilon?: number; momentum?: number } = {}): Layer {
   const { epsilon = 1e-5, momentum = 0.1 } = options;
   return {
     ...named('batchNorm', options),
@@ -139,7 +139,7 @@ export function batchNorm(options: LayerOptions & { epsilon?: number; momentum?:
 }
 
 /** y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels. */
-export function affine(scale: number | Float32Array, shift: number | Float32Array, options: LayerOptions = {}): Layer {
+export function affine(scale: number | Float32Array, shift: number | Float32Array, options: NamedOptions = {}): Layer {
   const constant = (value: number | Float32Array): Initializer => (shape) => {
     if (typeof value === 'number') return new Float32Array(sizeOf(shape)).fill(value);
     if (value.length !== sizeOf(shape)) throw new RangeError(`affine: scale and shift: expected ${sizeOf(shape)} values, got ${value.length}`);
