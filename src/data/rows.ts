@@ -1,11 +1,10 @@
 /** Reading the rows of an `.npy` or `.npy.gz` file (Node): from memory where it fits, else by range from the disk. */
 import { EspalierError } from '../errors.ts';
 import { requireNode } from '../platform.ts';
-import type { TypedArray } from '../tensor.ts';
+import type { Tensor, TypedArray } from '../tensor.ts';
 import { GZIP_RATIO_LIMIT, gunzip, inflate } from './gzip.ts';
 import { checkNpySize, decodeNpy, NPY_HEADER_BYTES, readNpy, readNpyHeader } from './npy.ts';
 import type { NpyHeader } from './npy.ts';
-import type { Tensor } from '../tensor.ts';
 
 /** An array of rank at least 1, cut along its first side. */
 export interface RowReader {
@@ -52,7 +51,7 @@ export async function openRows(who: string, path: string, memoryLimit: number): 
   });
 }
 
-type Fs = typeof import('node:fs');
+type Fs = ReturnType<typeof requireNode<'node:fs'>>;
 
 /** Where inflated bytes go. */
 interface Sink {

@@ -125,6 +125,18 @@ describe('augmentLandmarks', () => {
     expect(mirrored).toBeLessThan(45);
   });
 
+  it('mirrors what it would have made otherwise: the same map, then left and right exchanged', async () => {
+    const pass = { seed: 11, epoch: 2 };
+    const plain = await readAll(augmentLandmarks(examples, { mirror, mirrorProbability: 0 }), pass), mirrored = await readAll(augmentLandmarks(examples, { mirror, mirrorProbability: 1 }), pass);
+    expect(difference(mirrored.inputs, plain.inputs.map((_, i) => plain.inputs[i - (i % side) + side - 1 - (i % side)]))).toBeLessThan(1e-5);
+    const permuted = plain.targets.map((_, i) => {
+      const value = plain.targets[i - (i % 6) + 2 * mirror[(i % 6) >> 1] + (i % 2)];
+      return i % 2 === 0 ? 1 - value : value;
+    });
+    expect(difference(mirrored.targets, permuted)).toBeLessThan(1e-6);
+    expect(await readAll(augmentLandmarks(examples), pass)).toEqual(plain);
+  });
+
   it('keeps to its bounds: angle, scale and shift recovered from the points', async () => {
     const bounded = augmentLandmarks(examples, { rotation: 10, scale: 0.05, shift: 0.02 });
     let largest = 0;

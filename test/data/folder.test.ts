@@ -204,5 +204,7 @@ describe('openFolder', () => {
     const declared = Buffer.from(bytes.subarray(0, 128)).toString('latin1').replace('(2, 6, 5)', '(9999999, 999, 99)').replace('       ', '');
     write('train-images.npy.gz', gzipSync(Buffer.from(declared.padEnd(127, ' ').slice(0, 127) + '\n', 'latin1')));
     await expect(open()).rejects.toMatchObject({ code: 'TRUNCATED' });
+    // Refused by what so few bytes can hold, before a terabyte is asked for (that would be MEMORY).
+    await expect(open({ memoryLimit: 1e15 })).rejects.toMatchObject({ code: 'TRUNCATED' });
   });
 });

@@ -52,6 +52,13 @@ describe('landmarkMetrics', () => {
     expect(() => landmarkMetrics(predictions.slice(6), targets.slice(6), OPTIONS)).toThrow(expect.objectContaining({ code: 'DATA' }));
   });
 
+  it('counts a face as failed above 10 %, not at 10 %', () => {
+    const targets = [0, 0, 1, 0, 0, 0, 1, 0], shifts = [0.1, 0.1001];
+    const found = landmarkMetrics(targets.map((v, i) => v + (i % 2) * shifts[i >> 2]), targets, { points: 2, normalizeBy: [0, 1] });
+    expect(Array.from(found.errors ?? [])).toEqual(shifts);
+    expect(found.failureRate).toBe(0.5);
+  });
+
   it('gives no NME without normalizeBy, and no pixels without a side', () => {
     expect(landmarkMetrics([0, 0], [0.3, 0.4], { points: 1 })).toEqual({ samples: 1, rmse: Math.sqrt(0.125) });
   });
