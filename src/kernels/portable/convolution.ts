@@ -8,7 +8,7 @@ import { activate } from './activation.ts';
 export function convolution(heap: Heap): Pick<Kernels, 'convolutionPack' | 'convolutionForward' | 'convolutionBackwardInput' | 'convolutionBackwardWeights'> {
   const { float, int } = heap;
   return {
-    convolutionPack(_scratch, geometry, weights, packed, _backward) {
+    convolutionPack(_scratch, geometry, weights, packed) {
       const { channelsOut, channelsIn, groups, kernelHeight, kernelWidth } = readGeometry(int, geometry);
       float.copyWithin(packed, weights, weights + channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth);
     },
