@@ -14,7 +14,7 @@ export function develop(random: Stream, picture: Float32Array, pixels: number, s
   const soft = uniform(random, 0.2, 0.6) + Math.max(0, (pixels * 96) / side - 70) * 0.012 * random();
   const motion = random() < 0.08 ? uniform(random, 0.5, 1.8) : 0;
   image = blur(image, pixels, soft + motion * 0.3, soft + motion);
-  addNoise(random, image, uniform(random, 0.3, 3) * (random() < 0.15 ? 2.5 : 1));
+  addNoise(random, image, uniform(random, 0.2, 2.4) * (random() < 0.12 ? 2.5 : 1));
   if (random() < 0.6) compress(image, pixels, uniform(random, 1.5, 12));
   if (random() < 0.35) sharpen(image, pixels, uniform(random, 0.2, 0.9));
   if (pixels < side) image = resize(image, pixels, side);
@@ -37,20 +37,24 @@ function expose(random: Stream, image: Float32Array): void {
   const gamma = uniform(random, 0.45, 0.8);
   const curve = tabulated((light) => Math.pow(light, gamma), 0, 3, 1536);
   const side = Math.sqrt(image.length);
-  let mean = 0, weight = 0;
+  let mean = 0, square = 0, weight = 0;
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {
       const dx = x / side - 0.5, dy = y / side - 0.5;
       const w = Math.exp(-8 * (dx * dx + dy * dy)); // meters the middle, as cameras do
-      mean += w * curve(image[y * side + x]);
+      const value = curve(image[y * side + x]);
+      mean += w * value;
+      square += w * value * value;
       weight += w;
     }
   }
   mean /= weight;
+  const spread = Math.sqrt(Math.max(0, square / weight - mean * mean));
   const target = clamp(103 + 27 * normal(random), 42, 185);
   const gain = target / Math.max(0.02, mean);
   const black = random() < 0.3 ? uniform(random, 5, 40) : uniform(random, 0, 10);
-  const contrast = uniform(random, 0.85, 1.5);
+  // Cameras stretch a dull scene.
+  const contrast = uniform(random, 0.9, 1.4) * clamp((0.3 * mean) / Math.max(1e-3, spread), 1, 1.8);
   for (let i = 0; i < image.length; i++) {
     const value = gain * curve(image[i]);
     const bent = target + contrast * (value - target);

@@ -66,7 +66,7 @@ function headHeights(chinY: number): Float64Array {
   const heights: number[] = [];
   for (let y = CROWN_Y; y < -8; y += 0.9) heights.push(y);
   for (let y = -8; y < -3.2; y += 0.7) heights.push(y);
-  const fine = Math.ceil((chinY - 0.6 + 3.2) / 0.34);
+  const fine = Math.ceil((chinY - 0.6 + 3.2) / 0.38);
   for (let i = 0; i < fine; i++) heights.push(mix(-3.2, chinY - 0.6, i / fine));
   for (const left of [0.6, 0.35, 0.17, 0.06, 0.005]) heights.push(chinY - left);
   return Float64Array.from(heights);
@@ -144,19 +144,19 @@ export function buildBody(traits: Traits, rotation: Float64Array, chinY: number,
   const body = rotationOf(pose.yaw * turn, 0, pose.roll * 0.25);
   const rows = 18, columns = 30;
   const grid = makeGrid('body', rows, columns, true);
-  const neck = 4.7 + 0.8 * person.masculine + 0.6 * person.fullness;
+  const neck = 4.8 + 0.9 * person.masculine + 0.7 * person.fullness;
   const top = chinY - 6;
   let i = 0;
   for (let r = 0; r < rows; r++) {
     const y = top + 19 * Math.pow(r / (rows - 1), 1.1);
-    const flare = smoothStep(chinY + 1.5, chinY + 8, y);
-    const width = mix(neck * (1 + 0.03 * (y - chinY)), 19, flare * flare), depth = mix(neck, 8.5, flare);
+    const flare = smoothStep(chinY - 0.5, chinY + 7, y);
+    const width = mix(neck, 19, Math.pow(flare, 1.6)), depth = mix(neck, 8.5, flare);
     const follow = smoothStep(chinY - 3, chinY + 6, y);
     for (let c = 0; c < columns; c++) {
       const t = (2 * Math.PI * c) / columns - Math.PI;
       const x = width * Math.sin(t), z = -2.2 - 0.6 * flare + depth * Math.cos(t);
       set(grid, i, rotation, x, y, z, t, y);
-      const drop = 1.6 * flare * Math.abs(Math.sin(t));
+      const drop = 2.5 * flare * Math.abs(Math.sin(t));
       const bx = body[0] * x + body[1] * y + body[2] * z, by = body[3] * x + body[4] * y + body[5] * z + drop, bz = body[6] * x + body[7] * y + body[8] * z;
       grid.x[i] = mix(grid.x[i], bx, follow);
       grid.y[i] = mix(grid.y[i], by, follow);
@@ -206,9 +206,10 @@ export function addLight(grid: Grid, light: Light, shadow: (x: number, y: number
     const facing = nx * lx + ny * ly + nz * lz;
     const lit = facing > -0.15 ? 1 - light.shadow * (1 - shadow(grid.x[i] + 0.5 * nx, grid.y[i] + 0.5 * ny, grid.z[i] + 0.5 * nz)) : 1 - light.shadow;
     const lambert = clamp((facing + 0.12) / 1.12, 0, 1);
-    const rim = light.rim * Math.pow(clamp(1 - Math.abs(nz), 0, 1), 2) * (nx * lx < 0 ? 1 : 0.3);
+    const edge = 1 - Math.min(1, Math.abs(nz));
+    const rim = light.rim * edge * edge * (nx * lx < 0 ? 1 : 0.3);
     grid.shade[i] = light.ambient * (1 - light.skyward * (0.5 + 0.5 * ny)) * (0.75 + 0.25 * Math.max(0, nz)) + light.key * lambert * lit + rim;
-    const mirror = Math.max(0, (nx * hx + ny * hy + nz * hz) / half);
-    grid.gloss[i] = light.key * lit * Math.pow(mirror, 18);
+    const mirror = (nx * hx + ny * hy + nz * hz) / half;
+    grid.gloss[i] = mirror > 0.75 ? light.key * lit * Math.pow(mirror, 18) : 0;
   }
 }

@@ -162,6 +162,7 @@ function hairEdge(hair: Hair, lattice: Lattice): (u: number) => number {
 }
 
 interface Clothes {
+  readonly chinY: number;
   readonly collarY: number;
   readonly neckline: number;
   readonly tone: number;
@@ -174,12 +175,13 @@ interface Clothes {
 function drawClothes(random: Stream, head: HeadShape): Clothes {
   const suit = random() < 0.5;
   return {
-    collarY: head.chinY + uniform(random, 0.8, 4.5),
+    chinY: head.chinY,
+    collarY: head.chinY + uniform(random, 0, suit ? 2.6 : 4.5),
     neckline: uniform(random, 0, suit ? 1 : 5),
     tone: random() < 0.6 ? uniform(random, 0.02, 0.15) : uniform(random, 0.15, 0.8),
     shirt: suit ? uniform(random, 0.5, 0.95) : -1,
     tie: suit && random() < 0.75 ? uniform(random, 0.03, 0.4) : -1,
-    lapel: uniform(random, 0.35, 0.6),
+    lapel: uniform(random, 0.4, 0.7),
     pattern: random() < 0.35 ? uniform(random, 0.1, 0.4) : 0,
   };
 }
@@ -193,7 +195,8 @@ function paintParts(traits: Traits, frame: Frame, picture: Float32Array, grids: 
     const u = frame.u[i], v = frame.v[i], shade = frame.shade[i], gloss = frame.gloss[i];
     switch (grids[owner].material) {
       case 'head':
-        picture[i] = readSkin(skin, skin.tone, u, v) * grain(u, v) * shade + 0.9 * person.shine * gloss * readSkin(skin, skin.mirror, u, v);
+        picture[i] = readSkin(skin, skin.tone, u, v) * grain(u, v) * shade;
+        if (gloss > 0.02) picture[i] += 0.9 * person.shine * gloss * readSkin(skin, skin.mirror, u, v);
         break;
       case 'ear': {
         const d = Math.hypot((u - 0.1) / 0.5, (v - 0.05) / 0.62);
@@ -205,8 +208,8 @@ function paintParts(traits: Traits, frame: Frame, picture: Float32Array, grids: 
           picture[i] = clothes.tone * (1 + 0.08 * noiseAt(lattice, u * 40, v * 6)) * shade * (v > hair.frontY - 0.7 ? 0.6 : 1);
           break;
         }
-        const bend = hair.wave * 0.5 * noiseAt(lattice, u * 2, v * 0.45);
-        const strand = noiseAt(lattice, (u + bend) * 26, v * 0.35) * 0.6 + noiseAt(lattice, (u + bend) * 70, v * 0.6) * 0.4;
+        const bend = hair.wave * 0.22 * noiseAt(lattice, u * 2, v * 0.3);
+        const strand = noiseAt(lattice, (u + bend) * 21, v * 0.3) * 0.6 + noiseAt(lattice, (u + bend) * 60, v * 0.6) * 0.4;
         const band = Math.exp(-Math.pow((v + 6.5 + 2 * bend) / 2.5, 2));
         picture[i] = person.hairTone * (1 + 0.55 * strand) * shade * 0.95 + (0.1 + 0.35 * person.hairTone) * gloss * (0.4 + 0.6 * band) * (1 + strand);
         break;
@@ -221,13 +224,16 @@ function paintParts(traits: Traits, frame: Frame, picture: Float32Array, grids: 
 function bodyTone(clothes: Clothes, skin: number, u: number, v: number, lattice: Lattice): number {
   const front = Math.abs(u);
   const collar = clothes.collarY + clothes.neckline * Math.max(0, 1 - front / 0.7);
-  if (v < collar) return skin * (0.92 + 0.06 * noiseAt(lattice, u * 3, v * 0.7));
+  // The jaw keeps light from the neck.
+  if (v < collar) return skin * (0.55 + 0.4 * smoothStep(clothes.chinY - 1.5, clothes.chinY + 4.5, v + 1.5 * front) + 0.06 * noiseAt(lattice, u * 3, v * 0.7));
   const below = v - clothes.collarY;
   if (clothes.shirt >= 0) {
-    const opening = clothes.lapel - 0.025 * below;
-    if (front < opening || below < 1.3) {
-      if (clothes.tie >= 0 && front < 0.1 + 0.012 * below && below > 0.5) return clothes.tie * (1 + 0.4 * Math.sign(Math.sin(v * 5 + u * 14)) * clothes.pattern * 2);
-      return clothes.shirt * (below < 0.15 ? 0.6 : 1);
+    // Lapels close from the sides of the neck to a point on the chest; the shirt's collar ends in two tips.
+    const opening = clothes.lapel * (1.5 - 0.16 * below);
+    if (front < opening) {
+      if (clothes.tie >= 0 && front < 0.11 + 0.012 * below && below > 0.5) return clothes.tie * (1 + 0.8 * Math.sign(Math.sin(v * 5 + u * 14)) * clothes.pattern);
+      const seam = Math.abs(below - 2.4 + 3 * front);
+      return clothes.shirt * (seam < 0.12 ? 0.65 : below > 2.4 - 3 * front ? 0.9 : 1);
     }
     if (front < opening + 0.03) return clothes.tone * 0.4;
   }

@@ -23,8 +23,8 @@ export interface SkinTexture {
 
 const REACH = (100 * Math.PI) / 180;
 const TOP = -8;
-const WIDTH = 224;
-const STEP = 0.105;
+const WIDTH = 200;
+const STEP = 0.115;
 
 interface Canvas extends SkinTexture {
   /** Frontal x of each texel of a row is `halfWidth[row] * sine[column]`. */
@@ -71,21 +71,18 @@ function within(canvas: Canvas, x0: number, y0: number, x1: number, y1: number, 
   const { width, height, sine, halfWidth } = canvas;
   const first = Math.max(0, Math.floor((y0 - TOP) / STEP)), last = Math.min(height - 1, Math.ceil((y1 - TOP) / STEP));
   // Columns beyond the widest place fold back to the same x: only the front belongs to the frontal view.
-  const margin = Math.ceil((WIDTH * 10) / 200);
+  const margin = Math.ceil(width * (0.5 - Math.PI / 4 / REACH));
   for (let row = first; row <= last; row++) {
     const y = TOP + (row + 0.5) * STEP, half = halfWidth[row];
-    for (let column = margin; column < width - margin; column++) {
-      const x = half * sine[column];
-      if (x < x0) continue;
-      if (x > x1) break;
-      paint(row * width + column, x, y);
-    }
+    const columnOf = (x: number): number => ((Math.asin(clamp(x / half, -1, 1)) + REACH) * width) / (2 * REACH) - 0.5;
+    const end = Math.min(width - margin, Math.floor(columnOf(x1)) + 1);
+    for (let column = Math.max(margin, Math.ceil(columnOf(x0))); column < end; column++) paint(row * width + column, half * sine[column], y);
   }
 }
 
 /** Blotches and pores at an angle and a height, a factor about 1. Asked for per visible pixel: a third of the cost of painting all texels. */
 export function skinGrain({ person, makeup }: Traits, lattice: Lattice): (u: number, v: number) => number {
-  const blotch = 0.06 + 0.06 * person.age, grain = (0.02 + 0.05 * person.age) * (1 - 0.6 * makeup);
+  const blotch = 0.04 + 0.05 * person.age, grain = (0.02 + 0.05 * person.age) * (1 - 0.6 * makeup);
   return (u, v) => 1 + blotch * noiseAt(lattice, u * 3, v * 0.5) + grain * noiseAt(lattice, u * 25 + 7, v * 3.4);
 }
 
