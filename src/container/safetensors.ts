@@ -7,7 +7,7 @@ import { EspalierError, show } from '../errors.ts';
 import { checkShape, sizeOf } from '../tensor.ts';
 import type { Shape } from '../tensor.ts';
 import { looksLike } from './foreign.ts';
-import { parseJson } from './json.ts';
+import { isWellFormed, parseJson } from './json.ts';
 import type { Json } from './json.ts';
 
 /** Bytes per element. */
@@ -269,11 +269,5 @@ function isCount(value: Json): value is number {
 /** A string that UTF-8 can hold: no half of a surrogate pair. */
 function checkText(who: string, name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw new TypeError(`${who}: ${name}: expected a string, got ${show(value)}`);
-  for (let i = 0; i < value.length; i++) {
-    const unit = value.charCodeAt(i);
-    if ((unit & 0xf800) !== 0xd800) continue;
-    const paired = unit < 0xdc00 && (value.charCodeAt(i + 1) & 0xfc00) === 0xdc00;
-    if (!paired) throw new RangeError(`${who}: ${name}: ${JSON.stringify(value.slice(0, 60))} holds half of a surrogate pair, which no file can hold; rename it`);
-    i++;
-  }
+  if (!isWellFormed(value)) throw new RangeError(`${who}: ${name}: ${JSON.stringify(value.slice(0, 60))} holds half of a surrogate pair, which no file can hold; rename it`);
 }

@@ -19,7 +19,7 @@ export function checkGraph(network: Network, who = 'checkGraph'): void {
   function fail(problem: string, name?: string): never {
     throw new EspalierError('GRAPH', `${who}: ${problem}`, name === undefined ? {} : { name });
   }
-  if (nodes.length > MAX_NODES) fail(`${nodes.length} nodes; at most ${MAX_NODES} are allowed`);
+  checkNodeCount(who, nodes.length);
   if (inputs.length === 0) fail('the network has no input');
   if (outputs.length === 0) fail('the network has no output; name at least one value');
   const unknown = nodes.filter((node: Node) => !isOperatorKind(node.kind));
@@ -65,6 +65,11 @@ export function checkGraph(network: Network, who = 'checkGraph'): void {
     checkAttributes(who, node);
   }
   checkParameters(network, fail);
+}
+
+/** Before nodes are made from a file. @throws {EspalierError} GRAPH */
+export function checkNodeCount(who: string, count: number): void {
+  if (count > MAX_NODES) throw new EspalierError('GRAPH', `${who}: ${count} nodes; at most ${MAX_NODES} are allowed`, { limit: MAX_NODES, found: count });
 }
 
 type Fail = (problem: string, name?: string) => never;

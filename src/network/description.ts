@@ -5,6 +5,7 @@
 import { EspalierError, show } from '../errors.ts';
 import type { Json } from '../container/json.ts';
 import type { Shape } from '../tensor.ts';
+import { checkNodeCount } from './check.ts';
 import type { Network, Node, OperatorKind, Preprocessing, Task } from './types.ts';
 
 /** Key of the description in the file's metadata. */
@@ -63,7 +64,9 @@ export function readDescription(who: string, json: Json): Description {
     return { name: text(who, 'inputs: name', input.get('name')), shape: readShape(who, 'inputs: shape', input.get('shape')) };
   });
   const nodes: Node[] = [];
-  for (const value of list(who, 'nodes', fields.get('nodes'))) nodes.push(readNode(who, value, valueBefore(inputs, nodes, nodes.length)));
+  const described = list(who, 'nodes', fields.get('nodes'));
+  checkNodeCount(who, described.length);
+  for (const value of described) nodes.push(readNode(who, value, valueBefore(inputs, nodes, nodes.length)));
   const preprocessing = fields.get('preprocessing');
   const task = fields.get('task');
   return {
