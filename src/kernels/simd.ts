@@ -2,9 +2,10 @@
 import { codebookScratchWords } from './codebook-sizes.ts';
 import { outOfMemory } from './heap.ts';
 import { instantiate } from './instance.ts';
+import { packedWords, productScratchWords } from './sizes.ts';
 import { memoryFlag, simdBinary } from './simd.generated.ts';
 import { nodeThreadHost } from './threads.ts';
-import type { KernelName, KernelSet } from './types.ts';
+import type { Geometry, KernelName, KernelSet } from './types.ts';
 import { openOn, openSyncOn, type Backend } from './workspace.ts';
 
 /** Bytes of a page of WebAssembly memory. */
@@ -37,7 +38,7 @@ export async function compileSimd(wasm: typeof WebAssembly, reason: string): Pro
   return {
     name: 'simd',
     reason,
-    packedWords: ({ channelsIn, channelsOut, groups, kernelHeight, kernelWidth }) => channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth,
+    packedWords,
     scratchWords,
     open: (options) => openOn(backend, options, nodeThreadHost()),
     openSync: (options) => openSyncOn(backend, options),
@@ -52,9 +53,9 @@ function allocate(wasm: typeof WebAssembly, pages: number, shared: boolean): Web
   }
 }
 
-function scratchWords(kernel: KernelName, _geometry: unknown, sizes: readonly number[] = []): number {
+function scratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number {
   switch (kernel) {
-    case 'nearestCodeword': case 'accumulateCentroids': case 'codebookDecode': case 'codebookPullback': return codebookScratchWords(sizes[0], sizes[1]);
-    default: return 0;
+    case 'nearestCodeword': case 'accumulateCentroids': case 'codebookDecode': case 'codebookPullback': return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
+    default: return productScratchWords(kernel, geometry, sizes);
   }
 }

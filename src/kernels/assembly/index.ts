@@ -4,7 +4,9 @@
  */
 export { activationForward, activationBackward } from './activation';
 export { nearestCodeword, accumulateCentroids, codebookDecode, codebookPullback } from './codebook';
+export { convolutionPack, convolutionForward, convolutionBackwardInput, convolutionBackwardWeights } from './convolution';
 export { add, multiply, copyRows, channelSums, sumParts } from './elementwise';
+export { matmul } from './matmul';
 export { affineForward, affineBackward, affineBackwardParameters, batchNormForward, batchNormBackward, batchNormFold } from './normalization';
 export { sumSquares, clipScale, sgdUpdate, adamUpdate } from './optimizer';
 export { maxPoolForward, maxPoolBackward, averagePoolForward, averagePoolBackward } from './pooling';

@@ -1,0 +1,25 @@
+/**
+ * Sizes of the blocks in which the SIMD products work, shared by the kernels (AssemblyScript) and by `sizes.ts`
+ * (TypeScript), which computes the scratch from them: hence constants only. Chosen on a core with 48 KB of L1 and 1 MB of L2.
+ */
+
+/** Rows and columns of the register tile: 8 accumulators of 4 lanes, 4 vectors of b, 2 of a, 1 product: 15 registers, all that V8 has. */
+export const TILE_ROWS = 2;
+export const TILE_COLUMNS = 16;
+/** Longest block of the inner dimension: a panel of TILE_COLUMNS columns takes 20 KB, well within L1. Blocks are equal, so 9 * 32 = 288 is one block and 576 two. */
+export const BLOCK_K = 320;
+/** matmul: rows and columns of the packed blocks: 160 KB of a, 320 KB of b. */
+export const BLOCK_M = 128;
+export const BLOCK_N = 256;
+/** matmul of one row: outputs that are summed at once, 4 KB. */
+export const VECTOR_COLUMNS = 1024;
+/** Panels of TILE_COLUMNS positions that a convolution gathers for one pass over the weights: 160 KB. */
+export const GROUP_PANELS = 8;
+/** Words of padded input rows that a convolution stages at once, unless a single output row needs more. */
+export const STAGE_WORDS = 49152;
+/** Weight gradient: words of dy packed per chunk of positions (512 KB), longest and shortest chunk. */
+export const CHUNK_WORDS = 131072;
+export const CHUNK_MAX = 1024;
+export const CHUNK_MIN = 64;
+/** Scratch that every product kernel keeps before its blocks: the alignment slack, a tile and tables. */
+export const FIXED_WORDS = 1024;

@@ -1,0 +1,159 @@
+/**
+ * The register tiles on which every SIMD product stands, and the activation on the way out. AssemblyScript.
+ *
+ * Each output is one chain of rounded multiplications and additions in ascending k per block of the inner dimension,
+ * and the sums of the blocks are added in ascending order. So an output has the same bits whichever tile, piece or tail it falls in.
+ */
+import { BLOCK_K } from './blocking';
+
+/** Steps of a tile's epilogue. */
+export const ADD: i32 = 1;
+export const FINISH: i32 = 2;
+
+/** ACTIVATION codes of types.ts. */
+const RELU: i32 = 1;
+const LEAKY_RELU: i32 = 2;
+
+/** Address of a thread's scratch, moved up to a cache line. */
+export function align(scratch: i32): usize {
+  return ((<usize>scratch << 2) + 63) & ~63;
+}
+
+/** Length of the equal blocks (but for the last) in which an inner dimension of k is summed: a function of k alone. */
+export function blockLength(k: i32): i32 {
+  const blocks = (k + BLOCK_K - 1) / BLOCK_K;
+  return blocks > 1 ? ((k + blocks - 1) / blocks + 3) & ~3 : k;
+}
+
+/** A NaN passes through. */
+// @ts-ignore: decorator
+@inline
+export function activate(x: v128, activation: i32, slope: f32): v128 {
+  if (activation == RELU) return f32x4.max(x, f32x4.splat(0));
+  if (activation == LEAKY_RELU) return v128.bitselect(f32x4.mul(x, f32x4.splat(slope)), x, f32x4.lt(x, f32x4.splat(0)));
+  return x;
+}
+
+export function activateOne(x: f32, activation: i32, slope: f32): f32 {
+  return f32x4.extract_lane(activate(f32x4.splat(x), activation, slope), 0);
+}
+
+// @ts-ignore: decorator
+@inline
+function leave(at: usize, offset: usize, sum: v128, flags: i32, bias: v128, activation: i32, slope: f32): void {
+  if (flags & ADD) sum = f32x4.add(v128.load(at + offset), sum);
+  if (flags & FINISH) sum = activate(f32x4.add(sum, bias), activation, slope);
+  v128.store(at + offset, sum);
+}
+
+/**
+ * c[r, 0..16) = sum over k of a[k, r] b[k, 0..16), r in {0, 1}; panels a [k][2], b [k][16]; c0, c1: the two rows. k >= 1.
+ * flags: ADD the sum to what is there; FINISH: then add the bias (bias0, bias1: per row; columns: address of 16, or 0) and activate.
+ *
+ * The loop counts down and tests at its end: V8 then unrolls it and keeps the sums in registers (54 GFLOP/s);
+ * the same loop unrolled by hand spills, because Binaryen sinks the additions (34), and with a test at its head it is bound by decoding (45).
+ * 4x8 gave 46 to 53, 3x12 23 to 51, 1x32 50.
+ */
+export function tile(k: i32, a: usize, b: usize, c0: usize, c1: usize, flags: i32, bias0: f32, bias1: f32, columns: usize, activation: i32, slope: f32): void {
+  let s00 = f32x4.splat(0);
+  let s01 = f32x4.splat(0);
+  let s02 = f32x4.splat(0);
+  let s03 = f32x4.splat(0);
+  let s10 = f32x4.splat(0);
+  let s11 = f32x4.splat(0);
+  let s12 = f32x4.splat(0);
+  let s13 = f32x4.splat(0);
+  do {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    const b2 = v128.load(b, 32);
+    const b3 = v128.load(b, 48);
+    const a0 = v128.load32_splat(a);
+    s00 = f32x4.add(s00, f32x4.mul(a0, b0));
+    s01 = f32x4.add(s01, f32x4.mul(a0, b1));
+    s02 = f32x4.add(s02, f32x4.mul(a0, b2));
+    s03 = f32x4.add(s03, f32x4.mul(a0, b3));
+    const a1 = v128.load32_splat(a, 4);
+    s10 = f32x4.add(s10, f32x4.mul(a1, b0));
+    s11 = f32x4.add(s11, f32x4.mul(a1, b1));
+    s12 = f32x4.add(s12, f32x4.mul(a1, b2));
+    s13 = f32x4.add(s13, f32x4.mul(a1, b3));
+    a += 8;
+    b += 64;
+  } while (--k);
+
+  let first = f32x4.splat(bias0);
+  let biasA = first, biasB = first, biasC = first, biasD = first;
+  if (columns != 0) {
+    biasA = f32x4.add(first, v128.load(columns));
+    biasB = f32x4.add(first, v128.load(columns, 16));
+    biasC = f32x4.add(first, v128.load(columns, 32));
+    biasD = f32x4.add(first, v128.load(columns, 48));
+  }
+  leave(c0, 0, s00, flags, biasA, activation, slope);
+  leave(c0, 16, s01, flags, biasB, activation, slope);
+  leave(c0, 32, s02, flags, biasC, activation, slope);
+  leave(c0, 48, s03, flags, biasD, activation, slope);
+  first = f32x4.splat(bias1);
+  biasA = biasB = biasC = biasD = first;
+  if (columns != 0) {
+    biasA = f32x4.add(first, v128.load(columns));
+    biasB = f32x4.add(first, v128.load(columns, 16));
+    biasC = f32x4.add(first, v128.load(columns, 32));
+    biasD = f32x4.add(first, v128.load(columns, 48));
+  }
+  leave(c1, 0, s10, flags, biasA, activation, slope);
+  leave(c1, 16, s11, flags, biasB, activation, slope);
+  leave(c1, 32, s12, flags, biasC, activation, slope);
+  leave(c1, 48, s13, flags, biasD, activation, slope);
+}
+
+/** Sums of the lanes of four vectors. */
+// @ts-ignore: decorator
+@inline
+function sumLanes(s0: v128, s1: v128, s2: v128, s3: v128): v128 {
+  const t0 = f32x4.add(v128.shuffle<f32>(s0, s1, 0, 4, 1, 5), v128.shuffle<f32>(s0, s1, 2, 6, 3, 7));
+  const t1 = f32x4.add(v128.shuffle<f32>(s2, s3, 0, 4, 1, 5), v128.shuffle<f32>(s2, s3, 2, 6, 3, 7));
+  return f32x4.add(v128.shuffle<f64>(t0, t1, 0, 2), v128.shuffle<f64>(t0, t1, 1, 3));
+}
+
+/**
+ * c[r, t] (+)= sum over p of a[r, p] b[t, p], r in {0, 1}, t in [0, 4), p in [0, 4 quads): the tile for two operands that lie contiguous along
+ * the summed dimension. a [quads][2][4], b [quads][4][4]. The same instructions as `tile`, so as fast; the sums of the lanes cost 20 cycles at the end.
+ */
+export function dotTile(quads: i32, a: usize, b: usize, c0: usize, c1: usize, add: bool): void {
+  let s00 = f32x4.splat(0);
+  let s01 = f32x4.splat(0);
+  let s02 = f32x4.splat(0);
+  let s03 = f32x4.splat(0);
+  let s10 = f32x4.splat(0);
+  let s11 = f32x4.splat(0);
+  let s12 = f32x4.splat(0);
+  let s13 = f32x4.splat(0);
+  do {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    const b2 = v128.load(b, 32);
+    const b3 = v128.load(b, 48);
+    const a0 = v128.load(a);
+    s00 = f32x4.add(s00, f32x4.mul(a0, b0));
+    s01 = f32x4.add(s01, f32x4.mul(a0, b1));
+    s02 = f32x4.add(s02, f32x4.mul(a0, b2));
+    s03 = f32x4.add(s03, f32x4.mul(a0, b3));
+    const a1 = v128.load(a, 16);
+    s10 = f32x4.add(s10, f32x4.mul(a1, b0));
+    s11 = f32x4.add(s11, f32x4.mul(a1, b1));
+    s12 = f32x4.add(s12, f32x4.mul(a1, b2));
+    s13 = f32x4.add(s13, f32x4.mul(a1, b3));
+    a += 32;
+    b += 64;
+  } while (--quads);
+
+  let sum0 = sumLanes(s00, s01, s02, s03), sum1 = sumLanes(s10, s11, s12, s13);
+  if (add) {
+    sum0 = f32x4.add(v128.load(c0), sum0);
+    sum1 = f32x4.add(v128.load(c1), sum1);
+  }
+  v128.store(c0, sum0);
+  v128.store(c1, sum1);
+}
