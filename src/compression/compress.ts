@@ -110,7 +110,8 @@ async function runStage(stage: Stage, state: Progress, run: Run): Promise<{ netw
   const reported = async (network: Network, detail: string, epochs?: readonly EpochRecord[]): Promise<{ network: Network; report: StageReport }> => ({
     network,
     report: {
-      kind: stage.kind, layers: stage.layers, attempt: state.attempt, parameters: parameterCount(network), validation: await measure(run.original, network, context, settings), detail,
+      kind: stage.kind, layers: stage.layers, attempt: state.attempt, changed: network !== state.network, parameters: parameterCount(network), detail,
+      validation: network === state.network ? state.stages.at(-1)?.validation ?? state.baseline : await measure(run.original, network, context, settings),
       ...(epochs ? { epochs: epochs.map(({ loss, validation }) => ({ loss, ...(validation === undefined ? {} : { validation }) })) } : {}),
     },
   });
@@ -126,6 +127,8 @@ async function runStage(stage: Stage, state: Progress, run: Run): Promise<{ netw
     const { network } = await roundCodebooks()(state.network, context);
     return reported(network, 'codewords to half precision');
   }
+  // Retraining follows a change: a step that neither removed nor quantized anything has nothing to recover from.
+  if (stage.kind === 'retrain' && state.stages.at(-1)?.changed === false) return reported(state.network, 'nothing has changed');
   const setting = stage.kind === 'final' ? settings.final : state.stages.at(-1)?.kind === 'prune' ? settings.retrainPruned : settings.retrainQuantized;
   const { network, history } = await retrain(stage, state, run, setting);
   return reported(network, `${setting.epochs} epochs at ${setting.learningRate}`, history);

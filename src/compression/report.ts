@@ -11,6 +11,8 @@ export interface StageReport {
   readonly layers: readonly string[];
   /** 0, or the number of the milder try. */
   readonly attempt: number;
+  /** false: there was nothing to do. */
+  readonly changed: boolean;
   readonly parameters: number;
   /** Validation metric after the stage. */
   readonly validation: number;
