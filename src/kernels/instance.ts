@@ -1,6 +1,5 @@
 /** Instances of the WebAssembly module, and what another thread needs to make one of its own on the same memory. */
 import { heapOver, type HeapBuffers } from './heap.ts';
-import { createPortableKernels } from './portable/kernels.ts';
 import { KERNEL_NAMES } from './program.ts';
 import type { Heap, Kernels } from './types.ts';
 
@@ -12,6 +11,5 @@ export type Foundation =
 /** The kernels of the module on a memory, and the heap over it. The module takes word offsets, so its exports are the kernels as they are. */
 export function instantiate(wasm: typeof WebAssembly, module: WebAssembly.Module, memory: WebAssembly.Memory): { heap: Heap; kernels: Kernels } {
   const { exports } = new wasm.Instance(module, { env: { memory } });
-  const heap = heapOver(memory.buffer);
-  return { heap, kernels: { ...createPortableKernels(heap), ...Object.fromEntries(KERNEL_NAMES.filter((name) => name in exports).map((name) => [name, exports[name]])) } as unknown as Kernels };
+  return { heap: heapOver(memory.buffer), kernels: Object.fromEntries(KERNEL_NAMES.map((name) => [name, exports[name]])) as unknown as Kernels };
 }
