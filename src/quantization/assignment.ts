@@ -32,12 +32,15 @@ export interface Assignment {
   dispose(): void;
 }
 
+/** Of scaled points. Below it squares may have vanished from float32: the nearest codeword is looked for again in double. Only differences some 2^100 below the largest value come here. */
+const UNDERFLOW = 2 ** -100;
+
 export function openAssignment(options: AssignmentOptions): Assignment {
   const { kernels: set, points, d, codewordCount: K, metric, weights } = options;
   const n = points.length / d;
   const scale = distanceScale(Math.max(largestMagnitude(points), options.largestCodeword ?? 0), d);
   const even = (words: number): number => words + (words & 1);
-  const table = even(n * d), codes = table + even(K * d), metricAt = codes + even(n), weightsAt = metricAt + even(metric?.weights.length ?? 0);
+  const table = even(n * d), codes = table + even(K * d), distances = codes + even(n), metricAt = distances + even(n), weightsAt = metricAt + even(metric?.weights.length ?? 0);
   const sums = weightsAt + even(weights ? n : 0), counts = sums + 2 * K * d, words = counts + 2 * K;
   const scratchWords = Math.max(set.scratchWords('nearestCodeword', undefined, [K, d]), set.scratchWords('accumulateCentroids', undefined, [K, d]));
   const workspace = set.openSync({ words, scratchWords });
@@ -55,7 +58,10 @@ export function openAssignment(options: AssignmentOptions): Assignment {
       for (let i = 0; i < codewords.length; i++) heap.float[table + i] = codewords[i] * scale;
       for (const { start, count } of runs) {
         const at = metric ? metricAt + (metric.perPoint ? start * d : 0) : -1;
-        kernels.nearestCodeword(scratch, start * d, d, count, d, table, codewords.length / d, at, codes + start, -1);
+        kernels.nearestCodeword(scratch, start * d, d, count, d, table, codewords.length / d, at, codes + start, distances + start);
+      }
+      for (let i = 0; i < n; i++) {
+        if (heap.float[distances + i] < UNDERFLOW) heap.int[codes + i] = nearestInDouble(points, i, d, codewords, heap.int[codes + i], metric);
       }
       return heap.int.subarray(codes, codes + n);
     },
@@ -74,6 +80,25 @@ export function openAssignment(options: AssignmentOptions): Assignment {
     },
     dispose: () => workspace.dispose(),
   };
+}
+
+/** The found codeword if it is the point itself, as the metric sees it; else the nearest in double, the lowest index among equals. */
+function nearestInDouble(points: Float32Array, i: number, d: number, codewords: Float32Array, found: number, metric: Metric | undefined): number {
+  const row = metric?.perPoint ? i * d : 0;
+  const distance = (c: number): number => {
+    let sum = 0;
+    for (let j = 0; j < d; j++) sum += (metric ? metric.weights[row + j] : 1) * (points[i * d + j] - codewords[c * d + j]) ** 2;
+    return sum;
+  };
+  let nearest = found, least = distance(found);
+  for (let c = 0; least > 0 && c * d < codewords.length; c++) {
+    const here = distance(c);
+    if (here < least || (here === least && c < nearest)) {
+      nearest = c;
+      least = here;
+    }
+  }
+  return nearest;
 }
 
 /** A kernel call has one metric, so points with the same one that follow each other share a call. */

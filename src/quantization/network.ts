@@ -45,7 +45,7 @@ export function quantizeParameter(network: Network, parameter: string, options: 
   const { rows, columns } = matrixSides(encoding.shape);
   const { encoding: fitted, report: quantizer } = quantizeMatrix({ data: decode(encoding), shape: [rows, columns] }, options);
   const quantized: Encoding = { ...fitted, shape: encoding.shape };
-  const before = writtenBits(encoding), after = writtenBits(quantized), smaller = after < before;
+  const before = writtenBits(parameter, encoding), after = writtenBits(parameter, quantized), smaller = after < before;
   const report: ParameterReport = {
     parameter,
     status: smaller ? 'quantized' : 'dense',
@@ -109,9 +109,11 @@ function merge(shared: LayerOptions, own: Partial<LayerOptions>): LayerOptions {
   return { ...rest, ...(cut && subvectorLength !== undefined && { subvectorLength }), ...(cut && subspaceCount !== undefined && { subspaceCount }), ...own };
 }
 
-/** Contents and description; what the container adds per tensor is alike. */
-function writtenBits(encoding: Encoding): number {
-  return encodingSize(encoding).total + 8 * JSON.stringify(writeEncoding(encoding).header).length;
+/** Contents, description, and an entry for each tensor in the file's header; the entry's offsets are not known yet and taken to be as long as the size. */
+function writtenBits(name: string, encoding: Encoding): number {
+  const { header, tensors } = writeEncoding(encoding);
+  const entries = tensors.map(({ suffix, dtype, shape, bytes }) => JSON.stringify({ [name + suffix]: { dtype, shape, data_offsets: [bytes.length, bytes.length] } }));
+  return encodingSize(encoding).total + 8 * [JSON.stringify(header), ...entries].reduce((sum, text) => sum + text.length, 0);
 }
 
 function describe({ parameter, status, bitsPerWeight, relativeError }: ParameterReport): string {
