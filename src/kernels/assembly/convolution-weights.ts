@@ -26,8 +26,8 @@ class Chunk {
   even: i32;
   /** Grid rows of a sample: the first, and how many. Words of a staged channel; 0: the source is read as it is. */
   gridRow: i32; gridRows: i32; stagePlane: i32;
-  /** Addresses: packed dy, one quad of patch rows, segments, staged rows, an edge of the result. */
-  rows: usize; patches: usize; table: usize; stage: usize; edge: usize;
+  /** Addresses: packed dy, one quad of patch rows, segments, staged rows, an edge of the result, the tile's lanes. */
+  rows: usize; patches: usize; table: usize; stage: usize; edge: usize; lanes: usize;
 }
 
 // @ts-ignore: decorator
@@ -46,7 +46,7 @@ function planeWords(plan: Plan, rows: i32): i32 {
 export function convolutionBackwardWeights(scratch: i32, geometry: i32, x: i32, dy: i32, dw: i32, sample: i32, samples: i32, accumulate: i32): void {
   const g = geometryAt(geometry), base = align(scratch);
   const plan = changetype<Plan>(base), chunk = changetype<Chunk>(base + at(PLAN_WORDS));
-  const tapTable = base + at(PLAN_WORDS + 32);
+  const tapTable = base + at(PLAN_WORDS + 80);
   planForward(g, plan, tapTable);
   const length = plan.channels * plan.taps, positions = plan.gridHeight * plan.gridWidth;
   if (samples <= 0 || positions <= 0 || length <= 0) {
@@ -60,7 +60,8 @@ export function convolutionBackwardWeights(scratch: i32, geometry: i32, x: i32, 
   const direct = plan.firstRow == 0 && plan.firstColumn == 0 && plan.columnStep == 1 && plan.rowWords == plan.sourceWidth
     && (plan.gridHeight - 1) * plan.rowStep + plan.tapRows <= plan.sourceHeight;
   const together = parts > 1 ? 1 : direct ? most / positions : max(1, min(most / positions, STAGE_WORDS / (CHANNELS * planeWords(plan, plan.gridHeight))));
-  chunk.edge = base + at(PLAN_WORDS + 16);
+  chunk.edge = base + at(PLAN_WORDS + 32);
+  chunk.lanes = base + at(PLAN_WORDS + 48);
   chunk.rows = tapTable + at((plan.taps + 15) & ~15);
   chunk.patches = chunk.rows + at(pairs(plan.rows) * most);
   chunk.table = chunk.patches + at(4 * most);
@@ -216,10 +217,10 @@ function multiply(plan: Plan, chunk: Chunk, dw: usize, rowBytes: usize, count: i
   for (let r = 0; r < plan.rows; r += 2) {
     const lone = r + 1 == plan.rows, c0 = dw + <usize>r * rowBytes, c1 = c0 + rowBytes;
     if (count == 4 && !lone) {
-      dotTile(quads, rows, chunk.patches, c0, c1, add);
+      dotTile(quads, rows, chunk.patches, chunk.lanes, c0, c1, add);
     } else {
       const edge = chunk.edge;
-      dotTile(quads, rows, chunk.patches, edge, edge + 16, false);
+      dotTile(quads, rows, chunk.patches, chunk.lanes, edge, edge + 16, false);
       for (let i: usize = 0; i < bytes; i += 4) {
         store<f32>(c0 + i, add ? load<f32>(c0 + i) + load<f32>(edge + i) : load<f32>(edge + i));
         if (!lone) store<f32>(c1 + i, add ? load<f32>(c1 + i) + load<f32>(edge + i, 16) : load<f32>(edge + i, 16));
