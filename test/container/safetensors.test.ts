@@ -164,6 +164,7 @@ describe('a damaged file', () => {
     for (const shape of ['[2,18446744073709551614]', '[2,9223372036854775807]', '[-1]', '[1.5]', '["1"]', '[4294967296,4294967296]', '[0,4503599627370496,4503599627370496]', '[-0]', `[${Array(33).fill(1).join(',')}]`, '[5]', '[]', '[0]']) {
       expectCode(() => readSafetensors(rawFile(`{"a":{"dtype":"U8","shape":${shape},"data_offsets":[0,4]}}`, 4)), 'SHAPE');
     }
+    expectCode(() => readSafetensors(rawFile('{"a":{"dtype":"U8","shape":[0,4503599627370496,4503599627370496],"data_offsets":[0,0]}}')), 'SHAPE');
     expect(readSafetensors(rawFile({ a: { dtype: 'U8', shape: [], data_offsets: [0, 1] } }, 1)).tensors.get('a')?.shape).toEqual([]);
     expect(readSafetensors(rawFile({ a: { dtype: 'U8', shape: [3, 0, 2], data_offsets: [0, 0] } })).tensors.get('a')?.bytes.length).toBe(0);
   });
