@@ -31,7 +31,10 @@ export function svgLines(lines: readonly Line[], xName: string, yName: string): 
   if (finite.length === 0) return '';
   const last = Math.max(1, ...lines.map((line) => (line.offset ?? 0) + line.values.length - 1));
   let [low, high] = [Math.min(...finite), Math.max(...finite)];
-  if (high === low) [low, high] = [low - 0.5 * Math.abs(low || 1), high + 0.5 * Math.abs(high || 1)];
+  // A range that rounding would swallow is drawn as a flat line in the middle.
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (size < 1e-100) [low, high] = [-0.5, 0.5];
+  else if (high - low <= 1e-9 * size) [low, high] = [low - 0.5 * size, high + 0.5 * size];
   const step = roundStep(high - low);
   low = Math.floor(low / step) * step;
   high = Math.ceil(high / step) * step;

@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import { compress } from '../../src/compression/index.ts';
+import type { CompressOptions } from '../../src/compression/index.ts';
+import { memoryStore } from '../../src/container/index.ts';
+import { examplesFromArrays } from '../../src/data/index.ts';
+import { decode } from '../../src/encodings/index.ts';
+import { loadKernels } from '../../src/kernels/index.ts';
+import { affine, conv, dense, flatten, maxPool, readNetwork, relu, sequential } from '../../src/network/index.ts';
+import type { Examples, Network } from '../../src/network/types.ts';
+import { normal, stream } from '../../src/random.ts';
+import { l2, predictAll, train } from '../../src/training/index.ts';
+import type { Context, RunEvent } from '../../src/transform.ts';
+
+const kernels = await loadKernels();
+
+function examples(count: number, seed: number): Examples {
+  const random = stream(seed, 'examples');
+  const inputs = Float32Array.from({ length: count * 64 }, () => normal(random));
+  // Targets that a small network can learn: means of the four quarters.
+  const targets = Float32Array.from({ length: count * 4 }, (_, i) => {
+    const [sample, quarter] = [Math.floor(i / 4), i % 4];
+    let sum = 0;
+    for (let y = 0; y < 4; y++) for (let x = 0; x < 4; x++) sum += Math.abs(inputs[sample * 64 + (y + 4 * (quarter >> 1)) * 8 + x + 4 * (quarter & 1)]);
+    return sum / 16;
+  });
+  return examplesFromArrays({ inputs, inputShape: [1, 8, 8], targets, targetShape: [4] });
+}
+
+const context: Context = { kernels, threads: 1, seed: 3, training: examples(96, 1), validation: examples(40, 2) };
+const raw = sequential({ input: [1, 8, 8], seed: 1 }, [
+  conv(16, 3), relu(), conv(24, 3), relu(), maxPool(2), flatten(), dense(32), relu(), dense(4), affine(0.5, 0.8),
+]);
+const { network: original } = await train(raw, context, { epochs: 6, learningRate: 0.02, loss: l2() });
+
+const quick: CompressOptions = {
+  settings: { keep: 0.75, subvectorLength: 4, codewordCount: 16 },
+  retrainPruned: { epochs: 1, learningRate: 0.01 }, retrainQuantized: { epochs: 1, learningRate: 0.01 }, final: { epochs: 2, learningRate: 0.01 },
+  training: { loss: l2() }, tolerance: Infinity,
+};
+
+describe('compress', () => {
+  it('removes the fraction asked for, encodes every layer, and reports the bytes of the file to the byte', async () => {
+    const { network, bytes, report } = await compress(original, context, quick);
+    const shape = (name: string): readonly number[] => network.parameters.get(name)!.shape;
+    expect([shape('conv1.weight'), shape('conv2.weight'), shape('dense1.weight'), shape('dense2.weight')]).toEqual([[12, 1, 3, 3], [18, 12, 3, 3], [24, 288], [4, 24]]);
+    expect(report.bytes).toBe(bytes.length);
+    const { codes, signs, codebooks, values, rest } = report.split;
+    expect(codes + signs + codebooks + values + rest).toBe(bytes.length);
+    expect(rest).toBeGreaterThan(0);
+    expect(report.originalBytes).toBe(4 * report.parameters.before);
+    expect(report.ratio).toBe(report.originalBytes / report.bytes);
+    expect(report.layers.reduce((sum, layer) => sum + layer.after.parameters, 0)).toBe(report.parameters.after);
+    expect(report.layers.map(({ name }) => name)).toEqual(['conv1', 'conv2', 'dense1', 'dense2', 'affine1']);
+    for (const name of ['conv2.weight', 'dense1.weight']) expect(network.parameters.get(name)!.kind).toBe('product');
+  });
+
+  it('steps go from the last layer to the first, and no step cuts what is encoded', async () => {
+    const { report } = await compress(original, context, quick);
+    expect(report.stages.filter(({ kind }) => kind === 'prune').map(({ layers, detail }) => [layers[0], detail])).toEqual([
+      ['dense2', 'dense1 32 -> 24'], ['dense1', 'conv2 24 -> 18'], ['conv2', 'conv1 16 -> 12'], ['conv1', 'nothing to remove'],
+    ]);
+    expect(report.stages.filter(({ kind }) => kind === 'quantize').map(({ layers }) => layers[0])).toEqual(['dense2', 'dense1', 'conv2', 'conv1']);
+  });
+
+  it('in the other order neurons that an encoded layer reads stay, and the report says so', async () => {
+    // A convolution of 144 weights is too small for a codebook, so it is still dense when its reader's step comes.
+    const { network, report } = await compress(original, context, { ...quick, order: 'firstToLast' });
+    const details = report.stages.filter(({ kind }) => kind === 'prune').map(({ detail }) => detail);
+    expect(details).toEqual(['nothing to remove', 'conv1 16 -> 12', 'conv2 stays: conv2.weight is encoded already', 'dense1 stays: dense1.weight is encoded already']);
+    expect(network.parameters.get('conv2.weight')!.shape).toEqual([24, 12, 3, 3]);
+  });
+
+  it('all layers in one step: everything is pruned, then everything quantized', async () => {
+    const { report } = await compress(original, context, { ...quick, layersPerStep: Infinity });
+    expect(report.stages.map(({ kind }) => kind)).toEqual(['prune', 'retrain', 'quantize', 'retrain', 'final']);
+    expect(report.stages[0].detail).toBe('conv1 16 -> 12; conv2 24 -> 18; dense1 32 -> 24');
+  });
+
+  it('the original is not changed, and the file gives bit-identical outputs', async () => {
+    const kept = [...original.parameters.values()].map((encoding) => decode(encoding).slice());
+    const { network, bytes } = await compress(original, context, quick);
+    expect([...original.parameters.values()].map((encoding) => decode(encoding))).toEqual(kept);
+    const loaded = readNetwork(bytes);
+    expect(await predictAll(loaded, context.validation!, { kernels })).toEqual(await predictAll(network, context.validation!, { kernels }));
+  });
+
+  it('codewords of absolute values that retraining made negative are turned: none is left, and outputs are the same', async () => {
+    const { network } = await compress(original, context, { ...quick, final: { epochs: 3, learningRate: 0.05 } });
+    for (const encoding of network.parameters.values()) {
+      if (encoding.kind === 'product') for (const { codewords } of encoding.blocks) expect(codewords.every((value) => value >= 0)).toBe(true);
+    }
+  });
+
+  it('the same seed gives the same bytes, another seed others', async () => {
+    const [a, b, c] = await Promise.all([3, 3, 4].map((seed) => compress(original, { ...context, seed }, quick)));
+    expect(a.bytes).toEqual(b.bytes);
+    expect(a.bytes).not.toEqual(c.bytes);
+  });
+
+  it('stopped in any stage and started again it ends in the same bytes', async () => {
+    const wanted = (await compress(original, context, { ...quick, tolerance: 0, retries: 1 })).bytes;
+    const store = memoryStore();
+    let stops = 0;
+    let bytes: Uint8Array | undefined;
+    while (!bytes) {
+      const controller = new AbortController();
+      let seen = 0;
+      // Each start gets a little further: it stops at its fifth batch or stage.
+      const onEvent = (event: RunEvent): void => {
+        if ((event.kind === 'batch' || event.kind === 'stage') && ++seen === 5) controller.abort(new Error('stopped'));
+      };
+      try {
+        ({ bytes } = await compress(original, { ...context, signal: controller.signal, onEvent }, { ...quick, tolerance: 0, retries: 1, checkpoint: { store, key: 'job' } }));
+      } catch (error) {
+        expect((error as Error).message).toBe('stopped');
+        stops++;
+        expect(stops).toBeLessThan(60);
+      }
+    }
+    expect(stops).toBeGreaterThan(5);
+    expect(bytes).toEqual(wanted);
+  });
+
+  it('a checkpoint of another network, option, data or seed is refused, naming which', async () => {
+    const store = memoryStore();
+    const run = (network: Network, other: Partial<Context>, options: CompressOptions): Promise<unknown> => compress(network, { ...context, ...other }, { ...options, checkpoint: { store, key: 'job' } });
+    const short: CompressOptions = { ...quick, order: ['dense2'], final: { epochs: 1, learningRate: 0.01 } };
+    await run(original, {}, short);
+    await expect(run(raw, {}, short)).rejects.toThrow(expect.objectContaining({ code: 'CHECKPOINT', message: expect.stringContaining('network') }));
+    await expect(run(original, { seed: 4 }, short)).rejects.toThrow(/seed/);
+    await expect(run(original, { training: examples(95, 1) }, short)).rejects.toThrow(/data/);
+    await expect(run(original, {}, { ...short, tolerance: 0.5 })).rejects.toThrow(/options/);
+  });
+
+  it('a step beyond the tolerance is undone and tried milder; the best try stays', async () => {
+    // Distance from the original's own predictions: 0 at first, so every step is beyond a tolerance of 0.
+    const wanted = await predictAll(original, context.validation!, { kernels });
+    const validationMetric = (predictions: Float32Array): number => Math.hypot(...predictions.map((value, i) => value - wanted[i]));
+    const { report, network } = await compress(original, context, {
+      ...quick, settings: { keep: 0.1, subvectorLength: 8, codewordCount: 2 }, order: ['dense2', 'dense1'], tolerance: 0, retries: 2, training: { loss: l2(), validationMetric },
+    });
+    const tries = report.stages.filter(({ kind, layers }) => kind === 'prune' && layers[0] === 'dense1');
+    expect(tries.map(({ attempt, detail }) => [attempt, detail])).toEqual([[0, 'conv2 24 -> 2'], [1, 'conv2 24 -> 13'], [2, 'conv2 24 -> 19']]);
+    const ends = report.stages.filter(({ kind, layers }, i) => kind === 'retrain' && layers[0] === 'dense1' && report.stages[i - 1].kind === 'quantize');
+    const best = ends.reduce((a, b) => (b.validation < a.validation ? b : a));
+    expect(network.parameters.get('conv2.weight')!.shape[0]).toBe([2, 13, 19][best.attempt]);
+  });
+
+  it('with the original as teacher no labels are needed', async () => {
+    const bare = (set: Examples): Examples => ({ count: set.count, inputShape: set.inputShape, read: (indices, inputs) => set.read(indices, inputs, undefined) });
+    const { report } = await compress(original, { ...context, training: bare(context.training!), validation: bare(context.validation!) }, { ...quick, teacherWeight: 1 });
+    expect(report.validation.before).toBe(0);
+    expect(report.validation.after).toBeGreaterThan(0);
+    expect(report.validation.after).toBeLessThan(0.5);
+  });
+
+  it('a keep of 0.001 leaves one neuron in every layer', async () => {
+    const { network } = await compress(original, context, { ...quick, settings: { keep: 0.001, quantize: false }, final: { epochs: 0, learningRate: 0.01 } });
+    expect(network.parameters.get('dense1.weight')!.shape).toEqual([1, 16]);
+    expect(network.parameters.get('conv1.weight')!.shape).toEqual([1, 1, 3, 3]);
+  });
+
+  it('rounded codebooks are halves and the file is smaller', async () => {
+    const whole = await compress(original, context, quick);
+    const half = await compress(original, context, { ...quick, codewords: 'float16' });
+    expect(half.bytes.length).toBeLessThan(whole.bytes.length);
+    expect(half.report.stages.at(-1)!.kind).toBe('round');
+  });
+});
+
+describe('wrong arguments, each before any work', () => {
+  const untouched: Examples = { ...context.training!, read: () => { throw new Error('data was read'); } };
+  const attempt = (options: unknown, network = original): Promise<unknown> => compress(network, { ...context, training: untouched, validation: untouched }, options as CompressOptions);
+  it.each<[unknown, RegExp]>([
+    [{ keep: 0.5 }, /options: expected .*got "keep"/],
+    [{ settings: { keep: 0 } }, /keep: expected a finite number above 0 and at most 1, got 0/],
+    [{ settings: { keep: Number.NaN } }, /keep/],
+    [{ settings: { codewords: 3 } }, /expected keep, quantize.*got "codewords"/],
+    [{ settings: { codewordCount: 1 } }, /codewordCount: expected an integer from 2 to 65536, got 1/],
+    [{ settings: { subvectorLength: 2.5 } }, /subvectorLength/],
+    [{ settings: { signs: 'together' } }, /signs: expected one of apart, none, got "together"/],
+    [{ settings: { quantize: 'yes' } }, /quantize: expected true or false, got "yes"/],
+    [{ layers: { nowhere: {} } }, /layers: expected names of conv and dense nodes \(conv1, conv2, dense1, dense2\), got "nowhere"/],
+    [{ order: ['conv1', 'conv1'] }, /order: expected each name once/],
+    [{ order: ['pool'] }, /order: .*got "pool"/],
+    [{ order: 'sideways' }, /order/],
+    [{ layersPerStep: 0 }, /layersPerStep/],
+    [{ tolerance: -1 }, /tolerance/],
+    [{ retries: 1.5 }, /retries/],
+    [{ teacherWeight: 2 }, /teacherWeight/],
+    [{ criterion: 'beauty' }, /criterion: expected one of/],
+    [{ final: { epochs: -1, learningRate: 1 } }, /final.epochs/],
+    [{ final: 3 }, /final: expected \{ epochs, learningRate \}, got 3/],
+    [{ codewords: 'float8' }, /codewords/],
+    [{ originalBytes: 0 }, /originalBytes/],
+    [null, /options: expected an object, got null/],
+  ])('%j', async (options, message) => {
+    await expect(attempt(options)).rejects.toThrow(message);
+  });
+  it('a network without weights', async () => {
+    await expect(attempt({}, sequential({ input: [4] }, [relu()]))).rejects.toThrow(/at least one conv or dense node/);
+  });
+  it('missing sets', async () => {
+    const { training: _training, ...rest } = context;
+    await expect(compress(original, rest, quick)).rejects.toThrow(/context.training: expected examples, got none/);
+  });
+});

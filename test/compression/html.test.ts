@@ -1,0 +1,85 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { escapeHtml, svgBars, svgLines } from '../../src/compression/charts.ts';
+import { greyBmp, reportHtml } from '../../src/compression/html.ts';
+import { summaryTable } from '../../src/compression/summary.ts';
+import type { CompressionReport } from '../../src/compression/report.ts';
+
+const state = { shape: [8, 4], parameters: 32, multiplyAdds: 32, bytes: 128, encoding: 'dense' };
+const report: CompressionReport = {
+  bytes: 1000, originalBytes: 26000, ratio: 26, split: { codes: 300, signs: 200, codebooks: 250, values: 50, rest: 200 },
+  parameters: { before: 6500, after: 1700 }, multiplyAdds: { before: 90000, after: 30000 }, validation: { before: 0.0188, after: 0.019 },
+  layers: [{ name: 'dense<1>', kind: 'dense', before: state, after: { ...state, bytes: 20, encoding: '16 codewords of 4, signs apart' } }],
+  stages: [
+    { kind: 'prune', layers: ['dense<1>'], attempt: 0, changed: true, parameters: 3000, validation: 0.03, detail: 'dense1 8 -> 4' },
+    { kind: 'retrain', layers: ['dense<1>'], attempt: 1, changed: true, parameters: 3000, validation: 0.019, epochs: [{ loss: 0.5, validation: 0.02 }, { loss: 0.4 }], detail: '2 epochs' },
+  ],
+};
+
+/** Every tag that opens is closed, in order: enough to see that nothing was left open or unescaped. */
+function checkNesting(markup: string): void {
+  const open: string[] = [];
+  for (const [, closing, name, attributes] of markup.matchAll(/<(\/?)([a-zA-Z][a-zA-Z0-9]*)((?:"[^"]*"|[^>"])*)>/g)) {
+    if (['meta', 'br'].includes(name) || attributes.endsWith('/')) continue;
+    if (!closing) open.push(name);
+    else expect(open.pop()).toBe(name);
+  }
+  expect(open).toEqual([]);
+}
+
+describe('report', () => {
+  const faces = [{ side: 3, pixels: Uint8Array.from([0, 50, 100, 150, 200, 250, 30, 60, 90]), truth: [0.1, 0.2], before: [0.3, 0.4], after: [0.5, 0.6] }];
+  const html = reportHtml({ title: 'a & b', description: '<script>', report, metrics: [{ name: 'RMSE', before: '1', after: '2' }], baseline: [{ loss: 1 }, { loss: 0.7 }], faces });
+
+  it('is whole, without script or outside resource, every text escaped', () => {
+    checkNesting(html);
+    expect(html).not.toMatch(/<script|src=|https?:|@import|url\(/);
+    expect(html).toContain('&lt;script&gt;');
+    expect(html).toContain('dense&lt;1&gt;');
+    expect(html).toContain('a &amp; b');
+    expect(html).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  it('has the numbers of the report', () => {
+    for (const text of ['26,000', '1,000', '26.0x', '16 codewords of 4, signs apart', 'dense1 8 -&gt; 4', '(try 2)']) expect(html).toContain(text);
+  });
+
+  it('the table for the terminal has the same', () => {
+    const text = summaryTable(report, [{ name: 'NME', before: '5.3 %', after: '5.4 %' }]);
+    for (const part of ['26,000', '26.0x', '5.3 %', 'dense<1>', '16 codewords of 4']) expect(text).toContain(part);
+  });
+});
+
+describe('charts', () => {
+  it('any numbers give coordinates inside the picture', () => {
+    fc.assert(fc.property(fc.array(fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 30 }), { minLength: 1, maxLength: 3 }), (lines) => {
+      const svg = svgLines(lines.map((values, i) => ({ name: `line ${i}`, color: 'red', values })), 'x', 'y');
+      checkNesting(svg);
+      expect(svg).not.toContain('NaN');
+      for (const [, points] of svg.matchAll(/points="([^"]+)"/g)) {
+        for (const point of points.split(' ')) {
+          const [x, y] = point.split(',').map(Number);
+          expect(x >= 0 && x <= 1000 && y >= 0 && y <= 300).toBe(true);
+        }
+      }
+    }));
+  });
+  it('bars grow with their values; zero and nothing are drawn too', () => {
+    const widths = [...svgBars([{ name: 'a', values: [10, 1000, 0].map((value) => ({ value, color: 'red' })) }], 'bytes').matchAll(/width="([\d.]+)"/g)].map(([, width]) => Number(width));
+    expect(widths[1]).toBeGreaterThan(widths[0]);
+    expect(widths[2]).toBe(1);
+    expect(svgBars([], 'bytes')).toBe('');
+    expect(svgLines([{ name: 'none', color: 'red', values: [] }], 'x', 'y')).toBe('');
+  });
+  it('text is escaped', () => expect(escapeHtml('<a href="b">&')).toBe('&lt;a href=&quot;b&quot;&gt;&amp;'));
+});
+
+describe('BMP', () => {
+  it('holds the rows from the bottom up, padded to four bytes', () => {
+    const bytes = greyBmp(Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9]), 3);
+    expect(bytes.length).toBe(1078 + 12);
+    expect(String.fromCharCode(bytes[0], bytes[1])).toBe('BM');
+    expect([...bytes.subarray(1078)]).toEqual([7, 8, 9, 0, 4, 5, 6, 0, 1, 2, 3, 0]);
+    expect(() => greyBmp(new Uint8Array(8), 3)).toThrow(/expected 9 grey values, got 8/);
+  });
+});
