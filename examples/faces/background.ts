@@ -28,7 +28,7 @@ function paintWall(random: Stream, picture: Float32Array, side: number): void {
     for (let x = 0; x < side; x++) {
       const px = x / side, py = y / side;
       let tone = 1 + slopeX * (px - 0.5) + slopeY * (py - 0.5) + rough * noiseAt(lattice, px * scale, py * scale);
-      if (leaves > 0) tone += leaves * noiseAt(lattice, px * 23, py * 23);
+      if (leaves > 0) tone += leaves * noiseAt(lattice, px * 14, py * 14);
       picture[y * side + x] = Math.max(0.005, base * tone);
     }
   }

@@ -70,7 +70,7 @@ export function renderScene(seed: number | string, index: number, traits: Traits
   clearFrame(frame);
   parts.forEach(({ grid, visible }, i) => drawGrid(frame, grid, i, projection, visible));
   paintBackground(stream(seed, 'face background', index), picture, frame.side);
-  const skin = paintSkin(seed, index, traits, head);
+  const skin = paintSkin(seed, index, traits, head, clamp(pixels / 96, 0.4, 3));
   paintParts(traits, frame, picture, parts.map((part) => part.grid), skin, drawClothes(random, head), lattice);
   if (traits.glasses !== undefined) drawGlasses(traits, traits.glasses, head, rotation, projection, frame, picture);
   drawOccluders(stream(seed, 'face occlusion', index), traits, landmarks, picture, frame.side);

@@ -23,8 +23,9 @@ export interface SkinTexture {
 
 const REACH = (100 * Math.PI) / 180;
 const TOP = -8;
-const WIDTH = 200;
-const STEP = 0.115;
+/** At full detail: texels per turn of 200 degrees and height of a texel in centimetres, about a pixel of the doubled crop each. */
+const FULL_WIDTH = 200;
+const FULL_STEP = 0.115;
 
 interface Canvas extends SkinTexture {
   /** Frontal x of each texel of a row is `halfWidth[row] * sine[column]`. */
@@ -32,13 +33,15 @@ interface Canvas extends SkinTexture {
   readonly halfWidth: Float32Array;
 }
 
-export function paintSkin(seed: number | string, index: number, traits: Traits, head: HeadShape): SkinTexture {
-  const height = Math.ceil((head.chinY - TOP) / STEP) + 1;
+/** `detail`: 1 for a face of 96 pixels; a smaller one needs fewer texels. */
+export function paintSkin(seed: number | string, index: number, traits: Traits, head: HeadShape, detail: number): SkinTexture {
+  const width = Math.round(FULL_WIDTH * detail), step = FULL_STEP / detail;
+  const height = Math.ceil((head.chinY - TOP) / step) + 1;
   const canvas: Canvas = {
-    width: WIDTH, height, step: STEP,
-    tone: new Float32Array(WIDTH * height), mirror: new Float32Array(WIDTH * height).fill(1),
-    sine: Float32Array.from({ length: WIDTH }, (_, i) => Math.sin(-REACH + ((i + 0.5) * 2 * REACH) / WIDTH)),
-    halfWidth: Float32Array.from({ length: height }, (_, j) => Math.max(0.05, head.slice(Math.min(head.chinY - 0.02, TOP + (j + 0.5) * STEP)).width)),
+    width, height, step,
+    tone: new Float32Array(width * height), mirror: new Float32Array(width * height).fill(1),
+    sine: Float32Array.from({ length: width }, (_, i) => Math.sin(-REACH + ((i + 0.5) * 2 * REACH) / width)),
+    halfWidth: Float32Array.from({ length: height }, (_, j) => Math.max(0.05, head.slice(Math.min(head.chinY - 0.02, TOP + (j + 0.5) * step)).width)),
   };
   const random = stream(seed, 'face skin', index);
   const lattice = drawLattice(random);
@@ -68,15 +71,14 @@ export function readSkin(texture: SkinTexture, plane: Float32Array, u: number, v
 
 /** Calls `paint(texel, x, y)` for the front texels inside a frontal box. */
 function within(canvas: Canvas, x0: number, y0: number, x1: number, y1: number, paint: (i: number, x: number, y: number) => void): void {
-  const { width, height, sine, halfWidth } = canvas;
-  const first = Math.max(0, Math.floor((y0 - TOP) / STEP)), last = Math.min(height - 1, Math.ceil((y1 - TOP) / STEP));
+  const { width, height, step, sine, halfWidth } = canvas;
+  const first = Math.max(0, Math.floor((y0 - TOP) / step)), last = Math.min(height - 1, Math.ceil((y1 - TOP) / step));
   // Columns beyond the widest place fold back to the same x: only the front belongs to the frontal view.
   const margin = Math.ceil(width * (0.5 - Math.PI / 4 / REACH));
   for (let row = first; row <= last; row++) {
-    const y = TOP + (row + 0.5) * STEP, half = halfWidth[row];
-    const columnOf = (x: number): number => ((Math.asin(clamp(x / half, -1, 1)) + REACH) * width) / (2 * REACH) - 0.5;
-    const end = Math.min(width - margin, Math.floor(columnOf(x1)) + 1);
-    for (let column = Math.max(margin, Math.ceil(columnOf(x0))); column < end; column++) paint(row * width + column, half * sine[column], y);
+    const y = TOP + (row + 0.5) * step, half = halfWidth[row];
+    const end = Math.min(width - margin, Math.floor(columnAt(x1 / half, width)) + 1);
+    for (let column = Math.max(margin, Math.ceil(columnAt(x0 / half, width))); column < end; column++) paint(row * width + column, half * sine[column], y);
   }
 }
 
@@ -84,6 +86,10 @@ function within(canvas: Canvas, x0: number, y0: number, x1: number, y1: number, 
 export function skinGrain({ person, makeup }: Traits, lattice: Lattice): (u: number, v: number) => number {
   const blotch = 0.04 + 0.05 * person.age, grain = (0.02 + 0.05 * person.age) * (1 - 0.6 * makeup);
   return (u, v) => 1 + blotch * noiseAt(lattice, u * 3, v * 0.5) + grain * noiseAt(lattice, u * 25 + 7, v * 3.4);
+}
+
+function columnAt(sine: number, width: number): number {
+  return ((Math.asin(clamp(sine, -1, 1)) + REACH) * width) / (2 * REACH) - 0.5;
 }
 
 function paintBase(canvas: Canvas, { person }: Traits): void {
@@ -274,13 +280,14 @@ function paintBeard(canvas: Canvas, { person, beard }: Traits, points: FrontalPo
   const cheekLine = curveThrough([0, 1.2, 2.4, 3.4, 5.2, 0.8 * headWidth, headWidth], [base + 0.25, base + 0.35, base + 0.9, cornerY - 1, cornerY - 1.2, 4, -0.5]);
   const chin = beard.kind === 'full' || beard.kind === 'stubble' || beard.kind === 'goatee';
   const sides = beard.kind === 'full' || beard.kind === 'stubble';
-  const { tone, mirror, width, height, sine, halfWidth } = canvas;
+  const { tone, mirror, width, height, step, sine, halfWidth } = canvas;
   const coarse = beard.kind === 'stubble' ? 0.25 : 0.5;
-  for (let row = Math.max(0, Math.floor((-0.5 - TOP) / STEP)); row < height; row++) {
-    const y = TOP + (row + 0.5) * STEP;
+  const fine = FULL_STEP / step;
+  for (let row = Math.max(0, Math.floor((-0.5 - TOP) / step)); row < height; row++) {
+    const y = TOP + (row + 0.5) * step;
     for (let column = 0; column < width; column++) {
       const x = Math.abs(halfWidth[row] * sine[column]);
-      const edge = 0.25 * noiseAt(lattice, column * 0.3, row * 0.3);
+      const edge = 0.25 * noiseAt(lattice, (column * 0.3) / fine, (row * 0.3) / fine);
       const hairy = smoothStep(-0.25, 0.35, y - cheekLine(x) + edge);
       if (hairy === 0) continue;
       const moustache = smoothStep(half + 0.5, half - 0.2, x + edge) * smoothStep(upperLip + 0.5, upperLip - 0.1, y - 0.35 * Math.max(0, x - 1));
@@ -288,7 +295,7 @@ function paintBeard(canvas: Canvas, { person, beard }: Traits, points: FrontalPo
       const cover = Math.max(moustache, chin ? goatee : 0, sides ? 1 : 0) * hairy * beard.strength;
       if (cover < 0.01) continue;
       const i = row * width + column;
-      const strand = 1 + coarse * noiseAt(lattice, column * 0.9, row * 0.35);
+      const strand = 1 + coarse * noiseAt(lattice, (column * 0.9) / fine, (row * 0.35) / fine);
       tone[i] = mix(tone[i], clamp(person.hairTone * 1.1 * strand, 0.01, 1), clamp(cover * (0.85 + 0.3 * (strand - 1)), 0, 0.97));
       mirror[i] *= 1 - 0.8 * cover;
     }

@@ -163,7 +163,7 @@ function drawPerson(random: Stream): Person {
     masculine, age, fullness, skin, hairTone, noseTipY, noseBaseY, upperLip,
     headWidth: about(random, 7.6 + 0.3 * fullness, 0.3),
     chinY: about(random, 11.55 + 0.45 * masculine, 0.5),
-    jawPower: about(random, 2.0 + 0.25 * masculine + 0.2 * fullness, 0.17),
+    jawPower: about(random, 2.12 + 0.25 * masculine + 0.2 * fullness, 0.17),
     chinForward: about(random, 0.1 * masculine, 0.4),
     eyeInner: about(random, 1.95, 0.15),
     eyeOuter: about(random, 4.5, 0.15),
@@ -181,7 +181,7 @@ function drawPerson(random: Stream): Person {
     noseBend: about(random, 0, 0.1),
     noseHump: about(random, 0.05, 0.18),
     mouthY: noseBaseY + about(random, 2.2 + 0.1 * masculine, 0.2),
-    mouthWidth: about(random, 2.6, 0.22),
+    mouthWidth: about(random, 2.66, 0.22),
     lowerLip: clamp(upperLip * uniform(random, 1.1, 1.7) + 0.1, 0.35, 1.4),
     cheek: uniform(random, 0.1, 0.7),
     browTone: clamp(hairTone * uniform(random, 0.5, 1.1), 0.02, 0.5),
@@ -193,7 +193,7 @@ function drawPerson(random: Stream): Person {
 
 function drawExpression(random: Stream): Expression {
   const talking = random();
-  const open = talking < 0.33 ? 0 : talking < 0.45 ? uniform(random, 0, 0.3) : clamp(0.2 - 0.75 * Math.log(1 - random()), 0, 3.4);
+  const open = talking < 0.26 ? 0 : talking < 0.4 ? uniform(random, 0, 0.3) : clamp(0.2 - 0.8 * Math.log(1 - random()), 0, 3.4);
   const mood = random();
   const smile = mood < 0.4 ? uniform(random, -0.2, 0.2) : mood < 0.85 ? uniform(random, 0, 1) : uniform(random, -0.6, 0);
   const both = about(random, 0, 0.3);
