@@ -141,16 +141,13 @@ async function pruneFeeders(stage: Stage, state: Progress, { context, settings }
   const { network, attempt } = state;
   const keep: Record<string, number> = Object.create(null) as Record<string, number>;
   const words: string[] = [];
-  const isEncoded = (parameter: string): boolean => network.parameters.get(parameter)?.kind !== 'dense';
   const seen = new Set(settings.steps.slice(0, stage.step).flat());
   for (const group of findGroups(network)) {
     // A group is pruned in the first step that reaches one of its readers.
     if (!group.consumers.some(({ node }) => stage.layers.includes(node)) || group.consumers.some(({ node }) => seen.has(node))) continue;
     const share = settingOf(settings, group.name, attempt).keep;
-    const encoded = [...group.rows, ...group.consumers].find(({ parameter }) => isEncoded(parameter));
     if (share === 1) continue;
     if (!group.prunable) words.push(`${group.name} stays: ${group.reason}`);
-    else if (encoded) words.push(`${group.name} stays: ${encoded.parameter} is encoded already`);
     else keep[group.name] = share;
   }
   if (Object.keys(keep).length === 0) return { network, detail: words.join('; ') || 'nothing to remove' };
