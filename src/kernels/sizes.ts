@@ -1,7 +1,7 @@
 /**
  * Words of packed weights and of scratch of the SIMD set's products: the layouts of assembly/matmul.ts and assembly/convolution*.ts, counted.
  */
-import { BLOCK_K, BLOCK_M, BLOCK_N, CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, FIXED_WORDS, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS, VECTOR_COLUMNS } from './assembly/blocking.ts';
+import { BLOCK_K, BLOCK_M, BLOCK_N, CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, FEW_WORDS, FIXED_WORDS, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS, VECTOR_COLUMNS } from './assembly/blocking.ts';
 import type { Geometry, KernelName } from './types.ts';
 
 const pairs = (rows: number): number => rows + (rows & 1);
@@ -28,9 +28,10 @@ export function productScratchWords(kernel: KernelName, geometry?: Geometry, siz
 }
 
 function matmulWords([m = BLOCK_M, n = BLOCK_N, k = BLOCK_K]: readonly number[] = []): number {
-  const length = Math.min(BLOCK_K, k);
-  const packed = pairs(Math.min(BLOCK_M, m)) * BLOCK_K + Math.ceil(Math.min(BLOCK_N, n) / TILE_COLUMNS) * TILE_COLUMNS * length;
-  return Math.max(packed, BLOCK_K + 2 * VECTOR_COLUMNS);
+  // A piece may have fewer rows than m, so that they are packed in whole where m are not.
+  const rows = Math.max(Math.min(pairs(m) * k, FEW_WORDS), pairs(Math.min(BLOCK_M, m)) * Math.min(BLOCK_K, k));
+  const columns = Math.ceil(Math.min(BLOCK_N, n) / TILE_COLUMNS) * TILE_COLUMNS * Math.min(BLOCK_K, k);
+  return Math.max(rows + columns, BLOCK_K + 2 * VECTOR_COLUMNS);
 }
 
 /** Staged rows of one grid row, which may be more than STAGE_WORDS. */

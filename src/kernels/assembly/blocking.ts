@@ -11,6 +11,12 @@ export const BLOCK_K = 320;
 /** matmul: rows and columns of the packed blocks: 160 KB of a, 320 KB of b. */
 export const BLOCK_M = 128;
 export const BLOCK_N = 256;
+/** matmul of few rows: words of a that are packed in whole (512 KB), and columns of b that are then packed at once, unless k is short. */
+export const FEW_WORDS = 131072;
+export const NARROW_N = 64;
+export const SHORT_K = 64;
+/** matmul: words of a packed block of b that fit L1, so that c may be written row by row. */
+export const ROWS_FIRST_WORDS = 8192;
 /** matmul of one row: outputs that are summed at once, 4 KB. */
 export const VECTOR_COLUMNS = 1024;
 /** Panels of TILE_COLUMNS positions that a convolution gathers for one pass over the weights: 160 KB. */

@@ -2,7 +2,7 @@
  * Matrix product in WebAssembly SIMD: packed panels around the register tile (Goto, van de Geijn, "Anatomy of
  * High-Performance Matrix Multiplication", 2008), and one row or column without packing. AssemblyScript; see ../types.ts.
  */
-import { BLOCK_K, BLOCK_M, BLOCK_N, TILE_COLUMNS, VECTOR_COLUMNS } from './blocking';
+import { BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, NARROW_N, ROWS_FIRST_WORDS, SHORT_K, TILE_COLUMNS, TILE_ROWS, VECTOR_COLUMNS } from './blocking';
 import { ADD, FINISH, activateOne, align, blockLength, tile } from './tile';
 import { at } from './words';
 
@@ -59,20 +59,38 @@ function transpose(to: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
   v128.store(to, v128.shuffle<f64>(high01, high23, 1, 3), 192);
 }
 
+// @ts-ignore: decorator
+@inline
+function copyPanelRow(to: usize, from: usize): void {
+  v128.store(to, v128.load(from));
+  v128.store(to, v128.load(from, 16), 16);
+  v128.store(to, v128.load(from, 32), 32);
+  v128.store(to, v128.load(from, 48), 48);
+}
+
 /** Columns [0, columns) and k [0, length) of b as panels of 16 columns, [columns / 16][length][16]; missing columns are zero. Strides in bytes. */
 function packColumns(to: usize, b: usize, row: usize, column: usize, columns: i32, length: i32): void {
   for (let j = 0; j < columns; j += TILE_COLUMNS) {
     const width = min(TILE_COLUMNS, columns - j);
     const first = b + <usize>j * column;
     const panelBytes = <usize>length << 6;
-    if (width == TILE_COLUMNS && column == 4) {
-      let from = first;
+    if (column == 4 && columns - j >= 4 * TILE_COLUMNS) {
+      // Four panels together, so that whole lines of b follow each other.
       for (let l = 0; l < length; l++) {
-        v128.store(to, v128.load(from));
-        v128.store(to, v128.load(from, 16), 16);
-        v128.store(to, v128.load(from, 32), 32);
-        v128.store(to, v128.load(from, 48), 48);
-        from += row;
+        const from = first + <usize>l * row;
+        copyPanelRow(to, from);
+        copyPanelRow(to + panelBytes, from + 64);
+        copyPanelRow(to + 2 * panelBytes, from + 128);
+        copyPanelRow(to + 3 * panelBytes, from + 192);
+        to += 64;
+      }
+      to += 3 * panelBytes;
+      j += 3 * TILE_COLUMNS;
+      continue;
+    }
+    if (width == TILE_COLUMNS && column == 4) {
+      for (let l = 0; l < length; l++) {
+        copyPanelRow(to, first + <usize>l * row);
         to += 64;
       }
       continue;
@@ -251,49 +269,83 @@ export function matmul(scratch: i32, m: i32, n: i32, k: i32, a: i32, aRow: i32, 
     return vectorProduct(base, m, k, at(b), at(bRow), at(a), at(aColumn), at(aRow), at(c), at(cRow), accumulate, perColumn, perColumn ? load<f32>(biases) : 0, perRow ? biases : 0, activation, leak);
   }
 
-  const block = blockLength(k);
-  const edge = base, edgeBias = edge + 128, packedA = edgeBias + 64, packedB = packedA + at(((min(m, BLOCK_M) + 1) & ~1) * block);
-  for (let j0 = 0; j0 < n; j0 += BLOCK_N) {
-    const columns = min(BLOCK_N, n - j0);
+  const work = changetype<Work>(base);
+  work.columns = n;
+  work.c = at(c);
+  work.cRow = at(cRow);
+  work.biases = biases;
+  work.perRow = perRow;
+  work.perColumn = perColumn;
+  work.activation = activation;
+  work.leak = leak;
+  work.edge = base + 64;
+  work.edgeBias = work.edge + 128;
+  const block = blockLength(k), packedA = work.edgeBias + 64;
+  // A few rows are packed once, in whole, and b then streams past them in narrow blocks: it is read once, as far as possible in its own order.
+  const few = (m + 1 & ~1) * k <= FEW_WORDS;
+  const blockRows = few ? m : min(m, BLOCK_M), blockColumns = few && bRow == 1 ? TILE_COLUMNS : few && k > SHORT_K ? NARROW_N : BLOCK_N;
+  const rowBytes = at((blockRows + 1) & ~1), packedB = packedA + rowBytes * (few ? k : block);
+  if (few) for (let k0 = 0; k0 < k; k0 += block) packRows(packedA + rowBytes * k0, at(a) + at(k0) * aColumn, at(aRow), at(aColumn), m, min(block, k - k0));
+  for (let j0 = 0; j0 < n; j0 += blockColumns) {
+    const columns = min(blockColumns, n - j0);
     for (let k0 = 0; k0 < k; k0 += block) {
       const length = min(block, k - k0);
-      const last = k0 + length == k;
-      const steps = (accumulate || k0 > 0 ? ADD : 0) | (last ? FINISH : 0);
+      const steps = (accumulate || k0 > 0 ? ADD : 0) | (k0 + length == k ? FINISH : 0);
       packColumns(packedB, at(b) + at(k0) * bRow + at(j0) * bColumn, at(bRow), at(bColumn), columns, length);
-      for (let i0 = 0; i0 < m; i0 += BLOCK_M) {
-        const rows = min(BLOCK_M, m - i0);
-        packRows(packedA, at(a) + at(i0) * aRow + at(k0) * aColumn, at(aRow), at(aColumn), rows, length);
-        for (let j = 0; j < columns; j += TILE_COLUMNS) {
-          const width = min(TILE_COLUMNS, columns - j);
-          let columnBias: usize = 0;
-          if (perColumn) {
-            columnBias = biases + at(j0 + j);
-            if (width < TILE_COLUMNS) {
-              memory.copy(edgeBias, columnBias, at(width));
-              columnBias = edgeBias;
-            }
-          }
-          for (let i = 0; i < rows; i += 2) {
-            const single = i + 1 == rows;
-            const c0 = at(c) + at(i0 + i) * cRow + at(j0 + j);
-            const c1 = c0 + at(cRow);
-            const bias0: f32 = perRow ? load<f32>(biases + at(i0 + i)) : 0;
-            const bias1: f32 = perRow && !single ? load<f32>(biases + at(i0 + i + 1)) : 0;
-            const panelA = packedA + at(i) * length, panelB = packedB + at(j) * length;
-            if (width == TILE_COLUMNS && !single) {
-              tile(length, panelA, panelB, c0, c1, steps, bias0, bias1, columnBias, activation, leak);
-              continue;
-            }
-            if (steps & ADD) {
-              memory.copy(edge, c0, at(width));
-              if (!single) memory.copy(edge + 64, c1, at(width));
-            }
-            tile(length, panelA, panelB, edge, edge + 64, steps, bias0, bias1, columnBias, activation, leak);
-            memory.copy(c0, edge, at(width));
-            if (!single) memory.copy(c1, edge + 64, at(width));
-          }
+      for (let i0 = 0; i0 < m; i0 += blockRows) {
+        const rows = min(blockRows, m - i0);
+        if (few) {
+          multiply(work, packedA + rowBytes * k0, packedB, length, i0, rows, j0, columns, steps);
+        } else {
+          packRows(packedA, at(a) + at(i0) * aRow + at(k0) * aColumn, at(aRow), at(aColumn), rows, length);
+          multiply(work, packedA, packedB, length, i0, rows, j0, columns, steps);
         }
       }
     }
   }
+}
+
+/** Constants of one call. Addresses and bytes. */
+@unmanaged
+class Work {
+  c: usize; cRow: usize; biases: usize; edge: usize; edgeBias: usize;
+  columns: i32; perRow: bool; perColumn: bool; activation: i32; leak: f32;
+}
+
+/** A packed block of rows times a packed block of columns. The columns' panels stay in L1 while rows pass by; if all columns fit there, rows of c are written in one go. */
+function multiply(work: Work, packedA: usize, packedB: usize, length: i32, i0: i32, rows: i32, j0: i32, columns: i32, steps: i32): void {
+  if (columns * length <= ROWS_FIRST_WORDS) {
+    for (let i = 0; i < rows; i += TILE_ROWS) {
+      for (let j = 0; j < columns; j += TILE_COLUMNS) multiplyTile(work, packedA + at(i) * length, packedB + at(j) * length, length, i0 + i, i + 1 == rows, j0 + j, steps);
+    }
+  } else {
+    for (let j = 0; j < columns; j += TILE_COLUMNS) {
+      for (let i = 0; i < rows; i += TILE_ROWS) multiplyTile(work, packedA + at(i) * length, packedB + at(j) * length, length, i0 + i, i + 1 == rows, j0 + j, steps);
+    }
+  }
+}
+
+/** Rows i, i + 1 (unless `single`) and up to 16 columns from j; what the tile has too much stays in the edge. */
+// @ts-ignore: decorator
+@inline
+function multiplyTile(work: Work, a: usize, b: usize, length: i32, i: i32, single: bool, j: i32, steps: i32): void {
+  const c0 = work.c + <usize>i * work.cRow + at(j), c1 = c0 + work.cRow, width = work.columns - j, edge = work.edge;
+  const bias0: f32 = work.perRow ? load<f32>(work.biases + at(i)) : 0, bias1: f32 = work.perRow && !single ? load<f32>(work.biases + at(i), 4) : 0;
+  let columnBias = work.perColumn ? work.biases + at(j) : 0;
+  if (width >= TILE_COLUMNS && !single) {
+    tile(length, a, b, c0, c1, steps, bias0, bias1, columnBias, work.activation, work.leak);
+    return;
+  }
+  const bytes = at(min(width, TILE_COLUMNS));
+  if (work.perColumn) {
+    memory.copy(work.edgeBias, columnBias, bytes);
+    columnBias = work.edgeBias;
+  }
+  if (steps & ADD) {
+    memory.copy(edge, c0, bytes);
+    if (!single) memory.copy(edge + 64, c1, bytes);
+  }
+  tile(length, a, b, edge, edge + 64, steps, bias0, bias1, columnBias, work.activation, work.leak);
+  memory.copy(c0, edge, bytes);
+  if (!single) memory.copy(c1, edge + 64, bytes);
 }
