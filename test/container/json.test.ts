@@ -13,6 +13,10 @@ function toMaps(value: unknown): unknown {
   return value;
 }
 
+function hasInfinity(value: unknown): boolean {
+  return typeof value === 'object' && value !== null ? Object.values(value).some(hasInfinity) : value === Infinity || value === -Infinity;
+}
+
 describe('strict JSON', () => {
   it('reads every text that JSON.stringify writes as JSON.parse does, -0 and spacing included', () => {
     fc.assert(fc.property(fc.jsonValue(), fc.constantFrom(undefined, 1, '\t'), (value, space) => {
@@ -21,24 +25,18 @@ describe('strict JSON', () => {
     }), { numRuns: 300 });
   });
 
-  it('accepts and refuses the same texts as JSON.parse, repeated keys and lone surrogates apart', () => {
+  it('accepts and refuses the same texts as JSON.parse, numbers beyond doubles apart (too short for repeated keys)', () => {
     const pieces = fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"b"', '"\\n"', '"\\u00e9"', '"\\x"', '0', '01', '-', '-1', '1.5', '1.', '.5', '1e3', '1e', '+1', 'true', 'nul', 'null', ' ', '\n', '\u00a0', "'", '"', 'NaN');
     fc.assert(fc.property(fc.array(pieces, { maxLength: 7 }).map((parts) => parts.join('')), (text) => {
       let expected: unknown;
-      let refused = false;
       try {
-        expected = toMaps(JSON.parse(text));
+        expected = JSON.parse(text);
       } catch {
-        refused = true;
+        expectCode(() => read(text), 'HEADER');
+        return;
       }
-      if (refused) expectCode(() => read(text), 'HEADER', 'DUPLICATE');
-      else {
-        try {
-          expect(read(text)).toEqual(expected);
-        } catch (error) {
-          expect((error as { code?: unknown }).code, text).toBe('DUPLICATE');
-        }
-      }
+      if (hasInfinity(expected)) expectCode(() => read(text), 'HEADER');
+      else expect(read(text)).toEqual(toMaps(expected));
     }), { numRuns: 2000 });
   });
 
