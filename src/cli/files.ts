@@ -1,0 +1,93 @@
+/** Files named on the command line: looked at before hours of work, read as JSON, cleaned up after. */
+import { constants } from 'node:fs';
+import { access, realpath, rmdir, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { checkPreprocessing, EspalierError, folderStore, loadFile } from '../index.ts';
+import type { CheckpointStore, Preprocessing } from '../index.ts';
+import { show } from '../errors.ts';
+import { UsageError } from './io.ts';
+
+/** Where a run keeps its state. */
+export interface CheckpointPlace {
+  readonly store: CheckpointStore;
+  /** Letters only. */
+  readonly key: string;
+  readonly folder: string;
+}
+
+/**
+ * Finds out whether a file can be written there, without writing it.
+ * @throws {EspalierError} IO, naming the flag and the cure
+ */
+export async function checkWritable(flag: string, path: string): Promise<void> {
+  // What a symbolic link names is what will be replaced.
+  const target = await realpath(path).catch(() => resolve(path));
+  const found = await stat(target).catch(() => undefined);
+  if (found?.isDirectory()) throw new EspalierError('IO', `${flag}: ${show(path)} is a folder; name a file in it`, { name: path });
+  const folder = dirname(target);
+  const parent = await stat(folder).catch(() => undefined);
+  if (!parent) throw new EspalierError('IO', `${flag}: there is no folder ${show(folder)}; make it first`, { name: path });
+  if (!parent.isDirectory()) throw new EspalierError('IO', `${flag}: ${show(folder)} is no folder`, { name: path });
+  await access(folder, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+    throw new EspalierError('IO', `${flag}: cannot write to the folder ${show(folder)}: ${(cause as Error).message}`, { name: path, cause });
+  });
+}
+
+/** @throws {UsageError} if two of the paths are the same file: by flag or argument */
+export async function checkApart(paths: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const seen = new Map<string, string>();
+  for (const [name, path] of Object.entries(paths)) {
+    if (path === undefined) continue;
+    const target = await realpath(path).catch(() => resolve(path));
+    const other = seen.get(target);
+    if (other !== undefined) throw new UsageError(`${name}: ${show(path)} is ${other} too; name another file`);
+    seen.set(target, name);
+  }
+}
+
+/** An object of a JSON file. @throws {EspalierError} IO, FIELD */
+export async function readJsonFile(flag: string, path: string): Promise<Readonly<Record<string, unknown>>> {
+  const bytes = await loadFile(path);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new EspalierError('FIELD', `${flag}: ${path}: expected JSON: ${(cause as Error).message}`, { name: path, cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new EspalierError('FIELD', `${flag}: ${path}: expected a JSON object { ... }, got ${show(value)}`, { name: path });
+  return value as Readonly<Record<string, unknown>>;
+}
+
+/** @throws {EspalierError} IO, FIELD */
+export async function readPreprocessing(path: string): Promise<Preprocessing> {
+  const value: unknown = await readJsonFile('--preprocess', path);
+  try {
+    checkPreprocessing('--preprocess', value);
+  } catch (cause) {
+    throw new EspalierError('FIELD', `${(cause as Error).message} in ${path}`, { name: path, cause });
+  }
+  return value;
+}
+
+/** `given`: a folder, 'none', or undefined for the folder beside the output. */
+export function checkpointFolder(given: string | undefined, output: string): string | undefined {
+  return given === 'none' ? undefined : given ?? `${output}.checkpoint`;
+}
+
+export async function openCheckpoint(folder: string | undefined, key: string): Promise<CheckpointPlace | undefined> {
+  if (folder === undefined) return undefined;
+  // The folder itself is made by the first checkpoint; what it will stand in has to be there.
+  const found = await stat(folder).catch(() => undefined);
+  await checkWritable('--checkpoint', found?.isDirectory() ? `${folder}/${key}` : folder);
+  if (found && !found.isDirectory()) throw new EspalierError('IO', `--checkpoint: ${show(folder)} is a file; name a folder`, { name: folder });
+  return { store: folderStore(folder), key, folder };
+}
+
+/** After the result is written: the run's checkpoints, and the folder if nothing else is in it. */
+export async function removeCheckpoints(place: CheckpointPlace | undefined): Promise<void> {
+  if (!place) return;
+  const { store, key, folder } = place;
+  const ours = new RegExp(`^${key}(-stage\\d+)?\\.[ab]\\.safetensors$`);
+  for (const name of await store.list()) if (ours.test(name)) await store.remove(name);
+  await rmdir(folder).catch(() => undefined); // not empty, or never made
+}

@@ -1,0 +1,40 @@
+/** What long runs share: augmentation, the unit of the output, where they keep their state and how they go on from it. */
+import { augmentLandmarks, meanTarget } from '../index.ts';
+import type { Dataset, Examples, OutputUnit, Task } from '../index.ts';
+import { checkpointFolder } from './files.ts';
+import { UsageError } from './io.ts';
+import { choice, defaultShown, number, orWord, text } from './options.ts';
+
+export const AUGMENT_OPTION = {
+  augment: defaultShown('landmarks for landmarks', choice(['none', 'landmarks'], 'rotate, scale, shift and mirror images with their landmarks')),
+};
+
+/** The set as training reads it. */
+export function augmented(choice: 'none' | 'landmarks' | undefined, examples: Dataset, task: Task | undefined): Examples {
+  const isImage = examples.inputShape.length === 3;
+  if (choice === 'landmarks' && (task?.kind !== 'landmarks' || !isImage)) {
+    throw new UsageError(`--augment: landmarks are augmented with images of [channels, height, width]; here the task is ${task?.kind ?? 'unknown'}, inputs are [${examples.inputShape.join(', ')}]; use none`);
+  }
+  return choice !== 'none' && task?.kind === 'landmarks' && isImage ? augmentLandmarks(examples, { mirror: task.mirror }) : examples;
+}
+
+export const UNIT_OPTION = {
+  unit: defaultShown('0.1 for landmarks', orWord('none', null, number('SCALE', 'the last dense layer yields (target - mean target) / SCALE', { from: 0, exclusive: true }))),
+};
+
+/** The unit that `--unit` asks for (null: none), by default that of the recipe; undefined: the network yields targets as they are. */
+export async function outputUnit(given: number | null | undefined, examples: Dataset, task: Task | undefined): Promise<OutputUnit | undefined> {
+  if (typeof given === 'number' && (task?.kind === 'classes' || !examples.targetShape)) throw new UsageError(`--unit: needs targets that are numbers, got ${task?.kind ?? 'none'}; leave the option out`);
+  const scale = given === undefined && task?.kind === 'landmarks' && examples.targetShape ? 0.1 : given ?? undefined;
+  return scale === undefined ? undefined : { scale, shift: await meanTarget(examples) };
+}
+
+export const CHECKPOINT_OPTION = {
+  checkpoint: text('DIR|none', 'folder that keeps the state of the run until it is done'),
+};
+
+/** What to say when a run was stopped. */
+export function howToGoOn({ checkpoint, output }: { readonly checkpoint: string | undefined; readonly output: string }): string {
+  const folder = checkpointFolder(checkpoint, output);
+  return folder === undefined ? 'nothing was saved (--checkpoint none)' : `run the same command again to go on from its last epoch, which is kept in ${folder}`;
+}

@@ -1,0 +1,100 @@
+/** What the tests of the command line share: a streams' stand-in, tiny data folders, the program as a child process. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { runCli } from '../../src/cli/cli.ts';
+import { stream, writeNpy } from '../../src/index.ts';
+
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  readonly env?: Record<string, string>;
+  readonly isTTY?: boolean;
+  /** Is told what is written to stderr. */
+  readonly onStderr?: (text: string) => void;
+}
+
+/** The command line in this process. */
+export async function call(args: readonly string[], { signal = new AbortController().signal, env = {}, isTTY = false, onStderr }: CallOptions = {}): Promise<Outcome> {
+  let [stdout, stderr] = ['', ''];
+  const code = await runCli(args, {
+    stdout: { write: (text) => { stdout += text; } },
+    stderr: { write: (text) => { stderr += text; onStderr?.(text); }, isTTY, columns: 100 },
+    signal, env,
+  });
+  return { code, stdout, stderr };
+}
+
+/** Result of a call with --json; nothing else may be on stdout. */
+export function parsed({ code, stdout, stderr }: Outcome): Record<string, unknown> {
+  if (code !== 0) throw new Error(`exit code ${code}: ${stderr}`);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** A folder that is gone after the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'espalier-cli-'));
+  onTestFinished(() => { rmSync(folder, { recursive: true, force: true }); });
+  return folder;
+}
+
+export const SIDE = 8;
+const COUNTS = { train: 24, validation: 12, test: 10 };
+
+/** Pictures (8, 8) of a bright spot. */
+function spots(part: string, count: number): { pixels: Uint8Array; centres: Float32Array } {
+  const pixels = new Uint8Array(count * SIDE * SIDE);
+  const centres = new Float32Array(count * 2);
+  for (let i = 0; i < count; i++) {
+    const random = stream(1, part, i);
+    const [x, y] = [2 + 4 * random(), 2 + 4 * random()];
+    centres.set([x / SIDE, y / SIDE], 2 * i);
+    for (let p = 0; p < SIDE * SIDE; p++) pixels[i * SIDE * SIDE + p] = 20 + 200 * Math.exp(-((p % SIDE + 0.5 - x) ** 2 + (Math.floor(p / SIDE) + 0.5 - y) ** 2) / 4) + 20 * random();
+  }
+  return { pixels, centres };
+}
+
+export type Kind = 'landmarks' | 'labels' | 'targets';
+
+/** Targets of the spots: 3 landmarks around the centre; which quarter it is in; its coordinates. */
+const TARGETS: Record<Kind, (centres: Float32Array, count: number) => Uint8Array> = {
+  landmarks: (centres, count) => writeNpy({ data: Float32Array.from({ length: count * 6 }, (_, i) => centres[2 * Math.floor(i / 6) + (i % 2)] + (Math.floor((i % 6) / 2) - 1) * 0.1), shape: [count, 3, 2] }),
+  labels: (centres, count) => writeNpy({ data: Uint8Array.from({ length: count }, (_, i) => Number(centres[2 * i] > 0.5) + 2 * Number(centres[2 * i + 1] > 0.5)), shape: [count] }),
+  targets: (centres, count) => writeNpy({ data: centres, shape: [count, 2] }),
+};
+
+/** An array folder with the parts train, validation and test. */
+export function dataFolder(parent: string, kinds: readonly Kind[], inputs: 'images' | 'inputs' = 'images'): string {
+  const folder = join(parent, 'data');
+  mkdirSync(folder);
+  for (const [part, count] of Object.entries(COUNTS)) {
+    const { pixels, centres } = spots(part, count);
+    const values = inputs === 'images' ? { data: pixels, shape: [count, SIDE, SIDE] } : { data: Float32Array.from(pixels, (value) => value / 128 - 1), shape: [count, 1, SIDE, SIDE] };
+    writeFileSync(join(folder, `${part}-${inputs}.npy`), writeNpy(values));
+    for (const kind of kinds) writeFileSync(join(folder, `${part}-${kind}.npy`), TARGETS[kind](centres, count));
+  }
+  return folder;
+}
+
+/** Flags of a network that trains in milliseconds. */
+export const TINY = ['--side', '8', '--widths', '4', '--hidden', '8', '--threads', '1', '--batch', '8'];
+
+/** The program itself. */
+export function start(args: readonly string[]): ChildProcess & { readonly ended: Promise<Outcome & { readonly signal: NodeJS.Signals | null }> } {
+  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); });
+  child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString(); });
+  const ended = new Promise<Outcome & { signal: NodeJS.Signals | null }>((done) => {
+    child.on('close', (code, signal) => { done({ code: code ?? -1, signal, stdout, stderr }); });
+  });
+  return Object.assign(child, { ended });
+}
