@@ -2,7 +2,7 @@
  * Synthetic faces with 68 landmarks: a head is modelled, posed, lit, dressed and photographed, all from a seed. Nothing
  * in here is learned from, or copied out of, pictures of people.
  */
-import { checkInteger } from '../../src/errors.ts';
+import { checkInteger, checkNumber } from '../../src/errors.ts';
 import { stream } from '../../src/random.ts';
 import { develop } from './camera.ts';
 import { makeWorkspace, renderScene } from './scene.ts';
@@ -41,7 +41,7 @@ export const LANDMARK_COUNT = 68;
 
 /**
  * Faces `first` to `first + count - 1` of a seed: the same seed, index and side give the same bytes, whatever else is asked for.
- * About 4 ms a face of 96 x 96.
+ * About 6 ms a face of 96 x 96 (measured, one thread).
  * @throws {TypeError} if a number is of another kind
  * @throws {RangeError} if count or first is negative or no whole number, or side not a whole number from 16 to 512
  * @example
@@ -50,6 +50,7 @@ export const LANDMARK_COUNT = 68;
  */
 export function syntheticFaces(options: SyntheticFacesOptions): SyntheticFaces {
   const { seed = 1, first = 0, side = 96 } = options;
+  checkNumber('syntheticFaces', 'seed', seed);
   const count = checkInteger('syntheticFaces', 'count', options.count, 0);
   checkInteger('syntheticFaces', 'first', first, 0);
   checkInteger('syntheticFaces', 'side', side, 16, 512);
@@ -66,6 +67,7 @@ export function syntheticFaces(options: SyntheticFacesOptions): SyntheticFaces {
 
 /** Face `index` of a seed; see {@link syntheticFaces}. @throws {RangeError} if index or side is out of range */
 export function syntheticFace(seed: number, index: number, side = 96): SyntheticFace {
+  checkNumber('syntheticFace', 'seed', seed);
   checkInteger('syntheticFace', 'index', index, 0);
   checkInteger('syntheticFace', 'side', side, 16, 512);
   return makeFace(seed, index, makeWorkspace(side));

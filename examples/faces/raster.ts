@@ -72,7 +72,7 @@ function drawTriangle(
   const ax = sx[a], ay = sy[a], bx = sx[b], by = sy[b], cx = sx[c], cy = sy[c];
   const area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax);
   if (area <= 0) return; // turned away, or seen edge-on
-  const { side, depth: nearest } = frame;
+  const { side } = frame;
   const left = Math.max(0, Math.ceil(Math.min(ax, bx, cx) - 0.5)), right = Math.min(side - 1, Math.floor(Math.max(ax, bx, cx) - 0.5));
   const top = Math.max(0, Math.ceil(Math.min(ay, by, cy) - 0.5)), bottom = Math.min(side - 1, Math.floor(Math.max(ay, by, cy) - 0.5));
   if (left > right || top > bottom) return;
@@ -80,7 +80,9 @@ function drawTriangle(
   // Barycentric weights of b and c are linear in the pixel: value at the first pixel, and steps along x and y.
   const bStepX = (cy - ay) * inverse, bStepY = -(cx - ax) * inverse;
   const cStepX = -(by - ay) * inverse, cStepY = (bx - ax) * inverse;
-  const { z, u, v, shade, gloss } = grid;
+  const { depth: nearest, owner: owners, u: frameU, v: frameV, shade: frameShade, gloss: frameGloss } = frame;
+  const { u, v, shade, gloss } = grid;
+  const za = grid.z[a], zb = grid.z[b], zc = grid.z[c];
   const u0 = u[a];
   let u1 = u[b], u2 = u[c];
   // The angle jumps by a turn behind the head.
@@ -93,16 +95,16 @@ function drawTriangle(
       const alpha = 1 - beta - gamma;
       if (alpha < 0 || beta < 0 || gamma < 0) continue;
       const pixel = y * side + x;
-      const depth = alpha * z[a] + beta * z[b] + gamma * z[c];
+      const depth = alpha * za + beta * zb + gamma * zc;
       if (depth <= nearest[pixel]) continue;
       const pu = alpha * u0 + beta * u1 + gamma * u2, pv = alpha * v[a] + beta * v[b] + gamma * v[c];
       if (visible !== undefined && !visible(pu, pv)) continue;
       nearest[pixel] = depth;
-      frame.owner[pixel] = owner;
-      frame.u[pixel] = pu;
-      frame.v[pixel] = pv;
-      frame.shade[pixel] = alpha * shade[a] + beta * shade[b] + gamma * shade[c];
-      frame.gloss[pixel] = alpha * gloss[a] + beta * gloss[b] + gamma * gloss[c];
+      owners[pixel] = owner;
+      frameU[pixel] = pu;
+      frameV[pixel] = pv;
+      frameShade[pixel] = alpha * shade[a] + beta * shade[b] + gamma * shade[c];
+      frameGloss[pixel] = alpha * gloss[a] + beta * gloss[b] + gamma * gloss[c];
     }
   }
 }

@@ -140,6 +140,8 @@ describe('arguments', () => {
     expect(() => syntheticFaces({ count: 1, first: -1 })).toThrow(/first/);
     expect(() => syntheticFaces({ count: 1, side: 8 })).toThrow(/side: expected an integer from 16 to 512/);
     expect(() => syntheticFaces({ count: '3' as unknown as number })).toThrow(TypeError);
+    expect(() => syntheticFaces({ count: 1, seed: Number.NaN })).toThrow(/seed: expected a finite number/);
+    expect(() => syntheticFace(Infinity, 0)).toThrow(/seed/);
     expect(() => syntheticFace(1, -1)).toThrow(/index/);
     expect(() => syntheticFace(1, 0, 1000)).toThrow(/side/);
   });
