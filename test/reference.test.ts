@@ -14,7 +14,7 @@ describe.skipIf(realData === undefined)('weights trained in PyTorch, on real fac
     const kernels = await loadKernels();
     const errors = async (network: typeof plain, part: string): Promise<{ rmse: number; nme?: number }> => {
       const examples = await openFolder(faces, part, { preprocessing });
-      const { predictions, targets } = await evaluate(network, examples, { kernels });
+      const { predictions, targets } = await evaluate(network, examples, { kernels, threads: 2 });
       return landmarkMetrics(predictions, targets, { points: 68, normalizeBy: OUTER_EYES_68 });
     };
     expect(Math.abs((await errors(plain, 'validation')).rmse - 0.01884)).toBeLessThan(1e-5);
@@ -24,5 +24,5 @@ describe.skipIf(realData === undefined)('weights trained in PyTorch, on real fac
     // The same with the unit of the output in a node of its own, as retraining wants it.
     const unit = { scale: 0.1, shift: await meanTarget(await openFolder(faces, 'validation', { preprocessing })) };
     expect(Math.abs((await errors(withOutputUnit(plain, unit), 'validation')).rmse - 0.01884)).toBeLessThan(1e-5);
-  });
+  }, 180_000);
 });
