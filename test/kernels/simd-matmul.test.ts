@@ -31,7 +31,7 @@ const products = fc.oneof(
   sizesOf(edge(1), fc.integer({ min: 0, max: 70 }), fc.integer({ min: 0, max: 400 })),
   sizesOf(fc.integer({ min: 0, max: 70 }), edge(1), fc.integer({ min: 0, max: 400 })),
   // Across the blocks of every dimension.
-  sizesOf(edge(2, 3, 127, 128, 131), edge(2, 15, 17, 33), edge(319, 320, 321, 643)),
+  sizesOf(edge(2, 3, 128, 131), edge(2, 17, 33), edge(320, 321, 643)),
   sizesOf(edge(1, 2, 3), edge(255, 256, 259, 1030), edge(5, 321)),
 );
 
@@ -74,7 +74,7 @@ describe('matmul, SIMD', () => {
       expectWithin(simd.c, portable.c, (i) => 2 * (product.k + 3) * 2 ** -24 * magnitude.c[i]);
       const row = product.n + product.gap;
       expect(simd.all.filter((_, i) => i % row >= product.n)).toEqual(portable.all.filter((_, i) => i % row >= product.n));
-    }), { numRuns: 150 });
+    }), { numRuns: 100 });
   });
 
   it('the bound above is not vacuous: one product left out breaks it', () => {
@@ -92,7 +92,7 @@ describe('matmul, SIMD', () => {
       const whole = run(bench, one);
       bench.reset();
       expect(run(bench, one, { cutRows, cutColumns })).toEqual(whole);
-    }), { numRuns: 150 });
+    }), { numRuns: 100 });
   });
 
   it('no terms give zeros, biased and activated; no rows or columns write nothing', () => {
