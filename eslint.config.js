@@ -15,6 +15,8 @@ export default tseslint.config(
       '@typescript-eslint/no-dynamic-delete': 'off',
       'no-console': 'error',
       eqeqeq: 'error',
+      // A name that starts with _ is left out on purpose, as in `const { kind: _kind, ...rest } = state`.
+      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_', argsIgnorePattern: '^_' }],
     },
   },
   { files: ['test/**', 'bench/**', 'examples/**', 'scripts/**', 'src/cli/**'], rules: { 'no-console': 'off', '@typescript-eslint/explicit-module-boundary-types': 'off' } },

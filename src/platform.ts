@@ -1,11 +1,15 @@
 /** What the platform offers, asked for when it is needed: importing this does nothing, and a bundler sees no Node module. */
 
+import type * as fs from 'node:fs';
+import type * as path from 'node:path';
+import type * as os from 'node:os';
+import type * as workerThreads from 'node:worker_threads';
+
 interface NodeModules {
-  'node:fs': typeof import('node:fs');
-  'node:path': typeof import('node:path');
-  'node:zlib': typeof import('node:zlib');
-  'node:os': typeof import('node:os');
-  'node:worker_threads': typeof import('node:worker_threads');
+  'node:fs': typeof fs;
+  'node:path': typeof path;
+  'node:os': typeof os;
+  'node:worker_threads': typeof workerThreads;
 }
 
 /** A module of Node's own, or undefined where there is none (browsers, or Node before 20.16). */
