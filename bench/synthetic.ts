@@ -7,24 +7,18 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { augmentLandmarks, examplesFromArrays, landmarkMetrics, landmarks68Task, loadKernels, meanTarget, MIRROR_68, openFolder, OUTER_EYES_68, preprocess, train, vgg } from 'espalier';
-import type { Context, Examples, LandmarkMetrics, Preprocessing } from 'espalier';
+import { augmentLandmarks, landmarkMetrics, landmarks68Task, loadKernels, meanTarget, MIRROR_68, openFolder, OUTER_EYES_68, train, vgg } from 'espalier';
+import type { Context, LandmarkMetrics, Preprocessing } from 'espalier';
 import { syntheticFaces } from '../examples/faces/index.ts';
-import type { SyntheticFaces } from '../examples/faces/index.ts';
 import { fitRidge, predictRidge } from '../examples/faces/ridge.ts';
-import { landmarkErrors, progressLines } from '../examples/run.ts';
+import { facesAsExamples, landmarkErrors, progressLines } from '../examples/run.ts';
 
 const { values } = parseArgs({ options: { data: { type: 'string' }, faces: { type: 'string', default: '4000' }, epochs: { type: 'string', default: '14' }, test: { type: 'boolean', default: false } } });
 const count = Number(values.faces);
 const preprocessing: Preprocessing = { width: 48, height: 48, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } };
 
-function examplesOf({ images, landmarks }: SyntheticFaces): Examples {
-  const inputs = Float32Array.from(Array.from({ length: landmarks.length / 136 }, (_, i) => [...preprocess({ data: images.subarray(i * 9216, (i + 1) * 9216), shape: [96, 96] }, preprocessing)]).flat());
-  return examplesFromArrays({ inputs, inputShape: [1, 48, 48], targets: landmarks, targetShape: [136] });
-}
-
 const [seen, unseen] = [syntheticFaces({ count, seed: 1 }), syntheticFaces({ count: 500, seed: 1, first: count })];
-const [training, held] = [examplesOf(seen), examplesOf(unseen)];
+const [training, held] = [seen, unseen].map(({ images, landmarks }) => facesAsExamples(images, landmarks, 96, preprocessing));
 const context: Context = { kernels: await loadKernels(), threads: Math.min(2, availableParallelism()), seed: 1, training: augmentLandmarks(training, { mirror: MIRROR_68 }), onEvent: progressLines() };
 const network = vgg({ side: 48, widths: [16, 32, 64, 128], hidden: [256], seed: 1, preprocessing, task: landmarks68Task(), unit: { scale: 0.1, shift: await meanTarget(training) } });
 const { network: trained } = await train(network, context, { epochs: Number(values.epochs) });

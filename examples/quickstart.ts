@@ -6,24 +6,16 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { augmentLandmarks, compress, examplesFromArrays, landmarkMetrics, landmarks68Task, loadKernels, meanTarget, MIRROR_68, OUTER_EYES_68, preprocess, saveFile, train, vgg, writeNetwork } from 'espalier';
-import type { Context, Examples, Preprocessing } from 'espalier';
+import { augmentLandmarks, compress, landmarkMetrics, landmarks68Task, loadKernels, meanTarget, MIRROR_68, OUTER_EYES_68, saveFile, train, vgg, writeNetwork } from 'espalier';
+import type { Context, Preprocessing } from 'espalier';
 import { syntheticFaces } from './faces/index.ts';
 import { fitRidge, predictRidge } from './faces/ridge.ts';
-import { progressLines, writeOutcome } from './run.ts';
+import { facesAsExamples, progressLines, writeOutcome } from './run.ts';
 
 const SIDE = 96;
 const FOLDER = join('out', 'quickstart');
 const [TRAINING, VALIDATION, TEST] = [2400, 200, 300];
 const preprocessing: Preprocessing = { width: 48, height: 48, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } };
-
-function facesAsExamples(images: Uint8Array, landmarks: Float32Array): Examples {
-  const count = landmarks.length / 136;
-  const size = preprocessing.width * preprocessing.height;
-  const inputs = new Float32Array(count * size);
-  for (let i = 0; i < count; i++) inputs.set(preprocess({ data: images.subarray(i * SIDE * SIDE, (i + 1) * SIDE * SIDE), shape: [SIDE, SIDE] }, preprocessing), i * size);
-  return examplesFromArrays({ inputs, inputShape: [1, 48, 48], targets: landmarks, targetShape: [136] });
-}
 
 const start = Date.now();
 await mkdir(FOLDER, { recursive: true });
@@ -34,7 +26,7 @@ const part = (first: number, count: number): { images: Uint8Array; landmarks: Fl
   landmarks: faces.landmarks.subarray(first * 136, (first + count) * 136),
 });
 const [trainingFaces, validationFaces, testFaces] = [part(0, TRAINING), part(TRAINING, VALIDATION), part(TRAINING + VALIDATION, TEST)];
-const training = facesAsExamples(trainingFaces.images, trainingFaces.landmarks);
+const training = facesAsExamples(trainingFaces.images, trainingFaces.landmarks, SIDE, preprocessing);
 
 const kernels = await loadKernels();
 const context: Context = {
@@ -42,7 +34,7 @@ const context: Context = {
   threads: Math.min(4, availableParallelism()),
   seed: 1,
   training: augmentLandmarks(training, { mirror: MIRROR_68 }),
-  validation: facesAsExamples(validationFaces.images, validationFaces.landmarks),
+  validation: facesAsExamples(validationFaces.images, validationFaces.landmarks, SIDE, preprocessing),
   onEvent: progressLines(start),
 };
 console.error(`kernels: ${kernels.name} (${kernels.reason}), ${context.threads} threads`);
@@ -64,7 +56,7 @@ const { before } = await writeOutcome({
   title: 'espalier quickstart: synthetic faces',
   description: `A VGG-like network for 68 landmarks, trained on ${TRAINING} synthetic faces and compressed. Errors are measured on ${TEST} faces that neither training nor any choice has seen.`,
   folder: FOLDER, original, result, context, baseline: history,
-  examples: facesAsExamples(testFaces.images, testFaces.landmarks), setName: 'test',
+  examples: facesAsExamples(testFaces.images, testFaces.landmarks, SIDE, preprocessing), setName: 'test',
   pictures: { side: SIDE, pixels: testFaces.images, landmarks: testFaces.landmarks, shown: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] },
 });
 const ridge = landmarkMetrics(predictRidge(fitRidge(trainingFaces.images, trainingFaces.landmarks), testFaces.images), testFaces.landmarks, { points: 68, normalizeBy: OUTER_EYES_68 });

@@ -1,8 +1,8 @@
 /** What the quickstart and the reproduction share: progress on stderr, the report's files, errors of landmark networks. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { evaluate, landmarkMetrics, millisecondsPerSample, OUTER_EYES_68, reportHtml, saveFile, summaryTable } from 'espalier';
-import type { CompressResult, Context, Examples, LandmarkMetrics, Network, ReportFace, ReportMetric, RunEvent } from 'espalier';
+import { evaluate, examplesFromArrays, landmarkMetrics, millisecondsPerSample, OUTER_EYES_68, preprocess, reportHtml, saveFile, summaryTable } from 'espalier';
+import type { CompressResult, Context, Examples, LandmarkMetrics, Network, Preprocessing, ReportFace, ReportMetric, RunEvent } from 'espalier';
 
 /** One line per epoch and per stage, with the time since the start. */
 export function progressLines(start = Date.now()): (event: RunEvent) => void {
@@ -15,6 +15,15 @@ export function progressLines(start = Date.now()): (event: RunEvent) => void {
       console.error(`${seconds}  stage ${event.index + 1}/${event.count}: ${event.name} ${event.detail}`);
     } else if (event.kind === 'note') console.error(`${seconds}  ${event.text}`);
   };
+}
+
+/** Pictures (count, side, side) with landmarks (count, 68, 2) as examples for a network with this preprocessing. */
+export function facesAsExamples(images: Uint8Array, landmarks: Float32Array, side: number, preprocessing: Preprocessing): Examples {
+  const count = landmarks.length / 136;
+  const { width, height } = preprocessing;
+  const inputs = new Float32Array(count * width * height);
+  for (let i = 0; i < count; i++) inputs.set(preprocess({ data: images.subarray(i * side * side, (i + 1) * side * side), shape: [side, side] }, preprocessing), i * width * height);
+  return examplesFromArrays({ inputs, inputShape: [1, height, width], targets: landmarks, targetShape: [136] });
 }
 
 /** Errors of a landmark network on a labelled set. */
