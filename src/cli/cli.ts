@@ -36,7 +36,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     const { text, code } = failure(command.name, error);
     const mark = `espalier ${command.name}:`;
-    io.stderr.write(`${color ? styleText('red', mark) : mark} ${text}\n`);
+    io.stderr.write(`${color ? styleText('red', mark, { validateStream: false }) : mark} ${text}\n`);
     if ((rest.includes('--verbose') || io.env['ESPALIER_DEBUG']) && error instanceof Error) io.stderr.write(`${trace(error)}\n`);
     return code;
   }

@@ -71,7 +71,7 @@ export function defineCommand<T extends OptionTable>(definition: CommandDefiniti
         const result = await definition.run({ values: values as Values<T>, positionals, progress, signal });
         return { result, asJson: (values as Values<typeof COMMON>).json };
       } catch (error) {
-        if (!signal.aborted) throw error;
+        if (!signal.aborted || error !== signal.reason) throw error;
         const reason = signal.reason as keyof typeof STOP_CODES;
         throw new Stopped(`stopped by ${reason}; ${definition.afterStop?.(values as Values<T>) ?? 'nothing was saved'}`, STOP_CODES[reason]);
       } finally {

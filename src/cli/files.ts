@@ -1,7 +1,8 @@
 /** Files named on the command line: looked at before hours of work, read as JSON, cleaned up after. */
-import { constants } from 'node:fs';
-import { access, realpath, rmdir, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { realpath, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { checkPreprocessing, EspalierError, folderStore, loadFile } from '../index.ts';
 import type { CheckpointStore, Preprocessing } from '../index.ts';
 import { show } from '../errors.ts';
@@ -16,21 +17,26 @@ export interface CheckpointPlace {
 }
 
 /**
- * Finds out whether a file can be written there, without writing it.
+ * Finds out whether a file can be written there, by making and removing an empty one beside it: permissions alone do not tell of
+ * full disks and strange file systems.
  * @throws {EspalierError} IO, naming the flag and the cure
  */
 export async function checkWritable(flag: string, path: string): Promise<void> {
   // What a symbolic link names is what will be replaced.
   const target = await realpath(path).catch(() => resolve(path));
   const found = await stat(target).catch(() => undefined);
-  if (found?.isDirectory()) throw new EspalierError('IO', `${flag}: ${show(path)} is a folder; name a file in it`, { name: path });
+  const fail = (problem: string, cause?: unknown): EspalierError => new EspalierError('IO', `${flag}: ${problem}`, { name: path, cause });
+  if (found?.isDirectory()) throw fail(`${show(path)} is a folder; name a file in it`);
+  if (found && !found.isFile()) throw fail(`${show(path)} is a device or a pipe, which cannot be replaced; name a file`);
   const folder = dirname(target);
-  const parent = await stat(folder).catch(() => undefined);
-  if (!parent) throw new EspalierError('IO', `${flag}: there is no folder ${show(folder)}; make it first`, { name: path });
-  if (!parent.isDirectory()) throw new EspalierError('IO', `${flag}: ${show(folder)} is no folder`, { name: path });
-  await access(folder, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
-    throw new EspalierError('IO', `${flag}: cannot write to the folder ${show(folder)}: ${(cause as Error).message}`, { name: path, cause });
-  });
+  if (!existsSync(folder)) throw fail(`there is no folder ${show(folder)}; make it first`);
+  const probe = `${target}.${randomUUID()}.unfinished`;
+  try {
+    await writeFile(probe, '', { flag: 'wx' });
+    await unlink(probe);
+  } catch (cause) {
+    throw fail(`cannot write to the folder ${show(folder)}: ${(cause as Error).message}`, cause);
+  }
 }
 
 /** @throws {UsageError} if two of the paths are the same file: by flag or argument */
@@ -78,8 +84,8 @@ export async function openCheckpoint(folder: string | undefined, key: string): P
   if (folder === undefined) return undefined;
   // The folder itself is made by the first checkpoint; what it will stand in has to be there.
   const found = await stat(folder).catch(() => undefined);
-  await checkWritable('--checkpoint', found?.isDirectory() ? `${folder}/${key}` : folder);
   if (found && !found.isDirectory()) throw new EspalierError('IO', `--checkpoint: ${show(folder)} is a file; name a folder`, { name: folder });
+  await checkWritable('--checkpoint', found ? join(folder, key) : folder);
   return { store: folderStore(folder), key, folder };
 }
 

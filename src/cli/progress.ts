@@ -56,7 +56,7 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
       return;
     }
     const cut = line.slice(0, (output.columns ?? 80) - 1);
-    output.write(`\r${color ? styleText('dim', cut) : cut}\x1b[K`);
+    output.write(`\r${color ? styleText('dim', cut, { validateStream: false }) : cut}\x1b[K`);
     onScreen = true;
   }
 
@@ -67,7 +67,7 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
 
   /** `share` of the work is done since `start`, or nothing yet. */
   function left(share: number): string {
-    return share > 0 ? `, ${duration(((now() - start) / 1000) * ((1 - share) / share))} left` : '';
+    return share > 0 && share < 1 ? `, ${duration(((now() - start) / 1000) * ((1 - share) / share))} left` : '';
   }
 
   /** Epochs that a schedule has still to train when `rest` of the present stage is left: by the mean over the stages to come. */
@@ -85,7 +85,7 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
       draw(`${place}${left((step + 1 - firstStep) / (steps - firstStep))}`);
       return;
     }
-    const done = epochs + ((step + 1) % perEpoch) / perEpoch;
+    const done = epochs + ((step % perEpoch) + 1) / perEpoch;
     const ahead = epochsAhead(plan, stage, all - (step + 1) / perEpoch);
     draw(`stage ${stage.index + 1}/${stage.count}: ${stage.name} ${stage.detail}: ${place}${left(done / (done + ahead))}`);
   }

@@ -1,7 +1,9 @@
 /** What long runs share: augmentation, the unit of the output, where they keep their state and how they go on from it. */
-import { augmentLandmarks, meanTarget } from '../index.ts';
+import { existsSync } from 'node:fs';
+import { augmentLandmarks, EspalierError, meanTarget } from '../index.ts';
 import type { Dataset, Examples, OutputUnit, Task } from '../index.ts';
 import { checkpointFolder } from './files.ts';
+import type { CheckpointPlace } from './files.ts';
 import { UsageError } from './io.ts';
 import { choice, defaultShown, number, orWord, text } from './options.ts';
 
@@ -36,5 +38,16 @@ export const CHECKPOINT_OPTION = {
 /** What to say when a run was stopped. */
 export function howToGoOn({ checkpoint, output }: { readonly checkpoint: string | undefined; readonly output: string }): string {
   const folder = checkpointFolder(checkpoint, output);
-  return folder === undefined ? 'nothing was saved (--checkpoint none)' : `run the same command again to go on from its last epoch, which is kept in ${folder}`;
+  if (folder === undefined) return 'nothing was saved (--checkpoint none)';
+  return existsSync(folder) ? `run the same command again to go on from the last epoch, which is kept in ${folder}` : 'the first epoch was not done, so there is nothing to go on from';
+}
+
+/** A run whose errors about its checkpoint say where that is. */
+export async function inCheckpoint<T>(place: CheckpointPlace | undefined, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!place || !(error instanceof EspalierError) || error.code !== 'CHECKPOINT') throw error;
+    throw new EspalierError('CHECKPOINT', `${error.message}; checkpoints are in ${place.folder}`, { ...error.details, cause: error });
+  }
 }

@@ -64,9 +64,9 @@ function spots(part: string, count: number): { pixels: Uint8Array; centres: Floa
 
 export type Kind = 'landmarks' | 'labels' | 'targets';
 
-/** Targets of the spots: 3 landmarks around the centre; which quarter it is in; its coordinates. */
+/** Targets of the spots: 68 landmarks on a line through the centre; which quarter it is in; its coordinates. */
 const TARGETS: Record<Kind, (centres: Float32Array, count: number) => Uint8Array> = {
-  landmarks: (centres, count) => writeNpy({ data: Float32Array.from({ length: count * 6 }, (_, i) => centres[2 * Math.floor(i / 6) + (i % 2)] + (Math.floor((i % 6) / 2) - 1) * 0.1), shape: [count, 3, 2] }),
+  landmarks: (centres, count) => writeNpy({ data: Float32Array.from({ length: count * 136 }, (_, i) => centres[2 * Math.floor(i / 136) + (i % 2)] + (Math.floor((i % 136) / 2) - 34) * 0.005), shape: [count, 68, 2] }),
   labels: (centres, count) => writeNpy({ data: Uint8Array.from({ length: count }, (_, i) => Number(centres[2 * i] > 0.5) + 2 * Number(centres[2 * i + 1] > 0.5)), shape: [count] }),
   targets: (centres, count) => writeNpy({ data: centres, shape: [count, 2] }),
 };

@@ -7,7 +7,7 @@ import type { Invocation, Result } from '../command.ts';
 import { checkApart, checkpointFolder, checkWritable, openCheckpoint, readPreprocessing, removeCheckpoints } from '../files.ts';
 import { DATA_OPTIONS, fitted, NETWORK_OPTIONS, openModel, openPart, READ_OPTIONS, recipePreprocessing, SEED_OPTION, THREADS_OPTION, vggSize } from '../model.ts';
 import { choice, defaultShown, integer, number, required, text, withDefault } from '../options.ts';
-import { AUGMENT_OPTION, augmented, CHECKPOINT_OPTION, howToGoOn, outputUnit, UNIT_OPTION } from '../runs.ts';
+import { AUGMENT_OPTION, augmented, CHECKPOINT_OPTION, howToGoOn, inCheckpoint, outputUnit, UNIT_OPTION } from '../runs.ts';
 
 const OPTIONS = {
   ...DATA_OPTIONS,
@@ -57,11 +57,11 @@ async function run(invocation: Train): Promise<Result> {
   const { weightDecay, learningRate } = values;
   const optimizer: SgdChoice | AdamChoice = { kind: values.optimizer, weightDecay };
   try {
-    const result = await train(start, context, {
+    const result = await inCheckpoint(place, () => train(start, context, {
       epochs: values.epochs, batchSize: values.batch, optimizer,
       ...(learningRate === undefined ? {} : { learningRate }),
       ...(place ? { checkpoint: place } : {}),
-    });
+    }));
     const bytes = writeNetwork(result.network);
     await saveFile(values.output, bytes);
     await removeCheckpoints(place);
