@@ -18,7 +18,7 @@ export const skips = (seed = 2): Network => graph({ seed }, (g) => {
   return g.node(softmax(), g.node(dense(5), g.node(dropout(0.4), g.node(globalAveragePool(), e))));
 });
 
-/** A chain of random layers on a [2, 7, 5] input, ending in a vector. */
+/** A chain of random layers on a [2, 11, 9] input, ending in a vector. */
 export const randomNetwork: fc.Arbitrary<Network> = fc.tuple(
   fc.integer({ min: 0, max: 1000 }),
   fc.array(fc.constantFrom<() => Layer>(
@@ -27,4 +27,4 @@ export const randomNetwork: fc.Arbitrary<Network> = fc.tuple(
   ), { minLength: 1, maxLength: 5 }),
   fc.array(fc.constantFrom<() => Layer>(() => dense(4), () => relu(), () => tanh(), () => softmax(), () => affine(2, 1)), { minLength: 1, maxLength: 4 }),
 ).filter(([, spatial]) => spatial.filter((make) => ['maxPool', 'averagePool', 'conv'].includes(make().kind)).length <= 3)
-  .map(([seed, spatial, flat]) => sequential({ input: [2, 7, 5], seed }, [...spatial.map((make) => make()), flatten(), ...flat.map((make) => make()), dense(3)]));
+  .map(([seed, spatial, flat]) => sequential({ input: [2, 11, 9], seed }, [...spatial.map((make) => make()), flatten(), ...flat.map((make) => make()), dense(3)]));
