@@ -12,8 +12,8 @@ import type { TransformReport } from '../transform.ts';
 import { findGroups, prunableGroup } from './groups.ts';
 import { regression } from './repair.ts';
 
-/** Ridge of the least-squares repair, as a share of each channel's variance (see {@link RemoveOptions.ridge}). */
-export const DEFAULT_RIDGE = 0.01;
+/** Ridge of the least-squares repair. Measured on a trained landmark network from 512 samples: convolutions like 0.01 or less (flat to 0.1), a dense layer with more channels than samples 0.1 to 0.3. */
+export const DEFAULT_RIDGE = 0.03;
 
 export interface RemoveOptions {
   /**
@@ -23,7 +23,7 @@ export interface RemoveOptions {
   moments?: ChannelMoments | readonly ChannelMoments[];
   /** Least-squares repair of the consumers' columns; needs `covariance` in the moments. Default false. */
   repair?: boolean;
-  /** Added to the diagonal of the correlation matrix in repair. Default {@link DEFAULT_RIDGE}. */
+  /** Share of the kept channels' mean variance that repair adds to the diagonal. Default {@link DEFAULT_RIDGE}. */
   ridge?: number;
 }
 

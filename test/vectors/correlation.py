@@ -24,12 +24,12 @@ x[4] = 2 - x[0]
 x[5] = 1000 + x[5] / 8
 matrix = {'rows': 6, 'columns': 9, 'x': numbers(x), 'correlation': [pearson(a, b) for a in x for b in x], 'covariance': numbers(np.cov(x, bias=True))}
 
-# Ridge regression of removed on kept channels, ridge a share of each kept channel's variance.
+# Ridge regression of removed on kept channels, ridge a share of the kept channels' mean variance.
 data = rng.normal(size=(5, 40)) + rng.normal(size=(1, 40))
 covariance = np.cov(data, bias=True)
 kept, removed, ridge = [0, 2, 4], [1, 3], 0.05
 ckk = covariance[np.ix_(kept, kept)]
-b = np.linalg.solve(ckk + ridge * np.diag(np.diag(ckk)), covariance[np.ix_(kept, removed)]).T
+b = np.linalg.solve(ckk + ridge * np.diag(ckk).mean() * np.eye(len(kept)), covariance[np.ix_(kept, removed)]).T
 repair = {'channels': 5, 'covariance': numbers(covariance), 'kept': kept, 'removed': removed, 'ridge': ridge, 'coefficients': numbers(b)}
 
 # conv1 (3 filters) - relu - conv2 (4, stride 2) - relu - flatten - dense (5); mean |r| over all connections of a channel, position by position.
