@@ -1,6 +1,7 @@
 /**
- * Writes what the library carries inside itself: src/kernels/simd.generated.ts, the WebAssembly module of the SIMD kernels as
- * base64, and src/kernels/worker.generated.ts, the worker thread's program as text. Run by `prepare`.
+ * Writes what the library carries inside itself: for each selection of kernels (all of them, and those of inference) a file
+ * src/kernels/<selection>.generated.ts with the WebAssembly module of its SIMD kernels as base64 and its worker thread's program as text.
+ * Run by `prepare`.
  */
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -12,10 +13,10 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const kernels = join(root, 'src/kernels');
 
 /** One binary for shared and unshared memory: the two differ in one byte of the memory import, and no kernel uses atomics. */
-async function compileKernels() {
+async function compileKernels(entry) {
   let binary;
   const { error, stderr } = await asc.main([
-    'src/kernels/assembly/index.ts', '--baseDir', root, '--outFile', 'kernels.wasm', '--runtime', 'stub', '-O3', '--noAssert', '--enable', 'simd', '--enable', 'threads',
+    `src/kernels/assembly/${entry}`, '--baseDir', root, '--outFile', 'kernels.wasm', '--runtime', 'stub', '-O3', '--noAssert', '--enable', 'simd', '--enable', 'threads',
     '--importMemory', '--noExportMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536',
   ], {
     writeFile(name, contents) { if (name.endsWith('.wasm')) binary = contents; },
@@ -54,9 +55,9 @@ function memoryFlag(bytes) {
   return flag;
 }
 
-async function bundleWorker() {
+async function bundleWorker(entry) {
   const { outputFiles: [{ text }] } = await build({
-    entryPoints: [join(kernels, 'worker.ts')], bundle: true, write: false, minify: true, format: 'iife', platform: 'neutral', target: 'es2022', treeShaking: true, legalComments: 'none',
+    entryPoints: [join(kernels, entry)], bundle: true, write: false, minify: true, format: 'iife', platform: 'neutral', target: 'es2022', treeShaking: true, legalComments: 'none',
   });
   return text;
 }
@@ -68,12 +69,15 @@ async function write(name, text) {
   console.error(`${name}: ${(await stat(path)).size} bytes`);
 }
 
-const binary = await compileKernels();
-await write('simd.generated.ts', `/** Made by scripts/generate.mjs from assembly/: ${binary.length} bytes of WebAssembly. */
-/** Position of the byte that is 3 for shared memory and 1 for memory of one thread. */
-export const memoryFlag = ${memoryFlag(binary)};
-export const simdBinary = '${Buffer.from(binary).toString('base64')}';
+for (const [selection, module] of [['all', 'index.ts'], ['inference', 'inference.ts']]) {
+  const binary = await compileKernels(module), worker = await bundleWorker(`${selection}-worker.ts`);
+  await write(`${selection}.generated.ts`, `/** Made by scripts/generate.mjs from assembly/${module}, ${binary.length} bytes of WebAssembly, and ${selection}-worker.ts. */
+import type { Compiled } from './selection.ts';
+
+export const compiled: Compiled = {
+  memoryFlag: ${memoryFlag(binary)},
+  simd: '${Buffer.from(binary).toString('base64')}',
+  worker: ${JSON.stringify(worker)},
+};
 `);
-await write('worker.generated.ts', `/** Made by scripts/generate.mjs from worker.ts. */
-export const workerSource = ${JSON.stringify(await bundleWorker())};
-`);
+}

@@ -2,13 +2,28 @@
 import { EspalierError, checkFinite, show } from '../errors.ts';
 import { sameShape, sizeOf, toTensor, type TensorLike } from '../tensor.ts';
 import { checkLength, floatsOf, headerShape } from './checks.ts';
-import type { DenseEncoding, EncodingOperations } from './types.ts';
+import type { DenseEncoding, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from './types.ts';
 
 /** A dense encoding of a tensor's values, copied. */
 export function denseEncoding(values: TensorLike): DenseEncoding {
   const { data, shape } = toTensor('denseEncoding', 'values', values);
   return { kind: 'dense', shape: [...shape], data: data.slice() };
 }
+
+const trainedCount = ({ data }: DenseEncoding): number => data.length;
+const trainedValues = ({ data }: DenseEncoding): Float32Array => data.slice();
+
+function read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): DenseEncoding {
+  const shape = headerShape(name, header.shape), stored = get(''), size = sizeOf(shape);
+  if (stored.dtype !== 'F32') throw new EspalierError('FIELD', `read: ${name}: expected a tensor of F32, got ${show(stored.dtype)}`, { name, found: stored.dtype });
+  if (!sameShape(stored.shape, shape)) throw new EspalierError('SHAPE', `read: ${name}: expected shape [${shape.join(', ')}], got [${stored.shape.join(', ')}]`, { name, found: stored.shape });
+  if (stored.bytes.length !== 4 * size) throw new EspalierError('SHAPE', `read: ${name}: expected ${4 * size} bytes, got ${stored.bytes.length}`, { name, found: stored.bytes.length });
+  const data = floatsOf(stored.bytes);
+  checkFinite('read', name, data);
+  return { kind: 'dense', shape, data };
+}
+
+export const denseReading: EncodingReading<DenseEncoding> = { kind: 'dense', trainedCount, trainedValues, read };
 
 export const denseOperations: EncodingOperations<DenseEncoding> = {
   kind: 'dense',
@@ -17,8 +32,7 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
     out.set(data);
     return out;
   },
-  trainedCount: ({ data }) => data.length,
-  trainedValues: ({ data }) => data.slice(),
+  trainedCount, trainedValues, read,
   withTrainedValues(encoding, values) {
     checkLength('withTrainedValues', 'values', values, encoding.data.length);
     return { ...encoding, data: values.slice() };
@@ -33,14 +47,5 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
   },
   write({ shape, data }) {
     return { header: { kind: 'dense', shape }, tensors: [{ suffix: '', dtype: 'F32', shape, bytes: new Uint8Array(data.slice().buffer) }] };
-  },
-  read(name, header, get) {
-    const shape = headerShape(name, header.shape), stored = get(''), size = sizeOf(shape);
-    if (stored.dtype !== 'F32') throw new EspalierError('FIELD', `read: ${name}: expected a tensor of F32, got ${show(stored.dtype)}`, { name, found: stored.dtype });
-    if (!sameShape(stored.shape, shape)) throw new EspalierError('SHAPE', `read: ${name}: expected shape [${shape.join(', ')}], got [${stored.shape.join(', ')}]`, { name, found: stored.shape });
-    if (stored.bytes.length !== 4 * size) throw new EspalierError('SHAPE', `read: ${name}: expected ${4 * size} bytes, got ${stored.bytes.length}`, { name, found: stored.bytes.length });
-    const data = floatsOf(stored.bytes);
-    checkFinite('read', name, data);
-    return { kind: 'dense', shape, data };
   },
 };

@@ -1,13 +1,14 @@
 /** What can be done with an encoding, whatever its kind: the table of kinds, and functions that look the kind up. */
-import { EspalierError, show } from '../errors.ts';
 import { denseOperations } from './dense.ts';
 import { productOperations } from './product.ts';
+import { checkEncodingKind } from './reading.ts';
 import type { Encoding, EncodingHeader, EncodingKind, EncodingOperations, EncodingSize, StoredTensor } from './types.ts';
 
 export { codeWidth, packCodes, packedBytes, unpackCodes } from './bits.ts';
 export { denseEncoding } from './dense.ts';
 export { halfToNumber, numberToHalf, roundToHalves, areHalves, LARGEST_HALF } from './half.ts';
 export { canonicalSigns } from './product.ts';
+export { readEncoding, trainedCount, trainedValues } from './reading.ts';
 export type * from './types.ts';
 
 const OPERATIONS: { readonly [K in EncodingKind]: EncodingOperations<Extract<Encoding, { kind: K }>> } = /* @__PURE__ */ Object.freeze({
@@ -20,8 +21,7 @@ const OPERATIONS: { readonly [K in EncodingKind]: EncodingOperations<Extract<Enc
  * @throws {EspalierError} FIELD for a kind that is not in the table: kinds come from files
  */
 export function encodingOperations(kind: EncodingKind): EncodingOperations<Encoding> {
-  if (typeof kind !== 'string' || !Object.hasOwn(OPERATIONS, kind)) throw new EspalierError('FIELD', `encodingOperations: kind: expected one of ${Object.keys(OPERATIONS).join(', ')}, got ${show(kind)}`, { found: kind });
-  return OPERATIONS[kind] as unknown as EncodingOperations<Encoding>;
+  return OPERATIONS[checkEncodingKind(kind)] as unknown as EncodingOperations<Encoding>;
 }
 
 /** Dense values, row-major, in a new array or in `out` (exact length). */
@@ -32,16 +32,6 @@ export function decode(encoding: Encoding, out?: Float32Array): Float32Array {
 /** Bits that the encoding takes in a file, by kind of content; equals 8 x the bytes of the tensors of {@link writeEncoding}. */
 export function encodingSize(encoding: Encoding): EncodingSize {
   return encodingOperations(encoding.kind).size(encoding);
-}
-
-/** Number of values that training moves: all weights, or all codeword coordinates. */
-export function trainedCount(encoding: Encoding): number {
-  return encodingOperations(encoding.kind).trainedCount(encoding);
-}
-
-/** Those values in a fixed order, copied. */
-export function trainedValues(encoding: Encoding): Float32Array {
-  return encodingOperations(encoding.kind).trainedValues(encoding);
 }
 
 /** The same encoding with other trained values. */
@@ -57,9 +47,4 @@ export function pullback<F extends Float32Array | Float64Array>(encoding: Encodi
 /** Header and tensors for the container. */
 export function writeEncoding(encoding: Encoding): { header: EncodingHeader; tensors: StoredTensor[] } {
   return encodingOperations(encoding.kind).write(encoding);
-}
-
-/** The inverse of {@link writeEncoding}, everything checked. @throws {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE, BUDGET */
-export function readEncoding(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): Encoding {
-  return encodingOperations(header.kind).read(name, header, get);
 }

@@ -7,15 +7,34 @@ import { codeWidth, packedBytes } from './bits.ts';
 import { checkLength, matrixSides } from './checks.ts';
 import { areHalves } from './half.ts';
 import { readProduct, writeProduct } from './product-file.ts';
-import type { EncodingOperations, ProductBlock, ProductEncoding } from './types.ts';
+import type { EncodingOperations, EncodingReading, ProductBlock, ProductEncoding } from './types.ts';
 
 /** Number of codeword coordinates of a block. */
 export function codewordValues({ codewordCount, subvectorLength }: ProductBlock): number {
   return codewordCount * subvectorLength;
 }
 
+function trainedCount({ blocks }: ProductEncoding): number {
+  return blocks.reduce((sum, block) => sum + codewordValues(block), 0);
+}
+
+function trainedValues(encoding: ProductEncoding): Float32Array {
+  const values = new Float32Array(trainedCount(encoding));
+  let at = 0;
+  for (const { codewords } of encoding.blocks) {
+    values.set(codewords, at);
+    at += codewords.length;
+  }
+  return values;
+}
+
+export const productReading: EncodingReading<ProductEncoding> = { kind: 'product', trainedCount, trainedValues, read: readProduct };
+
 export const productOperations: EncodingOperations<ProductEncoding> = {
   kind: 'product',
+  trainedCount, trainedValues,
+  read: readProduct,
+  write: writeProduct,
 
   decode(encoding, out) {
     const { rows, columns } = matrixSides(encoding.shape);
@@ -35,21 +54,9 @@ export const productOperations: EncodingOperations<ProductEncoding> = {
     return values;
   },
 
-  trainedCount: ({ blocks }) => blocks.reduce((sum, block) => sum + codewordValues(block), 0),
-
-  trainedValues(encoding) {
-    const values = new Float32Array(productOperations.trainedCount(encoding));
-    let at = 0;
-    for (const { codewords } of encoding.blocks) {
-      values.set(codewords, at);
-      at += codewords.length;
-    }
-    return values;
-  },
-
   /** Codewords that are no longer halves are stored as float32 from then on: rounding is never a side effect. */
   withTrainedValues(encoding, values) {
-    checkLength('withTrainedValues', 'values', values, productOperations.trainedCount(encoding));
+    checkLength('withTrainedValues', 'values', values, trainedCount(encoding));
     let at = 0;
     const blocks = encoding.blocks.map((block) => ({ ...block, codewords: values.slice(at, at += codewordValues(block)) }));
     const stillHalves = encoding.codewordPrecision === 'float16' && areHalves(values);
@@ -58,7 +65,7 @@ export const productOperations: EncodingOperations<ProductEncoding> = {
 
   /** The transpose of `decode` as a linear function of the codewords, summed in double in the order of the members. */
   pullback(encoding, gradient) {
-    const { rows, columns } = matrixSides(encoding.shape), size = productOperations.trainedCount(encoding);
+    const { rows, columns } = matrixSides(encoding.shape), size = trainedCount(encoding);
     checkLength('pullback', 'gradient', gradient, rows * columns);
     const sums = new Float64Array(size), counts = new Float32Array(size);
     let start = 0;
@@ -93,9 +100,6 @@ export const productOperations: EncodingOperations<ProductEncoding> = {
     const codebooks = coordinates * (encoding.codewordPrecision === 'float16' ? 16 : 32);
     return { values: 0, codes, signs, codebooks, total: codes + signs + codebooks };
   },
-
-  write: writeProduct,
-  read: readProduct,
 };
 
 /**

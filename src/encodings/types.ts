@@ -65,15 +65,22 @@ export interface StoredTensor {
 /** JSON description of an encoding (its numbers, not its arrays), stored in the file's metadata. */
 export type EncodingHeader = { readonly kind: EncodingKind; readonly shape: Shape } & Readonly<Record<string, unknown>>;
 
-/** What each file of an encoding exports; generic over its own type. */
-export interface EncodingOperations<E extends Encoding> {
+/** What each file of an encoding exports for those that only open and run a model; generic over its own type. */
+export interface EncodingReading<E extends Encoding> {
   readonly kind: E['kind'];
-  /** Dense values, row-major; into `out` if given (exact length). */
-  decode(encoding: E, out?: Float32Array): Float32Array;
   /** Number of trained values (all weights, or all codeword coordinates). */
   trainedCount(encoding: E): number;
-  /** The trained values in a fixed order, copied; and the same encoding with other ones. */
+  /** The trained values in a fixed order, copied. */
   trainedValues(encoding: E): Float32Array;
+  /** Checks everything before it allocates. `get(suffix)` gives a stored tensor or throws MISSING. @throws {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE */
+  read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): E;
+}
+
+/** All that each file of an encoding exports. */
+export interface EncodingOperations<E extends Encoding> extends EncodingReading<E> {
+  /** Dense values, row-major; into `out` if given (exact length). */
+  decode(encoding: E, out?: Float32Array): Float32Array;
+  /** The same encoding with other trained values. */
   withTrainedValues(encoding: E, values: Float32Array): E;
   /**
    * Gradient of the trained values from that of the dense weights (float32 or float64, same out type): for a codeword the sum over its members.
@@ -82,6 +89,4 @@ export interface EncodingOperations<E extends Encoding> {
   pullback<F extends Float32Array | Float64Array>(encoding: E, gradient: F): { gradient: F; counts: Float32Array };
   size(encoding: E): EncodingSize;
   write(encoding: E): { header: EncodingHeader; tensors: StoredTensor[] };
-  /** Checks everything before it allocates. `get(suffix)` gives a stored tensor or throws MISSING. @throws {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE */
-  read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): E;
 }

@@ -5,7 +5,7 @@
  * time from its first write to its last read; storages whose times do not meet may share words. Time runs over the
  * nodes: forward pass of node i at i, the loss at N, the backward pass of node i at 2 N - i.
  */
-import { encodingOperations } from '../encodings/index.ts';
+import { trainedCount, trainedValues } from '../encodings/reading.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { EspalierError, show } from '../errors.ts';
 import type { Heap, KernelName, KernelSet, Step } from '../kernels/types.ts';
@@ -248,7 +248,7 @@ function pushStep(steps: Step[], kernel: KernelName, pieces: readonly (readonly 
 
 function placeParameter(layout: Layout, name: string, encoding: Encoding): PlacedParameter {
   const dense = layout.allocate(sizeOf(encoding.shape));
-  const count = encodingOperations(encoding.kind).trainedCount(encoding);
+  const count = trainedCount(encoding);
   if (encoding.kind === 'dense') return { name, encoding, dense, values: dense, count, codes: [], signs: [] };
   const [rows] = encoding.shape;
   const columns = sizeOf(encoding.shape.slice(1));
@@ -272,7 +272,7 @@ function placeParameter(layout: Layout, name: string, encoding: Encoding): Place
 
 /** Writes a parameter's values (and codes, signs) to its place. */
 export function fillParameter(heap: Heap, { encoding, values, codes, signs }: PlacedParameter): void {
-  heap.float.set(encodingOperations(encoding.kind).trainedValues(encoding), values);
+  heap.float.set(trainedValues(encoding), values);
   if (encoding.kind !== 'product') return;
   encoding.blocks.forEach((block, b) => {
     heap.int.set(block.codes, codes[b]);

@@ -1,6 +1,8 @@
 /** espalier/kernels: the hot loops over one heap, in two sets that do the same. */
 export { createHeap } from './heap.ts';
-export { loadKernels, type LoadOptions } from './load.ts';
+export { loadKernels } from './load.ts';
+export { loadInferenceKernels } from './load-inference.ts';
+export type { LoadOptions } from './load-selection.ts';
 export { portableKernels } from './portable/index.ts';
 export { createPortableKernels } from './portable/kernels.ts';
 export {

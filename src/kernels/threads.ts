@@ -7,11 +7,14 @@ import { nodeModule } from '../platform.ts';
 import type { Foundation } from './instance.ts';
 import { CONTROL_WORDS, failureText, reportFailure, sharePieces } from './pieces.ts';
 import { pieceCount, runPiece, type KernelTable } from './program.ts';
-import { workerSource } from './worker.generated.ts';
+import { namesOf, type Selection } from './selection.ts';
+import type { KernelName } from './types.ts';
 
 /** What a worker is given. */
 export interface ThreadStart {
   readonly foundation: Foundation;
+  /** Kernels by number. */
+  readonly names: readonly KernelName[];
   /** The counters of `pieces.ts`. */
   readonly control: Int32Array;
   /** Word offset of this thread's scratch. */
@@ -71,9 +74,10 @@ export function nodeThreadHost(): ThreadHost | undefined {
  * Starts one thread per offset of scratch.
  * @throws {EspalierError} WORKER if one cannot be started; those that could are ended
  */
-export async function startCrew(host: ThreadHost, foundation: Foundation, scratches: readonly number[]): Promise<Crew> {
+export async function startCrew(host: ThreadHost, selection: Selection, foundation: Foundation, scratches: readonly number[]): Promise<Crew> {
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
-  const starts = await Promise.allSettled(scratches.map((scratch) => host.startThread(workerSource, { foundation, control, scratch }, (cause) => reportFailure(control, cause))));
+  const names = namesOf(selection);
+  const starts = await Promise.allSettled(scratches.map((scratch) => host.startThread(selection.compiled.worker, { foundation, names, control, scratch }, (cause) => reportFailure(control, cause))));
   const threads = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
   const dispose = (): void => threads.forEach((thread) => thread.terminate());
   const refused = starts.find((start) => start.status === 'rejected');

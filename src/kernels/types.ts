@@ -172,6 +172,11 @@ export interface Kernels {
 
 export type KernelName = keyof Kernels;
 
+/** Length of the tuple T without its first element. */
+type Rest<T extends readonly unknown[]> = T extends readonly [unknown, ...infer R] ? R['length'] : never;
+/** Each kernel's number of arguments after `scratch`. */
+export type ArgumentCounts = { readonly [K in KernelName]: Rest<Parameters<Kernels[K]>> };
+
 /** One kernel, called once per piece with (scratch, ...piece). Pieces of a step write disjoint words and read none that another writes, so they may run at once and in any order. */
 export interface Step {
   readonly kernel: KernelName;
@@ -196,6 +201,7 @@ export interface WorkspaceOptions {
 /** A heap, kernels bound to it, and the threads that run programs on it. */
 export interface Workspace {
   readonly heap: Heap;
+  /** For direct calls. From `loadInferenceKernels` those of inference alone: a call of another is a TypeError. */
   readonly kernels: Kernels;
   readonly threads: number;
   /** Offset of the calling thread's scratch, for direct calls. */
@@ -215,7 +221,7 @@ export interface KernelSet {
   packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number;
   /** Words of scratch that a kernel needs; `geometry` for convolutions, `sizes` [m, n, k] for matmul, [k, d] for the codebook kernels; 0 for kernels that need none. */
   scratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number;
-  /** @throws {EspalierError} MEMORY if the heap cannot be had, WORKER if threads cannot be started */
+  /** @throws {EspalierError} MEMORY if the heap cannot be had, WORKER if threads cannot be started, UNSUPPORTED if a program names a kernel that the set lacks */
   open(options: WorkspaceOptions): Promise<Workspace>;
   /** The same with one thread, at once. */
   openSync(options: WorkspaceOptions): Workspace;

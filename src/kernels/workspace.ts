@@ -3,14 +3,16 @@ import { EspalierError, checkInteger, checkOneOf, show } from '../errors.ts';
 import { MOST_WORDS } from './heap.ts';
 import type { Foundation } from './instance.ts';
 import { kernelTable, pieceCount, programWords, runPiece, writePrograms, type KernelTable, type ProgramTable } from './program.ts';
+import { namesOf, type Selection } from './selection.ts';
 import { startCrew, type Crew, type ThreadHost } from './threads.ts';
 import type { Heap, Kernels, Precision, Workspace, WorkspaceOptions } from './types.ts';
 
 /** What a kernel set brings: memory of a size, and the kernels on it. */
 export interface Backend {
+  readonly selection: Selection;
   readonly precisions: readonly Precision[];
   /** @throws {EspalierError} MEMORY */
-  bind(words: number, precision: Precision, shared: boolean): { readonly heap: Heap; readonly kernels: Kernels; readonly foundation: Foundation };
+  bind(words: number, precision: Precision, shared: boolean): { readonly heap: Heap; readonly kernels: Partial<Kernels>; readonly foundation: Foundation };
 }
 
 /** Start of every block that the workspace adds: a cache line, so that threads do not write to each other's. */
@@ -27,21 +29,21 @@ export async function openOn(backend: Backend, options: WorkspaceOptions, host: 
   const checked = checkOptions('open', backend, options);
   const threads = host ? checked.threads : 1;
   const plan = layOut(backend, checked, threads);
-  return plan.workspace(host && threads > 1 ? await startCrew(host, plan.foundation, plan.scratches.slice(1)) : undefined);
+  return plan.workspace(host && threads > 1 ? await startCrew(host, backend.selection, plan.foundation, plan.scratches.slice(1)) : undefined);
 }
 
 /** Caller's words, programs, scratch of each thread: allocated and written. */
 function layOut(backend: Backend, { words, scratchWords, programs, precision }: Required<WorkspaceOptions>, threads: number) {
-  const programStart = align(words), scratchStart = align(programStart + programWords(programs));
+  const programStart = align(words), scratchStart = align(programStart + programWords(programs, backend.selection));
   const scratches = Array.from({ length: threads }, (_, i) => scratchStart + i * align(scratchWords));
   const { heap, kernels, foundation } = backend.bind(checkTotal(scratchStart + threads * align(scratchWords)), precision, threads > 1);
-  const steps = writePrograms(heap.int, programStart, programs);
-  return { foundation, scratches, workspace: (crew?: Crew) => workspaceOf(heap, kernels, steps, scratches[0], threads, crew) };
+  const steps = writePrograms(heap.int, programStart, programs, backend.selection);
+  return { foundation, scratches, workspace: (crew?: Crew) => workspaceOf(heap, kernels as Kernels, kernelTable(kernels, namesOf(backend.selection)), steps, scratches[0], threads, crew) };
 }
 
-function workspaceOf(heap: Heap, kernels: Kernels, steps: ProgramTable, scratch: number, threads: number, crew: Crew | undefined): Workspace {
+function workspaceOf(heap: Heap, kernels: Kernels, table: KernelTable, steps: ProgramTable, scratch: number, threads: number, crew: Crew | undefined): Workspace {
   // Everything large hangs on this one reference, so that dispose lets go of it.
-  let open: { heap: Heap; kernels: Kernels; table: KernelTable } | undefined = { heap, kernels, table: kernelTable(kernels) };
+  let open: { heap: Heap; kernels: Kernels; table: KernelTable } | undefined = { heap, kernels, table };
   const alive = (): { heap: Heap; kernels: Kernels; table: KernelTable } => {
     if (!open) throw new EspalierError('DISPOSED', 'workspace: it was disposed of; open another');
     return open;

@@ -4,7 +4,7 @@ import { parseJson } from '../container/json.ts';
 import type { Json } from '../container/json.ts';
 import { readSafetensors, steadyBytes } from '../container/safetensors.ts';
 import type { SafetensorsFile } from '../container/safetensors.ts';
-import { readEncoding } from '../encodings/index.ts';
+import { readEncoding } from '../encodings/reading.ts';
 import type { Encoding, EncodingHeader, StoredTensor } from '../encodings/types.ts';
 import { EspalierError, show } from '../errors.ts';
 import { inferShapes } from '../operators/shapes.ts';

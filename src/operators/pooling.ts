@@ -4,7 +4,7 @@ import type { NodeOf } from '../network/types.ts';
 import type { Shape } from '../tensor.ts';
 import { checkRank, cut, geometryOf, windowOutput } from './rules.ts';
 import type { Window } from './rules.ts';
-import type { Operator, Plan, TrainingOperator } from './types.ts';
+import type { BackwardPlan, Operator, Plan, TrainingOperator } from './types.ts';
 
 type Pool = NodeOf<'maxPool' | 'averagePool' | 'globalAveragePool'>;
 
@@ -61,15 +61,12 @@ function averageForward(node: Pool, plan: Plan): void {
   plan.step('averagePoolForward', planes.map(([plane, count]) => [at, plan.inputs[0].offset, plan.output.offset, countPadding(node), plane, count]));
 }
 
-const averageTraining = {
-  reads: { inputs: false, output: false },
-  backward(node: Pool, plan: Parameters<TrainingOperator['backward']>[1]): void {
-    const dx = plan.inputGradient(0);
-    if (!dx) return;
-    const { at, planes } = layOut(node, plan);
-    plan.step('averagePoolBackward', planes.map(([plane, count]) => [at, plan.outputGradient.offset, dx.offset, countPadding(node), plane, count]));
-  },
-} as const;
+function averageBackward(node: Pool, plan: BackwardPlan): void {
+  const dx = plan.inputGradient(0);
+  if (!dx) return;
+  const { at, planes } = layOut(node, plan);
+  plan.step('averagePoolBackward', planes.map(([plane, count]) => [at, plan.outputGradient.offset, dx.offset, countPadding(node), plane, count]));
+}
 
 export const averagePool: Operator<'averagePool'> = {
   kind: 'averagePool', roles: [], arity: [1, 1], fusesActivation: false, inPlace: false,
@@ -77,7 +74,7 @@ export const averagePool: Operator<'averagePool'> = {
   multiplyAdds: free,
   forward: averageForward,
 };
-export const averagePoolTraining: TrainingOperator<'averagePool'> = { kind: 'averagePool', ...averageTraining };
+export const averagePoolTraining: TrainingOperator<'averagePool'> = { kind: 'averagePool', reads: { inputs: false, output: false }, backward: averageBackward };
 
 export const globalAveragePool: Operator<'globalAveragePool'> = {
   kind: 'globalAveragePool', roles: [], arity: [1, 1], fusesActivation: false, inPlace: false,
@@ -85,4 +82,4 @@ export const globalAveragePool: Operator<'globalAveragePool'> = {
   multiplyAdds: free,
   forward: averageForward,
 };
-export const globalAveragePoolTraining: TrainingOperator<'globalAveragePool'> = { kind: 'globalAveragePool', ...averageTraining };
+export const globalAveragePoolTraining: TrainingOperator<'globalAveragePool'> = { kind: 'globalAveragePool', reads: { inputs: false, output: false }, backward: averageBackward };

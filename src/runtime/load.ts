@@ -4,7 +4,7 @@ import type { Preprocessor } from '../data/preprocess.ts';
 import { checkInteger, EspalierError, show } from '../errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
-import { loadKernels } from '../kernels/load.ts';
+import { loadInferenceKernels } from '../kernels/load-inference.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import { readNetwork } from '../network/read.ts';
 import type { Network, Preprocessing } from '../network/types.ts';
@@ -12,7 +12,7 @@ import { sameShape, sizeOf, toTensor } from '../tensor.ts';
 import type { Shape, Tensor, TensorLike } from '../tensor.ts';
 
 export interface LoadOptions {
-  /** Default: the fastest set that the platform runs. */
+  /** Default: what `loadInferenceKernels` gives, the fastest set that the platform runs. */
   kernels?: KernelSet;
   /** Samples that are computed at once; more are cut in batches of this many. Memory grows with it. Default 1. */
   batch?: number;
@@ -81,7 +81,7 @@ export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions
   if (preprocessing && !sameShape(preprocessedShape(preprocessing), inputs[0].shape)) {
     throw new EspalierError('SHAPE', `load: preprocessing yields [${preprocessedShape(preprocessing).join(', ')}], the network's input is [${inputs[0].shape.join(', ')}]`, { name: inputs[0].name });
   }
-  const kernels = options.kernels ?? await loadKernels();
+  const kernels = options.kernels ?? await loadInferenceKernels();
   return modelOf(await createExecutor(network, { batch, kernels, threads }), kernels, preprocessing);
 }
 

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { loadKernels } from '../../src/kernels/index.ts';
-import { KERNEL_ARGUMENTS, KERNEL_NAMES } from '../../src/kernels/program.ts';
+import { ALL_KERNELS } from '../../src/kernels/all.ts';
+import { loadInferenceKernels, loadKernels } from '../../src/kernels/index.ts';
+import { INFERENCE_KERNELS } from '../../src/kernels/inference.ts';
+import { namesOf } from '../../src/kernels/selection.ts';
 import { simdBytes } from '../../src/kernels/simd.ts';
 
 /** The platform's WebAssembly with one thing gone wrong. */
@@ -9,16 +11,16 @@ const refuse = (name: string): never => {
   throw new WebAssembly.CompileError(`${name} blocked by Content Security Policy`);
 };
 
-describe('loadKernels', () => {
+describe.each([['loadKernels', loadKernels], ['loadInferenceKernels', loadInferenceKernels]])('%s', (name, load) => {
   afterEach(() => vi.unstubAllGlobals());
 
   it('gives SIMD where it can, and says so', async () => {
-    const set = await loadKernels();
+    const set = await load();
     expect([set.name, set.reason]).toEqual(['simd', 'WebAssembly with SIMD']);
   });
 
   it('gives portable when asked', async () => {
-    const set = await loadKernels({ prefer: 'portable' });
+    const set = await load({ prefer: 'portable' });
     expect([set.name, set.reason]).toEqual(['portable', 'asked for']);
   });
 
@@ -28,36 +30,36 @@ describe('loadKernels', () => {
     ['instantiating fails', broken({ Instance: function () { return refuse('instantiate'); } as unknown as typeof WebAssembly.Instance }), /instantiate blocked/],
     ['memory is refused from the start', broken({ Memory: function () { throw new RangeError('no memory'); } as unknown as typeof WebAssembly.Memory }), /could not get 65536 bytes/],
   ])('falls back to portable and says why when %s', async (_fault, webAssembly, reason) => {
-    const set = await loadKernels({ webAssembly });
+    const set = await load({ webAssembly });
     expect(set.name).toBe('portable');
     expect(set.reason).toMatch(reason);
     const { heap, kernels, scratch } = set.openSync({ words: 8, scratchWords: 0 });
     heap.float.set([1, 2]);
-    kernels.multiply(scratch, 0, 0, 4, 2);
-    expect([...heap.float.subarray(4, 6)]).toEqual([1, 4]);
+    kernels.add(scratch, 0, 0, 4, 2, 0, -1);
+    expect([...heap.float.subarray(4, 6)]).toEqual([2, 4]);
   });
 
   it('falls back to portable where there is no WebAssembly at all', async () => {
     vi.stubGlobal('WebAssembly', undefined);
-    const set = await loadKernels();
+    const set = await load();
     expect([set.name, set.reason]).toEqual(['portable', 'this platform has no WebAssembly']);
   });
 
   it('refuses a preference that does not exist', async () => {
-    await expect(loadKernels({ prefer: 'gpu' as 'simd' })).rejects.toThrow(/loadKernels: prefer: expected one of simd, portable, got "gpu"/);
+    await expect(load({ prefer: 'gpu' as 'simd' })).rejects.toThrow(`${name}: prefer: expected one of simd, portable, got "gpu"`);
   });
 });
 
-describe('the module', () => {
-  it('has every kernel with the arguments of the interface, and nothing else', () => {
-    const module = new WebAssembly.Module(simdBytes(false));
-    expect(WebAssembly.Module.exports(module).map(({ name }) => name).sort()).toEqual([...KERNEL_NAMES].sort());
+describe.each([['all kernels', ALL_KERNELS], ['the kernels of inference', INFERENCE_KERNELS]])('the module of %s', (_, selection) => {
+  it('has each of them with the arguments of the interface, and nothing else', () => {
+    const module = new WebAssembly.Module(simdBytes(selection.compiled, false));
+    expect(WebAssembly.Module.exports(module).map(({ name }) => name).sort()).toEqual([...namesOf(selection)].sort());
     const { exports } = new WebAssembly.Instance(module, { env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 1 }) } });
-    for (const name of KERNEL_NAMES) expect((exports[name] as () => void).length, name).toBe(1 + KERNEL_ARGUMENTS[name]);
+    for (const name of namesOf(selection)) expect((exports[name] as () => void).length, name).toBe(1 + selection.arguments[name]!);
   });
 
   it('is the same code for shared memory but for one byte', () => {
-    const single = simdBytes(false), shared = simdBytes(true);
+    const single = simdBytes(selection.compiled, false), shared = simdBytes(selection.compiled, true);
     expect(single.filter((byte, i) => byte !== shared[i])).toHaveLength(1);
     expect(WebAssembly.validate(shared)).toBe(true);
   });

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CONTROL, CONTROL_WORDS, failureText, reportFailure, sharePieces } from '../../src/kernels/pieces.ts';
+import { ALL_KERNELS } from '../../src/kernels/all.ts';
 import { kernelTable, writePrograms, pieceCount } from '../../src/kernels/program.ts';
+import { namesOf } from '../../src/kernels/selection.ts';
 import { createHeap, createPortableKernels, type Kernels } from '../../src/kernels/index.ts';
 
 /** A step of four pieces of which `first` is run for the first. */
@@ -8,8 +10,8 @@ function fourPieces(first: (control: Int32Array) => void) {
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4)), heap = createHeap(256);
   let calls = 0;
   const kernels: Kernels = { ...createPortableKernels(heap), multiply() { if (calls++ === 0) first(control); } };
-  const [[step]] = writePrograms(heap.int, 64, [[{ kernel: 'multiply', pieces: [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]] }]]);
-  const run = (patience: number): void => sharePieces(control, kernelTable(kernels), heap.int, 0, step, pieceCount(heap.int, step), patience);
+  const [[step]] = writePrograms(heap.int, 64, [[{ kernel: 'multiply', pieces: [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]] }]], ALL_KERNELS);
+  const run = (patience: number): void => sharePieces(control, kernelTable(kernels, namesOf(ALL_KERNELS)), heap.int, 0, step, pieceCount(heap.int, step), patience);
   return { control, run, calls: () => calls };
 }
 

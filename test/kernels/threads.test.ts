@@ -2,8 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { ALL_KERNELS } from '../../src/kernels/all.ts';
 import { geometryWords, type Geometry, type KernelSet, type Program, type Workspace } from '../../src/kernels/index.ts';
-import { portableBackend } from '../../src/kernels/portable/index.ts';
+import { CONTROL } from '../../src/kernels/pieces.ts';
+import { portableBackend } from '../../src/kernels/portable/set.ts';
 import { nodeThreadHost, type ThreadHost } from '../../src/kernels/threads.ts';
 import { openOn } from '../../src/kernels/workspace.ts';
 import { bothSets, normals } from './bench.ts';
@@ -129,16 +131,17 @@ describe('a thread that fails', () => {
         return { terminate() { terminated++; } };
       },
     };
-    await expect(openOn(portableBackend, options, host)).rejects.toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringContaining('no more threads') }));
+    await expect(openOn(portableBackend(ALL_KERNELS), options, host)).rejects.toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringContaining('no more threads') }));
     expect([started, terminated]).toEqual([2, 1]);
   });
 
   it.each([['throws', 'throw new Error("worker broke")', /worker broke/], ['exits', 'process.exit(3)', /exited with code 3/], ['has no right syntax', ')', /Unexpected token/]])('and %s at its start: WORKER', async (_what, source, message) => {
-    await expect(openOn(portableBackend, options, run(source))).rejects.toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringMatching(message) }));
+    await expect(openOn(portableBackend(ALL_KERNELS), options, run(source))).rejects.toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringMatching(message) }));
   });
 
   it('and dies between two runs: the next run throws WORKER, and so does every later one', async () => {
-    const workspace = await openOn(portableBackend, options, run(`${ready} setTimeout(() => process.exit(7), 20)`));
+    const workspace = await openOn(portableBackend(ALL_KERNELS), options, run(`${ready} setInterval(() => Atomics.load(workerData.control, ${CONTROL.limit}) > 0 && process.exit(7), 5)`));
+    // The threads end once they see a step, so all of them were ready before.
     workspace.run(0);
     await vi.waitFor(() => expect(() => workspace.run(0)).toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringMatching(/exited with code 7/) })));
     expect(() => workspace.run(0)).toThrow(expect.objectContaining({ code: 'WORKER' }));

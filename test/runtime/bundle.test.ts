@@ -1,17 +1,24 @@
-/**
- * What a page that only runs a model carries: bundled for the browser and minified, as its own bundler would. A kernel set is one table, forward
- * and backward loops together (one WebAssembly module); above the kernels nothing of training may be there.
- */
+/** What a page that only runs a model carries: all of `espalier/runtime`, bundled for the browser and minified, as its own bundler would. */
 import { build } from 'esbuild';
 import type { Metafile } from 'esbuild';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { ALL_KERNELS } from '../../src/kernels/all.ts';
+import { INFERENCE_KERNELS } from '../../src/kernels/inference.ts';
+import { namesOf } from '../../src/kernels/selection.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
 let code = '';
 let metafile: Metafile;
 /** Source file -> bytes of it in the bundle; only those of which something is left. */
 let parts: Map<string, number>;
+
+/** What is left of a program that only training has: the names of its kernels, and of the functions about them. */
+const trainingKernels = namesOf(ALL_KERNELS).filter((name) => !namesOf(INFERENCE_KERNELS).includes(name));
+const backward = (text: string): string[] => [...trainingKernels, 'backward', 'pullback', 'forwardTraining', 'withTrainedValues', 'parameterGradient', 'outputGradient'].filter((name) => new RegExp(`\\b${name}\\b`).test(text));
+
+/** The WebAssembly modules in a program: strings of base64 that begin with the magic number. */
+const modulesIn = (text: string): Uint8Array<ArrayBuffer>[] => [...text.matchAll(/["'`](AGFzbQ[\w+/=]*)["'`]/g)].map(([, base64]) => new Uint8Array(Buffer.from(base64, 'base64')));
 
 async function bundle(contents: string): Promise<{ text: string; metafile: Metafile }> {
   const result = await build({
@@ -22,24 +29,38 @@ async function bundle(contents: string): Promise<{ text: string; metafile: Metaf
 }
 
 beforeAll(async () => {
-  ({ text: code, metafile } = await bundle(`export { load } from './src/runtime/index.ts';`));
+  ({ text: code, metafile } = await bundle(`export * from './src/runtime/index.ts';`));
   const [output] = Object.values(metafile.outputs);
   parts = new Map(Object.entries(output.inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path, { bytesInOutput }]) => [path, bytesInOutput]));
 });
 
 describe('the bundle of the runtime', () => {
-  it('is at most 150 kB minified and 60 kB gzipped, SIMD kernels included', () => {
+  it('is at most 105 kB minified and 40 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts].sort(([, a], [, b]) => b - a).map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
-    expect(code.length).toBeLessThanOrEqual(150_000);
-    expect(gzipped).toBeLessThanOrEqual(60_000);
+    expect(code.length).toBeLessThanOrEqual(105_000);
+    expect(gzipped).toBeLessThanOrEqual(40_000);
   });
 
   it('holds the forward half and no training, backward, pruning, quantization, saving or package', () => {
     for (const needed of ['src/runtime/load.ts', 'src/execution/executor.ts', 'src/operators/conv.ts', 'src/container/safetensors.ts', 'src/data/preprocess.ts']) expect(parts.has(needed), needed).toBe(true);
     const unwanted = [...parts.keys()].filter((path) => !path.startsWith('src/') && path !== '<stdin>' || /training|backward|src\/(pruning|quantization|importance|compression|cli)\/|container\/(save|store)|network\/(build|write|vgg|initializers|plain)/.test(path));
     expect(unwanted).toEqual([]);
+  });
+
+  it('names no kernel that only training calls, nor anything else of a gradient; its worker thread neither', () => {
+    expect(trainingKernels).toEqual(expect.arrayContaining(['convolutionBackwardWeights', 'codebookPullback', 'sgdUpdate', 'maxPoolBackward']));
+    expect([parts.has('src/kernels/inference.generated.ts'), parts.has('src/kernels/all.generated.ts')]).toEqual([true, false]);
+    expect(backward(code)).toEqual([]);
+    expect(backward(INFERENCE_KERNELS.compiled.worker)).toEqual([]);
+  });
+
+  it('holds one WebAssembly module of at most 40 kB, which exports the kernels of inference and no other', () => {
+    const modules = modulesIn(code);
+    expect(modules).toHaveLength(1);
+    expect(modules[0].length).toBeLessThanOrEqual(40_000);
+    expect(WebAssembly.Module.exports(new WebAssembly.Module(modules[0])).map(({ name }) => name).sort()).toEqual([...namesOf(INFERENCE_KERNELS)].sort());
   });
 
   it('names no Node module to a bundler, and makes no code from text', () => {
@@ -55,7 +76,10 @@ describe('the bundle of the runtime', () => {
   });
 
   it('would be caught with training in it', async () => {
-    const { metafile: whole } = await bundle(`export { createTrainingExecutor } from './src/execution/training-executor.ts';`);
+    const { text, metafile: whole } = await bundle(`export { createTrainingExecutor } from './src/execution/training-executor.ts'; export { loadKernels } from './src/kernels/load.ts';`);
     expect(Object.values(whole.outputs).some((output) => Object.keys(output.inputs).some((path) => path.includes('training')))).toBe(true);
+    expect(backward(text)).toEqual(expect.arrayContaining(trainingKernels));
+    expect(backward(text)).toContain('backward');
+    expect(WebAssembly.Module.exports(new WebAssembly.Module(modulesIn(text)[0])).map(({ name }) => name)).toContain('convolutionBackwardWeights');
   });
 });

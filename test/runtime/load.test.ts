@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { preprocess } from '../../src/data/preprocess.ts';
 import { readNpy } from '../../src/data/npy.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
+import { loadInferenceKernels } from '../../src/kernels/load-inference.ts';
 import { loadKernels } from '../../src/kernels/load.ts';
 import { portableKernels } from '../../src/kernels/portable/index.ts';
 import { add, conv, dense, globalAveragePool, graph, sequential } from '../../src/network/build.ts';
@@ -36,17 +37,20 @@ const task = smallNetwork();
 const image = (width: number, height: number, channels: number): ImageLike => ({ width, height, data: Uint8ClampedArray.from({ length: width * height * channels }, (_, i) => (i * 37) % 256) });
 
 describe('a network that was saved and loaded', () => {
-  it.each(sets.map((kernels) => [kernels.name, kernels] as const))('gives bit-identical outputs, every one of them, whatever its encodings (%s)', async (_, kernels) => {
+  it.each(sets.map((kernels) => [kernels.name, kernels] as const))('gives bit-identical outputs, every one of them, whatever its encodings, from all kernels and from those of inference (%s)', async (prefer, kernels) => {
+    const inference = await loadInferenceKernels({ prefer });
     await fc.assert(fc.asyncProperty(networks, fc.integer({ min: 1, max: 3 }), async (network, batch) => {
       const input = values(3 * sizeOf(network.inputs[0].shape));
       const executor = await createExecutor(network, { kernels, batch: 3 });
       executor.input().set(input);
       executor.forward();
-      const model = await load(writeNetwork(network), { kernels, batch });
-      const { outputs } = model.predict(input);
-      for (const name of network.outputs) expect(bits(outputs.get(name)?.data ?? new Float32Array(0))).toEqual(bits(Float32Array.from(executor.output(name))));
+      for (const own of [kernels, inference]) {
+        const model = await load(writeNetwork(network), { kernels: own, batch });
+        const { outputs } = model.predict(input);
+        for (const name of network.outputs) expect(bits(outputs.get(name)?.data ?? new Float32Array(0))).toEqual(bits(Float32Array.from(executor.output(name))));
+        model.dispose();
+      }
       executor.dispose();
-      model.dispose();
     }), { numRuns: 15 });
   });
 

@@ -23,17 +23,16 @@ function derivative(y: number, code: number, slope: number): number {
   }
 }
 
-export function activation(heap: Heap): Pick<Kernels, 'activationForward' | 'activationBackward'> {
-  const { float } = heap;
-  return {
-    activationForward(_scratch, x, y, count, code, slope) {
-      const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
-      for (let i = 0; i < count; i++) float[y + i] = activate(float[x + i], code, leak);
-    },
+export function activationForward({ float }: Heap): Kernels['activationForward'] {
+  return (_scratch, x, y, count, code, slope) => {
+    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
+    for (let i = 0; i < count; i++) float[y + i] = activate(float[x + i], code, leak);
+  };
+}
 
-    activationBackward(_scratch, y, dy, dx, count, code, slope) {
-      const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
-      for (let i = 0; i < count; i++) float[dx + i] = float[dy + i] * derivative(float[y + i], code, leak);
-    },
+export function activationBackward({ float }: Heap): Kernels['activationBackward'] {
+  return (_scratch, y, dy, dx, count, code, slope) => {
+    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
+    for (let i = 0; i < count; i++) float[dx + i] = float[dy + i] * derivative(float[y + i], code, leak);
   };
 }

@@ -2,41 +2,46 @@
 import { ACTIVATION, type Heap, type Kernels } from '../types.ts';
 import { activate } from './activation.ts';
 
-export function elementwise(heap: Heap): Pick<Kernels, 'add' | 'multiply' | 'copyRows' | 'channelSums' | 'sumParts'> {
-  const { float } = heap;
-  return {
-    add(_scratch, a, b, y, count, code, slope) {
-      const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
-      for (let i = 0; i < count; i++) float[y + i] = activate(float[a + i] + float[b + i], code, leak);
-    },
+export function add({ float }: Heap): Kernels['add'] {
+  return (_scratch, a, b, y, count, code, slope) => {
+    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
+    for (let i = 0; i < count; i++) float[y + i] = activate(float[a + i] + float[b + i], code, leak);
+  };
+}
 
-    multiply(_scratch, a, b, y, count) {
-      for (let i = 0; i < count; i++) float[y + i] = float[a + i] * float[b + i];
-    },
+export function multiply({ float }: Heap): Kernels['multiply'] {
+  return (_scratch, a, b, y, count) => {
+    for (let i = 0; i < count; i++) float[y + i] = float[a + i] * float[b + i];
+  };
+}
 
-    copyRows(_scratch, from, fromStride, to, toStride, rows, columns) {
-      for (let r = 0; r < rows; r++) {
-        for (let j = 0; j < columns; j++) float[to + r * toStride + j] = float[from + r * fromStride + j];
+export function copyRows({ float }: Heap): Kernels['copyRows'] {
+  return (_scratch, from, fromStride, to, toStride, rows, columns) => {
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < columns; j++) float[to + r * toStride + j] = float[from + r * fromStride + j];
+    }
+  };
+}
+
+export function channelSums({ float }: Heap): Kernels['channelSums'] {
+  return (_scratch, x, out, samples, allChannels, positions, channel, channels) => {
+    for (let c = channel; c < channel + channels; c++) {
+      let sum = 0;
+      for (let n = 0; n < samples; n++) {
+        const first = x + (n * allChannels + c) * positions;
+        for (let i = first; i < first + positions; i++) sum += float[i];
       }
-    },
+      float[out + c] = sum;
+    }
+  };
+}
 
-    channelSums(_scratch, x, out, samples, allChannels, positions, channel, channels) {
-      for (let c = channel; c < channel + channels; c++) {
-        let sum = 0;
-        for (let n = 0; n < samples; n++) {
-          const first = x + (n * allChannels + c) * positions;
-          for (let i = first; i < first + positions; i++) sum += float[i];
-        }
-        float[out + c] = sum;
-      }
-    },
-
-    sumParts(_scratch, x, out, parts, stride, count) {
-      for (let i = 0; i < count; i++) {
-        let sum = 0;
-        for (let part = 0; part < parts; part++) sum += float[x + part * stride + i];
-        float[out + i] = sum;
-      }
-    },
+export function sumParts({ float }: Heap): Kernels['sumParts'] {
+  return (_scratch, x, out, parts, stride, count) => {
+    for (let i = 0; i < count; i++) {
+      let sum = 0;
+      for (let part = 0; part < parts; part++) sum += float[x + part * stride + i];
+      float[out + i] = sum;
+    }
   };
 }

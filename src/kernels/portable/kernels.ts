@@ -1,14 +1,14 @@
 /** The portable kernels on a heap. */
 import type { Heap, Kernels } from '../types.ts';
-import { activation } from './activation.ts';
-import { accumulateCentroids, codebookDecode, codebookPullback, nearestCodeword } from './codebook.ts';
-import { convolution } from './convolution.ts';
-import { elementwise } from './elementwise.ts';
-import { matmul } from './matmul.ts';
-import { normalization } from './normalization.ts';
-import { optimizer } from './optimizer.ts';
-import { pooling } from './pooling.ts';
-import { softmax } from './softmax.ts';
+import { activationBackward } from './activation.ts';
+import { accumulateCentroids, codebookPullback, nearestCodeword } from './codebook.ts';
+import { convolutionBackwardInput, convolutionBackwardWeights } from './convolution.ts';
+import { channelSums, multiply, sumParts } from './elementwise.ts';
+import { createInferenceKernels } from './inference.ts';
+import { affineBackward, affineBackwardParameters, batchNormBackward, batchNormForward } from './normalization.ts';
+import { adamUpdate, clipScale, sgdUpdate, sumSquares } from './optimizer.ts';
+import { averagePoolBackward, maxPoolBackward } from './pooling.ts';
+import { softmaxBackward } from './softmax.ts';
 
 /**
  * All portable kernels bound to a heap of either precision, for direct calls.
@@ -19,8 +19,16 @@ import { softmax } from './softmax.ts';
  */
 export function createPortableKernels(heap: Heap): Kernels {
   return {
-    ...matmul(heap), ...convolution(heap), ...pooling(heap), ...activation(heap), ...normalization(heap),
-    ...softmax(heap), ...elementwise(heap), ...optimizer(heap),
-    nearestCodeword: nearestCodeword(heap), accumulateCentroids: accumulateCentroids(heap), codebookDecode: codebookDecode(heap), codebookPullback: codebookPullback(heap),
+    ...createInferenceKernels(heap),
+    convolutionBackwardInput: convolutionBackwardInput(heap), convolutionBackwardWeights: convolutionBackwardWeights(heap),
+    channelSums: channelSums(heap), sumParts: sumParts(heap),
+    activationBackward: activationBackward(heap),
+    maxPoolBackward: maxPoolBackward(heap), averagePoolBackward: averagePoolBackward(heap),
+    affineBackward: affineBackward(heap), affineBackwardParameters: affineBackwardParameters(heap),
+    batchNormForward: batchNormForward(heap), batchNormBackward: batchNormBackward(heap),
+    softmaxBackward: softmaxBackward(heap),
+    multiply: multiply(heap),
+    sumSquares: sumSquares(heap), clipScale: clipScale(heap), sgdUpdate: sgdUpdate(heap), adamUpdate: adamUpdate(heap),
+    nearestCodeword: nearestCodeword(heap), accumulateCentroids: accumulateCentroids(heap), codebookPullback: codebookPullback(heap),
   };
 }

@@ -5,88 +5,94 @@
 import { ACTIVATION, type Heap, type Kernels } from '../types.ts';
 import { activate } from './activation.ts';
 
-export function normalization(heap: Heap): Pick<Kernels, 'affineForward' | 'affineBackward' | 'affineBackwardParameters' | 'batchNormForward' | 'batchNormBackward' | 'batchNormFold'> {
-  const { float } = heap;
-
-  /** Sum of term(i) over the words i, counted from the start of a tensor, of channel c. */
-  const sumChannel = (samples: number, allChannels: number, positions: number, c: number, term: (i: number) => number): number => {
-    let sum = 0;
+export function affineForward({ float }: Heap): Kernels['affineForward'] {
+  return (_scratch, x, scale, shift, y, samples, allChannels, positions, code, slope) => {
+    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
     for (let n = 0; n < samples; n++) {
-      const first = (n * allChannels + c) * positions;
-      for (let i = first; i < first + positions; i++) sum += term(i);
+      for (let c = 0; c < allChannels; c++) {
+        const first = (n * allChannels + c) * positions;
+        for (let i = first; i < first + positions; i++) float[y + i] = activate(float[x + i] * float[scale + c] + float[shift + c], code, leak);
+      }
     }
-    return sum;
   };
+}
 
-  return {
-    affineForward(_scratch, x, scale, shift, y, samples, allChannels, positions, code, slope) {
-      const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
-      for (let n = 0; n < samples; n++) {
-        for (let c = 0; c < allChannels; c++) {
-          const first = (n * allChannels + c) * positions;
-          for (let i = first; i < first + positions; i++) float[y + i] = activate(float[x + i] * float[scale + c] + float[shift + c], code, leak);
-        }
+export function affineBackward({ float }: Heap): Kernels['affineBackward'] {
+  return (_scratch, dy, scale, dx, samples, allChannels, positions) => {
+    for (let n = 0; n < samples; n++) {
+      for (let c = 0; c < allChannels; c++) {
+        const first = (n * allChannels + c) * positions;
+        for (let i = first; i < first + positions; i++) float[dx + i] = float[dy + i] * float[scale + c];
       }
-    },
-
-    affineBackward(_scratch, dy, scale, dx, samples, allChannels, positions) {
-      for (let n = 0; n < samples; n++) {
-        for (let c = 0; c < allChannels; c++) {
-          const first = (n * allChannels + c) * positions;
-          for (let i = first; i < first + positions; i++) float[dx + i] = float[dy + i] * float[scale + c];
-        }
-      }
-    },
-
-    affineBackwardParameters(_scratch, x, dy, dscale, dshift, samples, allChannels, positions, channel, channels) {
-      for (let c = channel; c < channel + channels; c++) {
-        float[dscale + c] = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i] * float[x + i]);
-        float[dshift + c] = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i]);
-      }
-    },
-
-    batchNormForward(_scratch, x, scale, shift, runningMean, runningVariance, savedMean, savedInverse, y, hyper, samples, allChannels, positions, channel, channels) {
-      const epsilon = float[hyper], momentum = float[hyper + 1], N = samples * positions;
-      if (N === 0) return;
-      for (let c = channel; c < channel + channels; c++) {
-        const m = sumChannel(samples, allChannels, positions, c, (i) => float[x + i]) / N;
-        const v = sumChannel(samples, allChannels, positions, c, (i) => (float[x + i] - m) ** 2) / N;
-        const inverse = 1 / Math.sqrt(v + epsilon);
-        for (let n = 0; n < samples; n++) {
-          const first = (n * allChannels + c) * positions;
-          for (let i = first; i < first + positions; i++) float[y + i] = float[scale + c] * ((float[x + i] - m) * inverse) + float[shift + c];
-        }
-        float[savedMean + c] = m;
-        float[savedInverse + c] = inverse;
-        float[runningMean + c] += momentum * (m - float[runningMean + c]);
-        // One value has no unbiased variance: its own, zero, is taken.
-        float[runningVariance + c] += momentum * (v * N / Math.max(N - 1, 1) - float[runningVariance + c]);
-      }
-    },
-
-    batchNormBackward(_scratch, x, dy, scale, savedMean, savedInverse, dx, dscale, dshift, samples, allChannels, positions, channel, channels) {
-      const N = samples * positions;
-      for (let c = channel; c < channel + channels; c++) {
-        const m = float[savedMean + c], inverse = float[savedInverse + c];
-        const sumDy = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i]);
-        const sumDyX = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i] * ((float[x + i] - m) * inverse));
-        float[dshift + c] = sumDy;
-        float[dscale + c] = sumDyX;
-        for (let n = 0; n < samples; n++) {
-          const first = (n * allChannels + c) * positions;
-          for (let i = first; i < first + positions; i++) {
-            float[dx + i] = float[scale + c] * inverse * (float[dy + i] - sumDy / N - ((float[x + i] - m) * inverse) * (sumDyX / N));
-          }
-        }
-      }
-    },
-
-    batchNormFold(_scratch, scale, shift, mean, variance, scaleOut, shiftOut, hyper, channels) {
-      for (let c = 0; c < channels; c++) {
-        const folded = float[scale + c] / Math.sqrt(float[variance + c] + float[hyper]);
-        float[scaleOut + c] = folded;
-        float[shiftOut + c] = float[shift + c] - float[mean + c] * folded;
-      }
-    },
+    }
   };
+}
+
+export function affineBackwardParameters({ float }: Heap): Kernels['affineBackwardParameters'] {
+  return (_scratch, x, dy, dscale, dshift, samples, allChannels, positions, channel, channels) => {
+    for (let c = channel; c < channel + channels; c++) {
+      float[dscale + c] = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i] * float[x + i]);
+      float[dshift + c] = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i]);
+    }
+  };
+}
+
+export function batchNormForward({ float }: Heap): Kernels['batchNormForward'] {
+  return (_scratch, x, scale, shift, runningMean, runningVariance, savedMean, savedInverse, y, hyper, samples, allChannels, positions, channel, channels) => {
+    const epsilon = float[hyper], momentum = float[hyper + 1], N = samples * positions;
+    if (N === 0) return;
+    for (let c = channel; c < channel + channels; c++) {
+      const m = sumChannel(samples, allChannels, positions, c, (i) => float[x + i]) / N;
+      const v = sumChannel(samples, allChannels, positions, c, (i) => (float[x + i] - m) ** 2) / N;
+      const inverse = 1 / Math.sqrt(v + epsilon);
+      for (let n = 0; n < samples; n++) {
+        const first = (n * allChannels + c) * positions;
+        for (let i = first; i < first + positions; i++) float[y + i] = float[scale + c] * ((float[x + i] - m) * inverse) + float[shift + c];
+      }
+      float[savedMean + c] = m;
+      float[savedInverse + c] = inverse;
+      float[runningMean + c] += momentum * (m - float[runningMean + c]);
+      // One value has no unbiased variance: its own, zero, is taken.
+      float[runningVariance + c] += momentum * (v * N / Math.max(N - 1, 1) - float[runningVariance + c]);
+    }
+  };
+}
+
+export function batchNormBackward({ float }: Heap): Kernels['batchNormBackward'] {
+  return (_scratch, x, dy, scale, savedMean, savedInverse, dx, dscale, dshift, samples, allChannels, positions, channel, channels) => {
+    const N = samples * positions;
+    for (let c = channel; c < channel + channels; c++) {
+      const m = float[savedMean + c], inverse = float[savedInverse + c];
+      const sumDy = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i]);
+      const sumDyX = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i] * ((float[x + i] - m) * inverse));
+      float[dshift + c] = sumDy;
+      float[dscale + c] = sumDyX;
+      for (let n = 0; n < samples; n++) {
+        const first = (n * allChannels + c) * positions;
+        for (let i = first; i < first + positions; i++) {
+          float[dx + i] = float[scale + c] * inverse * (float[dy + i] - sumDy / N - ((float[x + i] - m) * inverse) * (sumDyX / N));
+        }
+      }
+    }
+  };
+}
+
+export function batchNormFold({ float }: Heap): Kernels['batchNormFold'] {
+  return (_scratch, scale, shift, mean, variance, scaleOut, shiftOut, hyper, channels) => {
+    for (let c = 0; c < channels; c++) {
+      const folded = float[scale + c] / Math.sqrt(float[variance + c] + float[hyper]);
+      float[scaleOut + c] = folded;
+      float[shiftOut + c] = float[shift + c] - float[mean + c] * folded;
+    }
+  };
+}
+
+/** Sum of term(i) over the words i, counted from the start of a tensor, of channel c. */
+function sumChannel(samples: number, allChannels: number, positions: number, c: number, term: (i: number) => number): number {
+  let sum = 0;
+  for (let n = 0; n < samples; n++) {
+    const first = (n * allChannels + c) * positions;
+    for (let i = first; i < first + positions; i++) sum += term(i);
+  }
+  return sum;
 }

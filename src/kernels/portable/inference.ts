@@ -1,0 +1,25 @@
+/** The portable kernels that a forward pass in inference calls, and no other: what a page that only runs a model carries. */
+import type { InferenceKernels } from '../inference-arguments.ts';
+import type { Heap } from '../types.ts';
+import { activationForward } from './activation.ts';
+import { codebookDecode } from './codebook.ts';
+import { convolutionForward, convolutionPack } from './convolution.ts';
+import { add, copyRows } from './elementwise.ts';
+import { matmul } from './matmul.ts';
+import { affineForward, batchNormFold } from './normalization.ts';
+import { averagePoolForward, maxPoolForward } from './pooling.ts';
+import { softmaxForward } from './softmax.ts';
+
+/** The portable kernels of inference bound to a heap of either precision. */
+export function createInferenceKernels(heap: Heap): InferenceKernels {
+  return {
+    matmul: matmul(heap),
+    convolutionPack: convolutionPack(heap), convolutionForward: convolutionForward(heap),
+    activationForward: activationForward(heap),
+    maxPoolForward: maxPoolForward(heap), averagePoolForward: averagePoolForward(heap),
+    affineForward: affineForward(heap), batchNormFold: batchNormFold(heap),
+    softmaxForward: softmaxForward(heap),
+    add: add(heap), copyRows: copyRows(heap),
+    codebookDecode: codebookDecode(heap),
+  };
+}

@@ -1,0 +1,30 @@
+/** The portable set of a selection of kernels: one readable loop nest per kernel, sums in double. Specification, oracle of the tests, and fallback. */
+import { createHeap, heapBuffers } from '../heap.ts';
+import type { Selection } from '../selection.ts';
+import { nodeThreadHost } from '../threads.ts';
+import type { KernelSet } from '../types.ts';
+import { openOn, openSyncOn, type Backend } from '../workspace.ts';
+
+/** Weights are packed as they are, and no kernel needs scratch. */
+export function portableSet(selection: Selection, reason: string): KernelSet {
+  const backend = portableBackend(selection);
+  return {
+    name: 'portable',
+    reason,
+    packedWords: ({ channelsIn, channelsOut, groups, kernelHeight, kernelWidth }) => channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth,
+    scratchWords: () => 0,
+    open: (options) => openOn(backend, options, nodeThreadHost()),
+    openSync: (options) => openSyncOn(backend, options),
+  };
+}
+
+export function portableBackend(selection: Selection): Backend {
+  return {
+    selection,
+    precisions: ['float32', 'float64'],
+    bind(words, precision, shared) {
+      const heap = createHeap(words, precision, shared);
+      return { heap, kernels: selection.createPortable(heap), foundation: { set: 'portable', buffers: heapBuffers(heap) } };
+    },
+  };
+}

@@ -1,0 +1,31 @@
+/** Words of scratch of every kernel of the SIMD set: those of inference (sizes.ts), the gradients of convolution, and the codebook kernels. */
+import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, FIXED_WORDS, STAGE_WORDS } from './assembly/blocking.ts';
+import { codebookScratchWords } from './codebook-sizes.ts';
+import { blockWords, pairs, productScratchWords, stagedRowWords } from './sizes.ts';
+import type { Geometry, KernelName } from './types.ts';
+
+/** `scratchWords` of the SIMD set with all kernels. */
+export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number {
+  switch (kernel) {
+    case 'nearestCodeword': case 'accumulateCentroids': case 'codebookPullback': return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
+    case 'convolutionBackwardInput': return geometry ? blockWords(geometry) + Math.max(STAGE_WORDS, rowOfStage(geometry)) : 0;
+    case 'convolutionBackwardWeights': return geometry ? FIXED_WORDS + geometry.kernelHeight * geometry.kernelWidth + chunkWords(geometry) : 0;
+    default: return productScratchWords(kernel, geometry, sizes);
+  }
+}
+
+/** Staged rows of dy for one grid row of the input, which may be more than STAGE_WORDS. */
+function rowOfStage({ channelsOut, groups, widthIn, kernelHeight, kernelWidth, dilationY, dilationX, strideY, strideX }: Geometry): number {
+  const spanY = (kernelHeight - 1) * dilationY, spanX = (kernelWidth - 1) * dilationX;
+  return (channelsOut / groups) * (Math.floor(spanY / strideY) + 1) * (Math.ceil(widthIn / strideX) + Math.floor(spanX / strideX));
+}
+
+/** dy's rows, four patch rows and the segments of one chunk, and four staged channels of it: of one sample if that is more than STAGE_WORDS. */
+function chunkWords(geometry: Geometry): number {
+  const { channelsOut, groups, heightOut, widthOut, kernelHeight, dilationY, strideY } = geometry;
+  const rows = pairs(channelsOut / groups);
+  const chunk = Math.max(CHUNK_MIN, Math.min(CHUNK_MAX, Math.floor(CHUNK_WORDS / Math.max(rows, 1))));
+  const gridRows = Math.min(heightOut, Math.ceil(chunk / Math.max(widthOut, 1)) + 2);
+  const plane = ((gridRows - 1) * strideY + (kernelHeight - 1) * dilationY + 1) * stagedRowWords(geometry);
+  return (rows + 4 + 3) * chunk + Math.max(STAGE_WORDS, 4 * plane);
+}
