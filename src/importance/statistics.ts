@@ -76,7 +76,9 @@ export async function measureActivations(network: Network, groups: readonly Chan
   const positions = checkInteger(who, 'positions', options.positions ?? 16, 1);
   const { correlations = true, covariances = false } = options;
   const { training, seed, kernels, threads, signal } = context;
-  if (!training || training.count === 0) throw new EspalierError('DATA', `${who}: context.training: expected samples to measure on, got ${training ? 'an empty set' : 'none'}; give a training set, or choose a criterion that reads weights only`);
+  if (!training || training.count === 0) {
+    throw new EspalierError('DATA', `${who}: context.training: expected samples to measure on, got ${training ? 'an empty set' : 'none'}; give a training set, or choose a criterion that reads weights only and fold nothing`);
+  }
   if (network.inputs.length !== 1) throw new EspalierError('UNSUPPORTED', `${who}: network: expected one input, got ${network.inputs.length}`);
   if (!sameShape(training.inputShape, network.inputs[0].shape)) {
     throw new EspalierError('DATA', `${who}: context.training: expected samples of shape [${network.inputs[0].shape.join(', ')}], got [${training.inputShape.join(', ')}]`);
@@ -96,7 +98,10 @@ export async function measureActivations(network: Network, groups: readonly Chan
       const inputs = new Float32Array(some.length * size);
       await training.read(some, inputs, undefined);
       const wrong = inputs.findIndex((x) => !Number.isFinite(x));
-      if (wrong >= 0) throw new EspalierError('DATA', `${who}: context.training: expected finite inputs, got ${inputs[wrong]} in sample ${some[Math.floor(wrong / size)]}; remove the sample or mend it`, { name: 'training', found: inputs[wrong] });
+      if (wrong >= 0) {
+        const sample = some[Math.floor(wrong / size)];
+        throw new EspalierError('DATA', `${who}: context.training: expected finite inputs, got ${inputs[wrong]} in sample ${sample}; remove the sample or mend it`, { name: 'training', found: inputs[wrong] });
+      }
       executor.input().set(inputs);
       executor.forward();
       for (const probe of probes.flat()) for (let i = 0; i < some.length; i++) collect(probe, executor, i, first + i, samples, some[i], seed);

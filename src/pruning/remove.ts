@@ -129,9 +129,14 @@ function momentsOf(who: string, group: ChannelGroup, { moments, repair }: Remove
   if (list.length !== consumers.length) throw new RangeError(`${who}: moments: expected one for each of the ${consumers.length} consumers of group ${show(group.name)}, got ${list.length}`);
   consumers.forEach((consumer, i) => {
     const { mean, covariance } = list[i];
-    if (mean.length !== channels && mean.length !== channels * consumer.width) throw new RangeError(`${who}: moments: expected ${channels} means${consumer.width > 1 ? ` or ${channels * consumer.width}` : ''} for consumer ${show(consumer.node)}, got ${mean.length}`);
-    for (let c = 0; c < mean.length; c++) if (!Number.isFinite(mean[c])) throw new EspalierError('NONFINITE', `${who}: moments: expected finite means, got ${mean[c]} at consumer ${show(consumer.node)}`, { name: consumer.node, found: mean[c] });
-    if (repair && covariance?.length !== channels * channels) throw new RangeError(`${who}: moments: expected ${channels} x ${channels} covariances for repair at consumer ${show(consumer.node)}, got ${covariance?.length ?? 'none'}`);
+    if (mean.length !== channels && mean.length !== channels * consumer.width) {
+      throw new RangeError(`${who}: moments: expected ${channels} means${consumer.width > 1 ? ` or ${channels * consumer.width}` : ''} for consumer ${show(consumer.node)}, got ${mean.length}`);
+    }
+    const wrong = Array.from(mean).find((value) => !Number.isFinite(value));
+    if (wrong !== undefined) throw new EspalierError('NONFINITE', `${who}: moments: expected finite means, got ${wrong} at consumer ${show(consumer.node)}`, { name: consumer.node, found: wrong });
+    if (repair && covariance?.length !== channels * channels) {
+      throw new RangeError(`${who}: moments: expected ${channels} x ${channels} covariances for repair at consumer ${show(consumer.node)}, got ${covariance?.length ?? 'none'}`);
+    }
   });
   return list;
 }

@@ -11,7 +11,7 @@ describe('prune', () => {
     for (const build of [chain, residual, parallel, separable]) {
       const network = build(2);
       const context = contextOf(network, randomInputs(network, 12, 1));
-      const { network: thinner, report } = await prune({ criterion, keep: 0.5, repair: build === parallel })(network, context);
+      const { network: thinner, report } = await prune({ criterion, keep: 0.5, repair: build !== parallel })(network, context);
       const groups = findGroups(thinner);
       for (const { name, channels, prunable } of findGroups(network)) {
         expect(groups.find((group) => group.name === name)?.channels).toBe(prunable ? Math.round(channels / 2) : channels);
@@ -59,8 +59,8 @@ describe('prune', () => {
         return (await run(thinner, inputs)).reduce((sum, y, i) => sum + (y - original[i]) ** 2, 0);
       };
       errors.cut += await errorOf({ fold: false });
-      errors.folded += await errorOf({});
-      errors.repaired += await errorOf({ repair: true });
+      errors.folded += await errorOf({ repair: false });
+      errors.repaired += await errorOf({});
     }
     expect(errors.folded).toBeLessThan(0.5 * errors.cut);
     expect(errors.repaired).toBeLessThan(errors.folded);
@@ -111,8 +111,12 @@ test('pruneGroup is prune for one group, given its statistics', async () => {
   const context = contextOf(network, randomInputs(network, 10, 1));
   const group = findGroups(network).filter(({ name }) => name === 'b');
   const statistics = await measureActivations(network, group, context, { covariances: true });
-  const alone = pruneGroup(network, 'b', statistics, { keep: 0.4, repair: true });
-  const whole = await prune({ keep: { b: 0.4 }, repair: true })(network, context);
+  const alone = pruneGroup(network, 'b', statistics, { keep: 0.4 });
+  const whole = await prune({ keep: { b: 0.4 } })(network, context);
   expect(alone.network).toEqual(whole.network);
   expect(whole.report.groups).toEqual([alone.report]);
+  expect(alone.report).toMatchObject({ folded: true, repaired: true });
+  const meansOnly = await measureActivations(network, group, context);
+  expect(pruneGroup(network, 'b', meansOnly, { keep: 0.4 }).report).toMatchObject({ folded: true, repaired: false });
+  expect(pruneGroup(network, 'b', undefined, { criterion: 'magnitude', keep: 0.4 }).report).toMatchObject({ folded: false, repaired: false });
 });
