@@ -14,7 +14,7 @@ import { UsageError } from './io.ts';
 import type { Io } from './io.ts';
 import { suggestion } from './options.ts';
 
-const COMMANDS: readonly Command[] = [trainCommand, compressCommand, evaluateCommand, inspectCommand, runCommand];
+export const COMMANDS: readonly Command[] = [trainCommand, compressCommand, evaluateCommand, inspectCommand, runCommand];
 
 /** Runs one command. Never throws: whatever goes wrong is one line on stderr and an exit code. Results go to stdout, everything else to stderr. */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {

@@ -36,7 +36,7 @@ export interface ProgressOptions {
 const [REDRAW, LINE] = [100, 4000];
 
 export function createProgress(output: Output, { quiet, color, now = () => performance.now() }: ProgressOptions): Progress {
-  const start = now();
+  let origin: { readonly time: number; readonly done: number } | undefined;
   let drawn = -Infinity;
   let onScreen = false;
   let plan: EpochPlan | undefined;
@@ -44,7 +44,6 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
   let stage: Extract<RunEvent, { kind: 'stage' }> | undefined;
   /** Epochs that this process has trained, and the part of the present one in batches. */
   let epochs = 0;
-  let firstStep: number | undefined;
   let validation: number | undefined;
 
   function draw(line: string): void {
@@ -65,9 +64,11 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
     onScreen = false;
   }
 
-  /** `share` of the work is done since `start`, or nothing yet. */
-  function left(share: number): string {
-    return share > 0 && share < 1 ? `, ${duration(((now() - start) / 1000) * ((1 - share) / share))} left` : '';
+  /** Work is counted from the first time on that it is told of: what came before, such as reading the data, says nothing of what is to come. */
+  function left(done: number, total: number): string {
+    origin ??= { time: now(), done };
+    if (done <= origin.done || done >= total) return '';
+    return `, ${duration(((now() - origin.time) / 1000) * ((total - done) / (done - origin.done)))} left`;
   }
 
   /** Epochs that a schedule has still to train when `rest` of the present stage is left: by the mean over the stages to come. */
@@ -79,15 +80,14 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
 
   function onBatch({ epoch, epochs: all, step, steps, loss }: Extract<RunEvent, { kind: 'batch' }>): void {
     const perEpoch = steps / all;
-    firstStep ??= step;
     const place = `epoch ${epoch + 1}/${all}, step ${step + 1}/${steps}, loss ${loss.toPrecision(4)}${validation === undefined ? '' : `, validation ${validation.toPrecision(4)}`}`;
     if (!plan || !stage) {
-      draw(`${place}${left((step + 1 - firstStep) / (steps - firstStep))}`);
+      draw(`${place}${left(step + 1, steps)}`);
       return;
     }
     const done = epochs + ((step % perEpoch) + 1) / perEpoch;
     const ahead = epochsAhead(plan, stage, all - (step + 1) / perEpoch);
-    draw(`stage ${stage.index + 1}/${stage.count}: ${stage.name} ${stage.detail}: ${place}${left(done / (done + ahead))}`);
+    draw(`stage ${stage.index + 1}/${stage.count}: ${stage.name} ${stage.detail}: ${place}${left(done, done + ahead)}`);
   }
 
   /** Stages of the schedule; pruning tells its groups by the same kind of event. */
@@ -114,7 +114,7 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
         draw(`stage ${event.index + 1}/${event.count}: ${event.name} ${event.detail}`.trimEnd());
       }
     },
-    count(what, done, total) { draw(`${what} ${done}/${total}${left(done / total)}`); },
+    count(what, done, total) { draw(`${what} ${done}/${total}${left(done, total)}`); },
     note,
     end: clear,
   };

@@ -2,6 +2,9 @@ import { readdirSync, readFileSync, writeFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { plainWeights, vgg, writeNetwork, writeNpy } from '../../src/index.ts';
+import { COMMANDS } from '../../src/cli/cli.ts';
+import { COMMON } from '../../src/cli/command.ts';
+import { flagName } from '../../src/cli/options.ts';
 import { call, dataFolder, temporaryFolder, TINY } from './fixtures.ts';
 import type { CallOptions, Outcome } from './fixtures.ts';
 
@@ -145,6 +148,17 @@ it('--help is answered on stdout with every option, whatever else is there; --ve
   }
   expect((await call(['--help'])).stdout).toContain('usage: espalier COMMAND');
   expect((await call(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+it('docs/command-line.md has a row for every option of every command, as its table has it', () => {
+  const docs = readFileSync('docs/command-line.md', 'utf8').replaceAll('\\|', '|');
+  for (const { name, options } of COMMANDS) {
+    const section = docs.slice(docs.indexOf(`\n## ${name}\n`)).split('\n## ')[1];
+    for (const [key, { value, help, shown = '', short, isRequired }] of Object.entries(options)) {
+      const written = `| ${short === undefined ? '' : `\`-${short}\`, `}\`--${flagName(key)}${value === undefined ? '' : ` ${value}`}\` |`;
+      expect(key in COMMON ? docs : section).toContain(key in COMMON ? `${written} ${help} |` : `${written} ${isRequired ? 'required' : shown} | ${help} |`);
+    }
+  }
 });
 
 it('a training that diverges says so, with step and layer, and writes nothing', async () => {
