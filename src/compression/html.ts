@@ -39,18 +39,19 @@ export interface ReportInput {
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2430; --quiet: #667; --paper: #fff; --line: #d7dbe2; --before: #9aa5b8; --after: #1f7a5c; --truth: #e0a100; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --quiet: #9aa3b2; --paper: #14181f; --line: #333b48; --before: #77839a; --after: #45c29a; --truth: #f2c14e; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 68rem; margin: 2rem auto; padding: 0 1.25rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 78rem; margin: 2rem auto; padding: 0 1.25rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
 p.lead { color: var(--quiet); margin-top: 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, td.words, th.words { text-align: left; } td.words { white-space: normal; }
+th:first-child, td:first-child, td.words, th.words { text-align: left; } td.words { white-space: normal; min-width: 11rem; }
 thead th { color: var(--quiet); font-weight: 600; } tfoot td { font-weight: 600; border-bottom: 0; }
 .scroll { overflow-x: auto; } svg { display: block; max-width: 100%; height: auto; } svg text { fill: var(--quiet); font: 12px system-ui, sans-serif; }
 .faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .6rem; } .faces svg { width: 100%; border-radius: 6px; }
 .key { display: flex; flex-wrap: wrap; gap: 1.2rem; color: var(--quiet); margin: .3rem 0 .6rem; } .key i { display: inline-block; width: .8rem; height: .8rem; border-radius: 50%; margin-right: .4rem; vertical-align: -1px; }
 `;
 
+const millions = (value: number): string => `${(value / 1e6).toFixed(value < 1e7 ? 2 : 1)} M`;
 const count = (value: number): string => Math.round(value).toLocaleString('en-US');
 const times = (before: number, after: number): string => (after > 0 ? `${(before / after).toFixed(before / after < 10 ? 2 : 1)}x` : '');
 const cells = (kind: 'td' | 'th', values: readonly string[]): string => values.map((value) => `<${kind}>${escapeHtml(value)}</${kind}>`).join('');
@@ -95,8 +96,8 @@ function summary({ report, metrics = [] }: ReportInput): string {
 function layerTable(report: CompressionReport): string {
   const state = ({ shape, parameters, bytes }: LayerState): string[] => [shape.join(' x '), count(parameters), count(bytes)];
   const sum = (pick: (state: LayerState) => number, when: 'before' | 'after'): string => count(report.layers.reduce((total, layer) => total + pick(layer[when]), 0));
-  const rows = report.layers.map(({ name, before, after }) => `<tr>${cells('td', [name, ...state(before), ...state(after), count(before.multiplyAdds), count(after.multiplyAdds)])}<td class="words">${escapeHtml(after.encoding)}</td></tr>`);
-  const total = ['total', '', sum((s) => s.parameters, 'before'), sum((s) => s.bytes, 'before'), '', sum((s) => s.parameters, 'after'), sum((s) => s.bytes, 'after'), count(report.multiplyAdds.before), count(report.multiplyAdds.after)];
+  const rows = report.layers.map(({ name, before, after }) => `<tr>${cells('td', [name, ...state(before), ...state(after), millions(before.multiplyAdds), millions(after.multiplyAdds)])}<td class="words">${escapeHtml(after.encoding)}</td></tr>`);
+  const total = ['total', '', sum((s) => s.parameters, 'before'), sum((s) => s.bytes, 'before'), '', sum((s) => s.parameters, 'after'), sum((s) => s.bytes, 'after'), millions(report.multiplyAdds.before), millions(report.multiplyAdds.after)];
   return `<div class="scroll"><table><thead><tr>${cells('th', ['layer', 'weights before', 'parameters', 'bytes', 'weights after', 'parameters', 'bytes', 'multiply-adds before', 'after'])}<th class="words">stored as</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody><tfoot><tr>${cells('td', total)}<td></td></tr></tfoot></table></div>`;
 }
