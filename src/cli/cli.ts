@@ -1,6 +1,6 @@
 /** The command line as a function: arguments in, exit code out. 0: done, 1: failed, 2: wrong use, 130 and 143: stopped by a signal. */
 import { styleText } from 'node:util';
-import packageJson from '../../package.json' with { type: 'json' };
+import { version } from '../../package.json';
 import { EspalierError } from '../index.ts';
 import { Stopped } from './command.ts';
 import type { Command } from './command.ts';
@@ -20,7 +20,7 @@ export const COMMANDS: readonly Command[] = [trainCommand, compressCommand, eval
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
   const [first, ...rest] = args;
   if (first === '--help' || first === '-h' || first === 'help') return print(io, rest.length > 0 ? helpOf(rest[0]) : overview(COMMANDS));
-  if (first === '--version') return print(io, packageJson.version);
+  if (first === '--version') return print(io, version);
   const command = COMMANDS.find(({ name }) => name === first);
   if (!command) {
     io.stderr.write(`espalier: ${first === undefined ? 'a command is missing' : `unknown command ${JSON.stringify(first)}${suggestion(first, COMMANDS.map(({ name }) => name))}`}\n\n${overview(COMMANDS)}\n`);

@@ -1,11 +1,12 @@
 /** Checkpoints of a schedule: the networks of the moment and how far it has come, written after every stage. */
-import { crc32, readCheckpoint, removeCheckpoint, writeCheckpoint } from '../container/index.ts';
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from '../container/index.ts';
 import type { Fingerprint, NamedArray } from '../container/index.ts';
 import { EspalierError } from '../errors.ts';
 import { readNetwork } from '../network/read.ts';
-import type { Examples, Network } from '../network/types.ts';
+import type { Network } from '../network/types.ts';
 import { writeNetwork } from '../network/write.ts';
-import { sizeOf } from '../tensor.ts';
+import { digestExamples, digestNetwork } from '../training/checkpoint.ts';
+import { createRunControl } from '../training/control.ts';
 import type { Context } from '../transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
 import type { StageReport } from './report.ts';
@@ -93,22 +94,12 @@ function restore(metadata: ReadonlyMap<string, string>, tensors: ReadonlyMap<str
 async function fingerprintOf(network: Network, context: Context, settings: CompressSettings): Promise<Fingerprint> {
   const { training, criterion, layers, ...rest } = settings;
   const { loss, schedule, validationMetric, ...numbers } = training;
+  const control = createRunControl(context);
   return {
-    network: crc32(writeNetwork(network)).toString(16),
+    network: digestNetwork(network),
     options: JSON.stringify([rest, [...layers], typeof criterion === 'string' ? criterion : `function ${criterion.name}`, numbers, loss?.options ?? null, schedule?.options ?? null, validationMetric !== undefined]),
-    data: JSON.stringify([await digest(context.training), await digest(context.validation)]),
+    data: JSON.stringify(await Promise.all((['training', 'validation'] as const).map((name) => context[name] && digestExamples(`context.${name}`, context[name], control)))),
     seed: String(context.seed),
     kernels: context.kernels.name,
   };
-}
-
-/** Size, shape and the first samples of a set. */
-async function digest(examples: Examples | undefined): Promise<readonly unknown[]> {
-  if (!examples) return [];
-  const count = Math.min(4, examples.count);
-  const inputs = new Float32Array(count * sizeOf(examples.inputShape));
-  const targets = examples.targetShape && new Float32Array(count * sizeOf(examples.targetShape));
-  await examples.read(Array.from({ length: count }, (_, i) => i), inputs, targets);
-  const crc = [inputs, targets ?? new Float32Array(0)].reduce((sum, values) => crc32(new Uint8Array(values.buffer), sum), 0);
-  return [examples.count, examples.inputShape, crc];
 }

@@ -53,7 +53,7 @@ async function fingerprintOf(network: Network, settings: TrainSettings, context:
 }
 
 /** Structure and all values of a network. 22 MB take about 30 ms. */
-function digestNetwork({ inputs, nodes, outputs, parameters }: Network): string {
+export function digestNetwork({ inputs, nodes, outputs, parameters }: Network): string {
   let crc = crc32(new TextEncoder().encode(JSON.stringify({ inputs, nodes, outputs })));
   for (const [name, encoding] of parameters) {
     const { header, tensors } = encodingOperations(encoding.kind).write(encoding);
@@ -63,7 +63,8 @@ function digestNetwork({ inputs, nodes, outputs, parameters }: Network): string 
   return crc.toString(16);
 }
 
-async function digestExamples(name: string, examples: TrainSettings['training'], control: RunControl): Promise<readonly unknown[]> {
+/** Size, shapes and the first samples of a set. */
+export async function digestExamples(name: string, examples: TrainSettings['training'], control: RunControl): Promise<readonly unknown[]> {
   const samples = Math.min(SAMPLES, examples.count);
   const reader = createBatchReader({ who: 'train', name, examples, batch: samples, control, targets: true, classes: 0 });
   await reader.read(Array.from({ length: samples }, (_, i) => i));
