@@ -1,10 +1,11 @@
 /** What long runs share: augmentation, the unit of the output, where they keep their state and how they go on from it. */
 import { existsSync } from 'node:fs';
-import { augmentLandmarks, EspalierError, meanTarget } from '../index.ts';
-import type { Dataset, Examples, OutputUnit, Task } from '../index.ts';
+import { augmentLandmarks, EspalierError, meanTarget, withOutputUnit } from '../index.ts';
+import type { Dataset, Examples, Network, OutputUnit, Task } from '../index.ts';
 import { checkpointFolder } from './files.ts';
 import type { CheckpointPlace } from './files.ts';
 import { UsageError } from './io.ts';
+import type { OpenedModel } from './model.ts';
 import { choice, defaultShown, number, orWord, text } from './options.ts';
 
 export const AUGMENT_OPTION = {
@@ -29,6 +30,13 @@ export async function outputUnit(given: number | null | undefined, examples: Dat
   if (typeof given === 'number' && (task?.kind === 'classes' || !examples.targetShape)) throw new UsageError(`--unit: needs targets that are numbers, got ${task?.kind ?? 'none'}; leave the option out`);
   const scale = given === undefined && task?.kind === 'landmarks' && examples.targetShape ? 0.1 : given ?? undefined;
   return scale === undefined ? undefined : { scale, shift: await meanTarget(examples) };
+}
+
+/** A network that was opened, with the unit that `--unit` asks for; a model has its own already. */
+export async function inUnit(given: number | null | undefined, { isPlain }: OpenedModel, network: Network, examples: Dataset): Promise<Network> {
+  if (!isPlain && given !== undefined) throw new UsageError('--unit: the model has a unit of its own; the option is for plain weights');
+  const unit = isPlain ? await outputUnit(given, examples, network.task) : undefined;
+  return unit ? withOutputUnit(network, unit) : network;
 }
 
 export const CHECKPOINT_OPTION = {

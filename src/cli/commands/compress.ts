@@ -1,12 +1,12 @@
 /** `espalier compress`: prune, quantize and retrain layer by layer. */
-import { compress, reportHtml, saveFile, summaryTable, withOutputUnit } from '../../index.ts';
+import { compress, reportHtml, saveFile, summaryTable } from '../../index.ts';
 import type { CompressionReport, ReportMetric } from '../../index.ts';
 import { createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
 import { checkApart, checkpointFolder, checkWritable, openCheckpoint, removeCheckpoints } from '../files.ts';
 import { fitted, openModel, openPart } from '../model.ts';
-import { augmented, howToGoOn, inCheckpoint, outputUnit } from '../runs.ts';
+import { augmented, howToGoOn, inCheckpoint, inUnit } from '../runs.ts';
 
 type Compress = Invocation<typeof COMPRESS_OPTIONS>;
 
@@ -23,22 +23,20 @@ export const compressCommand = defineCommand({
 
 async function run(invocation: Compress): Promise<Result> {
   const { values, positionals: [path], progress } = invocation;
+  const folder = checkpointFolder(values.checkpoint, values.output);
+  await checkApart({ MODEL: path, '--output': values.output, '--report': values.report, '--checkpoint': folder });
   await checkWritable('--output', values.output);
   if (values.report !== undefined) await checkWritable('--report', values.report);
-  await checkApart({ MODEL: path, '--output': values.output, '--report': values.report });
-  const place = await openCheckpoint(checkpointFolder(values.checkpoint, values.output), 'compress');
+  const place = await openCheckpoint(folder, 'compress');
   const options = await compressOptions(values);
   const model = await openModel(path, values, values.preprocess);
 
   const training = await openPart(values, values.part, model.network.preprocessing, model.network.task);
   const validation = await openPart(values, values.validation, model.network.preprocessing, model.network.task ?? training.task);
   try {
-    const named = fitted(model, training);
-    // A model has its unit already.
-    const unit = model.isPlain ? await outputUnit(values.unit, training, named.task) : undefined;
-    const context = { ...await createContext(invocation, values), training: augmented(values.augment, training, named.task), validation };
+    const network = await inUnit(values.unit, model, fitted(model, training), training);
+    const context = { ...await createContext(invocation, values), training: augmented(values.augment, training, network.task), validation };
     progress.expect({ pruned: options.retrainPruned.epochs, quantized: options.retrainQuantized.epochs, final: options.final.epochs });
-    const network = unit ? withOutputUnit(named, unit) : named;
     const { bytes, report } = await inCheckpoint(place, () => compress(network, context, { ...options, originalBytes: model.fileBytes, ...(place ? { checkpoint: place } : {}) }));
     await saveFile(values.output, bytes);
     if (values.report !== undefined) await saveFile(values.report, html(path, values, report));

@@ -1,5 +1,5 @@
 /** `espalier train`: a network from scratch, or further from weights, on an array folder. */
-import { EspalierError, parameterCount, saveFile, train, vgg, withOutputUnit, writeNetwork } from '../../index.ts';
+import { EspalierError, parameterCount, saveFile, train, vgg, writeNetwork } from '../../index.ts';
 import type { AdamChoice, Dataset, Network, SgdChoice, TrainResult } from '../../index.ts';
 import { sizeOf } from '../../tensor.ts';
 import { createContext, defineCommand, grouped, table } from '../command.ts';
@@ -7,7 +7,7 @@ import type { Invocation, Result } from '../command.ts';
 import { checkApart, checkpointFolder, checkWritable, openCheckpoint, readPreprocessing, removeCheckpoints } from '../files.ts';
 import { DATA_OPTIONS, fitted, NETWORK_OPTIONS, openModel, openPart, READ_OPTIONS, recipePreprocessing, SEED_OPTION, THREADS_OPTION, vggSize } from '../model.ts';
 import { choice, defaultShown, integer, number, required, text, withDefault } from '../options.ts';
-import { AUGMENT_OPTION, augmented, CHECKPOINT_OPTION, howToGoOn, inCheckpoint, outputUnit, UNIT_OPTION } from '../runs.ts';
+import { AUGMENT_OPTION, augmented, CHECKPOINT_OPTION, howToGoOn, inCheckpoint, inUnit, outputUnit, UNIT_OPTION } from '../runs.ts';
 
 const OPTIONS = {
   ...DATA_OPTIONS,
@@ -44,9 +44,10 @@ export const trainCommand = defineCommand({
 
 async function run(invocation: Train): Promise<Result> {
   const { values, progress } = invocation;
+  const folder = checkpointFolder(values.checkpoint, values.output);
+  await checkApart({ '--init': values.init, '--output': values.output, '--checkpoint': folder });
   await checkWritable('--output', values.output);
-  await checkApart({ '--init': values.init, '--output': values.output });
-  const place = await openCheckpoint(checkpointFolder(values.checkpoint, values.output), 'train');
+  const place = await openCheckpoint(folder, 'train');
 
   const { start, training, validation } = await prepare(values);
   const context = {
@@ -91,12 +92,8 @@ async function prepare(values: Train['values']): Promise<Prepared> {
     throw new EspalierError('DATA', `part ${values.part} of ${values.data} has no targets: expected ${values.part}-landmarks.npy, -labels.npy or -targets.npy`, { name: values.part });
   }
   const validation = values.validation === 'none' ? undefined : await openPart(values, values.validation, preprocessing, task);
+  if (model) return { start: await inUnit(values.unit, model, fitted(model, training), training), training, validation };
   const unit = await outputUnit(values.unit, training, task);
-  if (model) {
-    const network = fitted(model, training);
-    // A model has its unit already.
-    return { start: model.isPlain && unit ? withOutputUnit(network, unit) : network, training, validation };
-  }
   const start = vgg({
     ...vggSize(inputShape, values), task, seed: values.seed,
     outputs: task.kind === 'classes' ? task.classes : sizeOf(targetShape),
