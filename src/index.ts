@@ -1,5 +1,5 @@
 /** `espalier`: everything but the command line and the ndarray bridge. Each part is also a sub-path of its own. */
-export { EspalierError } from './errors.ts';
+export { checkInteger, checkNumber, EspalierError } from './errors.ts';
 export type { ErrorCode, ErrorDetails } from './errors.ts';
 export * from './compression/index.ts';
 export { folderStore, loadFile, memoryStore, saveFile } from './container/index.ts';
@@ -16,7 +16,8 @@ export type { KernelSet } from './kernels/types.ts';
 export * from './network/index.ts';
 export * from './pruning/index.ts';
 export * from './quantization/index.ts';
-export { stream } from './random.ts';
+export { below, normal, permutation, stream, uniform } from './random.ts';
+export type { Stream } from './random.ts';
 export { tensor } from './tensor.ts';
 export type { Shape, StridedArray, Tensor, TensorLike } from './tensor.ts';
 export * from './training/index.ts';

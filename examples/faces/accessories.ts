@@ -2,8 +2,8 @@
  * Things before the face: glasses (fixed to the head, hidden where the head hides them) and occluders that know nothing
  * of it: microphones, fingers, strands of hair, bars, captions.
  */
-import { below, uniform } from '../../src/random.ts';
-import type { Stream } from '../../src/random.ts';
+import { below, uniform } from 'espalier';
+import type { Stream } from 'espalier';
 import type { Glasses, Traits } from './traits.ts';
 import { surfacePoint } from './shape.ts';
 import type { HeadShape } from './shape.ts';

@@ -2,8 +2,8 @@
  * What is behind a face: an uneven wall, and before it a few of the things that rooms, streets and studios show as
  * bright and dark shapes: panels, stripes, discs, lettering, foliage.
  */
-import { below, uniform } from '../../src/random.ts';
-import type { Stream } from '../../src/random.ts';
+import { below, uniform } from 'espalier';
+import type { Stream } from 'espalier';
 import { drawLattice, noiseAt, smoothStep } from './noise.ts';
 
 /** Fills `picture` (side, side) with linear light; `side` is even. Painted at half the resolution: what is behind is out of focus. */

@@ -2,8 +2,8 @@
  * From linear light to the bytes of a video frame: exposure and tone curve, blur, lower resolution, edge enhancement, noise, and
  * the quantized 8 x 8 cosine blocks of a compressed picture.
  */
-import { normal, uniform } from '../../src/random.ts';
-import type { Stream } from '../../src/random.ts';
+import { normal, uniform } from 'espalier';
+import type { Stream } from 'espalier';
 import { clamp, tabulated } from './noise.ts';
 
 /** Develops `picture` (2 pixels, 2 pixels) as a video frame of (pixels, pixels), enlarged to (side, side). */

@@ -2,8 +2,7 @@
  * Synthetic faces with 68 landmarks: a head is modelled, posed, lit, dressed and photographed, all from a seed. Nothing
  * in here is learned from, or copied out of, pictures of people.
  */
-import { checkInteger, checkNumber } from '../../src/errors.ts';
-import { stream } from '../../src/random.ts';
+import { checkInteger, checkNumber, stream } from 'espalier';
 import { develop } from './camera.ts';
 import { makeWorkspace, renderScene } from './scene.ts';
 import type { Workspace } from './scene.ts';

@@ -1,7 +1,7 @@
 /**
  * Smooth value noise on a small random lattice, and the few scalar helpers that every painter of the faces uses.
  */
-import type { Stream } from '../../src/random.ts';
+import type { Stream } from 'espalier';
 
 /** Random lattice of side x side values in [-1, 1]; `side` is a power of two, the pattern repeats after it. */
 export interface Lattice {

@@ -2,7 +2,7 @@
  * The baseline that a trained network has to beat: ridge regression from block means of the picture to the landmarks.
  * Linear, closed form, no pose or light in it. Glossary: A (n, d) centred features, Y (n, m) centred targets, W (d, m) weights.
  */
-import { checkInteger, checkNumber } from '../../src/errors.ts';
+import { checkInteger, checkNumber } from 'espalier';
 
 export interface RidgeOptions {
   /** Weight of the penalty lambda |W|^2. Default 300. */

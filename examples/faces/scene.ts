@@ -2,8 +2,8 @@
  * One face from its traits to a picture in linear light: where the camera looks (the crop is fitted to the landmarks), what is
  * visible, and what colour each visible place has. Rendered at twice the side of the crop.
  */
-import { stream, uniform } from '../../src/random.ts';
-import type { Stream } from '../../src/random.ts';
+import { stream, uniform } from 'espalier';
+import type { Stream } from 'espalier';
 import type { Hair, Traits } from './traits.ts';
 import { shapeHead, surfacePoint } from './shape.ts';
 import type { HeadShape } from './shape.ts';

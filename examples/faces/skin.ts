@@ -2,8 +2,8 @@
  * The skin as a texture over (angle, height): reflectance of skin with its blotches and creases, brows, eyes, mouth and
  * beard, painted at the frontal places that `shape.ts` gives the landmarks.
  */
-import { below, stream, uniform } from '../../src/random.ts';
-import type { Stream } from '../../src/random.ts';
+import { below, stream, uniform } from 'espalier';
+import type { Stream } from 'espalier';
 import type { Traits } from './traits.ts';
 import { eyeLids } from './shape.ts';
 import type { FrontalPoints, HeadShape } from './shape.ts';

@@ -4,8 +4,8 @@
  * down, z towards the viewer, the origin between the eyes in the plane through the ears. The spreads are rounded
  * anthropometric ones, widened, because a network learns only what it has seen vary.
  */
-import { normal, stream, uniform } from '../../src/random.ts';
-import type { Stream } from '../../src/random.ts';
+import { normal, stream, uniform } from 'espalier';
+import type { Stream } from 'espalier';
 import { clamp } from './noise.ts';
 
 export interface Person {
