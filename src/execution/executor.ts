@@ -1,10 +1,10 @@
 /** The inference half: a network bound to a batch size, a heap and threads. */
-import { EspalierError, show } from '../errors.ts';
+import { checkInteger, EspalierError, show } from '../errors.ts';
 import type { Workspace } from '../kernels/types.ts';
 import type { Network } from '../network/types.ts';
 import type { FloatArray, Shape } from '../tensor.ts';
 import { sizeOf } from '../tensor.ts';
-import { analyse, checkBatch, checkWords, createLayout, forwardSteps, place } from './plan.ts';
+import { analyse, checkExecutorOptions, checkWords, createLayout, forwardSteps, place } from './plan.ts';
 import type { Layout, Structure } from './plan.ts';
 import type { Executor, ExecutorOptions } from './types.ts';
 
@@ -15,12 +15,12 @@ const FORWARD = 1;
  * Plans the buffers of `network` for batches of `options.batch` (default 1) and puts its parameters on a heap of its own.
  * The network itself is not changed. Call `dispose` when done: it ends the threads and lets the memory go.
  *
+ * @throws {TypeError | RangeError} for wrong arguments
  * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE for a network that does not fit together, MEMORY, WORKER
  */
 export async function createExecutor(network: Network, options: ExecutorOptions): Promise<Executor> {
-  const { kernels, threads = 1, precision = 'float32', watch = [] } = options;
-  const batch = checkBatch('createExecutor', options.batch ?? 1);
-  const structure = analyse(network, batch, watch, undefined);
+  const { kernels, threads, precision, watch, batch } = checkExecutorOptions('createExecutor', network, options);
+  const structure = analyse('createExecutor', network, batch, watch, undefined);
   const layout = createLayout(structure, kernels, place(structure.storage.values()));
   const forward = forwardSteps(layout).flat();
   checkWords('createExecutor', layout.top);
@@ -49,6 +49,7 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
       if (network.inputs.length !== 1 || network.outputs.length !== 1) throw new EspalierError('GRAPH', 'predict: the network has several inputs or outputs; use input, forward and output');
       const inputSize = sizeOf(shapeOf(structure, network.inputs[0].name));
       const outputSize = sizeOf(shapeOf(structure, network.outputs[0]));
+      checkInteger('predict', 'count', count, 0);
       if (!(inputs instanceof Float32Array)) throw new TypeError(`predict: inputs: expected a Float32Array, got ${show(inputs)}`);
       if (inputs.length !== count * inputSize) throw new RangeError(`predict: inputs: expected ${count} samples of ${inputSize} values, got ${inputs.length} values`);
       const results = new Float32Array(count * outputSize);

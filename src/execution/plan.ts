@@ -7,7 +7,7 @@
  */
 import { trainedCount, trainedValues } from '../encodings/reading.ts';
 import type { Encoding } from '../encodings/types.ts';
-import { EspalierError, show } from '../errors.ts';
+import { checkInteger, EspalierError, show } from '../errors.ts';
 import type { Heap, KernelName, KernelSet, Step } from '../kernels/types.ts';
 import type { Network, Node, ParameterRole } from '../network/types.ts';
 import { activationOf } from '../operators/activation.ts';
@@ -17,6 +17,7 @@ import { inferShapes } from '../operators/shapes.ts';
 import type { Plan, Value } from '../operators/types.ts';
 import type { Shape } from '../tensor.ts';
 import { sizeOf } from '../tensor.ts';
+import type { ExecutorOptions } from './types.ts';
 
 /** Words are handed out in multiples of four: 16 bytes, the width of a SIMD register. */
 const align = (words: number): number => Math.ceil(words / 4) * 4;
@@ -51,7 +52,7 @@ export function soleConsumer(structure: Pick<Structure, 'consumers' | 'observed'
   return consumers.length === 1 && !structure.observed.has(value) ? consumers[0] : -1;
 }
 
-export function analyse(network: Network, batch: number, watch: readonly string[], reads: Reads | undefined): Structure {
+export function analyse(who: string, network: Network, batch: number, watch: readonly string[], reads: Reads | undefined): Structure {
   const shapes = inferShapes(network);
   const { nodes } = network;
   const end = 2 * nodes.length;
@@ -60,10 +61,14 @@ export function analyse(network: Network, batch: number, watch: readonly string[
   for (const { name } of network.inputs) producer.set(name, -1);
   nodes.forEach((node, i) => {
     producer.set(node.name, i);
-    for (const name of node.inputs) consumers.set(name, [...(consumers.get(name) ?? []), i]);
+    for (const name of node.inputs) {
+      const users = consumers.get(name);
+      if (users) users.push(i);
+      else consumers.set(name, [i]);
+    }
   });
   for (const name of watch) {
-    if (!shapes.has(name)) throw new RangeError(`createExecutor: watch: expected names of values, got ${show(name)}`);
+    if (!shapes.has(name)) throw new RangeError(`${who}: watch: expected names of values, got ${show(name)}`);
   }
   const observed = new Set([...network.outputs, ...watch]);
   const partial = { consumers, observed };
@@ -105,17 +110,23 @@ export function analyse(network: Network, batch: number, watch: readonly string[
 
 /** Gives storages offsets, largest first, each the lowest place that is free during its time. Returns the words used. */
 export function place(storages: Iterable<Storage>): number {
+  // In ascending order of their offsets: a network from a file may have tens of thousands, too many to sort anew for each.
   const placed: Storage[] = [];
   let top = 0;
   for (const storage of [...new Set(storages)].sort((a, b) => b.words - a.words)) {
-    const rivals = placed.filter((other) => other.from <= storage.until && storage.from <= other.until).sort((a, b) => a.offset - b.offset);
     let offset = 0;
-    for (const rival of rivals) {
-      if (rival.offset >= offset + storage.words) break;
-      offset = Math.max(offset, rival.offset + rival.words);
+    for (const other of placed) {
+      if (other.offset >= offset + storage.words) break;
+      if (other.from <= storage.until && storage.from <= other.until) offset = Math.max(offset, other.offset + other.words);
     }
     storage.offset = offset;
-    placed.push(storage);
+    let [low, high] = [0, placed.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (placed[middle].offset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    placed.splice(low, 0, storage);
     top = Math.max(top, offset + storage.words);
   }
   return top;
@@ -157,7 +168,7 @@ export interface Layout {
 export function createLayout(structure: Structure, kernels: KernelSet, valueWords: number): Layout {
   const { network, batch, shapes, storage, fused } = structure;
   const constants: { offset: number; values: readonly number[]; kind: 'float' | 'int' }[] = [];
-  const kept = new Map<string, { offset: number; words: number }>();
+  const kept = new Map<string, number>();
   const pool: { offset: number; words: number; user: number }[] = [];
   const parameters = new Map<string, PlacedParameter>();
   const prepare: Step[] = [];
@@ -206,9 +217,9 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
         kept(name, words = 0) {
           const key = JSON.stringify([node.name, name]);
           const found = kept.get(key);
-          if (found) return found.offset;
+          if (found !== undefined) return found;
           const offset = allocate(words);
-          kept.set(key, { offset, words });
+          kept.set(key, offset);
           return offset;
         },
         temporary(words) {
@@ -247,6 +258,7 @@ function pushStep(steps: Step[], kernel: KernelName, pieces: readonly (readonly 
 }
 
 function placeParameter(layout: Layout, name: string, encoding: Encoding): PlacedParameter {
+  checkLengths(name, encoding);
   const dense = layout.allocate(sizeOf(encoding.shape));
   const count = trainedCount(encoding);
   if (encoding.kind === 'dense') return { name, encoding, dense, values: dense, count, codes: [], signs: [] };
@@ -268,6 +280,21 @@ function placeParameter(layout: Layout, name: string, encoding: Encoding): Place
     codewords += K * d;
   }
   return { name, encoding, dense, values, count, codes, signs };
+}
+
+/** Arrays as long as the shapes beside them say: a network made by hand must not write over its neighbours on the heap. */
+function checkLengths(name: string, encoding: Encoding): void {
+  const check = (what: string, found: number, expected: number): void => {
+    if (found !== expected) throw new EspalierError('SHAPE', `parameter ${show(name)}: ${what}: expected ${expected} for shape [${encoding.shape.join(', ')}], got ${found}`, { name, found });
+  };
+  if (encoding.kind === 'dense') return check('values', encoding.data.length, sizeOf(encoding.shape));
+  const [rows] = encoding.shape;
+  for (const { subspaceCount: M, subvectorLength: d, codewordCount: K, codes, codewords, signs } of encoding.blocks) {
+    check('codes of a block', codes.length, rows * M);
+    check('codeword values of a block', codewords.length, K * d);
+    if (signs) check('bytes of signs of a block', signs.length, Math.ceil((rows * M * d) / 8));
+  }
+  check('columns of all blocks', encoding.blocks.reduce((sum, { subspaceCount, subvectorLength }) => sum + subspaceCount * subvectorLength, 0), sizeOf(encoding.shape.slice(1)));
 }
 
 /** Writes a parameter's values (and codes, signs) to its place. */
@@ -295,11 +322,13 @@ export function forwardSteps(layout: Layout): Step[][] {
   });
 }
 
-/** Batch size of an option, checked. */
-export function checkBatch(who: string, batch: unknown): number {
-  if (typeof batch !== 'number') throw new TypeError(`${who}: batch: expected a whole number from 1, got ${show(batch)}`);
-  if (!Number.isSafeInteger(batch) || batch < 1) throw new RangeError(`${who}: batch: expected a whole number from 1, got ${batch}`);
-  return batch;
+/** Network and options of either executor, with the defaults; threads and precision are checked where the kernels are opened. @throws {TypeError | RangeError} */
+export function checkExecutorOptions(who: string, network: Network, options: ExecutorOptions): Required<ExecutorOptions> {
+  if (!Array.isArray(network?.nodes)) throw new TypeError(`${who}: network: expected a network, got ${show(network)}`);
+  if (typeof options?.kernels?.open !== 'function') throw new TypeError(`${who}: options.kernels: expected a kernel set (await loadKernels()), got ${show(options?.kernels)}`);
+  const { kernels, threads = 1, precision = 'float32', watch = [] } = options;
+  if (!Array.isArray(watch)) throw new TypeError(`${who}: watch: expected an array of names, got ${show(watch)}`);
+  return { kernels, threads, precision, watch, batch: checkInteger(who, 'batch', options.batch ?? 1, 1) };
 }
 
 /** 2^30 words are the 4 GiB that WebAssembly can address. */

@@ -1,7 +1,7 @@
 /** The training half: a forward pass that keeps what the backward pass reads, the backward pass, the update. */
 import { encodingOperations } from '../encodings/index.ts';
-import type { Encoding } from '../encodings/types.ts';
-import { EspalierError, show } from '../errors.ts';
+import type { Encoding, ProductEncoding } from '../encodings/types.ts';
+import { checkInteger, checkOneOf, EspalierError, show } from '../errors.ts';
 import type { Step } from '../kernels/types.ts';
 import type { Network, ParameterRole } from '../network/types.ts';
 import { operatorOf } from '../operators/inference.ts';
@@ -9,9 +9,10 @@ import { cut, cutWords } from '../operators/rules.ts';
 import { trainingOperatorOf } from '../operators/training.ts';
 import type { BackwardPlan, RoleRule, Value } from '../operators/types.ts';
 import { stream } from '../random.ts';
-import { sizeOf } from '../tensor.ts';
+import { sameShape, sizeOf } from '../tensor.ts';
+import type { FloatArray } from '../tensor.ts';
 import { passes } from './executor.ts';
-import { analyse, checkBatch, checkWords, createLayout, fillParameter, forwardSteps, place, soleConsumer } from './plan.ts';
+import { analyse, checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps, place, soleConsumer } from './plan.ts';
 import type { Layout, PlacedParameter, Storage, Structure } from './plan.ts';
 import type { TrainingExecutor, TrainingExecutorOptions } from './types.ts';
 
@@ -34,12 +35,18 @@ const SLOTS = { sgd: ['velocity'], adam: ['first', 'second'] } as const;
  * Like {@link createExecutor}, for training. `options.frozen` names parameters that stay as they are; layers below the
  * first trained one take part in the forward pass only.
  *
+ * @throws {TypeError | RangeError} for wrong arguments
  * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE, MEMORY, WORKER
  */
 export async function createTrainingExecutor(network: Network, options: TrainingExecutorOptions): Promise<TrainingExecutor> {
-  const { kernels, threads = 1, precision = 'float32', watch = [], frozen = new Set<string>(), optimizer, seed = 0 } = options;
-  const batch = checkBatch('createTrainingExecutor', options.batch ?? 1);
-  const structure = analyse(network, batch, watch, (node) => trainingOperatorOf(node.kind).reads);
+  const who = 'createTrainingExecutor';
+  const { kernels, threads, precision, watch, batch } = checkExecutorOptions(who, network, options);
+  const { frozen = new Set<string>(), optimizer, seed = 0 } = options;
+  checkOneOf(who, 'optimizer.kind', optimizer?.kind, ['sgd', 'adam']);
+  for (const name of frozen) {
+    if (!network.parameters.has(name)) throw new RangeError(`${who}: frozen: expected names of parameters of ${show(network.name)}, got ${show(name)}`);
+  }
+  const structure = analyse(who, network, batch, watch, (node) => trainingOperatorOf(node.kind).reads);
   const roles = parameterKinds(network);
   const isTrained = (name: string): boolean => roles.get(name) === 'trained' && !frozen.has(name);
   const gradients = gradientStorages(structure, isTrained, options.inputGradients === true);
@@ -58,18 +65,19 @@ export async function createTrainingExecutor(network: Network, options: Training
   }
 
   const inference = forwardSteps(layout);
-  const training = trainingSteps(layout, inference);
+  const training = trainingSteps(layout, inference, frozen);
   const backward = backwardSteps(layout, gradients, trained);
   const hyper = layout.allocate(8);
   const clip = layout.allocate(2);
   const limit = layout.allocate(1);
   const update = updateSteps(layout, trained, options.optimizer, { hyper, clip, limit });
-  checkWords('createTrainingExecutor', layout.top);
+  checkWords(who, layout.top);
   const programs = [layout.prepare, inference.flat(), training.flat(), backward, update.steps];
   const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs, threads, precision });
-  const { heap } = workspace;
-  layout.fill(heap);
-  for (const { offset, values } of update.averages) heap.float.set(values, offset);
+  // Asked for each time: a workspace that was disposed of says so and lets its memory go.
+  const floats = (): FloatArray => workspace.heap.float;
+  layout.fill(workspace.heap);
+  for (const { offset, values } of update.averages) floats().set(values, offset);
 
   // Decoded and packed weights, folded batch statistics: made again before the next pass once a parameter has moved.
   let stale = true;
@@ -89,11 +97,12 @@ export async function createTrainingExecutor(network: Network, options: Training
     ...common,
     forwardTraining(step) {
       refresh();
+      const float = floats();
       for (const { node, mask, words } of dropouts) {
         const random = stream(seed, 'dropout', step, node.name);
         const { rate } = node.attributes;
         const keep = 1 / (1 - rate);
-        for (let i = 0; i < words; i++) heap.float[mask + i] = random() < rate ? 0 : keep;
+        for (let i = 0; i < words; i++) float[mask + i] = random() < rate ? 0 : keep;
       }
       workspace.run(FORWARD_TRAINING);
       stale = hasState;
@@ -101,67 +110,71 @@ export async function createTrainingExecutor(network: Network, options: Training
     outputGradient(name = network.outputs[0]) {
       const storage = network.outputs.includes(name) ? gradients.get(name) : undefined;
       if (!storage) throw new RangeError(`outputGradient: name: expected an output that depends on a trained parameter, got ${show(name)}`);
-      return heap.float.subarray(storage.offset, storage.offset + layout.value(name).words);
+      return floats().subarray(storage.offset, storage.offset + layout.value(name).words);
     },
     backward: () => workspace.run(BACKWARD),
     update({ rate, clip: most }, step) {
+      checkInteger('update', 'step', step, 1);
       const { kind, momentum, nesterov, beta1, beta2, epsilon, weightDecay, decoupled } = optimizer;
-      heap.float.set(kind === 'sgd'
+      const float = floats();
+      float.set(kind === 'sgd'
         ? [rate, momentum, weightDecay, nesterov ? 1 : 0]
         : [rate, beta1, beta2, epsilon, weightDecay, decoupled ? 1 : 0, 1 - beta1 ** step, 1 - beta2 ** step], hyper);
-      heap.float[limit] = most;
+      float[limit] = most;
       workspace.run(UPDATE);
       stale = true;
-      return heap.float[clip + 1];
+      return float[clip + 1];
     },
     gradient(name) {
       const storage = network.inputs.some((input) => input.name === name) ? gradients.get(name) : undefined;
-      if (storage) return heap.float.slice(storage.offset, storage.offset + layout.value(name).words);
+      if (storage) return floats().slice(storage.offset, storage.offset + layout.value(name).words);
       const own = trained.get(name);
       if (!own) throw new RangeError(`gradient: name: expected a trained parameter (or an input, with inputGradients), got ${show(name)}`);
-      return heap.float.slice(own.gradient, own.gradient + own.parameter.count);
+      return floats().slice(own.gradient, own.gradient + own.parameter.count);
     },
     values(name) {
       const own = trained.get(name);
       if (!own) throw new RangeError(`values: name: expected a trained parameter, got ${show(name)}`);
-      return heap.float.subarray(own.parameter.values, own.parameter.values + own.parameter.count);
+      return floats().subarray(own.parameter.values, own.parameter.values + own.parameter.count);
     },
     changed() {
       stale = true;
     },
     snapshot() {
       const parameters = new Map(network.parameters);
+      const float = floats();
       for (const [name, parameter] of layout.parameters) {
-        if (!trained.has(name) && roles.get(name) !== 'state') continue;
-        parameters.set(name, withValues(parameter.encoding, Float32Array.from(heap.float.subarray(parameter.values, parameter.values + parameter.count))));
+        if (!trained.has(name) && (roles.get(name) !== 'state' || frozen.has(name))) continue;
+        parameters.set(name, withValues(parameter.encoding, Float32Array.from(float.subarray(parameter.values, parameter.values + parameter.count))));
       }
       return { ...network, parameters };
     },
     restore(source) {
-      for (const [name, parameter] of layout.parameters) {
+      // All are looked at before the first is written.
+      const filled = [...layout.parameters].map(([name, parameter]): PlacedParameter => {
         const encoding = source.parameters.get(name);
         if (!encoding || !sameStructure(encoding, parameter.encoding)) {
           throw new EspalierError('SHAPE', `restore: network: parameter ${show(name)} is missing or is stored in another way; pass a snapshot of the same network`, { name });
         }
-        fillParameter(heap, { ...parameter, encoding });
-      }
+        return { ...parameter, encoding };
+      });
+      for (const parameter of filled) fillParameter(workspace.heap, parameter);
       stale = true;
     },
     optimizerState() {
       const state = new Map<string, Float32Array>();
       for (const [name, own] of trained) {
-        SLOTS[optimizer.kind].forEach((slot, i) => state.set(`${name}/${slot}`, Float32Array.from(heap.float.subarray(own.state[i], own.state[i] + own.parameter.count))));
+        SLOTS[optimizer.kind].forEach((slot, i) => state.set(`${name}/${slot}`, Float32Array.from(floats().subarray(own.state[i], own.state[i] + own.parameter.count))));
       }
       return state;
     },
     restoreOptimizer(state) {
-      for (const [name, own] of trained) {
-        SLOTS[optimizer.kind].forEach((slot, i) => {
-          const values = state.get(`${name}/${slot}`);
-          if (values?.length !== own.parameter.count) throw new EspalierError('CHECKPOINT', `restoreOptimizer: state: expected ${own.parameter.count} values for ${show(`${name}/${slot}`)}, got ${values?.length ?? 'none'}`, { name });
-          heap.float.set(values, own.state[i]);
-        });
-      }
+      const filled = [...trained].flatMap(([name, { parameter: { count }, state: slots }]) => SLOTS[optimizer.kind].map((slot, i) => {
+        const values = state.get(`${name}/${slot}`);
+        if (values?.length !== count) throw new EspalierError('CHECKPOINT', `restoreOptimizer: state: expected ${count} values for ${show(`${name}/${slot}`)}, got ${values?.length ?? 'none'}`, { name });
+        return { values, at: slots[i] };
+      }));
+      for (const { values, at } of filled) floats().set(values, at);
     },
     dispose: () => workspace.dispose(),
   };
@@ -169,9 +182,13 @@ export async function createTrainingExecutor(network: Network, options: Training
 
 const withValues = (encoding: Encoding, values: Float32Array): Encoding => encodingOperations(encoding.kind).withTrainedValues(encoding, values);
 
+/** Whether the values of one fit the place of the other: blocks of the same sizes, signs where the other has them. */
 function sameStructure(a: Encoding, b: Encoding): boolean {
-  const count = (encoding: Encoding): number => encodingOperations(encoding.kind).trainedCount(encoding);
-  return a.kind === b.kind && a.shape.length === b.shape.length && a.shape.every((side, i) => side === b.shape[i]) && count(a) === count(b);
+  if (!sameShape(a.shape, b.shape)) return false;
+  if (a.kind === 'dense' || b.kind === 'dense') return a.kind === 'dense' && b.kind === 'dense' && a.data.length === b.data.length;
+  const sizes = ({ blocks }: ProductEncoding): number[] => blocks.flatMap(({ first, subspaceCount, subvectorLength, codewordCount, codes, codewords, signs }) =>
+    [first, subspaceCount, subvectorLength, codewordCount, codes.length, codewords.length, signs?.length ?? -1]);
+  return sameShape(sizes(a), sizes(b));
 }
 
 /** Kind of every parameter in use; one that serves in several roles is trained if it is in any. */
@@ -220,13 +237,20 @@ function gradientStorages(structure: Structure, isTrained: (name: string) => boo
   return gradients;
 }
 
-function trainingSteps(layout: Layout, inference: readonly Step[][]): Step[][] {
+/** Where an operator has no pass of its own for training, that of inference. Of running statistics that are frozen it moves words that nobody reads. */
+function trainingSteps(layout: Layout, inference: readonly Step[][], frozen: ReadonlySet<string>): Step[][] {
   const { network, fused } = layout.structure;
   return network.nodes.map((node, i) => {
     const operator = trainingOperatorOf(node.kind);
     if (fused.has(i) || !operator.forwardTraining) return inference[i];
     const steps: Step[] = [];
-    operator.forwardTraining(node as never, layout.planNode(i, 'training', steps));
+    const plan = layout.planNode(i, 'training', steps);
+    const moved = new Set(operatorOf(node.kind).roles.filter(({ kind }) => kind === 'state').map(({ role }) => role));
+    const parameter = (role: ParameterRole): number => {
+      const name = node.parameters[role];
+      return name !== undefined && moved.has(role) && frozen.has(name) ? plan.temporary(sizeOf(network.parameters.get(name)!.shape)) : plan.parameter(role);
+    };
+    operator.forwardTraining(node as never, { ...plan, parameter });
     return steps;
   });
 }

@@ -28,7 +28,7 @@ export interface Executor {
   shapeOf(name: string): Shape;
   /** Runs the inference pass over the whole batch. Nothing is allocated. */
   forward(): void;
-  /** Whole cycle for `count` samples of any number, in batches: inputs (count, ...) to outputs (count, ...). */
+  /** Whole cycle for `count` samples of any number, in batches: inputs (count, ...) to outputs (count, ...). @throws {EspalierError} GRAPH for a network of several inputs or outputs */
   predict(inputs: Float32Array, count: number): Float32Array;
   dispose(): void;
 }
@@ -58,7 +58,7 @@ export interface OptimizerOptions {
 
 export interface TrainingExecutorOptions extends ExecutorOptions {
   optimizer: OptimizerOptions;
-  /** Parameters that stay as they are. */
+  /** Names of parameters that stay as they are, running statistics among them. */
   frozen?: ReadonlySet<string>;
   /** For dropout. */
   seed?: number;
@@ -70,19 +70,22 @@ export interface TrainingExecutorOptions extends ExecutorOptions {
 export interface TrainingExecutor extends Executor {
   /** Runs the training pass: dropout and batch statistics active. `step` is the number of this step (dropout's stream). */
   forwardTraining(step: number): void;
-  /** View (batch, ...output shape): the caller writes dLoss/dOutput here before `backward`. */
+  /**
+   * View (batch, ...output shape): the caller writes dLoss/dOutput here, of every output, between `forwardTraining` and `backward`; the memory serves other
+   * values at other times.
+   */
   outputGradient(name?: string): FloatArray;
   backward(): void;
-  /** Applies the optimizer; returns the gradient norm before clipping. Step is counted from 1 for Adam's bias correction. */
+  /** Applies the optimizer, once per `backward`; returns the gradient norm before clipping. Step is counted from 1 for Adam's bias correction. */
   update(options: UpdateOptions, step: number): number;
-  /** Gradient of a network input or of a parameter's trained values, copied: for tests and for Taylor-like scores. */
+  /** Gradient of a network input or of a parameter's trained values after `backward`, copied: for tests and for Taylor-like scores. */
   gradient(name: string): FloatArray;
   /** View of a trained parameter's values; call `changed` after writing to it. */
   values(name: string): FloatArray;
   changed(): void;
   /** The network with the values that it has now, copied; encodings keep their kind. */
   snapshot(): Network;
-  /** Puts values of a network of the same structure in. */
+  /** Puts values of a network of the same structure in. @throws {EspalierError} SHAPE if it is of another; nothing has changed then */
   restore(network: Network): void;
   /** Optimizer state by parameter name and slot, copied; and back. */
   optimizerState(): ReadonlyMap<string, Float32Array>;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EspalierError } from '../../src/errors.ts';
+import type { ProductBlock } from '../../src/encodings/types.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
 import { place } from '../../src/execution/plan.ts';
 import type { Executor } from '../../src/execution/types.ts';
@@ -111,9 +112,27 @@ describe('the two kernel sets agree', () => {
 describe('wrong arguments', () => {
   const kernels = portableKernels();
   it('batch', async () => {
-    await expect(createExecutor(chain(), { kernels, batch: 0 })).rejects.toThrow(/batch: expected a whole number from 1, got 0/);
+    await expect(createExecutor(chain(), { kernels, batch: 0 })).rejects.toThrow(/batch: expected an integer of at least 1, got 0/);
     await expect(createExecutor(chain(), { kernels, batch: 1.5 })).rejects.toThrow(RangeError);
     await expect(createExecutor(chain(), { kernels, batch: '2' as never })).rejects.toThrow(TypeError);
+  });
+  it('no options, no kernels, no network', async () => {
+    await expect(createExecutor(chain(), undefined as never)).rejects.toThrow(/createExecutor: options.kernels: expected a kernel set \(await loadKernels\(\)\), got undefined/);
+    await expect(createExecutor(chain(), { kernels: 'simd' } as never)).rejects.toThrow(TypeError);
+    await expect(createExecutor(undefined as never, { kernels })).rejects.toThrow(/createExecutor: network/);
+    await expect(createExecutor(chain(), { kernels, watch: 'relu1' as never })).rejects.toThrow(/watch: expected an array/);
+  });
+  it('a parameter whose values are not as many as its shape says writes over no other', async () => {
+    const network = chain();
+    const parameters = new Map(network.parameters).set('conv1.bias', { kind: 'dense', shape: [4], data: new Float32Array(4096) });
+    await expect(createExecutor({ ...network, parameters }, { kernels })).rejects.toThrow(expect.objectContaining({ code: 'SHAPE', message: expect.stringMatching(/"conv1.bias": values: expected 4 for shape \[4\], got 4096/) }));
+    const block = (codes: number, codewords: number): ProductBlock => ({ first: 0, subspaceCount: 5, subvectorLength: 4, codewordCount: 2, codewords: new Float32Array(codewords), codes: new Uint16Array(codes) });
+    for (const [blocks, text] of [
+      [[block(99, 8)], /codes of a block: expected 35/], [[block(35, 16)], /codeword values of a block: expected 8/], [[block(35, 8), block(35, 8)], /columns of all blocks: expected 20 .*got 40/],
+    ] as const) {
+      const encoded = new Map(network.parameters).set('dense1.weight', { kind: 'product', shape: [7, 20], codewordPrecision: 'float32', blocks });
+      await expect(createExecutor({ ...network, parameters: encoded }, { kernels })).rejects.toThrow(text);
+    }
   });
   it('watch', async () => {
     await expect(createExecutor(chain(), { kernels, watch: ['nowhere'] })).rejects.toThrow(/watch.*"nowhere"/);
@@ -122,6 +141,9 @@ describe('wrong arguments', () => {
     const one = await executor(chain(), { kernels });
     expect(() => one.predict(new Float32Array(5), 1)).toThrow(/expected 1 samples of 128 values, got 5/);
     expect(() => one.predict([1, 2] as never, 1)).toThrow(TypeError);
+    expect(() => one.predict(new Float32Array(256), '2' as never)).toThrow(/predict: count/);
+    expect(() => one.predict(new Float32Array(192), 1.5)).toThrow(/predict: count/);
+    expect(one.predict(new Float32Array(0), 0).length).toBe(0);
     expect(() => one.input('nobody')).toThrow(/"input".*got "nobody"/);
   });
   it('a batch whose buffers pass 4 GiB is refused before anything is allocated', async () => {

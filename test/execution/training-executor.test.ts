@@ -5,7 +5,7 @@ import { createExecutor } from '../../src/execution/executor.ts';
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
 import type { OptimizerOptions, TrainingExecutor, TrainingExecutorOptions } from '../../src/execution/types.ts';
 import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
-import { dense, graph, relu, add } from '../../src/network/index.ts';
+import { batchNorm, dense, graph, relu, add, sequential } from '../../src/network/index.ts';
 import type { Network } from '../../src/network/types.ts';
 import { normal, stream } from '../../src/random.ts';
 import { sizeOf } from '../../src/tensor.ts';
@@ -133,8 +133,9 @@ describe('training executor', () => {
     const network = chain();
     const frozen = new Set(['conv1.weight', 'conv1.bias', 'dense1.bias']);
     const one = await trainer(network, { frozen });
-    one.outputGradient().set(prepare(one, 1));
+    const weights = prepare(one, 1);
     one.forwardTraining(1);
+    one.outputGradient().set(weights);
     one.backward();
     one.update({ rate: 0.1, clip: 0 }, 1);
     const after = one.snapshot();
@@ -166,6 +167,74 @@ describe('training executor', () => {
     expect(() => one.restoreOptimizer(new Map())).toThrow(/restoreOptimizer: state/);
   });
 
+  it('restore and restoreOptimizer change nothing when they refuse', async () => {
+    const network = encoded(chain(), 'dense1.weight');
+    const one = await trainer(network);
+    const [values, memory] = [one.snapshot(), one.optimizerState()];
+    const last = [...network.parameters.keys()].at(-1)!;
+    const moved = new Map([...values.parameters].map(([name, encoding]) => [name, encoding.kind === 'dense' ? { ...encoding, data: encoding.data.map((value) => value + 1) } : encoding]));
+    moved.delete(last);
+    expect(() => one.restore({ ...values, parameters: moved })).toThrow(expect.objectContaining({ code: 'SHAPE' }));
+    expect(one.snapshot()).toEqual(values);
+    const filled = new Map([...memory].map(([slot, data], i) => [slot, i < memory.size - 1 ? data.map(() => 1) : data.slice(1)]));
+    expect(() => one.restoreOptimizer(filled)).toThrow(expect.objectContaining({ code: 'CHECKPOINT' }));
+    expect(one.optimizerState()).toEqual(memory);
+  });
+
+  it('restore refuses codes and signs that lie otherwise, though codewords and shape are as many', async () => {
+    const network = encoded(chain(), 'dense1.weight');
+    const one = await trainer(network);
+    const before = one.predict(new Float32Array(3 * 128).fill(0.5), 3);
+    const encoding = network.parameters.get('dense1.weight') as ProductEncoding;
+    const [block] = encoding.blocks;
+    const { signs: _signs, ...unsigned } = block;
+    // 5 codewords of 4 against 10 of 2: 20 numbers both, but twice the codes.
+    const finer = { ...block, subspaceCount: 2 * block.subspaceCount, subvectorLength: 2, codewordCount: 10, codes: new Uint16Array(2 * block.codes.length) };
+    for (const other of [unsigned, finer]) {
+      const parameters = new Map(network.parameters).set('dense1.weight', { ...encoding, blocks: [other, ...encoding.blocks.slice(1)] });
+      expect(() => one.restore({ ...network, parameters })).toThrow(/"dense1.weight" is missing or is stored in another way/);
+    }
+    one.changed();
+    expect(one.predict(new Float32Array(3 * 128).fill(0.5), 3)).toEqual(before);
+  });
+
+  it('running statistics that are frozen stay, the others move; the training pass itself is the same', async () => {
+    const network = sequential({ input: [3], seed: 1 }, [batchNorm(), dense(2), batchNorm()]);
+    const free = await trainer(network, { kernels: simd });
+    const frozen = await trainer(network, { kernels: simd, frozen: new Set(['batchNorm1.mean', 'batchNorm1.variance', 'batchNorm2.variance']) });
+    for (const one of [free, frozen]) {
+      prepare(one, 1);
+      one.forwardTraining(1);
+    }
+    expect(frozen.output()).toEqual(free.output());
+    const [now, moved] = [frozen.snapshot().parameters, free.snapshot().parameters];
+    for (const name of ['batchNorm1.mean', 'batchNorm1.variance', 'batchNorm2.variance']) {
+      expect(now.get(name)).toEqual(network.parameters.get(name));
+      expect(moved.get(name)).not.toEqual(network.parameters.get(name));
+    }
+    expect(now.get('batchNorm2.mean')).toEqual(moved.get('batchNorm2.mean'));
+  });
+
+  it('wrong arguments are named', async () => {
+    await expect(createTrainingExecutor(chain(), undefined as never)).rejects.toThrow(/createTrainingExecutor: options.kernels/);
+    await expect(trainer(chain(), { optimizer: undefined as never })).rejects.toThrow(/optimizer.kind: expected one of sgd, adam, got undefined/);
+    await expect(trainer(chain(), { frozen: new Set(['conv1.weigth']) })).rejects.toThrow(/frozen: expected names of parameters of "network", got "conv1.weigth"/);
+    await expect(trainer(chain(), { watch: ['nowhere'] })).rejects.toThrow(/createTrainingExecutor: watch/);
+    const one = await trainer(chain(), { optimizer: { ...sgd, kind: 'adam' } });
+    expect(() => one.update({ rate: 0.1, clip: 0 }, 0)).toThrow(/update: step: expected an integer of at least 1, got 0/);
+  });
+
+  it('after dispose every call that needs the memory says DISPOSED', async () => {
+    const one = await createTrainingExecutor(chain(), { kernels: portable, optimizer: sgd });
+    const network = one.snapshot();
+    const state = one.optimizerState();
+    one.dispose();
+    one.dispose();
+    const calls = [() => one.input(), () => one.output(), () => one.forward(), () => one.forwardTraining(1), () => one.outputGradient(), () => one.backward(), () => one.update({ rate: 1, clip: 0 }, 1),
+      () => one.gradient('conv1.weight'), () => one.values('conv1.weight'), () => one.snapshot(), () => one.restore(network), () => one.optimizerState(), () => one.restoreOptimizer(state)];
+    for (const call of calls) expect(call, String(call)).toThrow(expect.objectContaining({ code: 'DISPOSED' }));
+  });
+
   it('a whole step gives the same bits for 1, 2, 3 and 4 threads', async () => {
     const results = await Promise.all([1, 2, 3, 4].map(async (threads) => {
       const one = await trainer(encoded(skips(), 'conv2.weight'), { kernels: simd, threads, batch: 9 });
@@ -184,8 +253,9 @@ describe('training executor', () => {
   it('the norm is that of all gradients, and clipping bounds the step', async () => {
     const one = await trainer(chain(), { optimizer: { ...sgd, momentum: 0, weightDecay: 0 } });
     const before = one.snapshot();
-    one.outputGradient().set(prepare(one, 1));
+    const weights = prepare(one, 1);
     one.forwardTraining(1);
+    one.outputGradient().set(weights);
     one.backward();
     const names = [...before.parameters.keys()].filter((name) => !name.startsWith('affine'));
     const norm = Math.sqrt(names.reduce((sum, name) => sum + dot(one.gradient(name), one.gradient(name)), 0));
