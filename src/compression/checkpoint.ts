@@ -18,8 +18,11 @@ export interface Progress {
   /** Try of the present step, from 0. */
   readonly attempt: number;
   readonly network: Network;
-  /** The network at the beginning of the present step, to go back to. */
+  /** Validation metric of `network`. The last stage's is another's where a try was undone. */
+  readonly validation: number;
+  /** The network at the beginning of the present step, to go back to, and its validation metric. */
   readonly stepStart: Network;
+  readonly startValidation: number;
   /** Best of the tries of the present step so far. */
   readonly best: { readonly network: Network; readonly validation: number } | undefined;
   /** Validation metric of the original. */
@@ -46,9 +49,12 @@ export async function openProgress(network: Network, context: Context, options: 
   const { store, key } = checkpoint;
   const fingerprint = await fingerprintOf(network, context, settings);
   const found = await readCheckpoint(store, key, fingerprint);
+  const restored = found && restore(found.metadata, found.tensors, network, key);
+  // A run that was killed between the two writes of `save` has left a finished stage's own checkpoint behind.
+  if (restored) await removeCheckpoint(store, stageKey(key, restored.stages.length - 1));
   for (const problem of found?.damaged ?? []) context.onEvent?.({ kind: 'note', text: `compress: a damaged checkpoint was passed over: ${problem}` });
   return {
-    restored: found && restore(found.metadata, found.tensors, network, key),
+    restored,
     async save(progress) {
       const { network: now, stepStart, best, stages, ...rest } = progress;
       const blob = (name: string, value: Network): NamedArray => {
@@ -77,6 +83,7 @@ function restore(metadata: ReadonlyMap<string, string>, tensors: ReadonlyMap<str
   if (text === undefined) throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} is not one of compress; give another key`, { name: key });
   // Covered by the checkpoint's checksum and by its fingerprint, so its form is ours.
   const { best, start, ...rest } = JSON.parse(text) as Stored;
+  if (typeof rest.validation !== 'number') throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} is of an earlier version of this program; go on with that, or remove it to start anew`, { name: key });
   const network = (name: string): Network => {
     const found = tensors.get(name);
     if (!found) throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} lacks its network ${name}; remove it to start anew`, { name: key });

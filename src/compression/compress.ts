@@ -9,13 +9,12 @@ import { canonicalSigns } from '../encodings/index.ts';
 import { EspalierError } from '../errors.ts';
 import type { Network } from '../network/types.ts';
 import { writeNetwork } from '../network/write.ts';
-import { multiplyAdds, parameterCount } from '../operators/shapes.ts';
+import { inferShapes, multiplyAdds, parameterCount } from '../operators/shapes.ts';
 import { findGroups, prune } from '../pruning/index.ts';
 import { quantizeParameter, roundCodebooks } from '../quantization/index.ts';
 import { evaluate, predictAll, train } from '../training/index.ts';
-import type { EpochRecord } from '../training/index.ts';
-import { crossEntropy } from '../training/losses.ts';
-import { sizeOf } from '../tensor.ts';
+import type { EpochRecord, TrainOptions, TrainResult } from '../training/index.ts';
+import { checkFit, defaultLoss, resolveTrainOptions } from '../training/options.ts';
 import type { Context } from '../transform.ts';
 import { openProgress, stageKey } from './checkpoint.ts';
 import type { Progress } from './checkpoint.ts';
@@ -59,6 +58,7 @@ export async function compress(network: Network, context: Context, options: Comp
   for (const set of ['training', 'validation'] as const) {
     if (!context[set]) throw new TypeError(`compress: context.${set}: expected examples, got none; the schedule ${set === 'training' ? 'retrains on them' : 'judges its steps by them'}`);
   }
+  checkRetraining(network, context, settings);
   const stages = planStages(settings);
   const progress = await openProgress(network, context, options, settings);
   let state: Progress = progress.restored ?? await begin(network, context, settings);
@@ -68,7 +68,7 @@ export async function compress(network: Network, context: Context, options: Comp
     const stage = stages[state.next];
     context.onEvent?.({ kind: 'stage', name: stage.kind, index: state.next, count: stages.length, detail: stage.layers.join(', ') });
     const { network: changed, report } = await runStage(stage, state, { original: network, context, settings, options });
-    state = settle({ ...state, network: changed, stages: [...state.stages, report], next: state.next + 1 }, stage, stages, settings, context);
+    state = settle({ ...state, network: changed, validation: report.validation, stages: [...state.stages, report], next: state.next + 1 }, stage, stages, settings, context);
     await progress.save(state);
   }
   return finish(network, state, options);
@@ -95,7 +95,17 @@ function planStages(settings: CompressSettings): Stage[] {
 
 async function begin(network: Network, context: Context, settings: CompressSettings): Promise<Progress> {
   const validation = await measure(network, network, context, settings);
-  return { next: 0, attempt: 0, network, stepStart: network, best: undefined, baseline: validation, stages: [] };
+  return { next: 0, attempt: 0, network, validation, stepStart: network, startValidation: validation, best: undefined, baseline: validation, stages: [] };
+}
+
+/** What `train` would refuse hours later, in the first retraining. */
+function checkRetraining(network: Network, context: Context, settings: CompressSettings): void {
+  const { retrainPruned, retrainQuantized, final } = settings;
+  for (const setting of [retrainPruned, retrainQuantized, final]) {
+    if (setting.epochs === 0) continue;
+    const shapes = inferShapes(network);
+    checkFit(resolveTrainOptions(network, context, trainOptions(network, settings, setting)), network.inputs[0].shape, shapes.get(network.outputs[0])!);
+  }
 }
 
 interface Run {
@@ -111,7 +121,7 @@ async function runStage(stage: Stage, state: Progress, run: Run): Promise<{ netw
     network,
     report: {
       kind: stage.kind, layers: stage.layers, attempt: state.attempt, changed: network !== state.network, parameters: parameterCount(network), detail,
-      validation: network === state.network ? state.stages.at(-1)?.validation ?? state.baseline : await measure(run.original, network, context, settings),
+      validation: network === state.network ? state.validation : await measure(run.original, network, context, settings),
       ...(epochs ? { epochs: epochs.map(({ loss, validation }) => ({ loss, ...(validation === undefined ? {} : { validation }) })) } : {}),
     },
   });
@@ -130,8 +140,8 @@ async function runStage(stage: Stage, state: Progress, run: Run): Promise<{ netw
   // Retraining follows a change: a step that neither removed nor quantized anything has nothing to recover from.
   if (stage.kind === 'retrain' && state.stages.at(-1)?.changed === false) return reported(state.network, 'nothing has changed');
   const setting = stage.kind === 'final' ? settings.final : state.stages.at(-1)?.kind === 'prune' ? settings.retrainPruned : settings.retrainQuantized;
-  const { network, history } = await retrain(stage, state, run, setting);
-  return reported(network, `${setting.epochs} epochs at ${setting.learningRate}`, history);
+  const { network, status, history } = await retrain(stage, state, run, setting);
+  return reported(network, `${setting.epochs} epochs at ${setting.learningRate}${status === 'noImprovement' ? '; none was better than the state before, which stays' : ''}`, history);
 }
 
 const settingOf = (settings: CompressSettings, layer: string, attempt: number): LayerSetting => milder(settings.layers.get(layer)!, attempt);
@@ -170,51 +180,52 @@ function quantizeLayers(stage: Stage, state: Progress, { context, settings }: Ru
   return { network, detail: words.join('; ') || 'nothing to quantize' };
 }
 
-async function retrain(stage: Stage, state: Progress, run: Run, setting: RetrainSetting): Promise<{ network: Network; history: readonly EpochRecord[] }> {
+function trainOptions(original: Network, { training, teacherWeight }: CompressSettings, setting: RetrainSetting): TrainOptions {
+  return { ...training, ...setting, ...(teacherWeight > 0 ? { teacher: original, teacherWeight } : {}) };
+}
+
+function retrain(stage: Stage, state: Progress, run: Run, setting: RetrainSetting): Promise<TrainResult> {
   const { context, settings, options, original } = run;
   const { checkpoint } = options;
-  const { network, history } = await train(state.network, {
+  return train(state.network, {
     ...context,
     // Every stage draws orders and augmentations of its own, as if the epochs of the whole run were numbered through.
     seed: context.seed + 7919 * (1 + state.next) + 104729 * state.attempt,
   }, {
-    ...settings.training,
-    ...setting,
+    ...trainOptions(original, settings, setting),
     // Between steps the last state goes on, as in the paper; what is handed out is the best of the final pass.
     keep: stage.kind === 'final' ? 'best' : 'last',
-    ...(settings.teacherWeight > 0 ? { teacher: original, teacherWeight: settings.teacherWeight } : {}),
     ...(checkpoint ? { checkpoint: { store: checkpoint.store, key: stageKey(checkpoint.key, state.stages.length) } } : {}),
   });
-  return { network, history };
 }
 
 /** At the end of a step: within the tolerance go on; else undo it and try milder, or take the best of the tries. */
 function settle(state: Progress, stage: Stage, stages: readonly Stage[], settings: CompressSettings, context: Context): Progress {
   if (!stage.lastOfStep) return state;
-  const validation = state.stages.at(-1)!.validation;
-  const limit = state.baseline * (1 + settings.tolerance);
+  const { validation } = state;
+  // A metric of the caller's may be negative, as minus an accuracy is.
+  const limit = settings.tolerance === Infinity ? Infinity : state.baseline + settings.tolerance * Math.abs(state.baseline);
   const best = state.best && state.best.validation <= validation ? state.best : { network: state.network, validation };
   if (validation > limit && state.attempt < settings.retries) {
     const first = stages.findIndex(({ step }) => step === stage.step);
     context.onEvent?.({ kind: 'note', text: `step of ${stage.layers.join(', ')}: validation ${validation.toPrecision(4)} is above ${limit.toPrecision(4)}; trying again, milder` });
-    return { ...state, next: first, attempt: state.attempt + 1, network: state.stepStart, best };
+    return { ...state, next: first, attempt: state.attempt + 1, network: state.stepStart, validation: state.startValidation, best };
   }
-  return { ...state, attempt: 0, network: best.network, stepStart: best.network, best: undefined };
+  return { ...state, ...best, attempt: 0, stepStart: best.network, startValidation: best.validation, best: undefined };
 }
 
 /** The validation metric: lower is better. Without labels the original's outputs are the yardstick. */
 async function measure(original: Network, network: Network, context: Context, settings: CompressSettings): Promise<number> {
   const examples = context.validation!;
   const how = { kernels: context.kernels, threads: context.threads, ...(context.signal ? { signal: context.signal } : {}) };
-  const { validationMetric } = settings.training;
+  const { validationMetric, loss: given = defaultLoss(network) } = settings.training;
   if (!examples.targetShape) {
     const [wanted, found] = [await predictAll(original, examples, how), await predictAll(network, examples, how)];
-    return Math.sqrt(found.reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0) / found.length);
+    return validationMetric ? validationMetric(found, wanted, examples.count) : Math.sqrt(found.reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0) / found.length);
   }
-  const classes = network.task?.kind === 'classes';
-  const { predictions, targets, samples, rmse, loss } = await evaluate(network, examples, { ...how, ...(classes ? { loss: crossEntropy() } : {}) });
-  const value = validationMetric ? validationMetric(predictions, targets, samples) : classes ? loss : rmse;
-  if (value === undefined) throw new EspalierError('DATA', `compress: context.validation: expected targets of ${sizeOf(predictions.length ? [predictions.length / samples] : [])} numbers, or a validationMetric that can judge them`, { name: 'validation' });
+  const { predictions, targets, samples, rmse, loss } = await evaluate(network, examples, { ...how, ...(given.classes ? { loss: given } : {}) });
+  const value = validationMetric ? validationMetric(predictions, targets, samples) : given.classes ? loss : rmse;
+  if (value === undefined) throw new EspalierError('DATA', `compress: context.validation: expected targets of ${predictions.length / samples} numbers, got ${targets.length / samples}; give such targets, or a validationMetric that can judge these`, { name: 'validation' });
   return value;
 }
 
@@ -231,7 +242,7 @@ function finish(original: Network, state: Progress, options: CompressOptions): C
       split: splitBytes(network, bytes.length),
       parameters: { before, after: parameterCount(network) },
       multiplyAdds: { before: multiplyAdds(original), after: multiplyAdds(network) },
-      validation: { before: state.baseline, after: state.stages.at(-1)?.validation ?? state.baseline },
+      validation: { before: state.baseline, after: state.validation },
       layers: compareLayers(original, network),
       stages: state.stages,
     },

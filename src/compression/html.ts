@@ -87,7 +87,7 @@ function summary({ report, metrics = [] }: ReportInput): string {
     ['bytes', count(report.originalBytes), count(report.bytes), times(report.originalBytes, report.bytes)],
     ['parameters', count(report.parameters.before), count(report.parameters.after), times(report.parameters.before, report.parameters.after)],
     ['multiply-adds', count(report.multiplyAdds.before), count(report.multiplyAdds.after), times(report.multiplyAdds.before, report.multiplyAdds.after)],
-    ['validation error', report.validation.before.toPrecision(4), report.validation.after.toPrecision(4), `${((report.validation.after / report.validation.before - 1) * 100).toFixed(1)} %`],
+    ['validation error', report.validation.before.toPrecision(4), report.validation.after.toPrecision(4), report.validation.before === 0 ? '' : `${((report.validation.after - report.validation.before) / Math.abs(report.validation.before) * 100).toFixed(1)} %`],
     ...metrics.map(({ name, before, after }) => [name, before, after, '']),
   ];
   return `<div class="scroll"><table><thead><tr>${cells('th', ['', 'before', 'after', 'change'])}</tr></thead><tbody>${rows.map((row) => `<tr>${cells('td', row)}</tr>`).join('')}</tbody></table></div>`;

@@ -53,7 +53,10 @@ export interface CompressOptions {
   readonly training?: Pick<TrainOptions, 'batchSize' | 'loss' | 'optimizer' | 'schedule' | 'clip' | 'validationMetric'>;
   /** Weight of the original network's outputs as targets, from 0 (labels only, default) to 1 (no labels needed). */
   readonly teacherWeight?: number;
-  /** A step that ends with a validation error above (1 + tolerance) times the original's is undone and tried milder. Default 0.25; Infinity: never. */
+  /**
+   * A step that ends with a validation error above (1 + tolerance) times the original's is undone and tried milder. Default 0.25; Infinity: never. Without
+   * labels the original's error is 0, and every step is above it.
+   */
   readonly tolerance?: number;
   /** How often a step is tried milder: half as many neurons removed, four times the codewords. The best try stays. Default 1. */
   readonly retries?: number;
@@ -84,12 +87,24 @@ export interface CompressSettings {
 }
 
 const WHO = 'compress';
+const TRAINING_NAMES = ['batchSize', 'loss', 'optimizer', 'schedule', 'clip', 'validationMetric'] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
 const OPTION_NAMES: ReadonlySet<string> = new Set(['criterion', 'repair', 'settings', 'layers', 'order', 'layersPerStep', 'retrainPruned', 'retrainQuantized', 'final', 'training',
   'teacherWeight', 'tolerance', 'retries', 'codewords', 'originalBytes', 'checkpoint'] satisfies (keyof CompressOptions)[]);
 
-function resolveLayer(name: string, setting: LayerSetting): LayerSetting {
-  for (const key of Object.keys(setting)) {
-    if (!Object.hasOwn(LAYER_DEFAULTS, key)) throw new TypeError(`${WHO}: ${name}: expected ${Object.keys(LAYER_DEFAULTS).join(', ')}, got ${show(key)}`);
+function checkNames(name: string, value: unknown, allowed: readonly string[]): void {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`${WHO}: ${name}: expected an object, got ${show(value)}`);
+  for (const key of Object.keys(value)) {
+    if (!allowed.includes(key)) throw new TypeError(`${WHO}: ${name}: expected ${allowed.join(', ')}, got ${show(key)}`);
+  }
+}
+
+/** The later settings win; one that is given as undefined is not given. */
+function resolveLayer(name: string, ...given: readonly (Partial<LayerSetting> | undefined)[]): LayerSetting {
+  let setting = LAYER_DEFAULTS;
+  for (const one of given) {
+    if (one === undefined) continue;
+    checkNames(name, one, Object.keys(LAYER_DEFAULTS));
+    setting = { ...setting, ...Object.fromEntries(Object.entries(one).filter(([, value]) => value !== undefined)) };
   }
   checkNumber(WHO, `${name}.keep`, setting.keep, 0, 1, true);
   if (typeof setting.quantize !== 'boolean') throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(setting.quantize)}`);
@@ -102,6 +117,7 @@ function resolveLayer(name: string, setting: LayerSetting): LayerSetting {
 
 function resolveRetrain(name: string, setting: RetrainSetting): RetrainSetting {
   if (typeof setting !== 'object' || setting === null) throw new TypeError(`${WHO}: ${name}: expected { epochs, learningRate }, got ${show(setting)}`);
+  checkNames(name, setting, ['epochs', 'learningRate']);
   checkInteger(WHO, `${name}.epochs`, setting.epochs, 0);
   checkNumber(WHO, `${name}.learningRate`, setting.learningRate, 0, Infinity, true);
   return { epochs: setting.epochs, learningRate: setting.learningRate };
@@ -134,7 +150,7 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   for (const name of Object.keys(options.layers ?? {})) {
     if (!names.includes(name)) throw new RangeError(`${WHO}: layers: expected names of conv and dense nodes (${names.join(', ')}), got ${show(name)}`);
   }
-  const layers = new Map(names.map((name) => [name, resolveLayer(name, { ...LAYER_DEFAULTS, ...options.settings, ...options.layers?.[name] })]));
+  const layers = new Map(names.map((name) => [name, resolveLayer(name, options.settings, Object.hasOwn(options.layers ?? {}, name) ? options.layers?.[name] : undefined)]));
   const order = resolveOrder(names, options.order);
   const perStep = options.layersPerStep ?? 1;
   if (perStep !== Infinity) checkInteger(WHO, 'layersPerStep', perStep, 1);
@@ -143,14 +159,16 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   const { criterion = 'activationCorrelation', tolerance = 0.25 } = options;
   if (typeof criterion !== 'function') checkOneOf(WHO, 'criterion', criterion, CRITERION_NAMES);
   if (tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
+  const { repair = true, training = {}, checkpoint } = options;
+  if (typeof repair !== 'boolean') throw new TypeError(`${WHO}: repair: expected true or false, got ${show(repair)}`);
+  checkNames('training', training, TRAINING_NAMES);
+  if (checkpoint !== undefined && (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')) throw new TypeError(`${WHO}: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
   return {
-    criterion, layers, steps, tolerance,
-    repair: options.repair ?? true,
+    criterion, layers, steps, tolerance, repair, training,
     retrainPruned: resolveRetrain('retrainPruned', options.retrainPruned ?? { epochs: 1, learningRate: 0.02 }),
     retrainQuantized: resolveRetrain('retrainQuantized', options.retrainQuantized ?? { epochs: 1, learningRate: 0.02 }),
     final: resolveRetrain('final', options.final ?? { epochs: 8, learningRate: 0.02 }),
-    training: options.training ?? {},
     teacherWeight: checkNumber(WHO, 'teacherWeight', options.teacherWeight ?? 0, 0, 1),
     retries: checkInteger(WHO, 'retries', options.retries ?? 1, 0, 8),
     codewords: checkOneOf(WHO, 'codewords', options.codewords ?? 'float32', ['float32', 'float16']),

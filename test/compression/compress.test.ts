@@ -8,7 +8,7 @@ import { loadKernels } from '../../src/kernels/index.ts';
 import { affine, conv, dense, flatten, maxPool, readNetwork, relu, sequential } from '../../src/network/index.ts';
 import type { Examples, Network } from '../../src/network/types.ts';
 import { normal, stream } from '../../src/random.ts';
-import { l2, predictAll, train } from '../../src/training/index.ts';
+import { crossEntropy, evaluate, l2, predictAll, train } from '../../src/training/index.ts';
 import type { Context, RunEvent } from '../../src/transform.ts';
 
 const kernels = await loadKernels();
@@ -146,6 +146,55 @@ describe('compress', () => {
     expect(network.parameters.get('conv2.weight')!.shape[0]).toBe([2, 13, 19][best.attempt]);
   });
 
+  it('a try that is undone leaves no number behind: the report ends with the validation of the network handed out', async () => {
+    // Worse with every look, so the first try of each step is its best and the others are undone.
+    let looks = 0;
+    const { report } = await compress(original, context, {
+      ...quick, settings: { keep: 0.5, codewordCount: 16 }, order: ['dense2', 'conv1'], tolerance: 0, retries: 1, final: { epochs: 0, learningRate: 1 }, training: { loss: l2(), validationMetric: () => ++looks },
+    });
+    const ends = report.stages.filter(({ kind }, i) => kind === 'retrain' && report.stages[i - 1].kind === 'quantize');
+    expect(ends.map(({ layers, attempt }) => [layers[0], attempt])).toEqual([['dense2', 0], ['dense2', 1], ['conv1', 0], ['conv1', 1]]);
+    expect(report.validation.after).toBe(ends[2].validation);
+    // The step of conv1 begins with nothing to remove: with the first try of dense2, not with the one that was undone.
+    const first = report.stages.find(({ kind, layers }) => kind === 'prune' && layers[0] === 'conv1')!;
+    expect([first.changed, first.validation]).toEqual([false, ends[0].validation]);
+  });
+
+  it('the tolerance is a share of the size of a metric, which may be negative', async () => {
+    const once = await compress(original, context, { ...quick, order: ['dense2'], tolerance: 0.25, retries: 1, training: { loss: l2(), validationMetric: () => -1 } });
+    expect(once.report.stages.every(({ attempt }) => attempt === 0)).toBe(true);
+    let looks = 0;
+    const twice = await compress(original, context, { ...quick, order: ['dense2'], tolerance: 0.25, retries: 1, training: { loss: l2(), validationMetric: () => (looks++ === 0 ? -1 : -0.7) } });
+    expect(twice.report.stages.some(({ attempt }) => attempt === 1)).toBe(true);
+  });
+
+  it('a loss of classes judges by itself, without a task; without labels a metric of the caller judges against the original', async () => {
+    const classes = (set: Examples): Examples => ({ ...set, targetShape: [1], read: (indices, inputs, targets) => { void set.read(indices, inputs, undefined); targets?.fill(1); } });
+    const labelled = { ...context, training: classes(context.training!), validation: classes(context.validation!) };
+    const options: CompressOptions = { ...quick, order: [], final: { epochs: 1, learningRate: 0.01 }, training: { loss: crossEntropy() } };
+    const { report } = await compress(original, labelled, options);
+    expect(report.validation.before).toBe((await evaluate(original, labelled.validation, { kernels, loss: crossEntropy() })).loss);
+    const { targetShape: _shape, ...bare } = context.validation!;
+    const seen: boolean[] = [];
+    const validationMetric = (predictions: Float32Array, targets: Float32Array): number => seen.push(predictions.length === targets.length);
+    await compress(original, { ...context, validation: bare }, { ...options, teacherWeight: 1, training: { loss: l2(), validationMetric } });
+    expect(seen.length).toBeGreaterThan(0);
+    expect(seen.every(Boolean)).toBe(true);
+  });
+
+  it('a finished job that is started again gives the same at once, and clears what a kill between two writes left', async () => {
+    const store = memoryStore();
+    const options: CompressOptions = { ...quick, order: ['dense2'], final: { epochs: 0, learningRate: 0.01 }, checkpoint: { store, key: 'job' } };
+    const first = await compress(original, context, options);
+    const kept = await store.list();
+    expect(kept.every((name) => name.startsWith('job.'))).toBe(true);
+    await store.write(`job-stage${first.report.stages.length - 1}.a.safetensors`, new Uint8Array(8));
+    const again = await compress(original, { ...context, onEvent: (event) => { throw new Error(event.kind); } }, options);
+    expect(again.bytes).toEqual(first.bytes);
+    expect(again.report).toEqual(first.report);
+    expect(await store.list()).toEqual(kept);
+  });
+
   it('with the original as teacher no labels are needed', async () => {
     const bare = (set: Examples): Examples => ({ count: set.count, inputShape: set.inputShape, read: (indices, inputs) => set.read(indices, inputs, undefined) });
     const { report } = await compress(original, { ...context, training: bare(context.training!), validation: bare(context.validation!) }, { ...quick, teacherWeight: 1 });
@@ -173,6 +222,14 @@ describe('wrong arguments, each before any work', () => {
   const attempt = (options: unknown, network = original): Promise<unknown> => compress(network, { ...context, training: untouched, validation: untouched }, options as CompressOptions);
   it.each<[unknown, RegExp]>([
     [{ keep: 0.5 }, /options: expected .*got "keep"/],
+    [{ settings: 3 }, /conv1: expected an object, got 3/],
+    [{ layers: { conv1: null } }, /conv1: expected an object, got null/],
+    [{ repair: 'no' }, /repair: expected true or false, got "no"/],
+    [{ training: { epochs: 3 } }, /training: expected batchSize, .*got "epochs"/],
+    [{ training: { batchSize: -1 } }, /batchSize: expected an integer of at least 1, got -1/],
+    [{ training: { loss: 'l2' } }, /loss: expected a loss/],
+    [{ final: { epochs: 1, learningRate: 1, patience: 2 } }, /final: expected epochs, learningRate, got "patience"/],
+    [{ checkpoint: 'here' }, /checkpoint: expected \{ store, key \}/],
     [{ settings: { keep: 0 } }, /keep: expected a finite number above 0 and at most 1, got 0/],
     [{ settings: { keep: Number.NaN } }, /keep/],
     [{ settings: { codewords: 3 } }, /expected keep, quantize.*got "codewords"/],
@@ -199,6 +256,15 @@ describe('wrong arguments, each before any work', () => {
   });
   it('a network without weights', async () => {
     await expect(attempt({}, sequential({ input: [4] }, [relu()]))).rejects.toThrow(/at least one conv or dense node/);
+  });
+  it('a training set that cannot be trained on', async () => {
+    const { targetShape: _shape, ...unlabelled } = untouched;
+    await expect(compress(original, { ...context, training: unlabelled, validation: untouched }, quick)).rejects.toThrow(/context.training: expected targets, got an unlabelled set/);
+    await expect(compress(original, { ...context, training: { ...untouched, inputShape: [1, 9, 9] }, validation: untouched }, quick)).rejects.toThrow(/inputs of shape \[1, 8, 8\]/);
+  });
+  it('a setting that is undefined is not given', async () => {
+    const { report } = await compress(original, context, { ...quick, settings: { keep: undefined, quantize: false } as never, order: ['dense2'], final: { epochs: 0, learningRate: 1 }, retrainPruned: { epochs: 0, learningRate: 1 } });
+    expect(report.stages[0].detail).toBe('dense1 32 -> 24');
   });
   it('missing sets', async () => {
     const { training: _training, ...rest } = context;

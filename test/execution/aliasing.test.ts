@@ -5,8 +5,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createExecutor } from '../../src/execution/executor.ts';
-import { place } from '../../src/execution/plan.ts';
-import type { Storage } from '../../src/execution/plan.ts';
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
 import type { OptimizerOptions, TrainingExecutor } from '../../src/execution/types.ts';
 import { portableKernels } from '../../src/kernels/index.ts';
@@ -135,24 +133,4 @@ describe('any graph, with values that share memory and without', () => {
       }
     });
   }), { numRuns: 60 }));
-});
-
-describe('placing', () => {
-  const storage: fc.Arbitrary<Storage> = fc.record({ words: fc.nat(9).map((n) => 4 * n), from: fc.integer({ min: -1, max: 12 }), length: fc.nat(14) })
-    .map(({ words, from, length }) => ({ words, from, until: length === 14 ? Infinity : from + length, offset: -1 }));
-  it('storages that live at one time never overlap, and all lie below the words reported', () => fc.assert(fc.property(fc.array(storage, { maxLength: 30 }), (storages) => {
-    const top = place(storages);
-    storages.forEach((a, i) => {
-      expect(a.offset).toBeGreaterThanOrEqual(0);
-      expect(a.offset + a.words).toBeLessThanOrEqual(top);
-      for (const b of storages.slice(i + 1)) {
-        const together = a.from <= b.until && b.from <= a.until;
-        expect(together && a.offset < b.offset + b.words && b.offset < a.offset + a.words).toBe(false);
-      }
-    });
-  })));
-  it('a chain takes the room of two values, however long', () => {
-    const chain = Array.from({ length: 50 }, (_, i): Storage => ({ words: 8, from: i, until: i + 1, offset: 0 }));
-    expect(place(chain)).toBe(16);
-  });
 });
