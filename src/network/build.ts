@@ -47,7 +47,7 @@ export interface ConvOptions extends WeightOptions {
   groups?: number;
 }
 
-const pair = (value: number | Pair): Pair => (typeof value === 'number' ? [value, value] : value);
+const pair = (value: number | Pair): Pair => (Array.isArray(value) ? (value as unknown as Pair) : [value as number, value as number]);
 const none = (): Record<never, never> => ({});
 
 function paddingFor(padding: ConvOptions['padding'], input: Shape, size: Pair, stride: Pair, dilation: Pair): Padding {
@@ -71,7 +71,10 @@ export function conv(filters: number, size: number | Pair, options: ConvOptions 
   return {
     ...named('conv', options),
     attributes: (input) => ({ stride, dilation, groups, padding: paddingFor(options.padding, input, kernel, stride, dilation) }),
-    parameters: ([channels]) => withBias(options, [filters, channels / groups, ...kernel]),
+    parameters([channels]) {
+      if (channels % groups !== 0) throw new RangeError(`conv: groups: expected a divisor of the ${channels} input channels, got ${groups}`);
+      return withBias(options, [filters, channels / groups, ...kernel]);
+    },
   };
 }
 
@@ -203,7 +206,9 @@ export function graph(options: NetworkOptions, describe: (builder: GraphBuilder)
       for (const [role, { shape, initialize }] of Object.entries(layer.parameters(input))) {
         const parameter = `${value}.${role}`;
         checkShape(value, role, shape);
-        parameters.set(parameter, { kind: 'dense', shape, data: initialize(shape, seed, parameter) } satisfies DenseEncoding);
+        const data = initialize(shape, seed, parameter);
+        if (!(data instanceof Float32Array) || data.length !== sizeOf(shape)) throw new RangeError(`graph: initializer of ${show(parameter)}: expected a Float32Array of ${sizeOf(shape)} values, got ${show(data)}`);
+        parameters.set(parameter, { kind: 'dense', shape, data } satisfies DenseEncoding);
         names[role as ParameterRole] = parameter;
       }
       const node = { name: value, kind: layer.kind, inputs: from, parameters: names, attributes: layer.attributes(input) } as Node;

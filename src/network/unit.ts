@@ -1,6 +1,6 @@
 /** The unit of the output: learning rates suit a network whose last layer yields numbers around 1. */
 import { decode } from '../encodings/index.ts';
-import { checkNumber, EspalierError, show } from '../errors.ts';
+import { checkFinite, checkNumber, EspalierError, show } from '../errors.ts';
 import type { Network, NodeOf } from './types.ts';
 
 export interface OutputUnit {
@@ -14,7 +14,7 @@ export interface OutputUnit {
  * The same function (up to rounding in float32) with the output's unit in a constant node of its own: the last dense layer is made to yield
  * (y - shift) / scale, and an affine node named `<layer>_unit` brings that back. So a network that was trained in other units can be retrained with the usual rates.
  *
- * @throws {EspalierError} GRAPH if the network's one output is not a dense node with unencoded weights and a bias
+ * @throws {EspalierError} GRAPH if the network's one output is not a dense node with unencoded weights and a bias that nothing else uses; NONFINITE
  */
 export function withOutputUnit(network: Network, unit: OutputUnit): Network {
   const who = 'withOutputUnit';
@@ -30,6 +30,10 @@ export function withOutputUnit(network: Network, unit: OutputUnit): Network {
   if (weights.kind !== 'dense') throw new EspalierError('GRAPH', `${who}: network: ${show(weight)} is encoded; set the unit before quantizing`, { name: weight });
   const count = biases.length;
   if (unit.shift.length !== count) throw new RangeError(`${who}: unit.shift: expected ${count} numbers, one per output, got ${unit.shift.length}`);
+  checkFinite(who, 'unit.shift', unit.shift);
+  // Whatever else read the old values would go on with those of the new unit.
+  const other = network.nodes.find((one) => one !== node && (one.inputs.includes(node.name) || Object.values(one.parameters).some((used) => used === weight || used === bias)));
+  if (other) throw new EspalierError('GRAPH', `${who}: network: ${show(other.name)} also uses the output ${show(node.name)} or its parameters; give the output a dense node of its own`, { name: other.name });
   const name = `${node.name}_unit`;
   const affine: NodeOf<'affine'> = { name, kind: 'affine', inputs: [node.name], parameters: { scale: `${name}.scale`, shift: `${name}.shift` }, attributes: {} };
   const parameters = new Map(network.parameters);

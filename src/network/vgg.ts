@@ -24,7 +24,7 @@ export interface VggOptions extends NetworkOptions {
   unit?: OutputUnit;
 }
 
-/** Names: conv1_1, conv1_2, pool1, ..., dense1, ..., and 'landmarks' or the last dense layer as output. Dense weights He normal, the last layer N(0, 0.01^2). */
+/** Names: conv1_1, conv1_2, pool1, ..., flatten, dense1, ...; the output is the last dense layer, or with `unit` the node 'output' behind it. Dense weights He normal, the last layer N(0, 0.01^2). */
 export function vgg(options: VggOptions = {}): Network {
   const { side = 64, channels = 1, widths = [32, 64, 128, 256], hidden = [1024], outputs = 136, strided = false, unit } = options;
   const stages = widths.flatMap((width, i): Layer[] => [

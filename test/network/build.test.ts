@@ -74,7 +74,10 @@ describe('errors name the node, what was expected and what came', () => {
   it.each<[string, () => unknown, RegExp]>([
     ['dense on an image', build(dense(3)), /node "dense1" \(dense\): input: expected a vector; put a flatten before it, got shape \[2, 8, 8\]/],
     ['conv on a vector', build(flatten(), conv(3, 3)), /node "conv1" \(conv\): input: expected \[channels, height, width\], got shape \[128\]/],
-    ['groups that do not divide', build(conv(4, 3, { groups: 3 })), /groups: expected a divisor of the 4 filters, got 3|whole number/],
+    ['groups that do not divide the inputs', build(conv(3, 3, { groups: 3 })), /conv: groups: expected a divisor of the 2 input channels, got 3/],
+    ['groups that do not divide the filters', build(conv(3, 3, { groups: 2 })), /groups: expected a divisor of the 3 filters, got 2/],
+    ['a size as text', () => conv(3, '3' as never), /conv: size: expected an integer/],
+    ['an initializer of another length', build(conv(3, 3, { initializer: () => new Float32Array(5) })), /initializer of "conv1.weight": expected a Float32Array of 54 values, got Float32Array of 5/],
     ['stride 0', build(conv(4, 3, { stride: 0, padding: 1 })), /stride: expected two whole numbers from 1/],
     ['dilation 0', build(conv(4, 3, { dilation: 0, padding: 1 })), /dilation/],
     ['negative padding', build(conv(4, 3, { padding: -1 })), /padding/],
