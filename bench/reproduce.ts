@@ -24,7 +24,7 @@ const common: CompressOptions = { layersPerStep: Infinity, retrainPruned: { epoc
 const layers: CompressOptions['layers'] = { conv1_1: { quantize: false }, dense1: { keep: 0.25 } };
 const SETTINGS: Record<string, CompressOptions> = {
   size: { ...common, layers, settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 }, final: { epochs: 12, learningRate: 0.02 } },
-  speed: { ...common, layers, settings: { keep: 0.55, subvectorLength: 2, codewordCount: 64 }, final: { epochs: 8, learningRate: 0.01 } },
+  speed: { ...common, layers, settings: { keep: 0.4, subvectorLength: 2, codewordCount: 64 }, final: { epochs: 8, learningRate: 0.01 } },
   paper: {
     layers, settings: { keep: 0.75, subvectorLength: 4, codewordCount: 256 },
     retrainPruned: { epochs: 1, learningRate: 0.02 }, retrainQuantized: { epochs: 1, learningRate: 0.02 }, final: { epochs: 14, learningRate: 0.02 },
