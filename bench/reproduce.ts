@@ -1,7 +1,7 @@
 /**
  * The experiment on real faces: trains the VGG-like baseline on a folder of faces with 68 landmarks (or loads one), compresses it, reports.
  *
- *   npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting size|speed|paper] [--out out/reproduce] [--epochs 20] [--threads 2] [--test]
+ *   npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting size|speed|paper] [--out out/reproduce] [--epochs 20] [--seed 1] [--threads 2] [--test]
  *
  * Resumable: killed anywhere and started again with the same arguments it goes on from its last checkpoint and ends in the same bytes.
  * Choices are made on the part `validation`; the part `test` is read only with --test, after everything is decided.
@@ -34,13 +34,13 @@ const SETTINGS: Record<string, CompressOptions> = {
 const { values } = parseArgs({
   options: {
     data: { type: 'string' }, baseline: { type: 'string' }, setting: { type: 'string', default: 'size' }, out: { type: 'string', default: join('out', 'reproduce') },
-    epochs: { type: 'string', default: '20' }, threads: { type: 'string', default: String(Math.min(2, availableParallelism())) }, options: { type: 'string' },
+    epochs: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' }, threads: { type: 'string', default: String(Math.min(2, availableParallelism())) }, options: { type: 'string' },
     'only-baseline': { type: 'boolean', default: false }, test: { type: 'boolean', default: false },
   },
 });
 const setting = SETTINGS[values.setting];
 if (values.data === undefined || !setting) {
-  console.error(`usage: npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting ${Object.keys(SETTINGS).join('|')}] [--out DIR] [--epochs N] [--threads N] [--options JSON] [--only-baseline] [--test]`);
+  console.error(`usage: npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting ${Object.keys(SETTINGS).join('|')}] [--out DIR] [--epochs N] [--seed N] [--threads N] [--options JSON] [--only-baseline] [--test]`);
   process.exit(2);
 }
 const { data, out } = values;
@@ -49,11 +49,11 @@ const start = Date.now();
 const store = folderStore(join(out, 'checkpoints'));
 const kernels = await loadKernels();
 const [plainTraining, validation] = await Promise.all(['train', 'validation'].map((part) => openFolder(data, part, { preprocessing })));
-const context: Context = { kernels, threads: Number(values.threads), seed: 1, training: augmentLandmarks(plainTraining, { mirror: MIRROR_68 }), validation, onEvent: progressLines(start) };
+const context: Context = { kernels, threads: Number(values.threads), seed: Number(values.seed), training: augmentLandmarks(plainTraining, { mirror: MIRROR_68 }), validation, onEvent: progressLines(start) };
 console.error(`kernels: ${kernels.name} (${kernels.reason}), ${context.threads} threads; ${plainTraining.count} faces to train on, ${validation.count} to choose on`);
 
 const unit = { scale: 0.1, shift: await meanTarget(plainTraining) };
-const plan = { name: 'vgg-face68', preprocessing, task: landmarks68Task(), seed: 1 };
+const plan = { name: 'vgg-face68', preprocessing, task: landmarks68Task(), seed: Number(values.seed) };
 // The recipe: smooth L1 of (prediction - target) / 0.1; everything else is the default of `train`.
 const loss = smoothL1({ beta: 0.1, scale: 0.1 });
 let original: Network;
