@@ -30,7 +30,8 @@ export async function compileSimd(selection: Selection, wasm: typeof WebAssembly
     selection,
     precisions: ['float32'],
     bind(words, _precision, shared) {
-      const memory = allocate(wasm, Math.ceil(words * 4 / PAGE_BYTES), shared);
+      // The module asks for a page even where nobody asked for a word.
+      const memory = allocate(wasm, Math.max(1, Math.ceil(words * 4 / PAGE_BYTES)), shared);
       const module = shared ? threaded ??= new wasm.Module(simdBytes(selection.compiled, true)) : single;
       return { ...instantiate(wasm, module, memory), foundation: { set: 'simd', module, memory } };
     },
