@@ -40,7 +40,9 @@ export async function reestimateBatchNorm(network: Network, context: Context, op
   }
   const control = createRunControl(context);
   const { kernels, threads, seed } = context;
-  const executor = await createTrainingExecutor({ ...network, nodes: network.nodes.map(asMeasured) }, { batch, kernels, threads, optimizer: UNUSED, frozen: new Set(network.parameters.keys()) });
+  // Everything but the statistics: they are what is to move.
+  const frozen = new Set([...network.parameters.keys()].filter((name) => !statistics.has(name)));
+  const executor = await createTrainingExecutor({ ...network, nodes: network.nodes.map(asMeasured) }, { batch, kernels, threads, optimizer: UNUSED, frozen });
   try {
     const reader = createBatchReader({ who, name: 'context.training', examples, batch, control, targets: false, classes: 0 });
     const order = permutation(stream(seed, 'reestimate'), examples.count);
