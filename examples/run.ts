@@ -11,7 +11,7 @@ export function progressLines(start = Date.now()): (event: RunEvent) => void {
     if (event.kind === 'epoch') {
       const validation = event.validation === undefined ? '' : `  validation ${event.validation.toFixed(5)}`;
       console.error(`${seconds}  epoch ${event.epoch + 1}/${event.epochs}  loss ${event.loss.toFixed(4)}${validation}  (${event.seconds.toFixed(1)} s)`);
-    } else if (event.kind === 'stage' && event.name !== 'prune' || event.kind === 'stage' && event.detail.length > 0) {
+    } else if (event.kind === 'stage') {
       console.error(`${seconds}  stage ${event.index + 1}/${event.count}: ${event.name} ${event.detail}`);
     } else if (event.kind === 'note') console.error(`${seconds}  ${event.text}`);
   };

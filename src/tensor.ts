@@ -78,16 +78,27 @@ export function toTensor(who: string, name: string, value: TensorLike): Tensor {
   });
   if (size > 0 && (low < 0 || high >= data.length)) throw new RangeError(`${who}: ${name}: shape, stride and offset reach element ${low < 0 ? low : high}, outside of data with ${data.length}`);
   const out = new Float32Array(size);
+  gatherStrided(data, shape, stride, offset, out);
+  return { data: out, shape };
+}
+
+/** Writes the elements of a strided array to `out` in row-major order; the strides have been checked. */
+export function gatherStrided(data: ArrayLike<number>, shape: Shape, stride: readonly number[], offset: number, out: TypedArray): void {
   const index = new Array<number>(shape.length).fill(0);
-  let position = offset;
-  for (let i = 0; i < size; i++) {
-    out[i] = data[position];
+  for (let i = 0, from = offset; i < out.length; i++) {
+    out[i] = data[from];
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      position += stride[axis];
+      from += stride[axis];
       if (++index[axis] < shape[axis]) break;
-      position -= shape[axis] * stride[axis];
+      from -= shape[axis] * stride[axis];
       index[axis] = 0;
     }
   }
-  return { data: out, shape };
+}
+
+/** Root of the mean squared difference, summed in double; NaN of nothing. */
+export function rootMeanSquare(predictions: ArrayLike<number>, targets: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < targets.length; i++) sum += (predictions[i] - targets[i]) ** 2;
+  return Math.sqrt(sum / targets.length);
 }

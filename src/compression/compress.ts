@@ -15,6 +15,7 @@ import { quantizeParameter, roundCodebooks } from '../quantization/index.ts';
 import { evaluate, predictAll, train } from '../training/index.ts';
 import type { EpochRecord, TrainOptions, TrainResult } from '../training/index.ts';
 import { checkFit, defaultLoss, resolveTrainOptions } from '../training/options.ts';
+import { rootMeanSquare } from '../tensor.ts';
 import type { Context } from '../transform.ts';
 import { openProgress, stageKey } from './checkpoint.ts';
 import type { Progress } from './checkpoint.ts';
@@ -77,8 +78,7 @@ export async function compress(network: Network, context: Context, options: Comp
 function planStages(settings: CompressSettings): Stage[] {
   const { steps, layers, retrainPruned, retrainQuantized, final, codewords } = settings;
   const stages = steps.flatMap((names, step) => {
-    const kinds: StageReport['kind'][] = [];
-    kinds.push('prune');
+    const kinds: StageReport['kind'][] = ['prune'];
     if (retrainPruned.epochs > 0) kinds.push('retrain');
     if (names.some((name) => layers.get(name)?.quantize)) {
       kinds.push('quantize');
@@ -101,9 +101,9 @@ async function begin(network: Network, context: Context, settings: CompressSetti
 /** What `train` would refuse hours later, in the first retraining. */
 function checkRetraining(network: Network, context: Context, settings: CompressSettings): void {
   const { retrainPruned, retrainQuantized, final } = settings;
+  const shapes = inferShapes(network);
   for (const setting of [retrainPruned, retrainQuantized, final]) {
     if (setting.epochs === 0) continue;
-    const shapes = inferShapes(network);
     checkFit(resolveTrainOptions(network, context, trainOptions(network, settings, setting)), network.inputs[0].shape, shapes.get(network.outputs[0])!);
   }
 }
@@ -221,7 +221,7 @@ async function measure(original: Network, network: Network, context: Context, se
   const { validationMetric, loss: given = defaultLoss(network) } = settings.training;
   if (!examples.targetShape) {
     const [wanted, found] = [await predictAll(original, examples, how), await predictAll(network, examples, how)];
-    return validationMetric ? validationMetric(found, wanted, examples.count) : Math.sqrt(found.reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0) / found.length);
+    return validationMetric ? validationMetric(found, wanted, examples.count) : rootMeanSquare(found, wanted);
   }
   const { predictions, targets, samples, rmse, loss } = await evaluate(network, examples, { ...how, ...(given.classes ? { loss: given } : {}) });
   const value = validationMetric ? validationMetric(predictions, targets, samples) : given.classes ? loss : rmse;

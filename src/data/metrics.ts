@@ -1,6 +1,7 @@
 /** How good predictions are: landmarks, classes, plain numbers. Sums are in double. */
 import { checkFinite, checkInteger, checkNumber, EspalierError, show } from '../errors.ts';
 import type { Pair } from '../network/types.ts';
+import { rootMeanSquare } from '../tensor.ts';
 
 export interface LandmarkMetricsOptions {
   /** Points a face. */
@@ -134,10 +135,4 @@ function checkRows(who: string, predictions: ArrayLike<number>, targets: ArrayLi
   checkFinite(who, 'predictions', predictions, width);
   checkFinite(who, 'targets', targets, width);
   return targets.length / width;
-}
-
-function rootMeanSquare(predictions: ArrayLike<number>, targets: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < targets.length; i++) sum += (predictions[i] - targets[i]) ** 2;
-  return Math.sqrt(sum / targets.length);
 }

@@ -5,7 +5,7 @@
  * is allocated. JavaScript engines run on little-endian machines, so big-endian files are the ones that are turned.
  */
 import { EspalierError, show } from '../errors.ts';
-import { checkShape, sizeOf, toTensor } from '../tensor.ts';
+import { checkShape, gatherStrided, sizeOf, toTensor } from '../tensor.ts';
 import type { Shape, Tensor, TensorLike, TypedArray } from '../tensor.ts';
 
 /** Element types by NumPy's letter and size in bytes. */
@@ -259,17 +259,8 @@ function halfToNumber(bits: number): number {
 /** From first index fastest to last index fastest. */
 function fromFortran(elements: TypedArray, shape: Shape): TypedArray {
   const out = elements.slice();
-  const index = new Array<number>(shape.length).fill(0);
   const stride: number[] = [];
   shape.reduce((step, side, axis) => { stride[axis] = step; return step * side; }, 1);
-  for (let i = 0, from = 0; i < out.length; i++) {
-    out[i] = elements[from];
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      from += stride[axis];
-      if (++index[axis] < shape[axis]) break;
-      from -= shape[axis] * stride[axis];
-      index[axis] = 0;
-    }
-  }
+  gatherStrided(elements, shape, stride, 0, out);
   return out;
 }

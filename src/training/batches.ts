@@ -102,10 +102,3 @@ export async function predictBatches(executor: Executor, reader: BatchReader, co
     await control.pause();
   }
 }
-
-/** Root of the mean of squared differences over all elements. The arrays are of one length, not empty. */
-export function rootMeanSquare(predictions: ArrayLike<number>, targets: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < predictions.length; i++) sum += (predictions[i] - targets[i]) ** 2;
-  return Math.sqrt(sum / predictions.length);
-}
