@@ -9,12 +9,13 @@ import { trainedCount, trainedValues } from '../encodings/reading.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { checkInteger, EspalierError, show } from '../errors.ts';
 import type { Heap, KernelName, KernelSet, Step } from '../kernels/types.ts';
-import type { Network, Node, ParameterRole } from '../network/types.ts';
+import type { Network, Node, NodeOf, ParameterRole } from '../network/types.ts';
 import { activationOf } from '../operators/activation.ts';
 import { operatorOf } from '../operators/inference.ts';
+import { channelMapOf } from '../operators/normalization.ts';
 import { cut } from '../operators/rules.ts';
 import { inferShapes } from '../operators/shapes.ts';
-import type { Plan, Value } from '../operators/types.ts';
+import type { ChannelMap, Plan, Value } from '../operators/types.ts';
 import type { Shape } from '../tensor.ts';
 import { sizeOf } from '../tensor.ts';
 import type { ExecutorOptions } from './types.ts';
@@ -41,6 +42,8 @@ export interface Structure {
   readonly observed: ReadonlySet<string>;
   /** Node positions whose activation is applied by the node before them. */
   readonly fused: ReadonlySet<number>;
+  /** Inference only: node positions (batch normalization, affine) that are multiplied into the weights of the convolution or dense layer before them. */
+  readonly folded: ReadonlySet<number>;
   readonly storage: ReadonlyMap<string, Storage>;
 }
 
@@ -73,21 +76,29 @@ export function analyse(who: string, network: Network, batch: number, watch: rea
   const observed = new Set([...network.outputs, ...watch]);
   const partial = { consumers, observed };
   const fused = new Set<number>();
+  const folded = new Set<number>();
   const storage = new Map<string, Storage>();
-  // Storages whose contents the backward pass needs as they are: nothing may be computed in place over them.
+  // Storages whose contents the caller (inputs) or the backward pass needs as they are: nothing may be computed in place over them.
   const needed = new Set<Storage>();
-  for (const { name, shape } of network.inputs) storage.set(name, { words: align(batch * sizeOf(shape)), from: -1, until: Infinity, offset: 0 });
+  for (const { name, shape } of network.inputs) {
+    const input = { words: align(batch * sizeOf(shape)), from: -1, until: Infinity, offset: 0 };
+    storage.set(name, input);
+    needed.add(input);
+  }
 
   nodes.forEach((node, i) => {
     const operator = operatorOf(node.kind);
     const [first] = node.inputs;
     const source = storage.get(first)!;
-    const sole = soleConsumer(partial, first) === i && producer.get(first)! >= 0;
-    const before = sole ? nodes[producer.get(first)!] : undefined;
+    const sole = soleConsumer(partial, first) === i;
+    const before: Node | undefined = sole ? nodes[producer.get(first)!] : undefined;
     const read = reads?.(node);
     let own: Storage | undefined;
     if ((node.kind === 'relu' || node.kind === 'leakyRelu') && before && operatorOf(before.kind).fusesActivation && !needed.has(source)) {
       fused.add(i);
+      own = source;
+    } else if (!reads && isChannelMap(node) && before && (operatorOf(before.kind).foldsChannelMaps || folded.has(producer.get(first)!))) {
+      folded.add(i);
       own = source;
     } else if (sole && (operator.inPlace === 'view' || (operator.inPlace === 'overwrite' && !needed.has(source) && !read?.inputs))) {
       own = source;
@@ -105,7 +116,11 @@ export function analyse(who: string, network: Network, batch: number, watch: rea
     }
     if (observed.has(node.name)) own.until = Infinity;
   });
-  return { network, batch, shapes, producer, consumers, observed, fused, storage };
+  return { network, batch, shapes, producer, consumers, observed, fused, folded, storage };
+}
+
+function isChannelMap(node: Node): node is NodeOf<'affine' | 'batchNorm'> {
+  return node.kind === 'affine' || node.kind === 'batchNorm';
 }
 
 /** Gives storages offsets, largest first, each the lowest place that is free during its time. Returns the words used. */
@@ -166,7 +181,7 @@ export interface Layout {
 
 /** Offsets for parameters, constants and everything that is asked for, above the `valueWords` that {@link place} used. */
 export function createLayout(structure: Structure, kernels: KernelSet, valueWords: number): Layout {
-  const { network, batch, shapes, storage, fused } = structure;
+  const { network, batch, shapes, storage, fused, folded } = structure;
   const constants: { offset: number; values: readonly number[]; kind: 'float' | 'int' }[] = [];
   const kept = new Map<string, number>();
   const pool: { offset: number; words: number; user: number }[] = [];
@@ -196,7 +211,12 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
     floats: (values) => constant(values, 'float'),
     planNode(i, mode, steps) {
       const node = network.nodes[i];
-      const next = soleConsumer(structure, node.name);
+      const maps: ChannelMap[] = [];
+      let next = soleConsumer(structure, node.name);
+      for (let map = network.nodes[next]; !folded.has(i) && folded.has(next) && isChannelMap(map); map = network.nodes[next]) {
+        maps.push(channelMapOf(map, layout.planNode(next, mode, steps)));
+        next = soleConsumer(structure, map.name);
+      }
       const follower = next >= 0 && fused.has(next) ? network.nodes[next] : undefined;
       const parameterOf = (role: ParameterRole): PlacedParameter | undefined => {
         const name = node.parameters[role];
@@ -204,6 +224,7 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
       };
       return {
         batch, kernels, mode,
+        folded: maps,
         inputs: node.inputs.map(value),
         output: value(node.name),
         activation: follower && (follower.kind === 'relu' || follower.kind === 'leakyRelu') ? activationOf(follower) : { code: 0, slope: 0 },
@@ -312,12 +333,12 @@ export function fillParameter(heap: Heap, { encoding, values, codes, signs }: Pl
   });
 }
 
-/** Steps of the inference pass, node by node (a fused activation has none). */
+/** Steps of the inference pass, node by node (a fused activation and a folded map have none). */
 export function forwardSteps(layout: Layout): Step[][] {
-  const { network, fused } = layout.structure;
+  const { network, fused, folded } = layout.structure;
   return network.nodes.map((node, i) => {
     const steps: Step[] = [];
-    if (!fused.has(i)) operatorOf(node.kind).forward(node as never, layout.planNode(i, 'inference', steps));
+    if (!fused.has(i) && !folded.has(i)) operatorOf(node.kind).forward(node as never, layout.planNode(i, 'inference', steps));
     return steps;
   });
 }

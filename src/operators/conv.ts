@@ -4,6 +4,7 @@ import type { Geometry } from '../kernels/types.ts';
 import { geometryWords } from '../kernels/types.ts';
 import type { NodeOf } from '../network/types.ts';
 import type { Shape } from '../tensor.ts';
+import { foldedParameters } from './fold.ts';
 import { checkParameterShape, checkRank, cut, cutWords, geometryOf, nodeError, windowOutput } from './rules.ts';
 import type { Window } from './rules.ts';
 import type { Operator, ParameterShapes, Plan, TrainingOperator } from './types.ts';
@@ -39,14 +40,16 @@ function forward(node: NodeOf<'conv'>, plan: Plan): void {
   const packed = plan.kept('packed', plan.kernels.packedWords(geometry, 'forward'));
   plan.needsScratch(plan.kernels.scratchWords('convolutionPack', geometry));
   plan.needsScratch(plan.kernels.scratchWords('convolutionForward', geometry));
-  plan.prepare('convolutionPack', [[at, plan.parameter('weight'), packed, 0]]);
+  // Packing reads the weights for the last time.
+  const { weight, bias } = foldedParameters(plan, geometry.channelsOut, (geometry.channelsIn / geometry.groups) * geometry.kernelHeight * geometry.kernelWidth, (words) => plan.temporary(words));
+  plan.prepare('convolutionPack', [[at, weight, packed, 0]]);
   const { code, slope } = plan.activation;
   const slopeAt = plan.floats([slope]);
   const positions = geometry.heightOut * geometry.widthOut;
   // Whole samples where the batch is large; within a sample runs of at least 64 positions, four panels of the widest tile.
   const pieces = cut(plan.batch).flatMap(([sample, samples]) =>
     cut(positions, 64, plan.batch >= 4 ? 1 : 8).map(([position, count]) =>
-      [at, plan.inputs[0].offset, packed, plan.parameter('bias'), plan.output.offset, sample, samples, position, count, code, slopeAt]));
+      [at, plan.inputs[0].offset, packed, bias, plan.output.offset, sample, samples, position, count, code, slopeAt]));
   plan.step('convolutionForward', pieces);
 }
 
@@ -55,6 +58,7 @@ export const conv: Operator<'conv'> = {
   roles: [{ role: 'weight', kind: 'trained', optional: false }, { role: 'bias', kind: 'trained', optional: true }],
   arity: [1, 1],
   fusesActivation: true,
+  foldsChannelMaps: true,
   inPlace: false,
   shape,
   multiplyAdds: (_node, _inputs, output, parameters) => sizeOf(output) * sizeOf((parameters.weight ?? []).slice(1)),

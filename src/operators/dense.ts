@@ -1,6 +1,7 @@
 /** Dense (fully connected): y = x W^T + bias, W [out, in]. */
 import { sizeOf } from '../tensor.ts';
 import { MATMUL } from '../kernels/types.ts';
+import { foldedParameters } from './fold.ts';
 import { checkParameterShape, checkRank, cut, nodeError } from './rules.ts';
 import type { Operator, Plan, TrainingOperator } from './types.ts';
 
@@ -16,6 +17,7 @@ export const dense: Operator<'dense'> = {
   roles: [{ role: 'weight', kind: 'trained', optional: false }, { role: 'bias', kind: 'trained', optional: true }],
   arity: [1, 1],
   fusesActivation: true,
+  foldsChannelMaps: true,
   inPlace: false,
   shape(node, [input], parameters) {
     checkRank(node, input, 1, 'a vector; put a flatten before it');
@@ -28,12 +30,12 @@ export const dense: Operator<'dense'> = {
   multiplyAdds: (_node, _inputs, _output, parameters) => sizeOf(parameters.weight ?? []),
   forward(_node, plan) {
     const { n, inputs, outputs } = sizes(plan);
-    const bias = plan.parameter('bias');
+    const { weight, bias } = foldedParameters(plan, outputs, inputs, (words) => plan.kept('foldedWeight', words));
     const { code, slope } = plan.activation;
     const slopeAt = plan.floats([slope]);
     plan.needsScratch(plan.kernels.scratchWords('matmul', undefined, [n, outputs, inputs]));
     plan.step('matmul', pieces(outputs, n * inputs * outputs).map(([first, count]) => [
-      n, count, inputs, plan.inputs[0].offset, inputs, 1, plan.parameter('weight') + first * inputs, 1, inputs,
+      n, count, inputs, plan.inputs[0].offset, inputs, 1, weight + first * inputs, 1, inputs,
       plan.output.offset + first, outputs, bias >= 0 ? MATMUL.biasPerColumn : 0, bias + first, code, slopeAt]));
   },
 };

@@ -1,15 +1,28 @@
 /** Batch normalization (Ioffe, Szegedy 2015) and the constant affine map per channel. */
+import type { NodeOf } from '../network/types.ts';
 import { sizeOf } from '../tensor.ts';
 import type { Shape } from '../tensor.ts';
 import { checkParameterShape, cut, nodeError } from './rules.ts';
-import type { Operator, Plan, TrainingOperator } from './types.ts';
+import type { ChannelMap, Operator, Plan, TrainingOperator } from './types.ts';
 
 /** Channels and positions of a value (batch, channels, ...). */
 function channelsOf(shape: Shape): { channels: number; positions: number } {
   return { channels: shape[1], positions: sizeOf(shape.slice(2)) };
 }
 
-function affineSteps(plan: Plan, scale: number, shift: number): void {
+/** Scale and shift per channel that the node is in inference; those of batch normalization are computed in preparation. */
+export function channelMapOf(node: NodeOf<'affine' | 'batchNorm'>, plan: Plan): ChannelMap {
+  if (node.kind === 'affine') return { scale: plan.parameter('scale'), shift: plan.parameter('shift') };
+  const { channels } = channelsOf(plan.output.shape);
+  const hyper = plan.floats([node.attributes.epsilon, node.attributes.momentum]);
+  const scale = plan.kept('foldedScale', channels);
+  const shift = plan.kept('foldedShift', channels);
+  plan.prepare('batchNormFold', [[plan.parameter('scale'), plan.parameter('shift'), plan.parameter('mean'), plan.parameter('variance'), scale, shift, hyper, channels]]);
+  return { scale, shift };
+}
+
+function channelMapForward(node: NodeOf<'affine' | 'batchNorm'>, plan: Plan): void {
+  const { scale, shift } = channelMapOf(node, plan);
   const { channels, positions } = channelsOf(plan.output.shape);
   const { code, slope } = plan.activation;
   const slopeAt = plan.floats([slope]);
@@ -29,7 +42,7 @@ export const affine: Operator<'affine'> = {
     return input;
   },
   multiplyAdds: (_node, _inputs, output) => sizeOf(output),
-  forward: (_node, plan) => affineSteps(plan, plan.parameter('scale'), plan.parameter('shift')),
+  forward: channelMapForward,
 };
 
 export const affineTraining: TrainingOperator<'affine'> = {
@@ -61,14 +74,7 @@ export const batchNorm: Operator<'batchNorm'> = {
     return input;
   },
   multiplyAdds: (_node, _inputs, output) => sizeOf(output),
-  forward(node, plan) {
-    const { channels } = channelsOf(plan.output.shape);
-    const hyper = plan.floats([node.attributes.epsilon, node.attributes.momentum]);
-    const scale = plan.kept('foldedScale', channels);
-    const shift = plan.kept('foldedShift', channels);
-    plan.prepare('batchNormFold', [[plan.parameter('scale'), plan.parameter('shift'), plan.parameter('mean'), plan.parameter('variance'), scale, shift, hyper, channels]]);
-    affineSteps(plan, scale, shift);
-  },
+  forward: channelMapForward,
 };
 
 export const batchNormTraining: TrainingOperator<'batchNorm'> = {

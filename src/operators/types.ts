@@ -23,6 +23,12 @@ export interface RoleRule {
 /** Shapes of a node's parameters by role, as stored. */
 export type ParameterShapes = Readonly<Partial<Record<ParameterRole, Shape>>>;
 
+/** Offsets of scale and shift of every channel. */
+export interface ChannelMap {
+  readonly scale: number;
+  readonly shift: number;
+}
+
 /** How an operator lays its work out: offsets are handed out, calls are written down; nothing runs yet. */
 export interface Plan {
   readonly batch: number;
@@ -33,6 +39,11 @@ export interface Plan {
   readonly output: Value;
   /** An activation that follows and is applied on the way out; only for operators with `fusesActivation`. */
   readonly activation: { readonly code: number; readonly slope: number };
+  /**
+   * Maps per channel, y = scale x + shift, that follow (before the activation) and are multiplied into the weights and the bias, in their order: offsets of as
+   * many values as there are output channels. Only for operators with `foldsChannelMaps`.
+   */
+  readonly folded: readonly ChannelMap[];
   /** Offset of a parameter's dense values, or -1 if the node has none in this role. */
   parameter(role: ParameterRole): number;
   /** Stored shape of a convolution's weights beyond their channels: [kh, kw]. */
@@ -67,6 +78,8 @@ export interface Operator<K extends OperatorKind = OperatorKind> {
   readonly arity: readonly [number, number];
   /** conv, dense, affine, add: a following activation can be applied on the way out. */
   readonly fusesActivation: boolean;
+  /** conv, dense: scale and shift per channel that follow can be folded into the weights. Absent: false. */
+  readonly foldsChannelMaps?: boolean;
   /** Output may share memory with input 0: 'view' leaves it as it is, 'overwrite' does not. The gradients may share memory in both cases. */
   readonly inPlace: false | 'view' | 'overwrite';
   /** Output shape per sample. @throws {EspalierError} ATTRIBUTE or SHAPE, naming the node */

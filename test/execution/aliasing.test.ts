@@ -83,18 +83,19 @@ function gradientsOf(one: TrainingExecutor): Map<string, Float64Array> {
 }
 
 describe('any graph, with values that share memory and without', () => {
-  it('gives the same outputs', () => fc.assert(fc.asyncProperty(anyGraph, async (network) => {
+  it('gives the same outputs within 1e-12 (what is folded into weights rounds otherwise)', () => fc.assert(fc.asyncProperty(anyGraph, async (network) => {
     const [shared, apart] = await Promise.all([[], everything(network)].map(async (watch) => {
       const one = await createExecutor(network, { kernels: portable, batch: 2, precision: 'float64', watch });
       one.input().set(numbers(one.input().length, 7));
       one.forward();
       // Twice: the second pass must not see what the first left.
       one.forward();
-      const outputs = network.outputs.map((name) => Array.from(one.output(name)));
+      const outputs = network.outputs.flatMap((name) => Array.from(one.output(name)));
       one.dispose();
       return outputs;
     }));
-    expect(shared).toEqual(apart);
+    expect(shared.length).toBe(apart.length);
+    apart.forEach((value, i) => expect(Math.abs(shared[i] - value), `element ${i}`).toBeLessThanOrEqual(1e-12 * (1 + Math.abs(value))));
   }), { numRuns: 150 }));
 
   it('gives the same outputs and gradients in training, and inference between steps disturbs neither', () => fc.assert(fc.asyncProperty(anyGraph, async (network) => {
