@@ -27,20 +27,31 @@ export async function createExecutor(network: Network, options: ExecutorOptions)
   const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs: [layout.prepare, forward], threads, precision });
   layout.fill(workspace.heap);
   workspace.run(PREPARE);
-  return { network, ...passes(layout, workspace, () => workspace.run(FORWARD)), dispose: () => workspace.dispose() };
+  return { network, ...passes(layout, workspace, () => workspace.run(FORWARD)) };
 }
 
 /** What inference and training executors have in common: reading and writing values, and prediction in batches. */
-export function passes(layout: Layout, workspace: Workspace, forward: () => void): Pick<Executor, 'batch' | 'workspace' | 'input' | 'output' | 'shapeOf' | 'forward' | 'predict'> {
+export function passes(layout: Layout, workspace: Workspace, forward: () => void): Pick<Executor, 'batch' | 'workspace' | 'input' | 'output' | 'shapeOf' | 'forward' | 'predict' | 'dispose'> {
   const { structure } = layout;
   const { network, batch } = structure;
+  // One view of each value, so that a call makes none.
+  const views = new Map<string, FloatArray>();
+  const view = (name: string): FloatArray => {
+    const { float } = workspace.heap;
+    const known = views.get(name);
+    if (known) return known;
+    const { offset, words } = layout.value(name);
+    const made = float.subarray(offset, offset + words);
+    views.set(name, made);
+    return made;
+  };
   const input = (name = network.inputs[0].name): FloatArray => {
-    if (!network.inputs.some((one) => one.name === name)) throw new RangeError(`input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`);
-    return view(layout, workspace, name);
+    if (structure.producer.get(name) !== -1) throw new RangeError(`input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`);
+    return view(name);
   };
   const output = (name = network.outputs[0]): FloatArray => {
     if (!structure.observed.has(name)) throw new RangeError(`output: name: expected one of ${[...structure.observed].map(show).join(', ')}, got ${show(name)}; name it in watch to keep it`);
-    return view(layout, workspace, name);
+    return view(name);
   };
   return {
     batch, workspace, input, output, forward,
@@ -56,13 +67,17 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
       for (let first = 0; first < count; first += batch) {
         const samples = Math.min(batch, count - first);
         const destination = input();
-        destination.set(inputs.subarray(first * inputSize, (first + samples) * inputSize));
+        destination.set(samples === count ? inputs : inputs.subarray(first * inputSize, (first + samples) * inputSize));
         // What an earlier batch left behind must not reach the tail: zeros are cheap and never NaN.
         if (samples < batch) destination.fill(0, samples * inputSize);
         forward();
-        results.set(output().subarray(0, samples * outputSize), first * outputSize);
+        results.set(samples === batch ? output() : output().subarray(0, samples * outputSize), first * outputSize);
       }
       return results;
+    },
+    dispose() {
+      views.clear();
+      workspace.dispose();
     },
   };
 }
@@ -71,9 +86,4 @@ function shapeOf(structure: Structure, name: string): Shape {
   const shape = structure.shapes.get(name);
   if (!shape) throw new RangeError(`shapeOf: name: expected the name of a value, got ${show(name)}`);
   return shape;
-}
-
-function view(layout: Layout, workspace: Workspace, name: string): FloatArray {
-  const { offset, words } = layout.value(name);
-  return workspace.heap.float.subarray(offset, offset + words);
 }

@@ -78,6 +78,9 @@ export async function createTrainingExecutor(network: Network, options: Training
   const floats = (): FloatArray => workspace.heap.float;
   layout.fill(workspace.heap);
   for (const { offset, values } of update.averages) floats().set(values, offset);
+  const { kind, momentum, nesterov, beta1, beta2, epsilon, weightDecay, decoupled } = optimizer;
+  // The rate, which comes first, and what depends on the step are written with each update.
+  floats().set(kind === 'sgd' ? [0, momentum, weightDecay, nesterov ? 1 : 0] : [0, beta1, beta2, epsilon, weightDecay, decoupled ? 1 : 0], hyper);
 
   // Decoded and packed weights, folded batch statistics: made again before the next pass once a parameter has moved.
   let stale = true;
@@ -115,11 +118,12 @@ export async function createTrainingExecutor(network: Network, options: Training
     backward: () => workspace.run(BACKWARD),
     update({ rate, clip: most }, step) {
       checkInteger('update', 'step', step, 1);
-      const { kind, momentum, nesterov, beta1, beta2, epsilon, weightDecay, decoupled } = optimizer;
       const float = floats();
-      float.set(kind === 'sgd'
-        ? [rate, momentum, weightDecay, nesterov ? 1 : 0]
-        : [rate, beta1, beta2, epsilon, weightDecay, decoupled ? 1 : 0, 1 - beta1 ** step, 1 - beta2 ** step], hyper);
+      float[hyper] = rate;
+      if (kind === 'adam') {
+        float[hyper + 6] = 1 - beta1 ** step;
+        float[hyper + 7] = 1 - beta2 ** step;
+      }
       float[limit] = most;
       workspace.run(UPDATE);
       stale = true;
@@ -176,7 +180,6 @@ export async function createTrainingExecutor(network: Network, options: Training
       }));
       for (const { values, at } of filled) floats().set(values, at);
     },
-    dispose: () => workspace.dispose(),
   };
 }
 

@@ -61,17 +61,18 @@ export function pieceCount(int: Int32Array, step: number): number {
   return int[step + 1];
 }
 
-/** Kernels by number, ready to be called with a row of integers. */
-export type KernelTable = readonly ((...row: number[]) => void)[];
+/** Kernels by number, ready to be called with a row of integers, each with the row that its calls use over and over: one thread's, never shared. */
+export type KernelTable = readonly { readonly call: (...row: number[]) => void; readonly row: number[] }[];
 
 export function kernelTable(kernels: Partial<Kernels>, names: readonly KernelName[]): KernelTable {
-  return names.map((name) => kernels[name] as (...row: number[]) => void);
+  return names.map((name) => ({ call: kernels[name] as (...row: number[]) => void, row: [] }));
 }
 
-/** Calls the kernel of a step with its i-th piece. */
+/** Calls the kernel of a step with its i-th piece. Nothing is allocated: a step of training makes hundreds of calls. */
 export function runPiece(table: KernelTable, int: Int32Array, step: number, i: number, scratch: number): void {
   const width = int[step + 2], first = step + STEP_HEAD + i * width;
-  const row = [scratch];
-  for (let j = 0; j < width; j++) row.push(int[first + j]);
-  table[int[step]](...row);
+  const { call, row } = table[int[step]];
+  row[0] = scratch;
+  for (let j = 0; j < width; j++) row[j + 1] = int[first + j];
+  call(...row);
 }

@@ -41,6 +41,14 @@ export function createBatchReader({ who, name, examples, batch, control, targets
     return new EspalierError('DATA', `${who}: ${name}: ${problem}`, { name, found: index, ...(cause === undefined ? {} : { cause }) });
   }
 
+  /** The loop over the values is a function of its own, so that it is compiled as one and makes no garbage. */
+  function checkFinite(what: string, values: Float32Array, size: number, indices: ArrayLike<number>): void {
+    const wrong = firstNotFinite(values, indices.length * size);
+    if (wrong < 0) return;
+    const sample = indices[Math.floor(wrong / size)];
+    throw fail(`expected finite ${what}, got ${values[wrong]} in sample ${sample}, element ${wrong % size}; remove the sample or mend its source`, sample);
+  }
+
   return {
     examples,
     inputs,
@@ -59,18 +67,25 @@ export function createBatchReader({ who, name, examples, batch, control, targets
         control.check(); // an abort goes by its own reason
         throw fail(`expected the source to read samples, but it failed at sample ${indices[0]} and ${count - 1} more: ${cause instanceof Error ? cause.message : show(cause)}`, indices[0], cause);
       }
-      for (let i = 0; i < count * inputSize; i++) {
-        if (!Number.isFinite(inputs[i])) throw fail(`expected finite inputs, got ${inputs[i]} in sample ${indices[Math.floor(i / inputSize)]}, element ${i % inputSize}; remove the sample or mend its source`, indices[Math.floor(i / inputSize)]);
-      }
+      checkFinite('inputs', inputs, inputSize, indices);
       if (!targets) return;
-      for (let i = 0; i < count * targetSize; i++) {
-        const value = targets[i];
-        const sample = indices[Math.floor(i / targetSize)];
-        if (!Number.isFinite(value)) throw fail(`expected finite targets, got ${value} in sample ${sample}, element ${i % targetSize}; remove the sample or mend its source`, sample);
-        if (labels && !(Number.isInteger(value) && value >= 0 && value < classes)) throw fail(`expected labels from 0 to ${classes - 1}, got ${value} in sample ${sample}`, sample);
-      }
+      checkFinite('targets', targets, targetSize, indices);
+      const wrong = labels ? firstNoLabel(targets, count, classes) : -1;
+      if (wrong >= 0) throw fail(`expected labels from 0 to ${classes - 1}, got ${targets[wrong]} in sample ${indices[wrong]}`, indices[wrong]);
     },
   };
+}
+
+/** Index of the first of `count` values that is not finite, or -1. */
+function firstNotFinite(values: Float32Array, count: number): number {
+  for (let i = 0; i < count; i++) if (!Number.isFinite(values[i])) return i;
+  return -1;
+}
+
+/** Index of the first of `count` values that is not a whole number from 0 to below `classes`, or -1. */
+function firstNoLabel(values: Float32Array, count: number, classes: number): number {
+  for (let i = 0; i < count; i++) if (!(Number.isInteger(values[i]) && values[i] >= 0 && values[i] < classes)) return i;
+  return -1;
 }
 
 export interface Predictions {
