@@ -2,7 +2,7 @@ import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'out/', 'node_modules/', 'coverage/', '**/*.generated.ts', 'src/kernels/assembly/', 'bench/assembly/', 'bench/peers/'] },
+  { ignores: ['dist/', 'out/', 'node_modules/', 'coverage/', '**/*.generated.ts', 'src/kernels/assembly/', 'bench/peers/node_modules/'] },
   eslint.configs.recommended,
   ...tseslint.configs.strict,
   {

@@ -1,0 +1,66 @@
+/** espalier's contender: the jobs of serve.ts done by the library. Variants: 'simd', and 'portable' for verification. */
+import { createExecutor } from '../src/execution/executor.ts';
+import { createTrainingExecutor } from '../src/execution/training-executor.ts';
+import { loadInferenceKernels, loadKernels, portableKernels } from '../src/kernels/index.ts';
+import type { KernelSet } from '../src/kernels/index.ts';
+import { kmeans } from '../src/quantization/index.ts';
+import { l2 } from '../src/training/index.ts';
+import { networkOf, readArray, readExchange } from './exchange.ts';
+import { serve } from './serve.ts';
+import type { ForwardJob, KmeansJob, Prepared, TrainingJob } from './serve.ts';
+
+serve(async (job, variant) => {
+  if (job.kind === 'forward') return forward(job, await kernelsOf(variant, loadInferenceKernels));
+  if (job.kind === 'training') return training(job, await kernelsOf(variant, loadKernels));
+  return clustering(job, await kernelsOf(variant, loadKernels));
+});
+
+async function kernelsOf(variant: string, load: () => Promise<KernelSet>): Promise<KernelSet> {
+  const kernels = variant === 'portable' ? portableKernels() : await load();
+  if (kernels.name !== variant) throw new Error(`expected ${variant} kernels, got ${kernels.name}: ${kernels.reason}`);
+  return kernels;
+}
+
+async function forward({ network, batch, threads, input }: ForwardJob, kernels: KernelSet): Promise<Prepared> {
+  const executor = await createExecutor(networkOf(readExchange(network)), { batch, kernels, threads });
+  const values = readArray(input);
+  let output: Float32Array = new Float32Array();
+  return {
+    run() {
+      executor.input().set(values);
+      executor.forward();
+      output = Float32Array.from(executor.output());
+    },
+    output: () => output,
+  };
+}
+
+async function training({ network, batch, threads, input, target, rate, momentum }: TrainingJob, kernels: KernelSet): Promise<Prepared> {
+  const optimizer = { kind: 'sgd', momentum, nesterov: false, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled: false, weightDecay: 0, codewordGradient: 'mean' } as const;
+  const executor = await createTrainingExecutor(networkOf(readExchange(network)), { batch, kernels, threads, optimizer });
+  const values = readArray(input), targets = readArray(target), loss = l2();
+  let output: Float32Array = new Float32Array(), step = 0;
+  return {
+    run() {
+      executor.input().set(values);
+      executor.forwardTraining(step++);
+      const predictions = executor.output();
+      output = Float32Array.from(predictions);
+      loss.measure(predictions, targets, batch, targets.length / batch, executor.outputGradient());
+      executor.backward();
+      executor.update({ rate, clip: 0 }, step);
+    },
+    output: () => output,
+  };
+}
+
+async function clustering({ points, init, n, d, k, iterations }: KmeansJob, kernels: KernelSet): Promise<Prepared> {
+  const data = { data: readArray(points), shape: [n, d] }, first = { data: readArray(init), shape: [k, d] };
+  let output: Float32Array = new Float32Array();
+  return {
+    run() {
+      output = kmeans(data, { codewordCount: k, kernels, init: first, iterations }).codewords.data;
+    },
+    output: () => output,
+  };
+}
