@@ -7,11 +7,11 @@ import type { Geometry, KernelName } from './types.ts';
 
 export const pairs = (rows: number): number => rows + (rows & 1);
 
-/** Weights that {@link Kernels.convolutionPack} writes: pairs of rows, a missing one filled with zeros; a group of one row stays alone. */
+/** Weights that {@link Kernels.convolutionPack} writes: pairs of rows, a missing one filled with zeros, or rows as they are (convolution-direct.ts). */
 export function packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number {
   const { channelsIn, channelsOut, kernelHeight, kernelWidth, groups } = geometry;
   const [rows, channels] = direction === 'forward' ? [channelsOut / groups, channelsIn / groups] : [channelsIn / groups, channelsOut / groups];
-  return groups * (rows === 1 ? 1 : pairs(rows)) * channels * kernelHeight * kernelWidth;
+  return groups * (rows === 1 && channels === 1 ? 1 : pairs(rows)) * channels * kernelHeight * kernelWidth;
 }
 
 /** Scratch of `matmul` (sizes [m, n, k], which may bound a piece) and of the convolution kernels of inference (geometry); 0 for any other kernel. */

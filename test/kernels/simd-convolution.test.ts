@@ -23,8 +23,19 @@ const layers = fc.oneof(
   fc.tuple(between(1, 3), between(36, 75), between(1, 4), fc.constantFrom(4, 5, 8)).map((sizes) => same(...sizes)),
   fc.tuple(between(1, 6), between(1, 9), between(1, 20)).map(([channels, height, width]) => same(channels, channels, height, width, 3, channels)),
 );
+/** Groups of one channel: depthwise with a multiplier, first layers; strides and dilations apart in both directions, padding beyond the kernel, planes of a few positions. */
+const planes: fc.Arbitrary<Geometry> = fc.record({
+  groups: between(1, 9), multiplier: fc.oneof(fc.constant(1), between(2, 5)), height: between(1, 12), width: fc.oneof(between(1, 9), between(10, 41)),
+  kernel: fc.constantFrom([3, 3], [3, 3], [5, 5], [1, 1], [2, 3], [7, 1]), stride: fc.constantFrom([1, 1], [2, 2], [1, 2], [3, 1], [2, 3]), dilation: fc.constantFrom([1, 1], [1, 1], [2, 1], [1, 2], [3, 3]),
+  before: fc.constantFrom([0, 0], [1, 1], [1, 0], [4, 5]), after: between(0, 6),
+}).map(({ groups, multiplier, height, width, kernel, stride, dilation, before, after }) => ({
+  channelsIn: groups, heightIn: height, widthIn: width, channelsOut: groups * multiplier, groups,
+  heightOut: Math.floor((height + before[0] + after - dilation[0] * (kernel[0] - 1) - 1) / stride[0]) + 1,
+  widthOut: Math.floor((width + before[1] + after - dilation[1] * (kernel[1] - 1) - 1) / stride[1]) + 1,
+  kernelHeight: kernel[0], kernelWidth: kernel[1], strideY: stride[0], strideX: stride[1], dilationY: dilation[0], dilationX: dilation[1], paddingTop: before[0], paddingLeft: before[1],
+})).filter(({ heightOut, widthOut }) => heightOut > 0 && widthOut > 0);
 const cases: fc.Arbitrary<Case> = fc.record({
-  geometry: fc.oneof(geometries({ channels: true }), layers), samples: between(0, 3), seed: seeds,
+  geometry: fc.oneof(geometries({ channels: true }), layers, planes), samples: fc.oneof(between(0, 3), between(4, 17)), seed: seeds,
   activation: fc.constantFrom(ACTIVATION.none, ACTIVATION.relu, ACTIVATION.leakyRelu), biased: fc.boolean(), accumulate: between(0, 1),
 });
 
@@ -104,7 +115,7 @@ describe('convolution, SIMD', () => {
   });
 
   it('the same bounds where the input is staged in bands of rows, chunks are parts of a sample, and chunks are several samples', () => {
-    const large = [same(44, 3, 37, 41), same(3, 44, 37, 41), same(150, 5, 10, 12), { ...same(9, 6, 61, 45, 5), strideX: 2, widthOut: 23 }, same(7, 2, 60, 60, 1), same(4, 5, 3, 5)];
+    const large = [same(44, 3, 37, 41), same(3, 44, 37, 41), same(150, 5, 10, 12), { ...same(9, 6, 61, 45, 5), strideX: 2, widthOut: 23 }, same(7, 2, 60, 60, 1), same(4, 5, 3, 5), same(2, 2, 90, 83, 3, 2), same(300, 300, 3, 3, 3, 300)];
     for (const geometry of large) {
       const one: Case = { geometry, samples: geometry.heightIn < 4 ? 80 : 2, seed: 5, activation: ACTIVATION.relu, biased: true, accumulate: 1 };
       checkBound(forward, one, 1, geometry.channelsIn * taps(geometry) + 1);

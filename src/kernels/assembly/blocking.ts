@@ -23,6 +23,8 @@ export const VECTOR_COLUMNS = 1024;
 export const GROUP_PANELS = 8;
 /** Words of padded input rows that a convolution stages at once, unless a single output row needs more. */
 export const STAGE_WORDS = 49152;
+/** Words of a plane's padded rows that a direct convolution stages at once, unless a single output row needs more: half of L1. */
+export const DIRECT_WORDS = 6144;
 /** Weight gradient: words of dy packed per chunk of positions (512 KB), longest and shortest chunk. */
 export const CHUNK_WORDS = 131072;
 export const CHUNK_MAX = 1024;

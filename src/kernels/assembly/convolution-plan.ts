@@ -54,11 +54,11 @@ export function ceilDivide(a: i32, b: i32): i32 {
   return (a + b - 1) / b;
 }
 
-/** Rows that packed weights have: whole pairs, or a single row, which takes the direct path. */
+/** Rows rounded up to whole pairs. */
 // @ts-ignore: decorator
 @inline
-export function packedRows(rows: i32): i32 {
-  return rows == 1 ? 1 : (rows + 1) & ~1;
+export function pairs(rows: i32): i32 {
+  return (rows + 1) & ~1;
 }
 
 /** Plan of the forward pass. A kernel of one tap and stride 1 without padding sees a plane as one row. */
@@ -146,9 +146,9 @@ export function planBackward(geometry: Geometry, plan: Plan, tapTable: usize, ph
   plan.tapRows = bottom - top + 1;
   plan.phaseWords = plan.gridWidth + right - left;
   plan.rowWords = plan.phaseWords;
-  for (let ky = 0; ky < geometry.kernelHeight; ky++) {
+  for (let ky = geometry.kernelHeight - 1; ky >= 0; ky--) {
     if (!reaches(phaseY, ky, geometry.paddingTop, geometry.dilationY, geometry.strideY)) continue;
-    for (let kx = 0; kx < geometry.kernelWidth; kx++) {
+    for (let kx = geometry.kernelWidth - 1; kx >= 0; kx--) {
       if (!reaches(phaseX, kx, geometry.paddingLeft, geometry.dilationX, geometry.strideX)) continue;
       const y = (phaseY + geometry.paddingTop - ky * geometry.dilationY) / geometry.strideY - top;
       const x = (phaseX + geometry.paddingLeft - kx * geometry.dilationX) / geometry.strideX - left;
@@ -183,29 +183,56 @@ export function stageRows(plan: Plan, source: usize, to: usize, channels: i32, g
   }
 }
 
+/** First and one past the last i in [0, count) for which first + i step lies in [0, width). */
+export function insideFrom(first: i32, step: i32, count: i32): i32 {
+  return first < 0 ? min(ceilDivide(-first, step), count) : 0;
+}
+
+export function insideTo(first: i32, step: i32, count: i32, width: i32): i32 {
+  return first >= width ? 0 : min((width - 1 - first) / step + 1, count);
+}
+
 /** to[i] = from[first + i step] where that lies in [0, width), else 0; i in [0, count). */
 function stageRow(from: usize, width: i32, first: i32, step: i32, to: usize, count: i32): void {
-  const low = first < 0 ? min(ceilDivide(-first, step), count) : 0;
-  const high = max(low, first >= width ? 0 : min((width - 1 - first) / step + 1, count));
-  const copyFrom = to + at(low), copyTo = to + at(high);
-  clear(to, copyFrom);
-  let source = from + at(first + low * step);
-  let here = copyFrom;
-  if (step == 1) {
-    for (; here + 16 <= copyTo; here += 16) {
-      v128.store(here, v128.load(source));
-      source += 16;
+  const low = insideFrom(first, step, count), high = max(low, insideTo(first, step, count, width));
+  clear(to, to + at(low));
+  copyColumns(from + at(first + low * step), step, to + at(low), high - low);
+  clear(to + at(high), to + at(count));
+}
+
+/** to[i] = from[i step], i in [0, count). With a step of 2 a word behind the last may be read. */
+export function copyColumns(from: usize, step: i32, to: usize, count: i32): void {
+  if (count >= 4 && step <= 2) {
+    // The last vector overlaps the one before it.
+    const last = to + at(count - 4), lastFrom = from + at((count - 4) * step);
+    if (step == 1) {
+      for (; to < last; to += 16) {
+        v128.store(to, v128.load(from));
+        from += 16;
+      }
+      v128.store(last, v128.load(lastFrom));
+    } else {
+      for (; to < last; to += 16) {
+        v128.store(to, evens(from));
+        from += 32;
+      }
+      v128.store(last, evens(lastFrom));
     }
+    return;
   }
-  for (; here < copyTo; here += 4) {
-    store<f32>(here, load<f32>(source));
-    source += at(step);
+  for (const end = to + at(count); to < end; to += 4) {
+    store<f32>(to, load<f32>(from));
+    from += at(step);
   }
-  clear(copyTo, to + at(count));
 }
 
 // @ts-ignore: decorator
 @inline
-function clear(from: usize, end: usize): void {
+function evens(from: usize): v128 {
+  return v128.shuffle<f32>(v128.load(from), v128.load(from, 16), 0, 2, 4, 6);
+}
+
+export function clear(from: usize, end: usize): void {
+  for (; from + 16 <= end; from += 16) v128.store(from, f32x4.splat(0));
   for (; from < end; from += 4) store<f32>(from, 0);
 }

@@ -4,8 +4,8 @@
  * Glossary: k = channel T + tap; q = position counted over the samples of a band; a band: the samples, or the rows of one, that are staged at once.
  */
 import { BLOCK_K, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS } from './blocking';
-import { PLAN_WORDS, Plan, ceilDivide, packedRows, stageRows } from './convolution-plan';
-import { ADD, FINISH, activate, activateOne, align, blockLength, tile } from './tile';
+import { PLAN_WORDS, Plan, ceilDivide, pairs, stageRows } from './convolution-plan';
+import { ADD, FINISH, activateOne, align, blockLength, tile } from './tile';
 import { at } from './words';
 
 /** A panel of 16 positions: where its lanes are read and where they go. Bytes. */
@@ -103,9 +103,8 @@ export function product(work: Work, source: usize, packed: usize, bias: usize, o
 /** The product over one band; planeWords: from staged channel to staged channel; bandRow: the grid row of staged row 0. */
 function band(work: Work, plan: Plan, stage: usize, sampleBytes: usize, planeWords: i32, bandRow: i32, packed: usize, bias: usize, out: usize,
   samples: i32, position: i32, positions: i32): void {
-  if (plan.rows == 1) return singleBand(work, plan, stage, sampleBytes, planeWords, bandRow, packed, bias, out, samples, position, positions);
   const length = plan.channels * plan.taps, block = blockLength(length), total = samples * positions;
-  const weightRows = packedRows(plan.rows);
+  const weightRows = pairs(plan.rows);
   const groupPositions = GROUP_PANELS * TILE_COLUMNS;
   for (let first = 0; first < total; first += groupPositions) {
     const panels = ceilDivide(min(groupPositions, total - first), TILE_COLUMNS);
@@ -239,82 +238,6 @@ function scatter(panel: Panel, lanes: usize, plane: usize): void {
   for (const end = entry + at(panel.count); entry < end; entry += 4) {
     store<f32>(plane + load<usize>(entry), load<f32>(lanes));
     lanes += 4;
-  }
-}
-
-/** One output channel, as in depthwise convolution: straight from the staged rows. */
-function singleBand(work: Work, plan: Plan, stage: usize, sampleBytes: usize, planeWords: i32, bandRow: i32, weights: usize, bias: usize, out: usize,
-  samples: i32, position: i32, positions: i32): void {
-  const added: f32 = bias ? load<f32>(bias) : 0, planeBytes = at(planeWords), end = position + positions;
-  for (let s = 0; s < samples; s++) {
-    for (let here = position; here < end;) {
-      const row = here / plan.gridWidth, column = here % plan.gridWidth, run = min(plan.gridWidth - column, end - here);
-      const from = stage + <usize>s * sampleBytes + at((row - bandRow) * plan.rowStep * plan.rowWords + column);
-      const to = out + <usize>s * plan.outSample + at(plan.outFirst + row * plan.outRow + column * plan.outColumn);
-      if (plan.outColumn == 1) {
-        singleRow(work, plan, from, planeBytes, weights, added, to, run);
-      } else {
-        // Neighbours in the grid lie apart in the output: through the edge, 32 at a time.
-        for (let first = 0; first < run; first += 2 * TILE_COLUMNS) {
-          const count = min(2 * TILE_COLUMNS, run - first);
-          singleRow(work, plan, from + at(first), planeBytes, weights, added, work.edge, count);
-          for (let i = 0; i < count; i++) store<f32>(to + at((first + i) * plan.outColumn), load<f32>(work.edge + at(i)));
-        }
-      }
-      here += run;
-    }
-  }
-}
-
-/** Neighbouring outputs to[0, count), each one chain in ascending k. */
-function singleRow(work: Work, plan: Plan, from: usize, planeBytes: usize, weights: usize, bias: f32, to: usize, count: i32): void {
-  const activation = work.activation, leak = work.leak, channels = plan.channels, table = plan.tapTable, tapsEnd = table + at(plan.taps);
-  const added = f32x4.splat(bias), end = to + at(count);
-  for (; to + 64 <= end; to += 64) {
-    let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
-    let weight = weights, plane = from;
-    for (let c = 0; c < channels; c++) {
-      for (let entry = table; entry < tapsEnd; entry += 4) {
-        const patch = plane + at(load<i32>(entry)), w = v128.load32_splat(weight);
-        s0 = f32x4.add(s0, f32x4.mul(w, v128.load(patch)));
-        s1 = f32x4.add(s1, f32x4.mul(w, v128.load(patch, 16)));
-        s2 = f32x4.add(s2, f32x4.mul(w, v128.load(patch, 32)));
-        s3 = f32x4.add(s3, f32x4.mul(w, v128.load(patch, 48)));
-        weight += 4;
-      }
-      plane += planeBytes;
-    }
-    v128.store(to, activate(f32x4.add(s0, added), activation, leak));
-    v128.store(to, activate(f32x4.add(s1, added), activation, leak), 16);
-    v128.store(to, activate(f32x4.add(s2, added), activation, leak), 32);
-    v128.store(to, activate(f32x4.add(s3, added), activation, leak), 48);
-    from += 64;
-  }
-  for (; to + 16 <= end; to += 16) {
-    let sum = f32x4.splat(0);
-    let weight = weights, plane = from;
-    for (let c = 0; c < channels; c++) {
-      for (let entry = table; entry < tapsEnd; entry += 4) {
-        sum = f32x4.add(sum, f32x4.mul(v128.load32_splat(weight), v128.load(plane + at(load<i32>(entry)))));
-        weight += 4;
-      }
-      plane += planeBytes;
-    }
-    v128.store(to, activate(f32x4.add(sum, added), activation, leak));
-    from += 16;
-  }
-  for (; to < end; to += 4) {
-    let sum: f32 = 0;
-    let weight = weights, plane = from;
-    for (let c = 0; c < channels; c++) {
-      for (let entry = table; entry < tapsEnd; entry += 4) {
-        sum += load<f32>(weight) * load<f32>(plane + at(load<i32>(entry)));
-        weight += 4;
-      }
-      plane += planeBytes;
-    }
-    store<f32>(to, activateOne(sum + bias, activation, leak));
-    from += 4;
   }
 }
 

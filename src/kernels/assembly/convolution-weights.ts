@@ -6,7 +6,7 @@
  * a time are gathered to L1 and meet all rows of dy.
  */
 import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, STAGE_WORDS } from './blocking';
-import { PLAN_WORDS, Plan, ceilDivide, geometryAt, planForward, stageRows } from './convolution-plan';
+import { PLAN_WORDS, Plan, ceilDivide, geometryAt, pairs, planForward, stageRows } from './convolution-plan';
 import { align, dotTile } from './tile';
 import { at } from './words';
 
@@ -28,12 +28,6 @@ class Chunk {
   gridRow: i32; gridRows: i32; stagePlane: i32;
   /** Addresses: packed dy, one quad of patch rows, segments, staged rows, an edge of the result, the tile's lanes. */
   rows: usize; patches: usize; table: usize; stage: usize; edge: usize; lanes: usize;
-}
-
-// @ts-ignore: decorator
-@inline
-function pairs(rows: i32): i32 {
-  return (rows + 1) & ~1;
 }
 
 /** Words of a staged channel for `rows` grid rows. */
