@@ -11,6 +11,9 @@ export const CONTROL = { next: 0, limit: 16, first: 32, step: 33, done: 48, fail
 const TEXT_LIMIT = 300;
 export const CONTROL_WORDS = CONTROL.text + TEXT_LIMIT;
 
+/** Milliseconds of waiting for other threads' last pieces after which it is asked whether they live: the first time, and at most. */
+const FIRST_SLICE = 250, LAST_SLICE = 1000;
+
 /** Rounds of looking at a counter before a thread goes to sleep: some 20 to 50 µs, about as long as waking up takes. */
 const SPINS = 2000;
 
@@ -45,21 +48,27 @@ export function servePieces(control: Int32Array, table: KernelTable, int: Int32A
 
 /**
  * Runs one step of `count` pieces with whoever helps, and comes back when all are done or a thread has failed.
- * @param patience - milliseconds to wait for the last pieces; a thread that was killed within a piece never finishes it
+ * @param lost - asked again and again while the last pieces are awaited, with the milliseconds that went by without one: why they will never come, if so
  */
-export function sharePieces(control: Int32Array, table: KernelTable, int: Int32Array, scratch: number, step: number, count: number, patience: number): void {
+export function sharePieces(control: Int32Array, table: KernelTable, int: Int32Array, scratch: number, step: number, count: number, lost: (waited: number) => string | undefined): void {
   const first = Atomics.load(control, CONTROL.limit), limit = (first + count) | 0;
   Atomics.store(control, CONTROL.step, step);
   Atomics.store(control, CONTROL.first, first);
   Atomics.store(control, CONTROL.limit, limit);
   Atomics.notify(control, CONTROL.limit);
   takePieces(control, table, int, scratch);
-  for (;;) {
+  for (let waited = 0, slice = FIRST_SLICE; ;) {
     const done = Atomics.load(control, CONTROL.done);
     if (done === limit || Atomics.load(control, CONTROL.failed)) return;
     if (!spinWhile(control, CONTROL.done, done)) continue;
-    if (Atomics.wait(control, CONTROL.done, done, patience) === 'timed-out' && Atomics.load(control, CONTROL.done) === done) {
-      reportFailure(control, `a piece was not finished within ${patience / 1000} s`);
+    if (Atomics.wait(control, CONTROL.done, done, slice) === 'timed-out') {
+      // Milliseconds of waiting, not of the clock: a machine that slept in between has waited no longer.
+      waited += slice;
+      slice = Math.min(2 * slice, LAST_SLICE);
+      const reason = lost(waited);
+      if (reason !== undefined && Atomics.load(control, CONTROL.done) === done) reportFailure(control, reason);
+    } else {
+      waited = 0;
     }
   }
 }

@@ -5,17 +5,20 @@ import { instantiate } from './instance.ts';
 import { servePieces } from './pieces.ts';
 import { kernelTable } from './program.ts';
 import type { Selection } from './selection.ts';
-import type { ThreadStart } from './threads.ts';
+import type { Ready, ThreadStart } from './thread-hosts.ts';
 import type { Heap, Kernels } from './types.ts';
 
-/** Does the work of the thread that this is called on, if it is a worker. */
+/** Does the work of the thread that this is called on, which is a worker that `thread-hosts.ts` has started. */
 export function serve(createPortable: Selection['createPortable']): void {
+  const work = (start: ThreadStart, sayReady: () => void): void => {
+    const { heap, kernels } = bind(start, createPortable);
+    sayReady();
+    servePieces(start.control, kernelTable(kernels, start.names), heap.int, start.scratch);
+  };
   const threads = nodeModule('node:worker_threads');
-  if (!threads?.parentPort) return;
-  const start = threads.workerData as ThreadStart;
-  const { heap, kernels } = bind(start, createPortable);
-  threads.parentPort.postMessage('ready');
-  servePieces(start.control, kernelTable(kernels, start.names), heap.int, start.scratch);
+  if (threads) return work((threads.workerData as { start: ThreadStart }).start, () => threads.parentPort?.postMessage('ready'));
+  const ready = (): void => postMessage({ pulse: URL.createObjectURL(new Blob()) } satisfies Ready);
+  addEventListener('message', ({ data }: MessageEvent<ThreadStart>) => work(data, ready), { once: true });
 }
 
 function bind({ foundation }: ThreadStart, createPortable: Selection['createPortable']): { heap: Heap; kernels: Partial<Kernels> } {

@@ -3,7 +3,7 @@ import { outOfMemory } from './heap.ts';
 import { instantiate } from './instance.ts';
 import type { Compiled, Selection } from './selection.ts';
 import { packedWords } from './sizes.ts';
-import { nodeThreadHost } from './threads.ts';
+import { threadHost } from './thread-hosts.ts';
 import type { KernelSet } from './types.ts';
 import { openOn, openSyncOn, type Backend } from './workspace.ts';
 
@@ -41,7 +41,7 @@ export async function compileSimd(selection: Selection, wasm: typeof WebAssembly
     reason,
     packedWords,
     scratchWords: selection.simdScratchWords,
-    open: (options) => openOn(backend, options, nodeThreadHost()),
+    open: (options) => openOn(backend, options, threadHost()),
     openSync: (options) => openSyncOn(backend, options),
   };
 }

@@ -192,7 +192,7 @@ export interface WorkspaceOptions {
   scratchWords: number;
   /** Programs that {@link Workspace.run} takes by number. */
   programs?: readonly Program[];
-  /** Default 1. More than one needs shared memory. */
+  /** Default 1. How many there are is up to the platform: see {@link Workspace.threads}. */
   threads?: number;
   /** Default 'float32'. 'float64' only from the portable set. */
   precision?: Precision;
@@ -203,7 +203,10 @@ export interface Workspace {
   readonly heap: Heap;
   /** For direct calls. From `loadInferenceKernels` those of inference alone: a call of another is a TypeError. */
   readonly kernels: Kernels;
+  /** The calling thread and those that help it: as many as asked for, or fewer where the platform has no more to give. Never an error, and the same bits. */
   readonly threads: number;
+  /** Why that many: 'asked for', or what stands in the way of more, and the cure. */
+  readonly threadsReason: string;
   /** Offset of the calling thread's scratch, for direct calls. */
   readonly scratch: number;
   /** Runs program `program` (its index in the options), synchronously. Same bits for any number of threads. @throws {EspalierError} DISPOSED, WORKER */
@@ -221,7 +224,7 @@ export interface KernelSet {
   packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number;
   /** Words of scratch that a kernel needs; `geometry` for convolutions, `sizes` [m, n, k] for matmul, [k, d] for the codebook kernels; 0 for kernels that need none. */
   scratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number;
-  /** @throws {EspalierError} MEMORY if the heap cannot be had, WORKER if threads cannot be started, UNSUPPORTED if a program names a kernel that the set lacks */
+  /** @throws {EspalierError} MEMORY if the heap cannot be had, UNSUPPORTED if a program names a kernel that the set lacks */
   open(options: WorkspaceOptions): Promise<Workspace>;
   /** The same with one thread, at once. */
   openSync(options: WorkspaceOptions): Workspace;

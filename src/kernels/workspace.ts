@@ -4,7 +4,8 @@ import { MOST_WORDS } from './heap.ts';
 import type { Foundation } from './instance.ts';
 import { kernelTable, pieceCount, programWords, runPiece, writePrograms, type KernelTable, type ProgramTable } from './program.ts';
 import { namesOf, type Selection } from './selection.ts';
-import { startCrew, type Crew, type ThreadHost } from './threads.ts';
+import type { ThreadHost } from './thread-hosts.ts';
+import { startCrew, type Crew } from './threads.ts';
 import type { Heap, Kernels, Precision, Workspace, WorkspaceOptions } from './types.ts';
 
 /** What a kernel set brings: memory of a size, and the kernels on it. */
@@ -19,17 +20,45 @@ export interface Backend {
 const ALIGNMENT = 16;
 const align = (words: number): number => Math.ceil(words / ALIGNMENT) * ALIGNMENT;
 
-/** {@link KernelSet.openSync}. */
-export function openSyncOn(backend: Backend, options: WorkspaceOptions): Workspace {
-  return layOut(backend, checkOptions('openSync', backend, options), 1).workspace();
+/** How a workspace is run. */
+interface Manning {
+  readonly threads: number;
+  readonly threadsReason: string;
+  readonly crew?: Crew;
 }
 
-/** {@link KernelSet.open}. Without a host there is one thread, whatever was asked for, and `threads` of the result says so. */
-export async function openOn(backend: Backend, options: WorkspaceOptions, host: ThreadHost | undefined): Promise<Workspace> {
+const ALONE: Manning = { threads: 1, threadsReason: 'asked for' };
+
+/** {@link KernelSet.openSync}. */
+export function openSyncOn(backend: Backend, options: WorkspaceOptions): Workspace {
+  return layOut(backend, checkOptions('openSync', backend, options), 1).workspace(ALONE);
+}
+
+/**
+ * {@link KernelSet.open}.
+ * @param host - of the threads, or why there is none
+ */
+export async function openOn(backend: Backend, options: WorkspaceOptions, host: ThreadHost | string): Promise<Workspace> {
   const checked = checkOptions('open', backend, options);
-  const threads = host ? checked.threads : 1;
-  const plan = layOut(backend, checked, threads);
-  return plan.workspace(host && threads > 1 ? await startCrew(host, backend.selection, plan.foundation, plan.scratches.slice(1)) : undefined);
+  const { threads } = checked;
+  const alone = (threadsReason: string): Workspace => layOut(backend, checked, 1).workspace({ threads: 1, threadsReason });
+  if (threads === 1) return alone(ALONE.threadsReason);
+  if (typeof host === 'string') return alone(host);
+  let plan: ReturnType<typeof layOut>;
+  try {
+    plan = layOut(backend, checked, threads);
+  } catch (error) {
+    // Some platforms give less memory where it is to be shared.
+    if (error instanceof EspalierError && error.code === 'MEMORY') return alone(`the memory for ${threads} was refused: ${error.message}`);
+    throw error;
+  }
+  const crew = await startCrew(host, backend.selection, plan.foundation, plan.scratches.slice(1));
+  const started = 1 + crew.size;
+  return plan.workspace({
+    threads: started,
+    threadsReason: crew.shortage === undefined ? 'asked for' : `${threads - started} of ${threads - 1} helping threads could not be started: ${crew.shortage}`,
+    ...(crew.size > 0 && { crew }),
+  });
 }
 
 /** Caller's words, programs, scratch of each thread: allocated and written. */
@@ -38,10 +67,10 @@ function layOut(backend: Backend, { words, scratchWords, programs, precision }: 
   const scratches = Array.from({ length: threads }, (_, i) => scratchStart + i * align(scratchWords));
   const { heap, kernels, foundation } = backend.bind(checkTotal(scratchStart + threads * align(scratchWords)), precision, threads > 1);
   const steps = writePrograms(heap.int, programStart, programs, backend.selection);
-  return { foundation, scratches, workspace: (crew?: Crew) => workspaceOf(heap, kernels as Kernels, kernelTable(kernels, namesOf(backend.selection)), steps, scratches[0], threads, crew) };
+  return { foundation, scratches, workspace: (manning: Manning) => workspaceOf(heap, kernels as Kernels, kernelTable(kernels, namesOf(backend.selection)), steps, scratches[0], manning) };
 }
 
-function workspaceOf(heap: Heap, kernels: Kernels, table: KernelTable, steps: ProgramTable, scratch: number, threads: number, crew: Crew | undefined): Workspace {
+function workspaceOf(heap: Heap, kernels: Kernels, table: KernelTable, steps: ProgramTable, scratch: number, { threads, threadsReason, crew }: Manning): Workspace {
   // Everything large hangs on this one reference, so that dispose lets go of it.
   let open: { heap: Heap; kernels: Kernels; table: KernelTable } | undefined = { heap, kernels, table };
   const alive = (): { heap: Heap; kernels: Kernels; table: KernelTable } => {
@@ -52,6 +81,7 @@ function workspaceOf(heap: Heap, kernels: Kernels, table: KernelTable, steps: Pr
     get heap() { return alive().heap; },
     get kernels() { return alive().kernels; },
     threads,
+    threadsReason,
     scratch,
     run(program) {
       const { table, heap: { int } } = alive();
@@ -62,8 +92,8 @@ function workspaceOf(heap: Heap, kernels: Kernels, table: KernelTable, steps: Pr
       }
     },
     dispose() {
+      if (open) crew?.dispose();
       open = undefined;
-      crew?.dispose();
     },
   };
 }

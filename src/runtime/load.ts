@@ -16,7 +16,7 @@ export interface LoadOptions {
   kernels?: KernelSet;
   /** Samples that are computed at once; more are cut in batches of this many. Memory grows with it. Default 1. */
   batch?: number;
-  /** Default 1. More need shared memory. */
+  /** Default 1. In a page more need headers and a worker (docs/threads.md); where they are missing there is one. */
   threads?: number;
   /** false: open a file that another tool saved anew, without its checksum. Default true. */
   verify?: boolean;
@@ -45,6 +45,9 @@ export interface Model {
   readonly outputShape: Shape;
   /** Which kernels run it, and why those. */
   readonly kernels: Pick<KernelSet, 'name' | 'reason'>;
+  /** How many threads run it, and why that many: 'asked for', or what stands in the way of more. */
+  readonly threads: number;
+  readonly threadsReason: string;
   /**
    * Runs the model on an image, which is preprocessed as the model says; or on values that are inputs already: a tensor of
    * `inputShape`, a batch of them (samples, ...inputShape), or their values in a row.
@@ -152,6 +155,8 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
     network, inputShape,
     outputShape: executor.shapeOf(network.outputs[0]),
     kernels: { name: kernels.name, reason: kernels.reason },
+    threads: executor.workspace.threads,
+    threadsReason: executor.workspace.threadsReason,
     predict(input) {
       checkAlive('predict');
       const { values, leading } = inputsOf(input);

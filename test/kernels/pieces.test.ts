@@ -11,15 +11,15 @@ function fourPieces(first: (control: Int32Array) => void) {
   let calls = 0;
   const kernels: Kernels = { ...createPortableKernels(heap), multiply() { if (calls++ === 0) first(control); } };
   const [[step]] = writePrograms(heap.int, 64, [[{ kernel: 'multiply', pieces: [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]] }]], ALL_KERNELS);
-  const run = (patience: number): void => sharePieces(control, kernelTable(kernels, namesOf(ALL_KERNELS)), heap.int, 0, step, pieceCount(heap.int, step), patience);
+  const run = (lost = (_waited: number): string | undefined => undefined): void => sharePieces(control, kernelTable(kernels, namesOf(ALL_KERNELS)), heap.int, 0, step, pieceCount(heap.int, step), lost);
   return { control, run, calls: () => calls };
 }
 
 describe('sharePieces', () => {
   it('alone, runs every piece, and again', () => {
     const { control, run, calls } = fourPieces(() => undefined);
-    run(1000);
-    run(1000);
+    run();
+    run();
     expect(calls()).toBe(8);
     expect(failureText(control)).toBeUndefined();
   });
@@ -27,16 +27,18 @@ describe('sharePieces', () => {
   it('works across the end of 32-bit counters', () => {
     const { control, run, calls } = fourPieces(() => undefined);
     for (const counter of [CONTROL.next, CONTROL.limit, CONTROL.done]) control[counter] = 2 ** 31 - 2;
-    run(1000);
+    run();
     expect(calls()).toBe(4);
     expect([control[CONTROL.next], control[CONTROL.done]]).toEqual([-(2 ** 31) + 2, -(2 ** 31) + 2]);
   });
 
-  it('gives up on a piece that another thread took and never finishes, and says so', () => {
+  it('asks whether a piece that another thread took is lost, until it is, and says so', () => {
     const { control, run, calls } = fourPieces((counters) => Atomics.add(counters, CONTROL.next, 1));
-    run(20);
+    const asked: number[] = [];
+    run((waited) => (asked.push(waited) === 2 ? 'it is gone' : undefined));
     expect(calls()).toBe(3);
-    expect(failureText(control)).toBe('a piece was not finished within 0.02 s');
+    expect(asked).toEqual([250, 750]);
+    expect(failureText(control)).toBe('it is gone');
   });
 
   it('comes back at once when another thread has failed', () => {
@@ -45,7 +47,7 @@ describe('sharePieces', () => {
       reportFailure(counters, new Error('first'));
       reportFailure(counters, new Error('second'));
     });
-    run(60_000);
+    run();
     expect(failureText(control)).toBe('Error: first');
   });
 });

@@ -2,12 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { EspalierError } from '../../src/errors.ts';
 import { ALL_KERNELS } from '../../src/kernels/all.ts';
-import { geometryWords, type Geometry, type KernelSet, type Program, type Workspace } from '../../src/kernels/index.ts';
+import { geometryWords, type Geometry, type Kernels, type KernelSet, type Program, type Workspace } from '../../src/kernels/index.ts';
 import { CONTROL } from '../../src/kernels/pieces.ts';
 import { portableBackend } from '../../src/kernels/portable/set.ts';
-import { nodeThreadHost, type ThreadHost } from '../../src/kernels/threads.ts';
-import { openOn } from '../../src/kernels/workspace.ts';
+import { threadHost, type Thread, type ThreadHost } from '../../src/kernels/thread-hosts.ts';
+import { startCrew } from '../../src/kernels/threads.ts';
+import { openOn, type Backend } from '../../src/kernels/workspace.ts';
 import { bothSets, normals } from './bench.ts';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -52,7 +54,7 @@ describe('threads', () => {
       const results: Int32Array[] = [];
       for (const threads of [1, 2, 3, 4]) {
         const workspace = await set.open({ words: WORDS, scratchWords: scratchOf(set), programs: [trainingStep()], threads });
-        expect(workspace.threads).toBe(threads);
+        expect([workspace.threads, workspace.threadsReason]).toEqual([threads, 'asked for']);
         fill(workspace);
         const { buffer } = workspace.heap.float;
         for (let i = 0; i < 40; i++) workspace.run(0);
@@ -114,37 +116,106 @@ describe('threads', () => {
       workspace.heap.float[0] = 3;
       workspace.run(0);
       expect([workspace.threads, workspace.heap.float[1]]).toEqual([1, 9]);
+      expect(workspace.threadsReason).toBe('this platform has neither the worker threads of Node nor those of a browser');
     }
   });
 });
 
 describe('a thread that fails', () => {
   const options = { words: 64, scratchWords: 0, threads: 3, programs: [[{ kernel: 'multiply', pieces: range(8).map((i) => [i, i, 16 + i, 1]) }] satisfies Program] };
-  const run = (source: string): ThreadHost => ({ startThread: (_source, start, onDeath) => nodeThreadHost()!.startThread(source, start, onDeath) });
-  const ready = 'const { parentPort, workerData } = require("node:worker_threads"); parentPort.postMessage("ready");';
+  /** On the calling thread the first piece lasts until the other has set this word, so that it gets one. */
+  const TAKEN = 40;
+  const backend: Backend = { ...portableBackend(ALL_KERNELS), bind(...how) {
+    const bound = portableBackend(ALL_KERNELS).bind(...how);
+    const multiply: Kernels['multiply'] = (...row) => {
+      if (waits) Atomics.wait(bound.heap.int, TAKEN, 0, 5000);
+      bound.kernels.multiply!(...row);
+    };
+    return { ...bound, kernels: { ...bound.kernels, multiply } };
+  } };
+  let waits = false;
+  afterEach(() => { waits = false; });
+  const open = (host: ThreadHost, threads = options.threads): Promise<Workspace> => openOn(backend, { ...options, threads }, host);
+  const node = (): ThreadHost => threadHost() as ThreadHost;
+  /** Threads that run `source` in place of a worker's program. */
+  const running = (source: string): ThreadHost => ({ startThread: (_source, start, onDeath) => node().startThread(source, start, onDeath) });
+  const ready = 'const { parentPort, workerData: { start: { control, foundation } } } = require("node:worker_threads"); parentPort.postMessage("ready");';
+  /** Waits for a step, takes a piece of it, and never finishes. */
+  const takePiece = `${ready} Atomics.wait(control, ${CONTROL.limit}, 0); Atomics.add(control, ${CONTROL.next}, 1);
+    const int = new Int32Array(foundation.buffers.integers); Atomics.store(int, ${TAKEN}, 1); Atomics.notify(int, ${TAKEN});`;
+  const right = (workspace: Workspace): void => {
+    workspace.heap.float.set(range(8));
+    workspace.run(0);
+    expect([...workspace.heap.float.subarray(16, 24)]).toEqual(range(8).map((i) => i * i));
+    workspace.dispose();
+  };
 
-  it('and cannot be started: open rejects once with WORKER, and the threads that could are ended', async () => {
+  it('and cannot be started: the others do without it, and what there was of it is ended', async () => {
     let started = 0, terminated = 0;
     const host: ThreadHost = {
-      async startThread() {
-        if (++started === 2) throw new Error('no more threads');
-        return { terminate() { terminated++; } };
+      startThread(...start) {
+        if (++started === 1) throw new Error('no more threads');
+        const thread = node().startThread(...start);
+        return { ...thread, terminate() { terminated++; thread.terminate(); } };
       },
     };
-    await expect(openOn(portableBackend(ALL_KERNELS), options, host)).rejects.toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringContaining('no more threads') }));
-    expect([started, terminated]).toEqual([2, 1]);
+    const workspace = await open(host);
+    expect([workspace.threads, workspace.threadsReason]).toEqual([2, '1 of 2 helping threads could not be started: Error: no more threads']);
+    expect(terminated).toBe(0);
+    right(workspace);
+    expect(terminated).toBe(1);
   });
 
-  it.each([['throws', 'throw new Error("worker broke")', /worker broke/], ['exits', 'process.exit(3)', /exited with code 3/], ['has no right syntax', ')', /Unexpected token/]])('and %s at its start: WORKER', async (_what, source, message) => {
-    await expect(openOn(portableBackend(ALL_KERNELS), options, run(source))).rejects.toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringMatching(message) }));
+  it.each([['throws', 'throw new Error("worker broke")', /worker broke/], ['exits', 'process.exit(3)', /exited with code 3/], ['has no right syntax', ')', /Unexpected token/]])('and %s at its start: one thread, and the reason says why', async (_what, source, message) => {
+    const workspace = await open(running(source));
+    expect(workspace.threads).toBe(1);
+    expect(workspace.threadsReason).toMatch(message);
+    right(workspace);
+  });
+
+  it('and never answers: it is ended after a while and done without', async () => {
+    let terminated = 0;
+    const silent: Thread = { ready: new Promise(() => undefined), alive: () => true, terminate() { terminated++; } };
+    const crew = await startCrew({ startThread: () => silent }, ALL_KERNELS, portableBackend(ALL_KERNELS).bind(64, 'float32', true).foundation, [0, 0], 20);
+    expect([crew.size, crew.shortage, terminated]).toEqual([0, 'Error: a thread did not start within 0.02 s', 2]);
+  });
+
+  it('for want of shared memory: one thread', async () => {
+    const workspace = await openOn({ ...backend, bind: (words, precision, shared) => {
+      if (shared) throw new EspalierError('MEMORY', 'not that much at once');
+      return backend.bind(words, precision, shared);
+    } }, options, node());
+    expect([workspace.threads, workspace.threadsReason]).toEqual([1, 'the memory for 3 was refused: not that much at once']);
+    right(workspace);
   });
 
   it('and dies between two runs: the next run throws WORKER, and so does every later one', async () => {
-    const workspace = await openOn(portableBackend(ALL_KERNELS), options, run(`${ready} setInterval(() => Atomics.load(workerData.control, ${CONTROL.limit}) > 0 && process.exit(7), 5)`));
+    const workspace = await open(running(`${ready} setInterval(() => Atomics.load(control, ${CONTROL.limit}) > 0 && process.exit(7), 5)`));
     // The threads end once they see a step, so all of them were ready before.
     workspace.run(0);
     await vi.waitFor(() => expect(() => workspace.run(0)).toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringMatching(/exited with code 7/) })));
     expect(() => workspace.run(0)).toThrow(expect.objectContaining({ code: 'WORKER' }));
+    workspace.dispose();
+  });
+
+  it.each([['exits', 'process.exit(5)'], ['throws', 'throw new Error("died")']])('and %s in the middle of a piece: WORKER within 2 s, and it can be disposed of', async (_what, death) => {
+    const workspace = await open(running(`${takePiece} ${death}`), 2);
+    waits = true;
+    const begin = performance.now();
+    expect(() => workspace.run(0)).toThrow(expect.objectContaining({ code: 'WORKER', message: expect.stringMatching(/it ended in the middle of its work/) }));
+    expect(performance.now() - begin).toBeLessThan(2000);
+    expect(() => workspace.run(0)).toThrow(expect.objectContaining({ code: 'WORKER' }));
+    workspace.dispose();
+    workspace.dispose();
+    expect(() => workspace.run(0)).toThrow(expect.objectContaining({ code: 'DISPOSED' }));
+  });
+
+  it('a piece that takes long is not a thread that died', async () => {
+    const workspace = await open(running(`${takePiece} Atomics.wait(control, ${CONTROL.text}, 0, 700); Atomics.add(control, ${CONTROL.done}, 1); Atomics.notify(control, ${CONTROL.done}); setInterval(() => undefined, 1000);`), 2);
+    waits = true;
+    const begin = performance.now();
+    workspace.run(0);
+    expect(performance.now() - begin).toBeGreaterThan(600);
     workspace.dispose();
   });
 

@@ -1,7 +1,7 @@
 /** The portable set of a selection of kernels: one readable loop nest per kernel, sums in double. Specification, oracle of the tests, and fallback. */
 import { createHeap, heapBuffers } from '../heap.ts';
 import type { Selection } from '../selection.ts';
-import { nodeThreadHost } from '../threads.ts';
+import { threadHost } from '../thread-hosts.ts';
 import type { KernelSet } from '../types.ts';
 import { openOn, openSyncOn, type Backend } from '../workspace.ts';
 
@@ -13,7 +13,7 @@ export function portableSet(selection: Selection, reason: string): KernelSet {
     reason,
     packedWords: ({ channelsIn, channelsOut, groups, kernelHeight, kernelWidth }) => channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth,
     scratchWords: () => 0,
-    open: (options) => openOn(backend, options, nodeThreadHost()),
+    open: (options) => openOn(backend, options, threadHost()),
     openSync: (options) => openSyncOn(backend, options),
   };
 }
