@@ -1,0 +1,70 @@
+/**
+ * Threads in a real browser: pages with and without the headers that shared memory needs, with strict content policies, on the main thread and in
+ * workers, compared with Node bit by bit. Needs a Chromium; where there is none it says so and passes, unless CHROMIUM names one that is not there.
+ */
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { observe, type Death, type Observation } from '../test/browser/observe.ts';
+import { bundlePage, findChromium, ISOLATED, visitPages } from './browser.ts';
+
+interface Report {
+  readonly failure?: string;
+  readonly observations: readonly Observation[];
+  readonly death?: Death;
+}
+
+interface Scenario {
+  readonly title: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly hash: string;
+  check(report: Report): void;
+}
+
+const policy = (text: string): Record<string, string> => ({ ...ISOLATED, 'Content-Security-Policy': text });
+const expected = await observe([1]);
+
+/** One thread with no error, and the reason. */
+const alone = (reason: RegExp) => ({ observations }: Report): void => {
+  const [{ reason: found, ...rest }] = observations;
+  match(found, reason);
+  deepEqual(rest, { kernels: 'simd', threads: 1, modelThreads: 1, digest: expected[0].digest });
+};
+
+const scenarios: readonly Scenario[] = [
+  { title: 'isolated, in a worker: 1, 2, 3 and 4 threads, the same bits as in Node', headers: ISOLATED, hash: '#worker-all', check({ observations }) {
+    deepEqual(observations, [1, 2, 3, 4].map((threads) => ({ kernels: 'simd', threads, reason: 'asked for', modelThreads: threads, digest: expected[0].digest })));
+  } },
+  { title: 'isolated, a thread that ends in the middle of a piece: WORKER within 2 s', headers: ISOLATED, hash: '#worker-death', check({ death }) {
+    equal(death?.code, 'WORKER');
+    match(death.message, /it ended in the middle of its work/);
+    ok(death.milliseconds < 2000, `after ${death.milliseconds} ms`);
+  } },
+  { title: 'not isolated: one thread, no error', headers: {}, hash: '#worker', check: alone(/not cross-origin isolated/) },
+  { title: 'isolated, on the main thread: one thread, no error', headers: ISOLATED, hash: '#main', check: alone(/main thread may not wait/) },
+  { title: 'a policy that refuses workers from blobs: one thread, no error', headers: policy("script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'"), hash: '#worker', check: alone(/could not be started/) },
+  { title: 'the strictest policy that allows them: two threads', headers: policy("default-src 'none'; connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:"), hash: '#worker', check({ observations }) {
+    deepEqual(observations, [{ kernels: 'simd', threads: 2, reason: 'asked for', modelThreads: 2, digest: expected[0].digest }]);
+  } },
+  { title: 'a policy that refuses WebAssembly: two threads on the portable kernels', headers: policy("default-src 'self'; worker-src 'self' blob:"), hash: '#worker', check({ observations: [{ kernels, threads }] }) {
+    deepEqual([kernels, threads], ['portable', 2]);
+  } },
+];
+
+const chromium = findChromium();
+if (chromium === undefined) {
+  console.warn('\n*** no Chromium: the checks in a browser are SKIPPED. Install one, or name it in CHROMIUM ***\n');
+} else {
+  const script = await bundlePage(fileURLToPath(new URL('../test/browser/page.ts', import.meta.url)));
+  const reports = await visitPages(chromium, scenarios.map(({ headers, hash }) => ({ headers, hash, script }))) as Report[];
+  scenarios.forEach(({ title, check }, i) => {
+    const report = reports[i];
+    try {
+      equal(report.failure, undefined);
+      check(report);
+      console.log(`ok      ${title}`);
+    } catch (error) {
+      console.error(`FAILED  ${title}\n${String(error)}\n${JSON.stringify(report, null, 2)}`);
+      process.exitCode = 1;
+    }
+  });
+}

@@ -1,0 +1,27 @@
+/** The page of scripts/check-browser.ts, and the worker that it starts: `location.hash` says which of the two does the work, and what. */
+import { observe, observeDeath } from './observe.ts';
+
+const { hash } = location;
+
+async function work(): Promise<unknown> {
+  try {
+    return { observations: await observe(hash.includes('all') ? [1, 2, 3, 4] : [2]), ...(hash.includes('death') && { death: await observeDeath() }) };
+  } catch (error) {
+    return { failure: String((error as Error).stack) };
+  }
+}
+
+async function report(result: unknown): Promise<void> {
+  const response = await fetch('result', { method: 'POST', body: JSON.stringify(result) });
+  location.href = await response.text();
+}
+
+if (typeof document === 'undefined') {
+  postMessage(await work());
+} else if (hash.includes('worker')) {
+  const worker = new Worker(`page.js${hash}`, { type: 'module' });
+  worker.onmessage = ({ data }) => void report(data);
+  worker.onerror = ({ message }) => void report({ failure: `the worker could not run: ${message}` });
+} else {
+  await report(await work());
+}
