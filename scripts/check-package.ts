@@ -17,6 +17,9 @@ function check(condition: boolean, problem: string): void {
   if (!condition) throw new Error(problem);
 }
 
+/** What a page that only runs a model has to compile. */
+const MOST_SIMD_BYTES = 40_000;
+
 interface Manifest {
   exports: Record<string, unknown>;
   dependencies?: Record<string, string>;
@@ -78,11 +81,22 @@ try {
     check(!/\bfrom\s*"node:|require\("node:/.test(text), `${name}: the browser bundle imports a Node module`);
     check(!/new Function\(|[^.\w]eval\(/.test(text), `${name}: the browser bundle builds code from strings`);
     sizes.push(`${name} ${(text.length / 1000).toFixed(1)} kB`);
+    if (name !== 'espalier/runtime') continue;
+    const modules = [...text.matchAll(/["'`](AGFzbQ[\w+/=]*)["'`]/g)].map(([, base64]) => Buffer.from(base64, 'base64').length);
+    check(modules.length === 1 && modules[0] <= MOST_SIMD_BYTES, `${name}: expected one SIMD module of at most ${MOST_SIMD_BYTES} bytes, got ${modules.join(' and ') || 'none'}`);
   }
+
+  // Told, not checked: a busy machine must not fail a build.
+  writeFileSync(join(folder, 'start.mjs'), `const start = performance.now();
+    const { loadInferenceKernels } = await import('espalier/runtime');
+    await loadInferenceKernels();
+    console.log(performance.now() - start);`);
+  const starts = Array.from({ length: 11 }, () => Number(run('node', ['start.mjs']))).sort((a, b) => a - b);
 
   run('npx', ['publint', '--strict'], root);
   run('npx', ['attw', '--pack', '.', '--ignore-rules', 'no-resolution', 'cjs-resolves-to-esm', '--profile', 'node16'], root);
   console.log(`package: ${(size / 1000).toFixed(0)} kB packed, ${(unpackedSize / 1000).toFixed(0)} kB unpacked, ${files.length} files; bundled for a browser, minified: ${sizes.join(', ')}`);
+  console.log(`espalier/runtime imported and its kernels compiled: ${starts[5].toFixed(1)} ms, median of ${starts.length} processes, at most ${starts[10].toFixed(1)} ms`);
 } catch (error) {
   const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
   console.error(`package check failed: ${error instanceof Error ? error.message : String(error)}\n${stdout}${stderr}`);

@@ -18,9 +18,10 @@ export async function loadSelection(who: string, selection: Selection, options: 
   const portable = (reason: string): KernelSet => portableSet(selection, reason);
   if (checkOneOf(who, 'prefer', prefer, ['simd', 'portable']) === 'portable') return portable('asked for');
   if (!webAssembly) return portable('this platform has no WebAssembly');
-  if (!webAssembly.validate(simdBytes(selection.compiled, false))) return portable('the WebAssembly of this platform has no SIMD');
+  const bytes = simdBytes(selection.compiled, false);
+  if (!webAssembly.validate(bytes)) return portable('the WebAssembly of this platform has no SIMD');
   try {
-    return await compileSimd(selection, webAssembly, 'WebAssembly with SIMD');
+    return await compileSimd(selection, webAssembly, bytes, 'WebAssembly with SIMD');
   } catch (cause) {
     return portable(`WebAssembly was refused: ${String(cause)}`);
   }

@@ -12,17 +12,20 @@ const PAGE_BYTES = 65536;
 
 /** The module's bytes, for memory that is shared or not: one byte of the memory's import tells the two apart. */
 export function simdBytes({ simd, memoryFlag }: Compiled, shared: boolean): Uint8Array<ArrayBuffer> {
-  const bytes = Uint8Array.from(atob(simd), (character) => character.charCodeAt(0));
+  const text = atob(simd);
+  const bytes = new Uint8Array(text.length);
+  // 0.5 ms for 21 kB in a fresh process; Uint8Array.from with a function takes 3.3.
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
   bytes[memoryFlag] = shared ? 3 : 1;
   return bytes;
 }
 
 /**
- * Compiles the SIMD set of a selection.
+ * Compiles the SIMD set of a selection from its {@link simdBytes} for memory that is not shared.
  * @throws whatever the platform throws if it has no SIMD, or may not compile or instantiate
  */
-export async function compileSimd(selection: Selection, wasm: typeof WebAssembly, reason: string): Promise<KernelSet> {
-  const single = await wasm.compile(simdBytes(selection.compiled, false));
+export async function compileSimd(selection: Selection, wasm: typeof WebAssembly, bytes: Uint8Array<ArrayBuffer>, reason: string): Promise<KernelSet> {
+  const single = await wasm.compile(bytes);
   // Some policies let a module be compiled and refuse its instance: better to know before a heap is asked for.
   instantiate(wasm, single, allocate(wasm, 1, false));
   let threaded: WebAssembly.Module | undefined;
