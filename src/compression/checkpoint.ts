@@ -6,7 +6,7 @@ import { readNetwork } from '../network/read.ts';
 import type { Network } from '../network/types.ts';
 import { writeNetwork } from '../network/write.ts';
 import { digestExamples, digestNetwork } from '../training/checkpoint.ts';
-import { createRunControl } from '../training/control.ts';
+import { createRunControl } from '../control.ts';
 import type { Context } from '../transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
 import type { StageReport } from './report.ts';

@@ -11,7 +11,7 @@ import type { Network } from '../network/types.ts';
 import { writeNetwork } from '../network/write.ts';
 import { inferShapes, multiplyAdds, parameterCount } from '../operators/shapes.ts';
 import { findGroups, prune } from '../pruning/index.ts';
-import { quantizeParameter, roundCodebooks } from '../quantization/index.ts';
+import { quantizeParameterAsync, roundCodebooks } from '../quantization/index.ts';
 import { evaluate, predictAll, train } from '../training/index.ts';
 import type { EpochRecord, TrainOptions, TrainResult } from '../training/index.ts';
 import { checkFit, defaultLoss, resolveTrainOptions } from '../training/options.ts';
@@ -130,7 +130,7 @@ async function runStage(stage: Stage, state: Progress, run: Run): Promise<{ netw
     return reported(network, detail);
   }
   if (stage.kind === 'quantize') {
-    const { network, detail } = quantizeLayers(stage, state, run);
+    const { network, detail } = await quantizeLayers(stage, state, run);
     return reported(network, detail);
   }
   if (stage.kind === 'round') {
@@ -166,14 +166,16 @@ async function pruneFeeders(stage: Stage, state: Progress, { context, settings }
   return { network: thinner, detail: [...removed, ...words].join('; ') };
 }
 
-function quantizeLayers(stage: Stage, state: Progress, { context, settings }: Run): { network: Network; detail: string } {
+async function quantizeLayers(stage: Stage, state: Progress, { context, settings }: Run): Promise<{ network: Network; detail: string }> {
   let { network } = state;
   const words: string[] = [];
   for (const layer of stage.layers) {
     const { quantize, subvectorLength, codewordCount, codebooks, signs } = settingOf(settings, layer, state.attempt);
     const weight = network.nodes.find((node) => node.name === layer)?.parameters.weight;
     if (!quantize || weight === undefined || network.parameters.get(weight)?.kind !== 'dense') continue;
-    const { network: quantized, report } = quantizeParameter(network, weight, { subvectorLength, codewordCount, codebooks, signs, seed: context.seed, kernels: context.kernels });
+    const { network: quantized, report } = await quantizeParameterAsync(network, weight, {
+      subvectorLength, codewordCount, codebooks, signs, seed: context.seed, kernels: context.kernels, threads: context.threads, ...(context.signal && { signal: context.signal }),
+    });
     network = quantized;
     words.push(report.status === 'dense' ? `${layer} stays dense: a codebook would not make it smaller` : `${layer} ${report.bitsPerWeight.toFixed(2)} bits a weight, relative error ${report.relativeError.toFixed(4)}`);
   }

@@ -7,7 +7,7 @@ import type { Geometry, KernelName } from './types.ts';
 /** `scratchWords` of the SIMD set with all kernels. */
 export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number {
   switch (kernel) {
-    case 'nearestCodeword': case 'accumulateCentroids': case 'codebookPullback': return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
+    case 'nearestCodeword': case 'nearestCodewordAgain': case 'accumulateCentroids': case 'codebookPullback': return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
     case 'convolutionBackwardInput': return geometry ? blockWords(geometry) + Math.max(STAGE_WORDS, rowOfStage(geometry)) : 0;
     case 'convolutionBackwardWeights': return geometry ? FIXED_WORDS + geometry.kernelHeight * geometry.kernelWidth + chunkWords(geometry) : 0;
     default: return productScratchWords(kernel, geometry, sizes);

@@ -156,6 +156,20 @@ export interface Kernels {
    */
   nearestCodeword(scratch: number, points: number, stride: number, count: number, d: number, codewords: number, k: number, weights: number, codes: number, distances: number): void;
   /**
+   * The same integers and distances for codewords that have moved since the call before, from what that call left: codes (one of the K for each point, the nearest of
+   * before where that is known) and bounds [count, ⌈G / 4⌉ 4], G = ⌈⌈K / 8⌉ / tiles⌉ groups of codewords. fresh 1: the first call of a run, which asks neither; else 0.
+   * groups: order [⌈K / 8⌉ 8] ints, the codewords' numbers in tiles of 8, ascending in each; places [K] ints, the tile of each codeword; moved [⌈G / 4⌉ 4] floats:
+   * for each group an upper bound of the way of its codewords, in the distance's square root, summed over all calls; -Infinity behind the last.
+   * Distances must be finite, differences that matter above 2^-60. A set may leave bounds alone and measure all distances.
+   */
+  nearestCodewordAgain(scratch: number, points: number, stride: number, count: number, d: number, codewords: number, k: number, weights: number, codes: number, distances: number,
+    groups: number, tiles: number, bounds: number, fresh: number): void;
+  /**
+   * In double: errors [count] = weight_i sum over j of w_ij (x_ij - c_j)^2, c the codeword that the point's code names, and total = their sum, both in ascending order.
+   * metric -1: all w_ij 1; else point i's weights of coordinates at metric + i metricStride. weights -1: all 1.
+   */
+  codewordErrors(scratch: number, points: number, stride: number, count: number, d: number, codewords: number, codes: number, metric: number, metricStride: number, weights: number, errors: number, total: number): void;
+  /**
    * sums [K, d] and counts [K], doubles: zeroed, then in ascending order of i, sums[code_i] += weight_i x_i, counts[code_i] += weight_i. weights -1: all 1.
    */
   accumulateCentroids(scratch: number, points: number, stride: number, count: number, d: number, codes: number, k: number, weights: number, sums: number, counts: number): void;

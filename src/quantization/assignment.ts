@@ -1,8 +1,9 @@
 /**
- * The two halves of a k-means step on a heap of their own: each point to its nearest codeword, each codeword to the mean of
- * its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
+ * The parts of a k-means step on a heap of their own: each point to its nearest codeword, the error of that, each codeword to the mean
+ * of its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
  */
-import { doubleIndex, type KernelSet } from '../kernels/types.ts';
+import { doubleIndex, type KernelSet, type Program, type Workspace, type WorkspaceOptions } from '../kernels/types.ts';
+import { boundsShape, createBounds } from './bounds.ts';
 import { distanceScale, largestMagnitude, weightScale } from './points.ts';
 
 /** Non-negative weights of the coordinates in the distance, (d) for all points or (n, d), a row for each. */
@@ -15,7 +16,7 @@ export interface AssignmentOptions {
   readonly kernels: KernelSet;
   readonly points: Float32Array;
   readonly d: number;
-  /** K, at most. */
+  /** K. */
   readonly codewordCount: number;
   /** Largest magnitude among the codewords to come, if it may exceed that of the points. */
   readonly largestCodeword?: number;
@@ -25,61 +26,143 @@ export interface AssignmentOptions {
 }
 
 export interface Assignment {
-  /** Index of the nearest codeword per point, the lowest among equals; overwritten by the next call. */
+  /** Index of the nearest codeword per point, the lowest among equals; overwritten by the next call. For the first codewords of a run, whatever they are. */
+  start(codewords: Float32Array): Int32Array;
+  /** The same, and faster, for codewords that came from those of the last call. */
   assign(codewords: Float32Array): Int32Array;
+  /** Of the last assignment, to the codewords that it was given: weighted squared error of each point, in double, overwritten by the next call, and their sum. */
+  measure(codewords: Float32Array): { errors: Float64Array; objective: number };
   /** Means of the points by the last assignment, each rounded to the nearest float32; a codeword without weight stays, and is listed. */
   means(codewords: Float32Array): { codewords: Float32Array; empty: number[] };
-  dispose(): void;
+}
+
+/** What an assignment asks of a workspace, and what it does with it. Two plans of equal `key` have the same programs and may follow each other on one workspace. */
+export interface AssignmentPlan {
+  readonly key: string;
+  readonly workspace: WorkspaceOptions;
+  bind(workspace: Workspace): Assignment;
 }
 
 /** Of scaled points. Below it squares may have vanished from float32: the nearest codeword is looked for again in double. Only differences some 2^100 below the largest value come here. */
 const UNDERFLOW = 2 ** -100;
 
-export function openAssignment(options: AssignmentOptions): Assignment {
-  const { kernels: set, points, d, codewordCount: K, metric, weights } = options;
-  const n = points.length / d;
-  const scale = distanceScale(Math.max(largestMagnitude(points), options.largestCodeword ?? 0), d);
-  const even = (words: number): number => words + (words & 1);
-  const table = even(n * d), codes = table + even(K * d), distances = codes + even(n), metricAt = distances + even(n), weightsAt = metricAt + even(metric?.weights.length ?? 0);
-  const sums = weightsAt + even(weights ? n : 0), counts = sums + 2 * K * d, words = counts + 2 * K;
-  const scratchWords = Math.max(set.scratchWords('nearestCodeword', undefined, [K, d]), set.scratchWords('accumulateCentroids', undefined, [K, d]));
-  const workspace = set.openSync({ words, scratchWords });
-  const { heap, kernels, scratch } = workspace;
-  for (let i = 0; i < n * d; i++) heap.float[i] = points[i] * scale;
-  if (weights) heap.float.set(weights, weightsAt);
-  if (metric) {
-    const factor = weightScale(largestMagnitude(metric.weights));
-    heap.float.set(metric.weights.map((weight) => weight * factor), metricAt);
-  }
-  const runs = metric?.perPoint ? runsOfEqualRows(metric.weights, d) : [{ start: 0, count: n }];
+/** Pieces that points are cut into, at most; divisible by 2, 3 (nearly) and 4 threads. */
+const PIECES = 32;
+/** Fewer points than this are not worth a piece. */
+const PIECE_POINTS = 256;
+/** Partial sums for the means, at most. They are folded by one thread. */
+const PARTS = 12;
 
-  return {
-    assign(codewords) {
-      for (let i = 0; i < codewords.length; i++) heap.float[table + i] = codewords[i] * scale;
-      for (const { start, count } of runs) {
-        const at = metric ? metricAt + (metric.perPoint ? start * d : 0) : -1;
-        kernels.nearestCodeword(scratch, start * d, d, count, d, table, codewords.length / d, at, codes + start, distances + start);
-      }
+const PROGRAM = { start: 0, assign: 1, measure: 2, means: 3 } as const;
+
+export function planAssignment(options: AssignmentOptions): AssignmentPlan {
+  const { kernels: set, points, d, codewordCount: K, metric, weights } = options;
+  const n = points.length / d, shared = metric && !metric.perPoint;
+  const shape = metric?.perPoint ? undefined : boundsShape(n, d, K);
+  const cuts = cut(n, Math.min(PIECES, Math.ceil(n / PIECE_POINTS)));
+  const parts = cut(n, Math.max(1, Math.min(PARTS, Math.floor(n / (4 * K)))));
+  const layout = createLayout();
+  const scaledAt = layout(n * d), rawAt = layout(n * d), table = layout(K * d), rawTable = layout(K * d), codes = layout(n), distances = layout(n);
+  const metricAt = metric ? layout(metric.weights.length) : -1, weightsAt = weights ? layout(n) : -1;
+  const errors = layout(2 * n), totals = layout(2 * cuts.length), sums = layout(2 * K * d * parts.length), counts = layout(2 * K * parts.length);
+  const groups = layout(shape?.words ?? 0), bounds = layout(n * (shape?.width ?? 0));
+
+  const runs = metric?.perPoint ? runsOfEqualRows(metric.weights, d).flatMap(({ start, count }) => cut(count, Math.ceil(count / Math.ceil(n / PIECES)), start)) : cuts;
+  const nearest = ({ start, count }: Cut): number[] => [scaledAt + start * d, d, count, d, table, K, shared ? metricAt : metric ? metricAt + start * d : -1, codes + start, distances + start];
+  const all: Program = [{ kernel: 'nearestCodeword', pieces: runs.map(nearest) }];
+  const bounded = ({ tiles, width }: NonNullable<typeof shape>, fresh: number): Program => [{ kernel: 'nearestCodewordAgain', pieces: runs.map((run) => [...nearest(run), groups, tiles, bounds + run.start * width, fresh]) }];
+  const programs: Program[] = [];
+  programs[PROGRAM.start] = shape ? bounded(shape, 1) : all;
+  programs[PROGRAM.assign] = shape ? bounded(shape, 0) : all;
+  programs[PROGRAM.measure] = [{
+    kernel: 'codewordErrors',
+    pieces: cuts.map(({ start, count }, i) => [rawAt + start * d, d, count, d, rawTable, codes + start, metric ? metricAt + (shared ? 0 : start * d) : -1, shared ? 0 : d, weights ? weightsAt + start : -1, errors + 2 * start, totals + 2 * i]),
+  }];
+  programs[PROGRAM.means] = metric?.perPoint ? [] : [{
+    kernel: 'accumulateCentroids',
+    pieces: parts.map(({ start, count }, i) => [scaledAt + start * d, d, count, d, codes + start, K, weights ? weightsAt + start : -1, sums + 2 * K * d * i, counts + 2 * K * i]),
+  }];
+  const scratchWords = Math.max(...(['nearestCodeword', 'nearestCodewordAgain', 'accumulateCentroids'] as const).map((kernel) => set.scratchWords(kernel, undefined, [K, d])));
+
+  const bind = (workspace: Workspace): Assignment => {
+    const { heap } = workspace, float = heap.float as Float32Array, { int } = heap;
+    const scale = distanceScale(Math.max(largestMagnitude(points), options.largestCodeword ?? 0), d);
+    for (let i = 0; i < n * d; i++) float[scaledAt + i] = points[i] * scale;
+    float.set(points, rawAt);
+    if (weights) float.set(weights, weightsAt);
+    const factor = metric ? weightScale(largestMagnitude(metric.weights)) : 1;
+    if (metric) float.set(metric.weights.map((weight) => weight * factor), metricAt);
+    const ways = shape && createBounds(int.subarray(groups), float.subarray(groups), shape, d, K);
+    const scaled = float.subarray(table, table + K * d), metricWeights = metric && float.subarray(metricAt, metricAt + metric.weights.length);
+
+    const nearestCodes = (program: number, codewords: Float32Array): Int32Array => {
+      workspace.run(program);
       for (let i = 0; i < n; i++) {
-        if (heap.float[distances + i] < UNDERFLOW) heap.int[codes + i] = nearestInDouble(points, i, d, codewords, heap.int[codes + i], metric);
+        if (float[distances + i] < UNDERFLOW) int[codes + i] = nearestInDouble(points, i, d, codewords, int[codes + i], metric);
       }
-      return heap.int.subarray(codes, codes + n);
-    },
-    means(codewords) {
-      if (metric?.perPoint) return weightedMeans(points, d, heap.int.subarray(codes, codes + n), codewords, metric.weights, weights);
-      const k = codewords.length / d;
-      kernels.accumulateCentroids(scratch, 0, d, n, d, codes, k, weights ? weightsAt : -1, sums, counts);
-      const sumAt = doubleIndex(heap, sums), countAt = doubleIndex(heap, counts);
-      const means = codewords.slice(), empty: number[] = [];
-      for (let c = 0; c < k; c++) {
-        const count = heap.double[countAt + c];
-        if (count === 0) empty.push(c);
-        else for (let j = 0; j < d; j++) means[c * d + j] = heap.double[sumAt + c * d + j] / count / scale;
-      }
-      return { codewords: means, empty };
-    },
-    dispose: () => workspace.dispose(),
+      return int.subarray(codes, codes + n);
+    };
+    const load = (codewords: Float32Array): void => { for (let i = 0; i < K * d; i++) scaled[i] = codewords[i] * scale; };
+
+    return {
+      start(codewords) {
+        load(codewords);
+        ways?.start(scaled);
+        return nearestCodes(PROGRAM.start, codewords);
+      },
+      assign(codewords) {
+        load(codewords);
+        ways?.move(scaled, metricWeights);
+        return nearestCodes(PROGRAM.assign, codewords);
+      },
+      measure(codewords) {
+        float.set(codewords, rawTable);
+        workspace.run(PROGRAM.measure);
+        const at = doubleIndex(heap, totals), from = doubleIndex(heap, errors);
+        let objective = 0;
+        for (let i = 0; i < cuts.length; i++) objective += heap.double[at + i];
+        return { errors: heap.double.subarray(from, from + n), objective: objective / factor };
+      },
+      means(codewords) {
+        if (metric?.perPoint) return weightedMeans(points, d, int.subarray(codes, codes + n), codewords, metric.weights, weights);
+        workspace.run(PROGRAM.means);
+        const sum = foldParts(heap.double, doubleIndex(heap, sums), parts.length, K * d), count = foldParts(heap.double, doubleIndex(heap, counts), parts.length, K);
+        const means = codewords.slice(), empty: number[] = [];
+        for (let c = 0; c < K; c++) {
+          if (count[c] === 0) empty.push(c);
+          else for (let j = 0; j < d; j++) means[c * d + j] = sum[c * d + j] / count[c] / scale;
+        }
+        return { codewords: means, empty };
+      },
+    };
   };
+  const key = metric?.perPoint ? '' : [n, d, K, metric !== undefined, weights !== undefined].join();
+  return { key, workspace: { words: layout(0), scratchWords, programs }, bind };
+}
+
+/** Hands out words from 0 on, each block at a multiple of 4 words. Asked for none it tells how many there are. */
+function createLayout(): (words: number) => number {
+  let end = 0;
+  return (words) => {
+    const start = end;
+    end += Math.ceil(words / 4) * 4;
+    return start;
+  };
+}
+
+interface Cut { readonly start: number; readonly count: number }
+
+/** At most `pieces` pieces of [start, start + n), each but the last a multiple of 4. */
+function cut(n: number, pieces: number, start = 0): Cut[] {
+  const size = Math.ceil(n / pieces / 4) * 4;
+  return Array.from({ length: Math.ceil(n / size) }, (_, i) => ({ start: start + i * size, count: Math.min(size, n - i * size) }));
+}
+
+/** Sums of `count` numbers each, added up in ascending order of the parts. */
+function foldParts(double: Float64Array, at: number, parts: number, count: number): Float64Array {
+  const total = double.slice(at, at + count);
+  for (let part = 1; part < parts; part++) for (let i = 0; i < count; i++) total[i] += double[at + part * count + i];
+  return total;
 }
 
 /** The found codeword if it is the point itself, as the metric sees it; else the nearest in double, the lowest index among equals. */
@@ -102,13 +185,14 @@ function nearestInDouble(points: Float32Array, i: number, d: number, codewords: 
 }
 
 /** A kernel call has one metric, so points with the same one that follow each other share a call. */
-function runsOfEqualRows(rows: Float32Array, d: number): { start: number; count: number }[] {
-  const runs = [{ start: 0, count: 1 }];
-  for (let i = 1; i * d < rows.length; i++) {
-    let equal = true;
-    for (let j = 0; j < d; j++) equal &&= rows[i * d + j] === rows[(i - 1) * d + j];
-    if (equal) runs[runs.length - 1].count++;
-    else runs.push({ start: i, count: 1 });
+function runsOfEqualRows(rows: Float32Array, d: number): Cut[] {
+  const runs: Cut[] = [];
+  for (let i = 1, start = 0; i * d <= rows.length; i++) {
+    let equal = i * d < rows.length;
+    for (let j = 0; equal && j < d; j++) equal = rows[i * d + j] === rows[(i - 1) * d + j];
+    if (equal) continue;
+    runs.push({ start, count: i - start });
+    start = i;
   }
   return runs;
 }

@@ -2,13 +2,15 @@
  * k-means (Lloyd, "Least squares quantization in PCM", 1982) that never loses a codeword and never returns a worse one than it had.
  * Glossary: n points, d coordinates, K codewords.
  */
+import { createRunControl } from '../control.ts';
 import { checkFinite, checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
-import type { KernelSet } from '../kernels/types.ts';
+import type { KernelSet, Workspace } from '../kernels/types.ts';
 import { stream } from '../random.ts';
 import { toTensor, type Tensor, type TensorLike } from '../tensor.ts';
-import { openAssignment, type Assignment, type Metric } from './assignment.ts';
+import { planAssignment, type Assignment, type AssignmentPlan, type Metric } from './assignment.ts';
 import { distinctPoints, largestMagnitude, type DistinctPoints } from './points.ts';
 import { plusPlusSeeds, randomSeeds } from './seeding.ts';
+import { createWorkspaces, type Workspaces } from './workspaces.ts';
 
 export interface KMeansOptions {
   /** K, at least 1. Fewer come back where there are fewer distinct points. */
@@ -29,6 +31,13 @@ export interface KMeansOptions {
   coordinateWeights?: TensorLike;
   /** Runs from different seeds, of which the best is kept. Default 1. */
   restarts?: number;
+}
+
+export interface KMeansAsyncOptions extends KMeansOptions {
+  /** Threads that help where there is work enough to be worth their start, and the platform has them. Default 1. */
+  threads?: number;
+  /** Stops between two iterations. */
+  signal?: AbortSignal;
 }
 
 export const KMEANS_DEFAULTS = { seed: 0, iterations: 25, tolerance: 0, init: 'plusPlus', restarts: 1 } as const;
@@ -77,6 +86,54 @@ export interface KMeansResult {
  * const { codewords, codes } = kmeans(points, { codewordCount: 16, kernels: await loadKernels() });
  */
 export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult {
+  const fit = prepareFit(points, options), workspace = options.kernels.openSync(fit.plan.workspace);
+  try {
+    const run = fit.run(workspace);
+    for (;;) {
+      const { done, value } = run.next();
+      if (done) return value;
+    }
+  } finally {
+    workspace.dispose();
+  }
+}
+
+/**
+ * {@link kmeans} on several threads, with turns for timers and signals in between: the same bytes for any number of threads.
+ * @throws {EspalierError} WORKER if threads cannot be started
+ * @throws the signal's reason, if it is aborted
+ */
+export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult> {
+  const fit = prepareFit(points, options), { kernels, threads = 1, signal } = options;
+  const workspaces = createWorkspaces(kernels, checkInteger('kmeansAsync', 'threads', threads, 1), fit.work);
+  try {
+    return await runInTurns(fit, workspaces, signal);
+  } finally {
+    workspaces.dispose();
+  }
+}
+
+/** Runs a k-means with turns of the event loop at its pauses. */
+export async function runInTurns(fit: Fit, workspaces: Workspaces, signal: AbortSignal | undefined): Promise<KMeansResult> {
+  const control = createRunControl(signal ? { signal } : {});
+  control.check();
+  const run = fit.run(await workspaces.open(fit.plan));
+  for (;;) {
+    await control.pause();
+    const { done, value } = run.next();
+    if (done) return value;
+  }
+}
+
+/** A checked k-means: what it asks of a workspace, and the run on it, which pauses between iterations. */
+export interface Fit {
+  readonly plan: AssignmentPlan;
+  /** Points x codewords x coordinates x iterations. */
+  readonly work: number;
+  run(workspace: Workspace): Generator<undefined, KMeansResult>;
+}
+
+export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
   const { data, n, d } = checkPoints(points);
   if (typeof options !== 'object' || options === null) throw new TypeError(`kmeans: options: expected an object, got ${show(options)}`);
   const K = checkInteger('kmeans', 'codewordCount', options.codewordCount, 1);
@@ -90,24 +147,26 @@ export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult
   const init = checkInit(options.init ?? KMEANS_DEFAULTS.init, K, d);
 
   const distinct = distinctPoints(data, n, d, weights?.data);
-  const exact = distinct.first.length <= K;
   const problem: Problem = { points: data, n, d, weights: weights?.data, metric, iterations, tolerance, distinct };
-  const assignment = openAssignment({
+  const plan = planAssignment({
     kernels: options.kernels, points: data, d, codewordCount: Math.min(K, distinct.first.length), metric, weights: weights?.data,
     largestCodeword: typeof init === 'string' ? 0 : largestMagnitude(init),
   });
-  try {
-    if (exact) return finish(problem, exactRun(problem, assignment));
-    let best: Run | undefined;
-    for (let restart = 0; restart < restarts; restart++) {
-      const run = lloyd(problem, assignment, firstCodewords(problem, init, K, seed, restart));
-      if (!best || run.objective < best.objective) best = run;
-      if (typeof init !== 'string') break; // Given codewords lead to the same end each time.
-    }
-    return finish(problem, best as Run);
-  } finally {
-    assignment.dispose();
-  }
+  return {
+    plan,
+    work: distinct.first.length <= K ? 0 : n * K * d * iterations * restarts,
+    *run(workspace) {
+      const assignment = plan.bind(workspace);
+      if (distinct.first.length <= K) return finish(problem, exactRun(problem, assignment));
+      let best: Run | undefined;
+      for (let restart = 0; restart < restarts; restart++) {
+        const run = yield* lloyd(problem, assignment, yield* firstCodewords(problem, init, K, seed, restart));
+        if (!best || run.objective < best.objective) best = run;
+        if (typeof init !== 'string') break; // Given codewords lead to the same end each time.
+      }
+      return finish(problem, best as Run);
+    },
+  };
 }
 
 interface Problem {
@@ -137,51 +196,39 @@ function finish({ d, distinct }: Problem, { codewords, codes, objective, history
 /** The distinct points as codewords; points of weight 0, which may be others, go to the nearest. */
 function exactRun({ points, n, d, distinct: { ids, first } }: Problem, assignment: Assignment): Run {
   const codewords = Float32Array.from({ length: first.length * d }, (_, i) => points[first[Math.floor(i / d)] * d + i % d]);
-  const codes = ids.includes(-1) ? assignment.assign(codewords).map((code, i) => ids[i] < 0 ? code : ids[i]) : ids;
+  const codes = ids.includes(-1) ? assignment.start(codewords).map((code, i) => ids[i] < 0 ? code : ids[i]) : ids;
   return { codewords, codes, objective: 0, history: [{ objective: 0, moved: n, reseeded: 0 }] };
 }
 
-function lloyd(problem: Problem, assignment: Assignment, first: Float32Array): Run {
-  const { n, iterations, tolerance } = problem;
-  const errors = new Float64Array(n);
-  let codewords = first, codes = assignment.assign(first).slice(), objective = measure(problem, codewords, codes, errors);
+function* lloyd({ points, n, d, distinct, iterations, tolerance }: Problem, assignment: Assignment, first: Float32Array): Generator<undefined, Run> {
+  let codewords = first, codes = assignment.start(first).slice(), spare = new Int32Array(n);
+  let { objective, errors } = assignment.measure(first);
   const history: KMeansIteration[] = [{ objective, moved: n, reseeded: 0 }];
   while (history.length <= iterations) {
+    yield;
     const { codewords: next, empty } = assignment.means(codewords);
-    const reseeded = empty.length > 0 ? reseed(problem, next, empty, errors) : 0;
+    const reseeded = empty.length > 0 ? reseed(points, d, distinct, next, empty, errors) : 0;
     if (next.every((value, i) => value === codewords[i])) break;
-    const nextCodes = assignment.assign(next).slice();
-    const nextObjective = measure(problem, next, nextCodes, errors);
-    if (!(nextObjective < objective)) break;
-    const moved = nextCodes.reduce((sum, code, i) => sum + (code === codes[i] ? 0 : 1), 0);
-    const gained = (objective - nextObjective) / objective;
-    history.push({ objective: nextObjective, moved, reseeded });
-    codewords = next;
-    codes = nextCodes;
-    objective = nextObjective;
+    spare.set(assignment.assign(next));
+    const measured = assignment.measure(next);
+    if (!(measured.objective < objective)) break;
+    history.push({ objective: measured.objective, moved: countDifferent(spare, codes), reseeded });
+    const gained = (objective - measured.objective) / objective;
+    ({ objective, errors } = measured);
+    [codewords, codes, spare] = [next, spare, codes];
     if (gained < tolerance) break;
   }
   return { codewords, codes, objective, history };
 }
 
-/** The objective, and in `errors` each point's part of it. */
-function measure({ points, n, d, weights, metric }: Problem, codewords: Float32Array, codes: Int32Array, errors: Float64Array): number {
-  let total = 0;
-  for (let i = 0; i < n; i++) {
-    const x = i * d, c = codes[i] * d, row = metric?.perPoint ? x : 0;
-    let sum = 0;
-    for (let j = 0; j < d; j++) {
-      const difference = points[x + j] - codewords[c + j];
-      sum += metric ? metric.weights[row + j] * difference * difference : difference * difference;
-    }
-    errors[i] = weights ? weights[i] * sum : sum;
-    total += errors[i];
-  }
-  return total;
+function countDifferent(a: Int32Array, b: Int32Array): number {
+  let count = 0;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) count++;
+  return count;
 }
 
 /** Moves empty codewords to the points with the largest errors, no two to points of one value. Returns how many were moved. */
-function reseed({ points, d, distinct }: Problem, codewords: Float32Array, empty: readonly number[], errors: Float64Array): number {
+function reseed(points: Float32Array, d: number, distinct: DistinctPoints, codewords: Float32Array, empty: readonly number[], errors: Float64Array): number {
   const worst = distinct.ids.map((_, i) => i).filter((i) => errors[i] > 0).sort((a, b) => errors[b] - errors[a] || a - b);
   const taken = new Set<number>();
   for (const i of worst) {
@@ -193,10 +240,10 @@ function reseed({ points, d, distinct }: Problem, codewords: Float32Array, empty
   return taken.size;
 }
 
-function firstCodewords({ points, d, distinct, weights, metric }: Problem, init: 'plusPlus' | 'random' | Float32Array, K: number, seed: number, restart: number): Float32Array {
+function* firstCodewords({ points, d, distinct, weights, metric }: Problem, init: 'plusPlus' | 'random' | Float32Array, K: number, seed: number, restart: number): Generator<undefined, Float32Array> {
   if (typeof init !== 'string') return init;
   const random = stream(seed, 'kmeans', restart);
-  const seeds = init === 'random' ? randomSeeds(random, distinct, K) : plusPlusSeeds(random, points, d, distinct, K, weights, metric);
+  const seeds = init === 'random' ? randomSeeds(random, distinct, K) : yield* plusPlusSeeds(random, points, d, distinct, K, weights, metric);
   const codewords = new Float32Array(K * d);
   seeds.forEach((seed, k) => codewords.set(points.subarray(seed * d, (seed + 1) * d), k * d));
   return codewords;

@@ -1,11 +1,11 @@
 /** Quantization of a network's weights: one parameter, one layer, or all. Biases and whatever else is trained stay dense. */
 import { decode, encodingSize, writeEncoding } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
-import type { Encoding } from '../encodings/types.ts';
+import type { Encoding, ProductEncoding } from '../encodings/types.ts';
 import { show } from '../errors.ts';
 import type { Network } from '../network/types.ts';
-import type { Transform } from '../transform.ts';
-import { quantizeMatrix, type MatrixOptions, type MatrixReport } from './product.ts';
+import type { Context, Transform } from '../transform.ts';
+import { quantizeMatrix, quantizeMatrixAsync, type MatrixAsyncOptions, type MatrixOptions, type MatrixReport } from './product.ts';
 
 export interface ParameterReport {
   readonly parameter: string;
@@ -38,25 +38,39 @@ export interface QuantizeOptions extends LayerOptions {
  * @throws {RangeError} if `parameter` is not the weight of a convolution or dense layer, or is not dense
  */
 export function quantizeParameter(network: Network, parameter: string, options: MatrixOptions): { network: Network; report: ParameterReport } {
+  const { matrix, finish } = prepareParameter(network, parameter);
+  return finish(quantizeMatrix(matrix, options));
+}
+
+/** {@link quantizeParameter} on several threads, as {@link quantizeMatrixAsync}. */
+export async function quantizeParameterAsync(network: Network, parameter: string, options: MatrixAsyncOptions): Promise<{ network: Network; report: ParameterReport }> {
+  const { matrix, finish } = prepareParameter(network, parameter);
+  return finish(await quantizeMatrixAsync(matrix, options));
+}
+
+/** A parameter as a matrix, and the network that its quantization makes. */
+function prepareParameter(network: Network, parameter: string) {
   const encoding = network.parameters.get(parameter);
   const names = weightNames(network);
   if (!encoding || !names.includes(parameter)) throw new RangeError(`quantizeParameter: parameter: expected the weight of a convolution or dense layer (${names.join(', ')}), got ${show(parameter)}`);
   if (encoding.kind !== 'dense') throw new RangeError(`quantizeParameter: parameter: expected ${show(parameter)} to be dense, got a ${encoding.kind} encoding; quantize each weight once`);
   const { rows, columns } = matrixSides(encoding.shape);
-  const { encoding: fitted, report: quantizer } = quantizeMatrix({ data: decode(encoding), shape: [rows, columns] }, options);
-  const quantized: Encoding = { ...fitted, shape: encoding.shape };
-  const before = writtenBits(parameter, encoding), after = writtenBits(parameter, quantized), smaller = after < before;
-  const report: ParameterReport = {
-    parameter,
-    status: smaller ? 'quantized' : 'dense',
-    weights: rows * columns,
-    bitsBefore: before,
-    bitsAfter: smaller ? after : before,
-    bitsPerWeight: (smaller ? after : before) / (rows * columns),
-    relativeError: smaller ? quantizer.relativeError : 0,
-    quantizer,
+  const finish = ({ encoding: fitted, report: quantizer }: { encoding: ProductEncoding; report: MatrixReport }): { network: Network; report: ParameterReport } => {
+    const quantized: Encoding = { ...fitted, shape: encoding.shape };
+    const before = writtenBits(parameter, encoding), after = writtenBits(parameter, quantized), smaller = after < before;
+    const report: ParameterReport = {
+      parameter,
+      status: smaller ? 'quantized' : 'dense',
+      weights: rows * columns,
+      bitsBefore: before,
+      bitsAfter: smaller ? after : before,
+      bitsPerWeight: (smaller ? after : before) / (rows * columns),
+      relativeError: smaller ? quantizer.relativeError : 0,
+      quantizer,
+    };
+    return { network: smaller ? { ...network, parameters: new Map(network.parameters).set(parameter, quantized) } : network, report };
   };
-  return { network: smaller ? { ...network, parameters: new Map(network.parameters).set(parameter, quantized) } : network, report };
+  return { matrix: { data: decode(encoding), shape: [rows, columns] }, finish };
 }
 
 /**
@@ -76,7 +90,7 @@ export function quantize(options: QuantizeOptions): Transform {
     for (const [index, name] of chosen.entries()) {
       context.signal?.throwIfAborted();
       const own = Object.hasOwn(overrides, name) ? overrides[name] : {};
-      const step = quantizeParameter(result, name, { seed: context.seed, ...merge(shared, own), kernels: context.kernels });
+      const step = await quantizeParameterAsync(result, name, { seed: context.seed, ...merge(shared, own), ...how(context) });
       result = step.network;
       reports.push(step.report);
       context.onEvent?.({ kind: 'stage', name: 'quantize', index, count: chosen.length, detail: describe(step.report) });
@@ -91,9 +105,13 @@ export function quantizeLayer(name: string, options: LayerOptions): Transform {
     const node = network.nodes.find((candidate) => candidate.name === name);
     const weight = node && (node.kind === 'conv' || node.kind === 'dense') ? node.parameters.weight : undefined;
     if (weight === undefined) throw new RangeError(`quantizeLayer: name: expected a convolution or dense layer, got ${show(name)}${node ? `, which is of kind ${node.kind}` : ''}`);
-    const { network: result, report } = quantizeParameter(network, weight, { seed: context.seed, ...options, kernels: context.kernels });
+    const { network: result, report } = await quantizeParameterAsync(network, weight, { seed: context.seed, ...options, ...how(context) });
     return { network: result, report: { transform: 'quantizeLayer', layer: name, ...report } };
   };
+}
+
+function how({ kernels, threads, signal }: Context): Pick<MatrixAsyncOptions, 'kernels' | 'threads' | 'signal'> {
+  return { kernels, threads, ...(signal && { signal }) };
 }
 
 /** Weights of convolutions and dense layers in the order of the nodes, a shared one once. */

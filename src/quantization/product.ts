@@ -11,10 +11,11 @@ import type { ProductBlock, ProductEncoding } from '../encodings/types.ts';
 import { checkFinite, checkInteger, checkOneOf, show } from '../errors.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import { toTensor, type Tensor, type TensorLike } from '../tensor.ts';
-import { openAssignment, type Metric } from './assignment.ts';
-import { KMEANS_DEFAULTS, kmeans } from './kmeans.ts';
+import { planAssignment, type Metric } from './assignment.ts';
+import { KMEANS_DEFAULTS, kmeans, prepareFit, runInTurns, type KMeansAsyncOptions, type KMeansOptions, type KMeansResult } from './kmeans.ts';
 import { blockPoints, codesByRow, packSigns, type BlockColumns } from './subvectors.ts';
 import { largestMagnitude } from './points.ts';
+import { createWorkspaces } from './workspaces.ts';
 
 export interface MatrixOptions {
   /** d: columns per sub-vector; columns that it leaves over form a block of their own. Either this or `subspaceCount`. */
@@ -39,6 +40,8 @@ export interface MatrixOptions {
   weights?: TensorLike;
   kernels: KernelSet;
 }
+
+export interface MatrixAsyncOptions extends MatrixOptions, Pick<KMeansAsyncOptions, 'threads' | 'signal'> {}
 
 export const MATRIX_DEFAULTS = { codewordCount: 256, codebooks: 'layer', signs: 'apart', clampCodewords: true } as const;
 
@@ -76,6 +79,36 @@ export interface MatrixReport {
  * const { encoding, report } = quantizeMatrix(weights, { subvectorLength: 8, codewordCount: 256, kernels: await loadKernels() });
  */
 export function quantizeMatrix(matrix: TensorLike, options: MatrixOptions): { encoding: ProductEncoding; report: MatrixReport } {
+  const { blocks, problemOf, finish } = prepareMatrix(matrix, options);
+  return finish(blocks.map((block) => {
+    const { points, kmeansOptions } = problemOf(block);
+    return kmeans(points, kmeansOptions);
+  }));
+}
+
+/**
+ * {@link quantizeMatrix} on several threads, with turns for timers and signals in between: the same bytes for any number of threads. Sub-spaces with codebooks of
+ * their own follow each other on the same threads.
+ * @throws {EspalierError} WORKER if threads cannot be started
+ * @throws the signal's reason, if it is aborted
+ */
+export async function quantizeMatrixAsync(matrix: TensorLike, options: MatrixAsyncOptions): Promise<{ encoding: ProductEncoding; report: MatrixReport }> {
+  const { blocks, problemOf, finish, work } = prepareMatrix(matrix, options), { kernels, threads = 1, signal } = options;
+  const workspaces = createWorkspaces(kernels, checkInteger('quantizeMatrixAsync', 'threads', threads, 1), work);
+  try {
+    const fits: KMeansResult[] = [];
+    for (const block of blocks) {
+      const { points, kmeansOptions } = problemOf(block);
+      fits.push(await runInTurns(prepareFit(points, kmeansOptions), workspaces, signal));
+    }
+    return finish(fits);
+  } finally {
+    workspaces.dispose();
+  }
+}
+
+/** Checked arguments, the blocks to be fitted, the k-means of each, and the encoding that they make. `work`: weights x codewords x iterations. */
+function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
   const who = 'quantizeMatrix', values = checkMatrix(who, matrix);
   if (typeof options !== 'object' || options === null) throw new TypeError(`${who}: options: expected an object, got ${show(options)}`);
   const [rows, columns] = values.shape;
@@ -84,27 +117,38 @@ export function quantizeMatrix(matrix: TensorLike, options: MatrixOptions): { en
   const signed = checkOneOf(who, 'signs', options.signs ?? MATRIX_DEFAULTS.signs, ['apart', 'none']) === 'apart';
   const clamp = options.clampCodewords ?? MATRIX_DEFAULTS.clampCodewords;
   const d = checkSubvectorLength(options, columns), importance = checkImportance(who, options.weights, values);
+  const iterations = options.iterations ?? KMEANS_DEFAULTS.iterations;
 
-  const blocks: ProductBlock[] = [], reports: MatrixReport['blocks'][number][] = [];
-  for (const block of cutColumns(columns, d, codebooks)) {
-    const points = blockPoints(values, block, signed), n = points.shape[0];
+  const blocks = cutColumns(columns, d, codebooks);
+  const problemOf = (block: BlockColumns): { points: Tensor; kmeansOptions: KMeansOptions } => {
+    const shape = [rows * block.subspaceCount, block.subvectorLength];
     const coordinateWeights = blockMetric(importance, rows, block);
-    const fitted = kmeans(points, {
-      codewordCount: clamp ? Math.min(K, Math.max(2, 2 ** Math.floor(Math.log2(n / 4)))) : K,
+    const kmeansOptions: KMeansOptions = {
+      codewordCount: clamp ? Math.min(K, Math.max(2, 2 ** Math.floor(Math.log2(shape[0] / 4)))) : K,
       kernels: options.kernels,
       seed: options.seed ?? KMEANS_DEFAULTS.seed,
-      iterations: options.iterations ?? KMEANS_DEFAULTS.iterations,
+      iterations,
       init: options.init ?? KMEANS_DEFAULTS.init,
-      ...(coordinateWeights && { coordinateWeights: { data: coordinateWeights.weights, shape: coordinateWeights.perPoint ? points.shape : [block.subvectorLength] } }),
+      ...(coordinateWeights && { coordinateWeights: { data: coordinateWeights.weights, shape: coordinateWeights.perPoint ? shape : [block.subvectorLength] } }),
+    };
+    return { points: blockPoints(values, block, signed), kmeansOptions };
+  };
+
+  const finish = (fits: readonly KMeansResult[]): { encoding: ProductEncoding; report: MatrixReport } => {
+    const made = blocks.map((block, i): ProductBlock => {
+      const { codewords, codes } = fits[i];
+      return { ...block, codewordCount: codewords.shape[0], codewords: codewords.data, codes: codesByRow(codes, rows, block.subspaceCount), ...(signed && { signs: packSigns(values, block) }) };
     });
-    const { codewords, distinct, iterations, objective } = fitted, codewordCount = codewords.shape[0];
-    blocks.push({ ...block, codewordCount, codewords: codewords.data, codes: codesByRow(fitted.codes, rows, block.subspaceCount), ...(signed && { signs: packSigns(values, block) }) });
-    reports.push({ ...block, codewordCount, distinct, iterations, objective });
-  }
-  const encoding: ProductEncoding = { kind: 'product', shape: [rows, columns], blocks, codewordPrecision: 'float32' };
-  const { sumSquares, relative } = reconstructionError(values, encoding), bits = encodingSize(encoding).total;
-  const objective = reports.reduce((sum, block) => sum + block.objective, 0);
-  return { encoding, report: { objective, sumSquares, relativeError: relative, bits, bitsPerWeight: bits / (rows * columns), blocks: reports } };
+    const encoding: ProductEncoding = { kind: 'product', shape: [rows, columns], blocks: made, codewordPrecision: 'float32' };
+    const { sumSquares, relative } = reconstructionError(values, encoding), bits = encodingSize(encoding).total;
+    const reports = blocks.map((block, i) => {
+      const { codewords, distinct, iterations, objective } = fits[i];
+      return { ...block, codewordCount: codewords.shape[0], distinct, iterations, objective };
+    });
+    const objective = reports.reduce((sum, block) => sum + block.objective, 0);
+    return { encoding, report: { objective, sumSquares, relativeError: relative, bits, bitsPerWeight: bits / (rows * columns), blocks: reports } };
+  };
+  return { blocks, problemOf, finish, work: rows * columns * K * iterations };
 }
 
 /**
@@ -120,11 +164,12 @@ export function encode(codebook: ProductEncoding, matrix: TensorLike, options: {
   const blocks = canonicalSigns(codebook).blocks.map((block): ProductBlock => {
     const { subspaceCount: M, subvectorLength: d, codewords, codewordCount } = block, signed = block.signs !== undefined;
     const points = blockPoints(values, block, signed);
-    const assignment = openAssignment({ kernels: options.kernels, points: points.data, d, codewordCount, largestCodeword: largestMagnitude(codewords), metric: blockMetric(importance, rows, block) });
+    const plan = planAssignment({ kernels: options.kernels, points: points.data, d, codewordCount, largestCodeword: largestMagnitude(codewords), metric: blockMetric(importance, rows, block) });
+    const workspace = options.kernels.openSync(plan.workspace);
     try {
-      return { ...block, codes: codesByRow(assignment.assign(codewords), rows, M), ...(signed && { signs: packSigns(values, block) }) };
+      return { ...block, codes: codesByRow(plan.bind(workspace).start(codewords), rows, M), ...(signed && { signs: packSigns(values, block) }) };
     } finally {
-      assignment.dispose();
+      workspace.dispose();
     }
   });
   return { ...codebook, shape: [rows, ...codebook.shape.slice(1)], blocks };

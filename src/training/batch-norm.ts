@@ -7,7 +7,7 @@ import { permutation, stream } from '../random.ts';
 import { sameShape } from '../tensor.ts';
 import type { Context, TransformReport } from '../transform.ts';
 import { createBatchReader } from './batches.ts';
-import { createRunControl } from './control.ts';
+import { createRunControl } from '../control.ts';
 import { checkExamples } from './options.ts';
 
 export interface ReestimateOptions {

@@ -3,7 +3,7 @@ import { EspalierError, show } from '../errors.ts';
 import type { Executor } from '../execution/types.ts';
 import type { Examples, Pass } from '../network/types.ts';
 import { sizeOf } from '../tensor.ts';
-import type { RunControl } from './control.ts';
+import type { RunControl } from '../control.ts';
 
 export interface BatchReader {
   readonly examples: Examples;

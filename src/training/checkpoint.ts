@@ -9,7 +9,7 @@ import { EspalierError, show } from '../errors.ts';
 import type { Network } from '../network/types.ts';
 import type { Context } from '../transform.ts';
 import { createBatchReader } from './batches.ts';
-import type { RunControl } from './control.ts';
+import type { RunControl } from '../control.ts';
 import type { TrainSettings } from './options.ts';
 import type { EpochRecord, TrainState } from './trainer.ts';
 

@@ -6,7 +6,7 @@ import type { Examples, Network } from '../network/types.ts';
 import { rootMeanSquare, sameShape, sizeOf } from '../tensor.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { Predictions } from './batches.ts';
-import { createRunControl } from './control.ts';
+import { createRunControl } from '../control.ts';
 import type { Loss } from './losses.ts';
 import { checkExamples } from './options.ts';
 

@@ -132,6 +132,28 @@ const noSigns = new Int32Array(0);
 /** Bits, so that 0 and -0 differ and NaN equals NaN. */
 const bits = (values: ArrayLike<number>): Int32Array => new Int32Array(Float32Array.from(values).buffer);
 
+test('codewordErrors: the doubles of the plain loop, bit for bit, in both sets', () => {
+  fc.assert(fc.property(membership, fc.constantFrom('none', 'shared', 'each'), fc.infiniteStream(fc.float({ min: -4, max: 4, noNaN: true })), ({ count, d, k, points, codes, weights }, kind, stream) => {
+    const take = (length: number): Float32Array => Float32Array.from({ length }, () => stream.next().value as number);
+    const codewords = take(k * d), metric = take(kind === 'none' ? 0 : kind === 'shared' ? d : count * d).map(Math.abs), step = kind === 'each' ? d : 0;
+    const errors = Float64Array.from(codes, (code, i) => {
+      let sum = 0;
+      for (let j = 0; j < d; j++) {
+        const difference = points[i * d + j] - codewords[code * d + j];
+        sum += kind === 'none' ? difference * difference : metric[i * step + j] * difference * difference;
+      }
+      return weights ? sum * weights[i] : sum;
+    });
+    for (const [, set] of sets) {
+      const { workspace: { kernels, heap, scratch }, at, free } = open(set, [points, codewords, codes, metric, weights ?? new Float32Array(0)], 2 * count + 2, [k, d]);
+      kernels.codewordErrors(scratch, at[0], d, count, d, at[1], at[2], kind === 'none' ? -1 : at[3], step, weights ? at[4] : -1, free, free + 2 * count);
+      const first = doubleIndex(heap, free);
+      expect(heap.double.slice(first, first + count)).toEqual(errors);
+      expect(heap.double[first + count]).toBe(errors.reduce((sum, error) => sum + error, 0));
+    }
+  }), { numRuns: 150 });
+});
+
 test('codebookDecode: sign times codeword, bit for bit, whatever rows a call is given; other columns are untouched', () => {
   fc.assert(fc.property(block, (problem) => {
     const { rows, M, d, k, first, columns, codewords, codes, signs, cut } = problem;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
-import { kmeans, type KMeansOptions, type KMeansResult } from '../../src/quantization/index.ts';
+import { kmeans, kmeansAsync, quantizeMatrix, quantizeMatrixAsync, type KMeansOptions, type KMeansResult } from '../../src/quantization/index.ts';
 import type { Tensor, TensorLike } from '../../src/tensor.ts';
 import { distinctCount, generatedPoints, objectiveOf, pointSets } from './points.ts';
 
@@ -112,6 +112,46 @@ describe('laws', () => {
       for (let t = 1; t < history.length; t++) expect(history[t].objective).toBeLessThan(history[t - 1].objective);
       expect(codewords.data.every(Number.isFinite)).toBe(true);
     }), { numRuns: 150 });
+  });
+});
+
+describe('with codewords enough for bounds', () => {
+  test.each([[1, 0], [3, 5], [8, 0], [5, 40]])('SIMD, which leaves distances out, gives the bytes of the portable set, which measures all: d = %i, %i centers', (d, centers) => {
+    const base = generatedPoints(900, d, centers, 21);
+    // Half of the points on a lattice, so that distances tie.
+    const points = { data: base.data.map((value, i) => Math.floor(i / d) % 2 ? Math.round(2 * value) / 2 : value), shape: base.shape };
+    for (const more of [{}, { coordinateWeights: { data: Float32Array.from({ length: d }, (_, j) => (j + 1) / 3), shape: [d] } }, { restarts: 2 }]) {
+      const options = { codewordCount: 61, init: 'random' as const, iterations: 12, ...more };
+      expect(run(points, options)).toEqual(kmeans(points, { ...options, kernels: portable }));
+    }
+  });
+});
+
+describe('on threads', () => {
+  const points = generatedPoints(24_000, 8, 30, 6);
+
+  test('the same bytes from 1, 2, 3 and 4 threads and from the synchronous call', async () => {
+    const options = { codewordCount: 256, kernels, init: 'random' as const, iterations: 25, tolerance: 1e-3 }, expected = kmeans(points, options);
+    for (const threads of [1, 2, 3, 4]) expect(await kmeansAsync(points, { ...options, threads })).toEqual(expected);
+  });
+
+  test('a matrix of several blocks, a codebook for each: the same encoding, on one set of threads', async () => {
+    const matrix = { data: points.data, shape: [4000, 48] };
+    for (const weights of [undefined, { data: Float32Array.from({ length: 48 }, (_, j) => 1 + j % 5), shape: [48] }]) {
+      let opened = 0;
+      const counting = { ...kernels, open: (asked: Parameters<typeof kernels.open>[0]) => { opened++; return kernels.open(asked); } };
+      const options = { subvectorLength: 8, codebooks: 'subspace' as const, codewordCount: 128, init: 'random' as const, iterations: 45, ...(weights && { weights }) };
+      expect(await quantizeMatrixAsync(matrix, { ...options, kernels: counting, threads: 2 })).toEqual(quantizeMatrix(matrix, { ...options, kernels }));
+      expect(opened).toBe(1);
+    }
+  });
+
+  test('an abort ends the call between iterations or seeds with the signal\'s reason, and before it begins', async () => {
+    const reason = new Error('enough'), controller = new AbortController();
+    const running = kmeansAsync(points, { codewordCount: 256, kernels, iterations: 1_000_000, threads: 2, signal: controller.signal });
+    setTimeout(() => controller.abort(reason), 100);
+    await expect(running).rejects.toBe(reason);
+    await expect(kmeansAsync(points, { codewordCount: 256, kernels, signal: controller.signal })).rejects.toBe(reason);
   });
 });
 
@@ -262,6 +302,7 @@ describe('wrong arguments', () => {
     ['no options', () => kmeans(points, undefined as unknown as KMeansOptions), TypeError, /options/],
     ['iterations -1', () => run(points, { codewordCount: 1, iterations: -1 }), RangeError, /iterations/],
     ['tolerance NaN', () => run(points, { codewordCount: 1, tolerance: NaN }), RangeError, /tolerance/],
+    ['a negative weight of a coordinate', () => run(points, { codewordCount: 1, coordinateWeights: { data: Float32Array.of(1, -2), shape: [2] } }), RangeError, /coordinateWeights: .* got -2 at element 1/],
     ['restarts 0', () => run(points, { codewordCount: 1, restarts: 0 }), RangeError, /restarts/],
     ['an unknown init', () => run(points, { codewordCount: 1, init: 'best' as 'random' }), RangeError, /init: expected one of plusPlus, random/],
     ['given codewords of another shape', () => run(points, { codewordCount: 2, init: { data: new Float32Array(2), shape: [1, 2] } }), RangeError, /init: expected shape \[2, 2\], got \[1, 2\]/],
@@ -273,6 +314,10 @@ describe('wrong arguments', () => {
   test.each(wrong)('%s', (_, call, kind, text) => {
     expect(call).toThrow(kind);
     expect(call).toThrow(text);
+  });
+
+  test('no threads: RangeError before anything is started', async () => {
+    await expect(kmeansAsync(points, { codewordCount: 1, kernels, threads: 0 })).rejects.toThrow(/kmeansAsync: threads: expected an integer of at least 1, got 0/);
   });
 
   test.each([NaN, Infinity, -Infinity])('%f: NONFINITE with its row and column', (value) => {

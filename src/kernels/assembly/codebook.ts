@@ -1,100 +1,12 @@
 /**
- * Product quantization's hot loops in WebAssembly SIMD: the same integers and the same sums, bit for bit, as the portable
- * set. Offsets are in words. Glossary: K codewords, d coordinates, M sub-spaces.
+ * Product quantization's hot loops in WebAssembly SIMD but for the search (nearest.ts): the same integers and the same sums, bit for bit,
+ * as the portable set. Offsets are in words. Glossary: K codewords, d coordinates, M sub-spaces.
  */
-
-// @ts-ignore: decorator
-@inline const TILE: i32 = 8;
 
 // @ts-ignore: decorator
 @inline
-function address(offset: i32): usize {
+export function address(offset: i32): usize {
   return (offset as usize) << 2;
-}
-
-/** Codewords in blocks of 8, coordinate by coordinate: (K / 8, d, 8). The lanes that K leaves over hold NaN, which is never nearest. */
-function transposeCodewords(codewords: usize, k: i32, d: i32, to: usize): void {
-  for (let first = 0; first < k; first += TILE) {
-    for (let j = 0; j < d; j++) {
-      for (let lane = 0; lane < TILE; lane++) {
-        const c = first + lane;
-        store<f32>(to, c < k ? load<f32>(codewords + (((c * d + j) as usize) << 2)) : f32.NaN);
-        to += 4;
-      }
-    }
-  }
-}
-
-/** Of the four lanes' candidates the least distance, the lowest index among equals. */
-function storeNearest(least: v128, nearest: v128, code: usize, distance: usize): void {
-  let best = f32x4.extract_lane(least, 0), index = i32x4.extract_lane(nearest, 0);
-  let value = f32x4.extract_lane(least, 1), lane = i32x4.extract_lane(nearest, 1);
-  if (value < best || (value == best && lane < index)) { best = value; index = lane; }
-  value = f32x4.extract_lane(least, 2); lane = i32x4.extract_lane(nearest, 2);
-  if (value < best || (value == best && lane < index)) { best = value; index = lane; }
-  value = f32x4.extract_lane(least, 3); lane = i32x4.extract_lane(nearest, 3);
-  if (value < best || (value == best && lane < index)) { best = value; index = lane; }
-  store<i32>(code, index);
-  if (distance) store<f32>(distance, best);
-}
-
-/**
- * Lanes run across codewords, so each lane's distance is the chain of the portable kernel. A tile of 4 points by 8 codewords
- * keeps its 8 sums in registers and reads each codeword once for 4 points. The last tile repeats the last point.
- */
-export function nearestCodeword(scratch: i32, points: i32, stride: i32, count: i32, d: i32, codewords: i32, k: i32, weights: i32, codes: i32, distances: i32): void {
-  const table = address(scratch), step = (stride as usize) << 2, last = count - 1;
-  transposeCodewords(address(codewords), k, d, table);
-  const infinity = f32x4.splat(f32.POSITIVE_INFINITY), ascending = i32x4(0, 1, 2, 3), four = i32x4.splat(4);
-  for (let i = 0; i < count; i += 4) {
-    const i1 = min(i + 1, last), i2 = min(i + 2, last), i3 = min(i + 3, last);
-    const x0 = address(points) + (i as usize) * step, x1 = address(points) + (i1 as usize) * step;
-    const x2 = address(points) + (i2 as usize) * step, x3 = address(points) + (i3 as usize) * step;
-    let least0 = infinity, least1 = infinity, least2 = infinity, least3 = infinity;
-    let nearest0 = i32x4.splat(0), nearest1 = nearest0, nearest2 = nearest0, nearest3 = nearest0;
-    let index = ascending, from = table;
-    for (let c = 0; c < k; c += TILE) {
-      let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-      for (let j: usize = 0, end = (d as usize) << 2; j < end; j += 4) {
-        const ca = v128.load(from), cb = v128.load(from, 16);
-        from += 32;
-        let x = v128.load_splat<f32>(x0 + j), s = f32x4.sub(x, ca), t = f32x4.sub(x, cb);
-        if (weights < 0) {
-          a0 = f32x4.add(a0, f32x4.mul(s, s)); b0 = f32x4.add(b0, f32x4.mul(t, t));
-          x = v128.load_splat<f32>(x1 + j); s = f32x4.sub(x, ca); t = f32x4.sub(x, cb);
-          a1 = f32x4.add(a1, f32x4.mul(s, s)); b1 = f32x4.add(b1, f32x4.mul(t, t));
-          x = v128.load_splat<f32>(x2 + j); s = f32x4.sub(x, ca); t = f32x4.sub(x, cb);
-          a2 = f32x4.add(a2, f32x4.mul(s, s)); b2 = f32x4.add(b2, f32x4.mul(t, t));
-          x = v128.load_splat<f32>(x3 + j); s = f32x4.sub(x, ca); t = f32x4.sub(x, cb);
-          a3 = f32x4.add(a3, f32x4.mul(s, s)); b3 = f32x4.add(b3, f32x4.mul(t, t));
-        } else {
-          const w = v128.load_splat<f32>(address(weights) + j);
-          a0 = f32x4.add(a0, f32x4.mul(w, f32x4.mul(s, s))); b0 = f32x4.add(b0, f32x4.mul(w, f32x4.mul(t, t)));
-          x = v128.load_splat<f32>(x1 + j); s = f32x4.sub(x, ca); t = f32x4.sub(x, cb);
-          a1 = f32x4.add(a1, f32x4.mul(w, f32x4.mul(s, s))); b1 = f32x4.add(b1, f32x4.mul(w, f32x4.mul(t, t)));
-          x = v128.load_splat<f32>(x2 + j); s = f32x4.sub(x, ca); t = f32x4.sub(x, cb);
-          a2 = f32x4.add(a2, f32x4.mul(w, f32x4.mul(s, s))); b2 = f32x4.add(b2, f32x4.mul(w, f32x4.mul(t, t)));
-          x = v128.load_splat<f32>(x3 + j); s = f32x4.sub(x, ca); t = f32x4.sub(x, cb);
-          a3 = f32x4.add(a3, f32x4.mul(w, f32x4.mul(s, s))); b3 = f32x4.add(b3, f32x4.mul(w, f32x4.mul(t, t)));
-        }
-      }
-      const upper = i32x4.add(index, four);
-      let less = f32x4.lt(a0, least0); least0 = v128.bitselect(a0, least0, less); nearest0 = v128.bitselect(index, nearest0, less);
-      less = f32x4.lt(b0, least0); least0 = v128.bitselect(b0, least0, less); nearest0 = v128.bitselect(upper, nearest0, less);
-      less = f32x4.lt(a1, least1); least1 = v128.bitselect(a1, least1, less); nearest1 = v128.bitselect(index, nearest1, less);
-      less = f32x4.lt(b1, least1); least1 = v128.bitselect(b1, least1, less); nearest1 = v128.bitselect(upper, nearest1, less);
-      less = f32x4.lt(a2, least2); least2 = v128.bitselect(a2, least2, less); nearest2 = v128.bitselect(index, nearest2, less);
-      less = f32x4.lt(b2, least2); least2 = v128.bitselect(b2, least2, less); nearest2 = v128.bitselect(upper, nearest2, less);
-      less = f32x4.lt(a3, least3); least3 = v128.bitselect(a3, least3, less); nearest3 = v128.bitselect(index, nearest3, less);
-      less = f32x4.lt(b3, least3); least3 = v128.bitselect(b3, least3, less); nearest3 = v128.bitselect(upper, nearest3, less);
-      index = i32x4.add(upper, four);
-    }
-    const none = distances < 0;
-    storeNearest(least0, nearest0, address(codes + i), none ? 0 : address(distances + i));
-    storeNearest(least1, nearest1, address(codes + i1), none ? 0 : address(distances + i1));
-    storeNearest(least2, nearest2, address(codes + i2), none ? 0 : address(distances + i2));
-    storeNearest(least3, nearest3, address(codes + i3), none ? 0 : address(distances + i3));
-  }
 }
 
 /** Adds four floats to four doubles. */
@@ -128,6 +40,22 @@ export function accumulateCentroids(scratch: i32, points: i32, stride: i32, coun
       store<f64>(total, load<f64>(total) + weight);
     }
   }
+}
+
+export function codewordErrors(scratch: i32, points: i32, stride: i32, count: i32, d: i32, codewords: i32, codes: i32, metric: i32, metricStride: i32, weights: i32, errors: i32, total: i32): void {
+  let all: f64 = 0;
+  for (let i = 0; i < count; i++) {
+    let x = address(points + i * stride), c = address(codewords + load<i32>(address(codes + i)) * d), w = address(metric + i * metricStride);
+    let sum: f64 = 0;
+    for (const end = x + ((d as usize) << 2); x < end; x += 4, c += 4, w += 4) {
+      const difference = (load<f32>(x) as f64) - (load<f32>(c) as f64);
+      sum += metric < 0 ? difference * difference : (load<f32>(w) as f64) * difference * difference;
+    }
+    if (weights >= 0) sum *= load<f32>(address(weights + i)) as f64;
+    store<f64>(address(errors + 2 * i), sum);
+    all += sum;
+  }
+  store<f64>(address(total), all);
 }
 
 /** The sign bit of a float where bit i of the packed signs is 1, else 0. */

@@ -30,6 +30,30 @@ export function nearestCodeword({ float, int }: Heap): Kernels['nearestCodeword'
   };
 }
 
+/** All distances: what the bounds leave out is no part of the result. */
+export function nearestCodewordAgain(heap: Heap): Kernels['nearestCodewordAgain'] {
+  const nearest = nearestCodeword(heap);
+  return (scratch, points, stride, count, d, codewords, k, weights, codes, distances) => nearest(scratch, points, stride, count, d, codewords, k, weights, codes, distances);
+}
+
+export function codewordErrors(heap: Heap): Kernels['codewordErrors'] {
+  const { float, int, double } = heap;
+  return (_scratch, points, stride, count, d, codewords, codes, metric, metricStride, weights, errors, total) => {
+    const error = doubleIndex(heap, errors);
+    let all = 0;
+    for (let i = 0; i < count; i++) {
+      let sum = 0;
+      for (let j = 0; j < d; j++) {
+        const difference = float[points + i * stride + j] - float[codewords + int[codes + i] * d + j];
+        sum += metric < 0 ? difference * difference : float[metric + i * metricStride + j] * difference * difference;
+      }
+      double[error + i] = weights < 0 ? sum : sum * float[weights + i];
+      all += double[error + i];
+    }
+    double[doubleIndex(heap, total)] = all;
+  };
+}
+
 export function accumulateCentroids(heap: Heap): Kernels['accumulateCentroids'] {
   const { float, int, double } = heap;
   return (_scratch, points, stride, count, d, codes, k, weights, sums, counts) => {

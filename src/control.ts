@@ -2,7 +2,7 @@
  * What a long run owes the outside: events, a way to be stopped, and turns for timers and signals. Makes no decision
  * that results depend on.
  */
-import type { Context, RunEvent } from '../transform.ts';
+import type { Context, RunEvent } from './transform.ts';
 
 /** Longest stretch of uninterrupted work, in milliseconds. */
 const TURN = 50;
