@@ -2,16 +2,26 @@
  * Words of packed weights and of scratch of the SIMD set's products: the layouts of assembly/matmul.ts and assembly/convolution*.ts, counted.
  * What the gradients need is in training-sizes.ts.
  */
-import { BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, FIXED_WORDS, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS, VECTOR_COLUMNS } from './assembly/blocking.ts';
+import { ACROSS_POSITIONS, ACROSS_WORDS, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, FIXED_WORDS, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS, VECTOR_COLUMNS } from './assembly/blocking.ts';
 import type { Geometry, KernelName } from './types.ts';
 
 export const pairs = (rows: number): number => rows + (rows & 1);
 
-/** Weights that {@link Kernels.convolutionPack} writes: pairs of rows, a missing one filled with zeros, or rows as they are (convolution-direct.ts). */
+/** Weights that {@link Kernels.convolutionPack} writes: at most whole panels of rows, where channels may lie along the lanes (convolution-across.ts). */
 export function packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number {
   const { channelsIn, channelsOut, kernelHeight, kernelWidth, groups } = geometry;
   const [rows, channels] = direction === 'forward' ? [channelsOut / groups, channelsIn / groups] : [channelsIn / groups, channelsOut / groups];
-  return groups * (rows === 1 && channels === 1 ? 1 : pairs(rows)) * channels * kernelHeight * kernelWidth;
+  return groups * (rows === 1 && channels === 1 ? 1 : mayBeAcross(rows) ? panels(rows) : pairs(rows)) * channels * kernelHeight * kernelWidth;
+}
+
+const panels = (rows: number): number => Math.ceil(rows / TILE_COLUMNS) * TILE_COLUMNS;
+
+/** Of 8 rows or fewer, a panel would be half empty, as the positions' panels are at worst. */
+const mayBeAcross = (rows: number): boolean => rows > TILE_COLUMNS / 2;
+
+/** Positions, pairs of patches and sums of convolution-across.ts. */
+export function acrossWords(rows: number): number {
+  return mayBeAcross(rows) ? ACROSS_POSITIONS * (2 + BLOCK_K) + Math.max(ACROSS_WORDS, 2 * panels(rows)) : 0;
 }
 
 /** Scratch of `matmul` (sizes [m, n, k], which may bound a piece) and of the convolution kernels of inference (geometry); 0 for any other kernel. */
@@ -20,7 +30,7 @@ export function productScratchWords(kernel: KernelName, geometry?: Geometry, siz
   if (!geometry) return 0;
   switch (kernel) {
     case 'convolutionPack': return blockWords(geometry);
-    case 'convolutionForward': return blockWords(geometry) + Math.max(STAGE_WORDS, rowOfStage(geometry));
+    case 'convolutionForward': return blockWords(geometry) + acrossWords(geometry.channelsOut / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry));
     default: return 0;
   }
 }

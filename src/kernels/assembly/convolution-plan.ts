@@ -6,6 +6,7 @@
  * and, for a stride, the columns sorted by remainder, so that neighbouring positions of the grid always read neighbouring words.
  * Glossary: T taps; a phase: the inputs whose coordinates have one remainder modulo the stride.
  */
+import { TILE_COLUMNS } from './blocking';
 import { at } from './words';
 
 /** Fields of a geometry, in the order of GEOMETRY_FIELDS. */
@@ -43,6 +44,8 @@ export class Plan {
   outFirst: i32; outRow: i32; outColumn: i32; outPlane: i32;
   /** Bytes from sample to sample. */
   sourceSample: usize; outSample: usize;
+  /** Whether output channels, not positions, lie along the lanes of the product. */
+  across: bool;
 }
 
 /** Words of a plan on the heap. */
@@ -59,6 +62,28 @@ export function ceilDivide(a: i32, b: i32): i32 {
 @inline
 export function pairs(rows: i32): i32 {
   return (rows + 1) & ~1;
+}
+
+/** a rounded up to a multiple of TILE_COLUMNS. */
+// @ts-ignore: decorator
+@inline
+export function panels(a: i32): i32 {
+  return (a + TILE_COLUMNS - 1) & -TILE_COLUMNS;
+}
+
+/**
+ * Whether a product over `positions` of a sample, such as 9 or 36, leaves fewer lanes of its tiles idle with the output channels along them than with the
+ * positions: a matter of the geometry alone, for weights are packed accordingly. length: channels x taps, of which a few do not pay for turning the result.
+ */
+export function isAcross(rows: i32, positions: i32, length: i32): bool {
+  return length >= 32 && rows > TILE_COLUMNS / 2 && 1.06 * <f64>pairs(positions) * <f64>panels(rows) < <f64>panels(positions) * <f64>pairs(rows);
+}
+
+/** Rows of packed weights: whole panels or pairs. */
+// @ts-ignore: decorator
+@inline
+export function packedRows(plan: Plan): i32 {
+  return plan.across ? panels(plan.rows) : pairs(plan.rows);
 }
 
 /** Plan of the forward pass. A kernel of one tap and stride 1 without padding sees a plane as one row. */
@@ -86,6 +111,7 @@ export function planForward(geometry: Geometry, plan: Plan, tapTable: usize): vo
   plan.outRow = plan.gridWidth;
   plan.outColumn = 1;
   plan.outPlane = geometry.heightOut * geometry.widthOut;
+  plan.across = isAcross(plan.rows, plan.gridHeight * plan.gridWidth, plan.channels * plan.taps);
   plan.sourceSample = at(geometry.channelsIn * geometry.heightIn * geometry.widthIn);
   plan.outSample = at(geometry.channelsOut * plan.outPlane);
   for (let ky = 0; ky < geometry.kernelHeight; ky++) {
@@ -139,6 +165,7 @@ export function planBackward(geometry: Geometry, plan: Plan, tapTable: usize, ph
   plan.sourceSample = at(geometry.channelsOut * geometry.heightOut * geometry.widthOut);
   plan.outSample = at(geometry.channelsIn * plan.outPlane);
   plan.taps = 0;
+  plan.across = false;
   if (top > bottom || left > right) return;
 
   plan.firstRow = top;
@@ -157,6 +184,7 @@ export function planBackward(geometry: Geometry, plan: Plan, tapTable: usize, ph
       plan.taps++;
     }
   }
+  plan.across = isAcross(plan.rows, plan.gridHeight * plan.gridWidth, plan.channels * plan.taps);
 }
 
 /**

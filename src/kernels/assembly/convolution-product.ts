@@ -4,6 +4,7 @@
  * Glossary: k = channel T + tap; q = position counted over the samples of a band; a band: the samples, or the rows of one, that are staged at once.
  */
 import { BLOCK_K, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS } from './blocking';
+import { bandAcross } from './convolution-across';
 import { PLAN_WORDS, Plan, ceilDivide, pairs, stageRows } from './convolution-plan';
 import { ADD, FINISH, activateOne, align, blockLength, tile } from './tile';
 import { at } from './words';
@@ -26,6 +27,8 @@ const LANES: usize = SEGMENTS + 8 * TILE_COLUMNS;
 export class Work {
   plan: usize; tapTable: usize; panels: usize; edge: usize; gathered: usize; stage: usize;
   activation: i32; leak: f32;
+  /** Of convolution-across.ts. */
+  places: usize; pairs: usize; sums: usize;
 }
 const WORK_WORDS: i32 = 16;
 
@@ -103,6 +106,7 @@ export function product(work: Work, source: usize, packed: usize, bias: usize, o
 /** The product over one band; planeWords: from staged channel to staged channel; bandRow: the grid row of staged row 0. */
 function band(work: Work, plan: Plan, stage: usize, sampleBytes: usize, planeWords: i32, bandRow: i32, packed: usize, bias: usize, out: usize,
   samples: i32, position: i32, positions: i32): void {
+  if (plan.across) return bandAcross(work, plan, stage, sampleBytes, planeWords, bandRow, packed, bias, out, samples, position, positions);
   const length = plan.channels * plan.taps, block = blockLength(length), total = samples * positions;
   const weightRows = pairs(plan.rows);
   const groupPositions = GROUP_PANELS * TILE_COLUMNS;

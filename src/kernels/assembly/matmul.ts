@@ -12,7 +12,7 @@ const BIAS_PER_COLUMN: i32 = 4;
 const LEAKY_RELU: i32 = 2;
 
 /** Rows [0, rows) and k [0, length) of a as pairs of rows, [rows / 2][length][2]; a missing row is zero. Strides in bytes. */
-function packRows(to: usize, a: usize, row: usize, column: usize, rows: i32, length: i32): void {
+export function packRows(to: usize, a: usize, row: usize, column: usize, rows: i32, length: i32): void {
   for (let i = 0; i < rows; i += 2) {
     const single = i + 1 == rows;
     let first = a + <usize>i * row;
@@ -69,7 +69,7 @@ function copyPanelRow(to: usize, from: usize): void {
 }
 
 /** Columns [0, columns) and k [0, length) of b as panels of 16 columns, [columns / 16][length][16]; missing columns are zero. Strides in bytes. */
-function packColumns(to: usize, b: usize, row: usize, column: usize, columns: i32, length: i32): void {
+export function packColumns(to: usize, b: usize, row: usize, column: usize, columns: i32, length: i32): void {
   for (let j = 0; j < columns; j += TILE_COLUMNS) {
     const width = min(TILE_COLUMNS, columns - j);
     const first = b + <usize>j * column;
