@@ -21,9 +21,9 @@ export const ROWS_FIRST_WORDS = 8192;
 export const VECTOR_COLUMNS = 1024;
 /** Panels of TILE_COLUMNS positions that a convolution gathers for one pass over the weights: 160 KB. */
 export const GROUP_PANELS = 8;
-/** With output channels along the lanes: most positions at once, and words of their sums, unless two positions have more: 128 KB. */
-export const ACROSS_POSITIONS = 64;
-export const ACROSS_WORDS = 32768;
+/** With output channels along the lanes: most positions at once, and words of their sums, unless two positions have more: 192 KB. */
+export const ACROSS_POSITIONS = 96;
+export const ACROSS_WORDS = 49152;
 /** Words of padded input rows that a convolution stages at once, unless a single output row needs more. */
 export const STAGE_WORDS = 49152;
 /** Words of a plane's padded rows that a direct convolution stages at once, unless a single output row needs more: half of L1. */

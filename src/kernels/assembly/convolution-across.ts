@@ -1,11 +1,12 @@
 /**
  * The product of convolution-product.ts with its roles exchanged, for planes of few positions: 16 output channels lie along the lanes of the tile and positions come
  * in pairs, so that 9 positions fill 9 of 10 rows instead of 9 of 16 lanes. AssemblyScript. Each output is the same chain of operations either way.
- * Packed weights: per block of k, panels of 16 rows [rows / 16][k][16], a missing row zero. The sums stand as [position][rows] until they are finished.
+ * Packed weights: per block of k, panels of 16 rows [rows / 16][k][16], a missing row zero. The sums stand as [rows / 16][position][16] until they are finished.
  */
 import { ACROSS_POSITIONS, ACROSS_WORDS, BLOCK_K, TILE_COLUMNS } from './blocking';
-import { Plan, panels } from './convolution-plan';
+import { Plan, ceilDivide, pairs, panels } from './convolution-plan';
 import { Work } from './convolution-product';
+import { transpose } from './matmul';
 import { ADD, FINISH, blockLength, tile } from './tile';
 import { at } from './words';
 
@@ -21,7 +22,7 @@ export function layOutAcross(work: Work, plan: Plan, from: usize): void {
 export function bandAcross(work: Work, plan: Plan, stage: usize, sampleBytes: usize, planeWords: i32, bandRow: i32, packed: usize, bias: usize, out: usize,
   samples: i32, position: i32, positions: i32): void {
   const length = plan.channels * plan.taps, block = blockLength(length), total = samples * positions, rows = panels(plan.rows);
-  const most = max(2, min(ACROSS_POSITIONS, ACROSS_WORDS / rows) & ~1);
+  const parts = ceilDivide(total, max(2, min(ACROSS_POSITIONS, ACROSS_WORDS / rows) & ~1)), most = pairs(ceilDivide(total, parts));
   for (let first = 0; first < total; first += most) {
     const count = min(most, total - first);
     describe(work, plan, sampleBytes, bandRow, first, count, position, positions);
@@ -29,18 +30,18 @@ export function bandAcross(work: Work, plan: Plan, stage: usize, sampleBytes: us
       const depth = min(block, length - k0), pairBytes = at(2 * depth);
       const steps = (k0 > 0 ? ADD : 0) | (k0 + depth == length ? FINISH : 0);
       for (let q = 0; q < count; q += 2) gather(work, plan, stage, planeWords, k0, depth, q, work.pairs + <usize>(q >> 1) * pairBytes);
-      let weights = packed + at(k0 * rows);
+      let weights = packed + at(k0 * rows), sums = work.sums;
       for (let r = 0; r < plan.rows; r += TILE_COLUMNS) {
-        let pair = work.pairs, sums = work.sums + at(r);
+        let pair = work.pairs;
         for (let q = 0; q < count; q += 2) {
-          tile(depth, pair, weights, sums, sums + at(rows), steps, 0, 0, bias ? bias + at(r) : 0, work.activation, work.leak);
+          tile(depth, pair, weights, sums, sums + 64, steps, 0, 0, bias ? bias + at(r) : 0, work.activation, work.leak);
           pair += pairBytes;
-          sums += at(2 * rows);
+          sums += 128;
         }
         weights += at(TILE_COLUMNS * depth);
       }
     }
-    turn(work, plan, count, rows, out);
+    turn(work, plan, count, out);
   }
 }
 
@@ -85,15 +86,26 @@ function gather(work: Work, plan: Plan, stage: usize, planeWords: i32, k0: i32, 
   }
 }
 
-/** Finished sums [count][rows] to their planes. */
-function turn(work: Work, plan: Plan, count: i32, rows: i32, out: usize): void {
-  const plane = at(plan.outPlane), end = work.places + <usize>(8 * count);
-  for (let r = 0; r < plan.rows; r++) {
-    let sum = work.sums + at(r);
-    for (let entry = work.places; entry < end; entry += 8) {
-      store<f32>(out + load<usize>(entry, 4), load<f32>(sum));
-      sum += at(rows);
+/** Finished sums to their planes: four positions that are neighbours by four channels, or one by one. */
+function turn(work: Work, plan: Plan, count: i32, out: usize): void {
+  const plane = at(plan.outPlane), panel = <usize>pairs(count) << 6;
+  let sums = work.sums;
+  for (let r = 0; r < plan.rows; r += TILE_COLUMNS) {
+    const rows = min(TILE_COLUMNS, plan.rows - r);
+    for (let q = 0; q < count;) {
+      const entry = work.places + <usize>(8 * q), to = out + load<usize>(entry, 4), sum = sums + (<usize>q << 6);
+      if (rows == TILE_COLUMNS && q + 4 <= count && load<usize>(entry, 28) - load<usize>(entry, 4) == 12) {
+        for (let quad: usize = 0; quad < 4; quad++) {
+          const from = sum + 16 * quad;
+          transpose(to + 4 * quad * plane, plane, v128.load(from), v128.load(from, 64), v128.load(from, 128), v128.load(from, 192));
+        }
+        q += 4;
+      } else {
+        for (let i = 0; i < rows; i++) store<f32>(to + <usize>i * plane, load<f32>(sum + at(i)));
+        q++;
+      }
     }
-    out += plane;
+    sums += panel;
+    out += TILE_COLUMNS * plane;
   }
 }

@@ -228,7 +228,7 @@ function stageRow(from: usize, width: i32, first: i32, step: i32, to: usize, cou
   clear(to + at(high), to + at(count));
 }
 
-/** to[i] = from[i step], i in [0, count). With a step of 2 a word behind the last may be read. */
+/** to[i] = from[i step], i in [0, count). */
 export function copyColumns(from: usize, step: i32, to: usize, count: i32): void {
   if (count >= 4 && step <= 2) {
     // The last vector overlaps the one before it.
@@ -257,7 +257,7 @@ export function copyColumns(from: usize, step: i32, to: usize, count: i32): void
 // @ts-ignore: decorator
 @inline
 function evens(from: usize): v128 {
-  return v128.shuffle<f32>(v128.load(from), v128.load(from, 16), 0, 2, 4, 6);
+  return v128.shuffle<f32>(v128.load(from), v128.load(from, 12), 0, 2, 5, 7);
 }
 
 export function clear(from: usize, end: usize): void {

@@ -45,18 +45,18 @@ export function packRows(to: usize, a: usize, row: usize, column: usize, rows: i
   }
 }
 
-/** Four rows of four, transposed into four rows that lie 64 bytes apart. */
+/** Four rows of four, transposed into four rows that lie `step` bytes apart. */
 // @ts-ignore: decorator
 @inline
-function transpose(to: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
+export function transpose(to: usize, step: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
   const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
   const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
   const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
   const high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
   v128.store(to, v128.shuffle<f64>(low01, low23, 0, 2));
-  v128.store(to, v128.shuffle<f64>(low01, low23, 1, 3), 64);
-  v128.store(to, v128.shuffle<f64>(high01, high23, 0, 2), 128);
-  v128.store(to, v128.shuffle<f64>(high01, high23, 1, 3), 192);
+  v128.store(to + step, v128.shuffle<f64>(low01, low23, 1, 3));
+  v128.store(to + 2 * step, v128.shuffle<f64>(high01, high23, 0, 2));
+  v128.store(to + 3 * step, v128.shuffle<f64>(high01, high23, 1, 3));
 }
 
 // @ts-ignore: decorator
@@ -101,7 +101,7 @@ export function packColumns(to: usize, b: usize, row: usize, column: usize, colu
         let here = to + 16 * quad;
         let l = 0;
         for (; l + 4 <= length; l += 4) {
-          transpose(here, v128.load(from), v128.load(from + column), v128.load(from + 2 * column), v128.load(from + 3 * column));
+          transpose(here, 64, v128.load(from), v128.load(from + column), v128.load(from + 2 * column), v128.load(from + 3 * column));
           from += 16;
           here += 256;
         }

@@ -2,6 +2,7 @@
  * Max and average pooling. A plane is one channel of one sample. Glossary: oy, ox, iy, ix positions; ky, kx taps.
  * Windows are clipped to the input once per window: taps [firstY, lastY) x [firstX, lastX) lie in it.
  */
+import { sumOf } from './elementwise';
 import { at, loadFloat, loadInt, storeFloat } from './words';
 
 // Fields of the geometry, in the order of GEOMETRY_FIELDS.
@@ -76,9 +77,22 @@ function maxOfWindows(geometry: i32, x: i32, y: i32, argmax: i32): void {
   const heightIn = loadInt(geometry + HEIGHT_IN), widthIn = loadInt(geometry + WIDTH_IN), heightOut = loadInt(geometry + HEIGHT_OUT), widthOut = loadInt(geometry + WIDTH_OUT);
   const kernelHeight = loadInt(geometry + KERNEL_HEIGHT), kernelWidth = loadInt(geometry + KERNEL_WIDTH), strideY = loadInt(geometry + STRIDE_Y), strideX = loadInt(geometry + STRIDE_X);
   const paddingTop = loadInt(geometry + PADDING_TOP), paddingLeft = loadInt(geometry + PADDING_LEFT), dilationY = loadInt(geometry + DILATION_Y), dilationX = loadInt(geometry + DILATION_X);
+  // Columns whose windows lie wholly within the row, if they fill a vector, go four at a time.
+  const inner = (paddingLeft + strideX - 1) / strideX, outer = min(widthOut, (widthIn - 1 - (kernelWidth - 1) * dilationX + paddingLeft + strideX) / strideX);
+  const quads = strideX <= 2 && outer - inner >= 4;
   for (let oy = 0; oy < heightOut; oy++) {
     const top = oy * strideY - paddingTop, firstY = firstTap(top, dilationY), lastY = lastTap(top, dilationY, kernelHeight, heightIn);
+    const vectors = quads && lastY > firstY;
+    if (vectors) {
+      for (let ox = inner; ; ox = min(ox + 4, outer - 4)) {
+        const corner = top * widthIn + ox * strideX - paddingLeft, out = oy * widthOut + ox;
+        maxOfFour(x, corner, widthIn, strideX, firstY, lastY, kernelWidth, dilationY, dilationX, y + out, argmax < 0 ? -1 : argmax + out);
+        if (ox + 4 == outer) break;
+      }
+    }
     for (let ox = 0; ox < widthOut; ox++) {
+      if (vectors && ox == inner) ox = outer;
+      if (ox == widthOut) break;
       const left = ox * strideX - paddingLeft, firstX = firstTap(left, dilationX), lastX = lastTap(left, dilationX, kernelWidth, widthIn);
       let best: f32 = 0, where = -1;
       for (let ky = firstY; ky < lastY; ky++) {
@@ -94,6 +108,29 @@ function maxOfWindows(geometry: i32, x: i32, y: i32, argmax: i32): void {
       if (argmax >= 0) store<i32>(at(argmax + oy * widthOut + ox), where);
     }
   }
+}
+
+/** Four windows side by side that lie within the row, or at most reach over its top or bottom; corner: the place of the first window's first tap. */
+function maxOfFour(x: i32, corner: i32, widthIn: i32, strideX: i32, firstY: i32, lastY: i32, kernelWidth: i32, dilationY: i32, dilationX: i32, y: i32, argmax: i32): void {
+  const lanes = strideX == 1 ? i32x4(0, 1, 2, 3) : i32x4(0, 2, 4, 6);
+  let where = i32x4.add(i32x4.splat(corner + firstY * dilationY * widthIn), lanes), best = fourOf(x + corner + firstY * dilationY * widthIn, strideX);
+  for (let ky = firstY; ky < lastY; ky++) {
+    for (let kx = 0; kx < kernelWidth; kx++) {
+      const place = corner + ky * dilationY * widthIn + kx * dilationX, value = fourOf(x + place, strideX), better = isBetter4(value, best);
+      best = v128.bitselect(value, best, better);
+      where = v128.bitselect(i32x4.add(i32x4.splat(place), lanes), where, better);
+    }
+  }
+  v128.store(at(y), best);
+  if (argmax >= 0) v128.store(at(argmax), where);
+}
+
+/** Four words from `place` on, neighbours or every second; nothing behind the last is read. */
+// @ts-ignore: decorator
+@inline
+function fourOf(place: i32, stride: i32): v128 {
+  const here = at(place);
+  return stride == 1 ? v128.load(here) : v128.shuffle<f32>(v128.load(here), v128.load(here, 12), 0, 2, 5, 7);
 }
 
 /** Larger, or not a number: a NaN comes through, so that a run which diverges is noticed. */
@@ -135,8 +172,13 @@ function poolAverages(geometry: i32, x: i32, y: i32, countPadding: i32, plane: i
   const heightIn = loadInt(geometry + HEIGHT_IN), widthIn = loadInt(geometry + WIDTH_IN), heightOut = loadInt(geometry + HEIGHT_OUT), widthOut = loadInt(geometry + WIDTH_OUT);
   const kernelHeight = loadInt(geometry + KERNEL_HEIGHT), kernelWidth = loadInt(geometry + KERNEL_WIDTH), strideY = loadInt(geometry + STRIDE_Y), strideX = loadInt(geometry + STRIDE_X);
   const paddingTop = loadInt(geometry + PADDING_TOP), paddingLeft = loadInt(geometry + PADDING_LEFT), dilationY = loadInt(geometry + DILATION_Y), dilationX = loadInt(geometry + DILATION_X);
+  const whole = !backward && heightOut * widthOut == 1 && kernelHeight == heightIn && kernelWidth == widthIn && paddingTop == 0 && paddingLeft == 0 && dilationY == 1 && dilationX == 1;
   for (let q = plane; q < plane + planes; q++) {
     const source = x + q * heightIn * widthIn, target = y + q * heightOut * widthOut;
+    if (whole) {
+      storeFloat(target, <f32>(sumOf(source, heightIn * widthIn) / <f64>(heightIn * widthIn)));
+      continue;
+    }
     for (let oy = 0; oy < heightOut; oy++) {
       const top = oy * strideY - paddingTop, firstY = firstTap(top, dilationY), lastY = lastTap(top, dilationY, kernelHeight, heightIn);
       for (let ox = 0; ox < widthOut; ox++) {
