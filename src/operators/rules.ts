@@ -72,11 +72,19 @@ export function geometryOf(input: Shape, output: Shape, window: Window, groups: 
 /** How many pieces a step is cut into where there is work enough: divisible by 2, 3 (nearly) and 4 threads. A constant, so that results do not depend on threads. */
 const PIECES = 8;
 
-/** Cuts [0, count) in at most `pieces` runs, each but the last a multiple of `multiple`: [first, length] each. */
+/**
+ * Cuts [0, count) in at most `pieces` runs, each but the last a multiple of `multiple`: [first, length] each. They differ by one multiple at most and the
+ * longer ones come first, so that threads which take one after another end together.
+ */
 export function cut(count: number, multiple = 1, pieces = PIECES): [number, number][] {
+  const units = Math.ceil(count / multiple), most = Math.min(pieces, units);
+  const longer = units % most, length = Math.floor(units / most) * multiple;
   const runs: [number, number][] = [];
-  const length = Math.max(multiple, Math.ceil(count / pieces / multiple) * multiple);
-  for (let first = 0; first < count; first += length) runs.push([first, Math.min(length, count - first)]);
+  for (let first = 0; first < count;) {
+    const next = Math.min(first + length + (runs.length < longer ? multiple : 0), count);
+    runs.push([first, next - first]);
+    first = next;
+  }
   return runs;
 }
 
