@@ -16,6 +16,8 @@ export interface Page {
   readonly script: string;
   /** What the program finds in `location.hash`. */
   readonly hash: string;
+  /** What else it may fetch, by name. */
+  readonly files?: Readonly<Record<string, Uint8Array>>;
 }
 
 /**
@@ -48,9 +50,10 @@ export async function visitPages(chromium: string, pages: readonly Page[], limit
     const [, number, name] = (request.url ?? '').split('/');
     const page = pages[Number(number)] as Page | undefined;
     for (const [header, value] of Object.entries(page?.headers ?? {})) response.setHeader(header, value);
-    const send = (type: string, text: string): void => { response.setHeader('Content-Type', type).end(text); };
+    const send = (type: string, text: string | Uint8Array): void => { response.setHeader('Content-Type', type).end(text); };
     if (page && name === '') return send('text/html', '<!doctype html><script type="module" src="page.js"></script>');
     if (page && name === 'page.js') return send('text/javascript', page.script);
+    if (page?.files && Object.hasOwn(page.files, name)) return send('application/octet-stream', page.files[name]);
     if (!page || name !== 'result') return void response.writeHead(404).end();
     let body = '';
     request.on('data', (chunk) => { body += String(chunk); }).on('end', () => {
