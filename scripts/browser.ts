@@ -53,7 +53,7 @@ export async function visitPages(chromium: string, pages: readonly Page[], limit
     const send = (type: string, text: string | Uint8Array): void => { response.setHeader('Content-Type', type).end(text); };
     if (page && name === '') return send('text/html', '<!doctype html><script type="module" src="page.js"></script>');
     if (page && name === 'page.js') return send('text/javascript', page.script);
-    if (page?.files && Object.hasOwn(page.files, name)) return send('application/octet-stream', page.files[name]);
+    if (page?.files && Object.hasOwn(page.files, name)) return send(name.endsWith('.js') ? 'text/javascript' : 'application/octet-stream', page.files[name]);
     if (!page || name !== 'result') return void response.writeHead(404).end();
     let body = '';
     request.on('data', (chunk) => { body += String(chunk); }).on('end', () => {

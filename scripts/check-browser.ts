@@ -3,14 +3,18 @@
  * workers, compared with Node bit by bit. Needs a Chromium; where there is none it says so and passes, unless CHROMIUM names one that is not there.
  */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { observe, type Death, type Observation } from '../test/browser/observe.ts';
+import { writeNetwork } from '../src/network/index.ts';
+import { load } from '../src/runtime/index.ts';
+import { network, observe, SIDE, type Death, type Observation } from '../test/browser/observe.ts';
 import { bundlePage, findChromium, ISOLATED, visitPages } from './browser.ts';
 
 interface Report {
   readonly failure?: string;
   readonly observations: readonly Observation[];
   readonly death?: Death;
+  readonly example?: readonly { readonly threads?: number; readonly threadsReason?: string; readonly id?: number; readonly output?: readonly number[] }[];
 }
 
 interface Scenario {
@@ -21,7 +25,7 @@ interface Scenario {
 }
 
 const policy = (text: string): Record<string, string> => ({ ...ISOLATED, 'Content-Security-Policy': text });
-const expected = await observe([1]);
+const expected = await observe([1]), modelFile = writeNetwork(network()), reference = await load(modelFile);
 
 /** One thread with no error, and the reason. */
 const alone = (reason: RegExp) => ({ observations }: Report): void => {
@@ -48,14 +52,21 @@ const scenarios: readonly Scenario[] = [
   { title: 'a policy that refuses WebAssembly: two threads on the portable kernels', headers: policy("default-src 'self'; worker-src 'self' blob:"), hash: '#worker', check({ observations: [{ kernels, threads }] }) {
     deepEqual([kernels, threads], ['portable', 2]);
   } },
+  { title: 'examples/page-worker.ts: a model on the threads that the machine has, outputs as in Node', headers: ISOLATED, hash: '#example', check({ example = [] }) {
+    const [loaded, ...answers] = example;
+    deepEqual(loaded, { threads: Math.min(4, availableParallelism()), threadsReason: 'asked for' });
+    deepEqual(answers, [1, 2].map((id) => ({ id, output: [...reference.predict(new Float32Array(SIDE * SIDE).fill(id / 2)).data] })));
+  } },
 ];
 
 const chromium = findChromium();
 if (chromium === undefined) {
   console.warn('\n*** no Chromium: the checks in a browser are SKIPPED. Install one, or name it in CHROMIUM ***\n');
 } else {
-  const script = await bundlePage(fileURLToPath(new URL('../test/browser/page.ts', import.meta.url)));
-  const reports = await visitPages(chromium, scenarios.map(({ headers, hash }) => ({ headers, hash, script }))) as Report[];
+  const bundle = (path: string): Promise<string> => bundlePage(fileURLToPath(new URL(path, import.meta.url)));
+  const script = await bundle('../test/browser/page.ts');
+  const files = { model: modelFile, 'worker.js': new TextEncoder().encode(await bundle('../examples/page-worker.ts')) };
+  const reports = await visitPages(chromium, scenarios.map(({ headers, hash }) => ({ headers, hash, script, files }))) as Report[];
   scenarios.forEach(({ title, check }, i) => {
     const report = reports[i];
     try {

@@ -27,10 +27,12 @@ export interface Death {
   readonly milliseconds: number;
 }
 
-const BATCH = 16, SIDE = 24;
+/** Of the network's input. */
+export const SIDE = 24;
+const BATCH = 16;
 
 /** Weights from sums and products alone: cosines and logarithms differ from engine to engine. */
-function network(): Network {
+export function network(): Network {
   const initializer = glorotUniform;
   return sequential({ input: [1, SIDE, SIDE], seed: 3 }, [
     conv(12, 3, { initializer }), relu(), maxPool(2), conv(20, 3, { initializer }), relu(), maxPool(2), flatten(), dense(72, { initializer }), relu(), dense(10, { initializer }),

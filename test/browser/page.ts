@@ -1,5 +1,5 @@
 /** The page of scripts/check-browser.ts, and the worker that it starts: `location.hash` says which of the two does the work, and what. */
-import { observe, observeDeath } from './observe.ts';
+import { observe, observeDeath, SIDE } from './observe.ts';
 
 const { hash } = location;
 
@@ -11,6 +11,19 @@ async function work(): Promise<unknown> {
   }
 }
 
+/** As docs/threads.md has it: load, then predict twice. */
+async function useExample(): Promise<unknown> {
+  const worker = new Worker('worker.js', { type: 'module' });
+  const ask = (message: object): Promise<unknown> => new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = ({ message: text }) => reject(new Error(text));
+    worker.postMessage(message);
+  });
+  const answers = [await ask({ load: 'model' })];
+  for (const id of [1, 2]) answers.push(await ask({ id, input: new Float32Array(SIDE * SIDE).fill(id / 2) }));
+  return { example: JSON.parse(JSON.stringify(answers, (_key, value: unknown) => (value instanceof Float32Array ? [...value] : value))) as unknown };
+}
+
 async function report(result: unknown): Promise<void> {
   const response = await fetch('result', { method: 'POST', body: JSON.stringify(result) });
   location.href = await response.text();
@@ -18,6 +31,8 @@ async function report(result: unknown): Promise<void> {
 
 if (typeof document === 'undefined') {
   postMessage(await work());
+} else if (hash.includes('example')) {
+  await report(await useExample());
 } else if (hash.includes('worker')) {
   const worker = new Worker(`page.js${hash}`, { type: 'module' });
   worker.onmessage = ({ data }) => void report(data);
