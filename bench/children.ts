@@ -83,3 +83,17 @@ export function pythonCommand(path: string): Command {
   const environment = { OMP_NUM_THREADS: '1', OPENBLAS_NUM_THREADS: '1', MKL_NUM_THREADS: '1' };
   return { file: '/usr/bin/python3', arguments: [fileURLToPath(new URL(path, import.meta.url))], environment };
 }
+
+/** Ends all contenders that were started, whatever happened in between. */
+export async function withContenders<T>(start: (add: (starting: Promise<Contender>) => Promise<Contender>) => Promise<T>): Promise<T> {
+  const started: Contender[] = [];
+  try {
+    return await start(async (starting) => {
+      const contender = await starting;
+      started.push(contender);
+      return contender;
+    });
+  } finally {
+    for (const contender of started) contender.close();
+  }
+}

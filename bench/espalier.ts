@@ -3,7 +3,7 @@ import { createExecutor } from '../src/execution/executor.ts';
 import { createTrainingExecutor } from '../src/execution/training-executor.ts';
 import { loadInferenceKernels, loadKernels, portableKernels } from '../src/kernels/index.ts';
 import type { KernelSet } from '../src/kernels/index.ts';
-import { kmeans } from '../src/quantization/index.ts';
+import { kmeans, kmeansAsync } from '../src/quantization/index.ts';
 import { l2 } from '../src/training/index.ts';
 import { networkOf, readArray, readExchange } from './exchange.ts';
 import { serve } from './serve.ts';
@@ -54,12 +54,13 @@ async function training({ network, batch, threads, input, target, rate, momentum
   };
 }
 
-async function clustering({ points, init, n, d, k, iterations }: KmeansJob, kernels: KernelSet): Promise<Prepared> {
-  const data = { data: readArray(points), shape: [n, d] }, first = { data: readArray(init), shape: [k, d] };
+async function clustering({ points, init, n, d, k, iterations, threads }: KmeansJob, kernels: KernelSet): Promise<Prepared> {
+  const data = { data: readArray(points), shape: [n, d] }, options = { codewordCount: k, kernels, init: { data: readArray(init), shape: [k, d] }, iterations };
   let output: Float32Array = new Float32Array();
   return {
-    run() {
-      output = kmeans(data, { codewordCount: k, kernels, init: first, iterations }).codewords.data;
+    async run() {
+      const { codewords } = threads === 1 ? kmeans(data, options) : await kmeansAsync(data, { ...options, threads });
+      output = codewords.data;
     },
     output: () => output,
   };

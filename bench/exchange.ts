@@ -26,7 +26,9 @@ export function writeArray(path: string, values: Float32Array): string {
 }
 
 export function readArray(path: string): Float32Array {
-  return new Float32Array(Uint8Array.from(readFileSync(path)).buffer);
+  const { buffer, byteOffset, byteLength } = readFileSync(path);
+  // A short file comes from a pool, at any offset.
+  return byteOffset % 4 === 0 ? new Float32Array(buffer, byteOffset, byteLength / 4) : new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
 /** `count` draws from N(0, 1), the same for the same name. */

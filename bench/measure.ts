@@ -1,6 +1,4 @@
 /** Rounds: contenders take turns, so that what disturbs the machine for a while disturbs all alike. */
-import type { Contender } from './children.ts';
-
 export interface Timing {
   /** Seconds. */
   readonly minimum: number;
@@ -62,18 +60,4 @@ export function verify(what: string, actual: ArrayLike<number>, expected: ArrayL
   const found = difference(actual, expected);
   if (!(found <= bound)) throw new Error(`${what}: the results differ by ${found} of the largest value; at most ${bound} is allowed`);
   return found;
-}
-
-/** Ends all contenders that were started, whatever happened in between. */
-export async function withContenders<T>(start: (add: (starting: Promise<Contender>) => Promise<Contender>) => Promise<T>): Promise<T> {
-  const started: Contender[] = [];
-  try {
-    return await start(async (starting) => {
-      const contender = await starting;
-      started.push(contender);
-      return contender;
-    });
-  } finally {
-    for (const contender of started) contender.close();
-  }
 }

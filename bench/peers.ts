@@ -43,8 +43,8 @@ export const kmeansPeers = (): Peer[] => installed([
   { who: 'ml-kmeans', package: 'ml-kmeans', script: 'peers/ml-kmeans.ts' },
 ]);
 
-/** Peers written in plain JavaScript, which take seconds a call: one round, on the smallest case. */
-export const isSlow = ({ who }: Pick<Peer, 'who'>): boolean => who === 'tfjs cpu' || who === 'ml-kmeans';
+/** Plain JavaScript, which takes seconds a call: one round, on the smallest case. */
+export const isSlow = ({ who }: Pick<Peer, 'who'>): boolean => who === 'tfjs cpu';
 
 /** Peers that run native code instead of WebAssembly. */
 export const isNative = (who: string): boolean => ['onnxruntime-node', 'PyTorch', 'faiss'].includes(who) || who.startsWith('scikit-learn');

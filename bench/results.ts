@@ -9,6 +9,8 @@ export interface Row {
   readonly case: string;
   /** What was done with it. */
   readonly what: string;
+  /** What is swept over: a width, a side, a batch. 0 where nothing is. */
+  readonly size: number;
   readonly who: string;
   readonly version: string;
   readonly threads: number;
@@ -28,7 +30,7 @@ export interface Result extends Row {
 }
 
 const TEXT = ['group', 'case', 'what', 'who', 'version', 'unit', 'node', 'date', 'machine'] as const;
-const COLUMNS = ['group', 'case', 'what', 'who', 'version', 'threads', 'unit', 'minimum', 'median', 'rounds', 'work', 'node', 'date', 'machine'] as const satisfies readonly (keyof Result)[];
+const COLUMNS = ['group', 'case', 'what', 'size', 'who', 'version', 'threads', 'unit', 'minimum', 'median', 'rounds', 'work', 'node', 'date', 'machine'] as const satisfies readonly (keyof Result)[];
 
 /** Numbers to five significant digits, which is more than a clock is worth. */
 export function formatCsv(results: readonly Result[]): string {

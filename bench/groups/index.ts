@@ -2,5 +2,13 @@
 import { browser } from './browser.ts';
 import { forward } from './forward.ts';
 import type { Group } from './group.ts';
+import { halved } from './halved.ts';
+import { kernels } from './kernels.ts';
+import { kmeans } from './kmeans.ts';
+import { memory } from './memory.ts';
+import { startup } from './startup.ts';
+import { sweep } from './sweep.ts';
+import { threads } from './threads.ts';
+import { training } from './training.ts';
 
-export const GROUPS: readonly Group[] = [forward, browser];
+export const GROUPS: readonly Group[] = [kernels, forward, training, threads, browser, halved, sweep, kmeans, startup, memory];
