@@ -2,7 +2,7 @@
 import { outOfMemory } from './heap.ts';
 import { instantiate } from './instance.ts';
 import type { Compiled, Selection } from './selection.ts';
-import { packedWords } from './sizes.ts';
+import { forwardRun, packedWords } from './sizes.ts';
 import { threadHost } from './thread-hosts.ts';
 import type { KernelSet } from './types.ts';
 import { openOn, openSyncOn, type Backend } from './workspace.ts';
@@ -43,6 +43,7 @@ export async function compileSimd(selection: Selection, wasm: typeof WebAssembly
     name: 'simd',
     reason,
     packedWords,
+    forwardRun,
     scratchWords: selection.simdScratchWords,
     open: (options) => openOn(backend, options, threadHost()),
     openSync: (options) => openSyncOn(backend, options),

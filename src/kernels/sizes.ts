@@ -2,15 +2,25 @@
  * Words of packed weights and of scratch of the SIMD set's products: the layouts of assembly/matmul.ts and assembly/convolution*.ts, counted.
  * What the gradients need is in training-sizes.ts.
  */
-import { ACROSS_POSITIONS, ACROSS_WORDS, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, FIXED_WORDS, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS, VECTOR_COLUMNS } from './assembly/blocking.ts';
+import {
+  ACROSS_POSITIONS, ACROSS_WORDS, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, FIXED_WORDS, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS, VECTOR_COLUMNS,
+  WINOGRAD_CHANNELS, WINOGRAD_POSITIONS, WINOGRAD_ROWS, WINOGRAD_TILES, WINOGRAD_WORDS,
+} from './assembly/blocking.ts';
 import type { Geometry, KernelName } from './types.ts';
 
 export const pairs = (rows: number): number => rows + (rows & 1);
 
-/** Weights that {@link Kernels.convolutionPack} writes: at most whole panels of rows, where channels may lie along the lanes (convolution-across.ts). */
+/** Whether convolutionForward and convolutionBackwardInput go by Winograd's minimal filtering: assembly/convolution.ts asks the same. */
+export function byWinograd({ channelsIn, channelsOut, heightOut, widthOut, kernelHeight, kernelWidth, strideY, strideX, dilationY, dilationX, groups }: Geometry): boolean {
+  return kernelHeight === 3 && kernelWidth === 3 && strideY === 1 && strideX === 1 && dilationY === 1 && dilationX === 1
+    && channelsIn / groups >= WINOGRAD_CHANNELS && channelsOut / groups >= WINOGRAD_CHANNELS && heightOut * widthOut >= WINOGRAD_POSITIONS;
+}
+
+/** Weights that {@link Kernels.convolutionPack} writes: at most whole panels of rows, where channels may lie along the lanes (convolution-across.ts). By Winograd 36 words for nine, rows in eights. */
 export function packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number {
   const { channelsIn, channelsOut, kernelHeight, kernelWidth, groups } = geometry;
   const [rows, channels] = direction === 'forward' ? [channelsOut / groups, channelsIn / groups] : [channelsIn / groups, channelsOut / groups];
+  if (byWinograd(geometry)) return groups * 36 * Math.ceil(rows / 8) * 8 * channels;
   return groups * (rows === 1 && channels === 1 ? 1 : mayBeAcross(rows) ? panels(rows) : pairs(rows)) * channels * kernelHeight * kernelWidth;
 }
 
@@ -29,10 +39,28 @@ export function productScratchWords(kernel: KernelName, geometry?: Geometry, siz
   if (kernel === 'matmul') return FIXED_WORDS + matmulWords(sizes);
   if (!geometry) return 0;
   switch (kernel) {
-    case 'convolutionPack': return blockWords(geometry);
-    case 'convolutionForward': return blockWords(geometry) + acrossWords(geometry.channelsOut / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry));
+    case 'convolutionPack': return blockWords(geometry) + (byWinograd(geometry) ? WINOGRAD_PACK_WORDS : 0);
+    case 'convolutionForward': return blockWords(geometry) + (byWinograd(geometry)
+      ? winogradWords(geometry.channelsIn / geometry.groups, geometry.widthOut) : acrossWords(geometry.channelsOut / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry)));
     default: return 0;
   }
+}
+
+/** `forwardRun` of the SIMD set: by Winograd whole rows of tiles, 16 tiles or more; else four panels of the widest tile. */
+export function forwardRun(geometry: Geometry): number {
+  const rows = Math.ceil(16 / Math.ceil(geometry.widthOut / 4));
+  return byWinograd(geometry) ? 4 * rows * geometry.widthOut : 4 * TILE_COLUMNS;
+}
+
+/** Two filters halfway and whole in double, and 8 channels of 8 transformed ones. */
+const WINOGRAD_PACK_WORDS = 72 + 144 + 36 * 64;
+
+/** Scratch of Winograd beside `blockWords`: tables, staged strips, transformed patches and products; `channels` are summed over, `width` is the output's. */
+export function winogradWords(channels: number, width: number): number {
+  const together = Math.max(16, Math.min(WINOGRAD_TILES, Math.floor(WINOGRAD_WORDS / channels / 16) * 16)), across = Math.ceil(width / 4);
+  const strips = Math.ceil((together - 1) / across) + 1;
+  return 16 + 36 * 4 + 64 + 5 * together + strips * (4 + 6 * (4 * Math.min(across, together) + 4))
+    + 36 * (channels * together + 16 * (together / 16 + 1)) + 36 * WINOGRAD_ROWS * 16;
 }
 
 /** Scratch of convolution but for the staged rows. */

@@ -1,14 +1,15 @@
 /** Words of scratch of every kernel of the SIMD set: those of inference (sizes.ts), the gradients of convolution, and the codebook kernels. */
 import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, FIXED_WORDS, STAGE_WORDS } from './assembly/blocking.ts';
 import { codebookScratchWords } from './codebook-sizes.ts';
-import { acrossWords, blockWords, pairs, productScratchWords, stagedRowWords } from './sizes.ts';
+import { acrossWords, blockWords, byWinograd, pairs, productScratchWords, stagedRowWords, winogradWords } from './sizes.ts';
 import type { Geometry, KernelName } from './types.ts';
 
 /** `scratchWords` of the SIMD set with all kernels. */
 export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number {
   switch (kernel) {
     case 'nearestCodeword': case 'nearestCodewordAgain': case 'accumulateCentroids': case 'codebookPullback': return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
-    case 'convolutionBackwardInput': return geometry ? blockWords(geometry) + acrossWords(geometry.channelsIn / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry)) : 0;
+    case 'convolutionBackwardInput': return geometry ? blockWords(geometry) + (byWinograd(geometry)
+      ? winogradWords(geometry.channelsOut / geometry.groups, geometry.widthIn) : acrossWords(geometry.channelsIn / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry))) : 0;
     case 'convolutionBackwardWeights': return geometry ? FIXED_WORDS + geometry.kernelHeight * geometry.kernelWidth + chunkWords(geometry) : 0;
     default: return productScratchWords(kernel, geometry, sizes);
   }

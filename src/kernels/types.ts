@@ -77,10 +77,13 @@ export interface Kernels {
    * y[n, O, oy, ox] = activation(bias[O] + sum over I/groups, ky, kx of w x); x [N, I, H, W]; bias -1: none; activation none, relu or leakyRelu.
    * Computes samples [sample, sample + samples) and of each the output positions [position, position + positions) of all channels;
    * x and y are the whole tensors. Pieces are disjoint in y.
+   * Error: as matmul's with K = I/groups kh kw; but simd may take Winograd's F(4 x 4, 3 x 3) for 3 x 3 of stride 1, where
+   * |y - exact| <= (I/groups + 32) 2^-24 (sum over i of |A|^T (|G||w||G|^T * |B|^T|x||B|) |A| + |bias|) over the 6 x 6 patch of a tile of 4 x 4 outputs (docs/numerics.md):
+   * a huge or non-finite x then reaches its whole tile.
    */
   convolutionForward(scratch: number, geometry: number, x: number, packed: number, bias: number, y: number,
     sample: number, samples: number, position: number, positions: number, activation: number, slope: number): void;
-  /** dx[n, I, iy, ix] = sum of w dy, overwritten, for samples [sample, sample + samples). */
+  /** dx[n, I, iy, ix] = sum of w dy, overwritten, for samples [sample, sample + samples). Error as in convolutionForward, over the output channels. */
   convolutionBackwardInput(scratch: number, geometry: number, dy: number, packed: number, dx: number, sample: number, samples: number): void;
   /**
    * dw [O, I/groups, kh, kw] = sum over samples [sample, sample + samples) and positions of dy x: overwritten (accumulate = 0) or added to.
@@ -236,6 +239,8 @@ export interface KernelSet {
   readonly reason: string;
   /** Words of packed weights. */
   packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number;
+  /** Positions in whose multiples a sample is best cut for convolutionForward: other cuts give the same bits, but cost more. */
+  forwardRun(geometry: Geometry): number;
   /** Words of scratch that a kernel needs; `geometry` for convolutions, `sizes` [m, n, k] for matmul, [k, d] for the codebook kernels; 0 for kernels that need none. */
   scratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number;
   /** @throws {EspalierError} MEMORY if the heap cannot be had, UNSUPPORTED if a program names a kernel that the set lacks */

@@ -46,9 +46,9 @@ function forward(node: NodeOf<'conv'>, plan: Plan): void {
   const { code, slope } = plan.activation;
   const slopeAt = plan.floats([slope]);
   const positions = geometry.heightOut * geometry.widthOut;
-  // Whole samples where the batch is large; within a sample runs of at least 64 positions, four panels of the widest tile.
+  // Whole samples where the batch is large; within a sample runs that suit the kernel.
   const pieces = cut(plan.batch).flatMap(([sample, samples]) =>
-    cut(positions, 64, plan.batch >= 4 ? 1 : 8).map(([position, count]) =>
+    cut(positions, plan.kernels.forwardRun(geometry), plan.batch >= 4 ? 1 : 8).map(([position, count]) =>
       [at, plan.inputs[0].offset, packed, bias, plan.output.offset, sample, samples, position, count, code, slopeAt]));
   plan.step('convolutionForward', pieces);
 }

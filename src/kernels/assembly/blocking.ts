@@ -28,6 +28,15 @@ export const ACROSS_WORDS = 49152;
 export const STAGE_WORDS = 49152;
 /** Words of a plane's padded rows that a direct convolution stages at once, unless a single output row needs more: half of L1. */
 export const DIRECT_WORDS = 6144;
+/**
+ * Winograd: fewest channels on either side and fewest positions of a plane for which it is taken (on smaller planes its weights, four times as many words, cost more
+ * to read for one sample than the multiplications that they save); rows of a block, a multiple of 8; most tiles, and words of one frequency, that are transformed at once.
+ */
+export const WINOGRAD_CHANNELS = 16;
+export const WINOGRAD_POSITIONS = 25;
+export const WINOGRAD_ROWS = 64;
+export const WINOGRAD_TILES = 128;
+export const WINOGRAD_WORDS = 4096;
 /** Weight gradient: words of dy packed per chunk of positions (512 KB), longest and shortest chunk. */
 export const CHUNK_WORDS = 131072;
 export const CHUNK_MAX = 1024;

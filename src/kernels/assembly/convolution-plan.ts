@@ -221,7 +221,7 @@ export function insideTo(first: i32, step: i32, count: i32, width: i32): i32 {
 }
 
 /** to[i] = from[first + i step] where that lies in [0, width), else 0; i in [0, count). */
-function stageRow(from: usize, width: i32, first: i32, step: i32, to: usize, count: i32): void {
+export function stageRow(from: usize, width: i32, first: i32, step: i32, to: usize, count: i32): void {
   const low = insideFrom(first, step, count), high = max(low, insideTo(first, step, count, width));
   clear(to, to + at(low));
   copyColumns(from + at(first + low * step), step, to + at(low), high - low);

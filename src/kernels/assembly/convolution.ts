@@ -1,24 +1,41 @@
 /**
  * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../types.ts. Packed weights: per group (and, backward, per phase of
- * the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where convolution-across.ts or convolution-direct.ts say so.
+ * the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts, convolution-across.ts or convolution-direct.ts say so.
  */
-import { TILE_COLUMNS } from './blocking';
+import { TILE_COLUMNS, WINOGRAD_CHANNELS, WINOGRAD_POSITIONS } from './blocking';
 import { layOutAcross } from './convolution-across';
 import { direct, isDirect } from './convolution-direct';
-import { Plan, geometryAt, packedRows, planBackward, planForward, reaches } from './convolution-plan';
+import { Geometry, Plan, geometryAt, packedRows, planBackward, planForward, reaches } from './convolution-plan';
 import { layOut, product } from './convolution-product';
 import { packColumns, packRows } from './matmul';
 import { blockLength } from './tile';
+import { packWinograd, winograd } from './winograd';
 import { at } from './words';
 
 export { convolutionBackwardWeights } from './convolution-weights';
 
 const LEAKY_RELU: i32 = 2;
+const TAPS: i32 = 9;
+
+/** Whether the forward pass and the gradient to the input go by winograd.ts. sizes.ts asks the same. */
+function byWinograd(g: Geometry): bool {
+  return g.kernelHeight == 3 && g.kernelWidth == 3 && g.strideY == 1 && g.strideX == 1 && g.dilationY == 1 && g.dilationX == 1
+    && g.channelsIn / g.groups >= WINOGRAD_CHANNELS && g.channelsOut / g.groups >= WINOGRAD_CHANNELS && g.heightOut * g.widthOut >= WINOGRAD_POSITIONS;
+}
 
 export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packed: i32, backward: i32): void {
   const g = geometryAt(geometry), kernel = g.kernelHeight * g.kernelWidth;
   const work = layOut(scratch, kernel), plan = changetype<Plan>(work.plan), taps = work.tapTable;
   let to = at(packed);
+  if (byWinograd(g)) {
+    const inputs = g.channelsIn / g.groups, outputs = g.channelsOut / g.groups;
+    for (let group = 0; group < g.groups; group++) {
+      const from = at(weights) + at(group * outputs * inputs * TAPS);
+      to = backward ? packWinograd(work.stage, to, from + at(TAPS - 1), inputs, outputs, TAPS, inputs * TAPS, -1)
+        : packWinograd(work.stage, to, from, outputs, inputs, inputs * TAPS, TAPS, 1);
+    }
+    return;
+  }
   if (!backward) {
     planForward(g, plan, taps);
     if (isDirect(plan.channels, plan.rows, kernel)) {
@@ -95,6 +112,7 @@ export function convolutionForward(scratch: i32, geometry: i32, x: i32, packed: 
   work.leak = activation == LEAKY_RELU ? load<f32>(at(slope)) : 0;
   planForward(g, plan, work.tapTable);
   const source = at(x) + <usize>sample * plan.sourceSample, out = at(y) + <usize>sample * plan.outSample;
+  if (byWinograd(g)) return winograd(work, g.groups, source, at(packed), bias < 0 ? 0 : at(bias), out, samples, position, positions);
   if (isDirect(plan.channels, plan.rows, plan.taps)) return direct(work, g.groups, source, at(packed), bias < 0 ? 0 : at(bias), out, samples, position, positions);
   if (plan.across) layOutAcross(work, plan, work.stage);
   const sourceGroup = at(plan.channels * g.heightIn * g.widthIn), outGroup = at(plan.rows * plan.outPlane);
@@ -114,13 +132,14 @@ export function convolutionBackwardInput(scratch: i32, geometry: i32, dy: i32, p
     for (let phaseX = 0; phaseX < g.strideX; phaseX++) {
       planBackward(g, plan, work.tapTable, phaseY, phaseX);
       work.stage = stage;
-      if (plan.across) layOutAcross(work, plan, stage);
       const source = at(dy) + <usize>sample * plan.sourceSample, out = at(dx) + <usize>sample * plan.outSample;
+      if (byWinograd(g)) return winograd(work, g.groups, source, weights, 0, out, samples, 0, plan.gridHeight * plan.gridWidth);
       if (isDirect(plan.channels, plan.rows, plan.taps) && plan.taps > 0) {
         direct(work, g.groups, source, weights, 0, out, samples, 0, plan.gridHeight * plan.gridWidth);
         weights += at(g.channelsIn * plan.taps);
         continue;
       }
+      if (plan.across) layOutAcross(work, plan, stage);
       const sourceGroup = at(plan.channels * g.heightOut * g.widthOut), outGroup = at(plan.rows * plan.outPlane);
       const weightGroup = at(packedRows(plan) * plan.channels * plan.taps);
       for (let group: usize = 0; group < <usize>g.groups; group++) {

@@ -12,6 +12,7 @@ export function portableSet(selection: Selection, reason: string): KernelSet {
     name: 'portable',
     reason,
     packedWords: ({ channelsIn, channelsOut, groups, kernelHeight, kernelWidth }) => channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth,
+    forwardRun: () => 64,
     scratchWords: () => 0,
     open: (options) => openOn(backend, options, threadHost()),
     openSync: (options) => openSyncOn(backend, options),
