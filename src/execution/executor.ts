@@ -4,12 +4,11 @@ import type { Workspace } from '../kernels/types.ts';
 import type { Network } from '../network/types.ts';
 import type { FloatArray, Shape } from '../tensor.ts';
 import { sizeOf } from '../tensor.ts';
-import { analyse, checkExecutorOptions, checkWords, createLayout, forwardSteps, place } from './plan.ts';
+import { analyse, checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps, place } from './plan.ts';
 import type { Layout, Structure } from './plan.ts';
 import type { Executor, ExecutorOptions } from './types.ts';
 
-const PREPARE = 0;
-const FORWARD = 1;
+const FORWARD = 0;
 
 /**
  * Plans the buffers of `network` for batches of `options.batch` (default 1) and puts its parameters on a heap of its own.
@@ -21,12 +20,19 @@ const FORWARD = 1;
 export async function createExecutor(network: Network, options: ExecutorOptions): Promise<Executor> {
   const { kernels, threads, precision, watch, batch } = checkExecutorOptions('createExecutor', network, options);
   const structure = analyse('createExecutor', network, batch, watch, undefined);
-  const layout = createLayout(structure, kernels, place(structure.storage.values()));
+  const valueWords = place(structure.storage.values());
+  const layout = createLayout(structure, kernels, valueWords, true);
   const forward = forwardSteps(layout).flat();
+  const stages = layout.stages.filter(({ steps }) => steps.length > 0);
   checkWords('createExecutor', layout.top);
-  const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs: [layout.prepare, forward], threads, precision });
+  const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs: [forward, ...stages.map(({ steps }) => steps)], threads, precision });
   layout.fill(workspace.heap);
-  workspace.run(PREPARE);
+  stages.forEach(({ parameter }, i) => {
+    if (parameter) fillParameter(workspace.heap, parameter);
+    workspace.run(FORWARD + 1 + i);
+  });
+  // What preparation left where values will be: codes, read as floats, would be slow.
+  workspace.heap.float.fill(0, 0, valueWords);
   return { network, ...passes(layout, workspace, () => workspace.run(FORWARD)) };
 }
 

@@ -159,6 +159,14 @@ export interface PlacedParameter {
   /** Per block of a product encoding. */
   readonly codes: readonly number[];
   readonly signs: readonly number[];
+  /** What makes the dense values of the others. */
+  readonly decode: readonly Step[];
+}
+
+/** A part of preparation: steps behind a parameter that is put in its place right before them, where it does not stay. */
+export interface Stage {
+  readonly parameter?: PlacedParameter | undefined;
+  readonly steps: Step[];
 }
 
 export interface Layout {
@@ -168,25 +176,44 @@ export interface Layout {
   /** Words in use so far. */
   top: number;
   scratchWords: number;
-  readonly prepare: Step[];
+  readonly stages: Stage[];
   allocate(words: number): number;
   integers(values: readonly number[]): number;
   floats(values: readonly number[]): number;
   value(name: string): Value;
+  /** What is prepared from here on comes behind the weight of this node, if that does not stay. */
+  beginStage(node: Node): void;
   /** A plan for the node at position i that writes its steps to `steps`. */
   planNode(i: number, mode: Plan['mode'], steps: Step[]): Plan;
-  /** Puts constants and parameters on a heap. */
+  /** Puts constants and parameters on a heap, but for those that {@link stages} bring. */
   fill(heap: Heap): void;
 }
 
-/** Offsets for parameters, constants and everything that is asked for, above the `valueWords` that {@link place} used. */
-export function createLayout(structure: Structure, kernels: KernelSet, valueWords: number): Layout {
+/** Parameters that only preparation reads: packed, or multiplied with what follows, wherever they are used. */
+function passingParameters(structure: Structure): Set<string> {
+  const passing = new Set<string>();
+  const lasting = new Set<string>();
+  for (const { kind, name: node, parameters } of structure.network.nodes) {
+    const { packsWeight, foldsChannelMaps } = operatorOf(kind);
+    const isPassing = packsWeight || (foldsChannelMaps && structure.folded.has(soleConsumer(structure, node)));
+    for (const [role, name] of Object.entries(parameters)) (role === 'weight' && isPassing ? passing : lasting).add(name);
+  }
+  for (const name of lasting) passing.delete(name);
+  return passing;
+}
+
+/**
+ * Offsets for parameters, constants and everything that is asked for, above the `valueWords` that {@link place} used.
+ * @param once - preparation is run once, before values are written: what it alone reads (weights that are packed, codes) lies where they will, one parameter
+ * after the other in the same place, so that the heap holds no weight twice
+ */
+export function createLayout(structure: Structure, kernels: KernelSet, valueWords: number, once: boolean): Layout {
   const { network, batch, shapes, storage, fused, folded } = structure;
   const constants: { offset: number; values: readonly number[]; kind: 'float' | 'int' }[] = [];
   const kept = new Map<string, number>();
   const pool: { offset: number; words: number; user: number }[] = [];
   const parameters = new Map<string, PlacedParameter>();
-  const prepare: Step[] = [];
+  const stages: Stage[] = [];
 
   const allocate = (words: number): number => {
     const offset = layout.top;
@@ -203,12 +230,28 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
     return { offset: storage.get(name)!.offset, shape, words: sizeOf(shape) };
   };
 
+  const used = new Set(network.nodes.flatMap((node) => Object.values(node.parameters)));
+  const placed = [...network.parameters].filter(([name]) => used.has(name));
+  const passing = once ? passingParameters(structure) : new Set<string>();
+  const denseWords = (name: string, { shape }: Encoding): number => (passing.has(name) ? align(sizeOf(shape)) : 0);
+  const passingWords = once ? placed.reduce((most, [name, encoding]) => Math.max(most, sourceWords(encoding) + denseWords(name, encoding)), 0) : 0;
+  // Behind it room for weights that are multiplied with what follows on their way to being packed.
+  const passingRoom = folded.size > 0 ? placed.reduce((most, [name, encoding]) => Math.max(most, denseWords(name, encoding)), 0) : 0;
+  const passingAllocator = (): Layout['allocate'] => {
+    let next = 0;
+    return (words) => (next += align(words)) - align(words);
+  };
+
   const layout: Layout = {
-    structure, kernels, parameters, prepare, allocate, value,
-    top: valueWords,
+    structure, kernels, parameters, stages, allocate, value,
+    top: Math.max(valueWords, passingWords + passingRoom),
     scratchWords: 0,
     integers: (values) => constant(values, 'int'),
     floats: (values) => constant(values, 'float'),
+    beginStage({ parameters: { weight } }) {
+      const parameter = weight !== undefined && passing.has(weight) ? parameters.get(weight) : undefined;
+      stages.push({ parameter, steps: [...(parameter?.decode ?? [])] });
+    },
     planNode(i, mode, steps) {
       const node = network.nodes[i];
       const maps: ChannelMap[] = [];
@@ -254,22 +297,26 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
           pool.push(entry);
           return entry.offset;
         },
+        passing: () => passingWords,
         needsScratch(words) {
           layout.scratchWords = Math.max(layout.scratchWords, words);
         },
         step: (kernel, pieces) => pushStep(steps, kernel, pieces),
-        prepare: (kernel, pieces) => pushStep(prepare, kernel, pieces),
+        prepare: (kernel, pieces) => pushStep(stages[stages.length - 1].steps, kernel, pieces),
       };
     },
     fill(heap) {
       for (const { offset, values, kind } of constants) (kind === 'int' ? heap.int : heap.float).set(values, offset);
-      for (const parameter of parameters.values()) fillParameter(heap, parameter);
+      const brought = new Set(once ? stages.map(({ parameter }) => parameter) : []);
+      for (const parameter of parameters.values()) if (!brought.has(parameter)) fillParameter(heap, parameter);
     },
   };
 
-  const used = new Set(network.nodes.flatMap((node) => Object.values(node.parameters)));
-  for (const [name, encoding] of network.parameters) {
-    if (used.has(name)) parameters.set(name, placeParameter(layout, name, encoding));
+  for (const [name, encoding] of placed) {
+    const pass = passingAllocator();
+    const parameter = placeParameter(layout, name, encoding, { dense: passing.has(name) ? pass : allocate, source: once ? pass : allocate });
+    parameters.set(name, parameter);
+    if (!passing.has(name) && parameter.decode.length > 0) stages.push({ parameter, steps: [...parameter.decode] });
   }
   return layout;
 }
@@ -278,29 +325,40 @@ function pushStep(steps: Step[], kernel: KernelName, pieces: readonly (readonly 
   if (pieces.length > 0) steps.push({ kernel, pieces });
 }
 
-function placeParameter(layout: Layout, name: string, encoding: Encoding): PlacedParameter {
+/** Words of codewords, codes and signs, each from an aligned place. */
+function sourceWords(encoding: Encoding): number {
+  if (encoding.kind === 'dense') return 0;
+  const [rows] = encoding.shape;
+  return align(trainedCount(encoding)) + encoding.blocks.reduce((sum, { subspaceCount: M, subvectorLength: d, signs }) => sum + align(rows * M) + (signs ? align(signWords(rows * M * d)) : 0), 0);
+}
+
+const signWords = (count: number): number => Math.ceil(count / 32);
+
+/** @param allocate - of the dense values, and of what they are decoded from */
+function placeParameter(layout: Layout, name: string, encoding: Encoding, allocate: Record<'dense' | 'source', Layout['allocate']>): PlacedParameter {
   checkLengths(name, encoding);
-  const dense = layout.allocate(sizeOf(encoding.shape));
+  const dense = allocate.dense(sizeOf(encoding.shape));
   const count = trainedCount(encoding);
-  if (encoding.kind === 'dense') return { name, encoding, dense, values: dense, count, codes: [], signs: [] };
+  if (encoding.kind === 'dense') return { name, encoding, dense, values: dense, count, codes: [], signs: [], decode: [] };
   const [rows] = encoding.shape;
   const columns = sizeOf(encoding.shape.slice(1));
-  const values = layout.allocate(count);
+  const values = allocate.source(count);
   const codes: number[] = [];
   const signs: number[] = [];
+  const decode: Step[] = [];
   let codewords = values;
   for (const block of encoding.blocks) {
     const { subspaceCount: M, subvectorLength: d, codewordCount: K, first } = block;
-    const codesAt = layout.allocate(rows * M);
-    const signsAt = block.signs ? layout.allocate(Math.ceil((rows * M * d) / 32)) : -1;
+    const codesAt = allocate.source(rows * M);
+    const signsAt = block.signs ? allocate.source(signWords(rows * M * d)) : -1;
     codes.push(codesAt);
     signs.push(signsAt);
     const at = codewords;
-    layout.prepare.push({ kernel: 'codebookDecode', pieces: cut(rows).map(([row, count]) => [at, codesAt, signsAt, dense, columns, first, row, count, M, d]) });
+    decode.push({ kernel: 'codebookDecode', pieces: cut(rows).map(([row, count]) => [at, codesAt, signsAt, dense, columns, first, row, count, M, d]) });
     layout.scratchWords = Math.max(layout.scratchWords, layout.kernels.scratchWords('codebookDecode', undefined, [K, d]));
     codewords += K * d;
   }
-  return { name, encoding, dense, values, count, codes, signs };
+  return { name, encoding, dense, values, count, codes, signs, decode };
 }
 
 /** Arrays as long as the shapes beside them say: a network made by hand must not write over its neighbours on the heap. */
@@ -338,6 +396,7 @@ export function forwardSteps(layout: Layout): Step[][] {
   const { network, fused, folded } = layout.structure;
   return network.nodes.map((node, i) => {
     const steps: Step[] = [];
+    layout.beginStage(node);
     if (!fused.has(i) && !folded.has(i)) operatorOf(node.kind).forward(node as never, layout.planNode(i, 'inference', steps));
     return steps;
   });

@@ -50,7 +50,7 @@ export async function createTrainingExecutor(network: Network, options: Training
   const roles = parameterKinds(network);
   const isTrained = (name: string): boolean => roles.get(name) === 'trained' && !frozen.has(name);
   const gradients = gradientStorages(structure, isTrained, options.inputGradients === true);
-  const layout = createLayout(structure, kernels, place([...structure.storage.values(), ...gradients.values()]));
+  const layout = createLayout(structure, kernels, place([...structure.storage.values(), ...gradients.values()]), false);
 
   const trained = new Map<string, Trained>();
   for (const [name, parameter] of layout.parameters) {
@@ -72,7 +72,7 @@ export async function createTrainingExecutor(network: Network, options: Training
   const limit = layout.allocate(1);
   const update = updateSteps(layout, trained, options.optimizer, { hyper, clip, limit });
   checkWords(who, layout.top);
-  const programs = [layout.prepare, inference.flat(), training.flat(), backward, update.steps];
+  const programs = [layout.stages.flatMap(({ steps }) => steps), inference.flat(), training.flat(), backward, update.steps];
   const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs, threads, precision });
   // Asked for each time: a workspace that was disposed of says so and lets its memory go.
   const floats = (): FloatArray => workspace.heap.float;

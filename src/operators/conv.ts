@@ -41,7 +41,7 @@ function forward(node: NodeOf<'conv'>, plan: Plan): void {
   plan.needsScratch(plan.kernels.scratchWords('convolutionPack', geometry));
   plan.needsScratch(plan.kernels.scratchWords('convolutionForward', geometry));
   // Packing reads the weights for the last time.
-  const { weight, bias } = foldedParameters(plan, geometry.channelsOut, (geometry.channelsIn / geometry.groups) * geometry.kernelHeight * geometry.kernelWidth, (words) => plan.temporary(words));
+  const { weight, bias } = foldedParameters(plan, geometry.channelsOut, (geometry.channelsIn / geometry.groups) * geometry.kernelHeight * geometry.kernelWidth, (words) => plan.passing(words));
   plan.prepare('convolutionPack', [[at, weight, packed, 0]]);
   const { code, slope } = plan.activation;
   const slopeAt = plan.floats([slope]);
@@ -58,6 +58,7 @@ export const conv: Operator<'conv'> = {
   roles: [{ role: 'weight', kind: 'trained', optional: false }, { role: 'bias', kind: 'trained', optional: true }],
   arity: [1, 1],
   fusesActivation: true,
+  packsWeight: true,
   foldsChannelMaps: true,
   inPlace: false,
   shape,

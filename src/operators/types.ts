@@ -53,6 +53,8 @@ export interface Plan {
   floats(values: readonly number[]): number;
   /** Offset of words that live as long as the executor, by a name that the backward half asks for again (0 words: must exist). */
   kept(name: string, words?: number): number;
+  /** Words that hold nothing once preparation is over, for a plan that is prepared once (inference): they lie where values will. */
+  passing(words: number): number;
   /** Words that hold nothing between steps. */
   temporary(words: number): number;
   /** Says how much scratch a call may need. */
@@ -78,6 +80,8 @@ export interface Operator<K extends OperatorKind = OperatorKind> {
   readonly arity: readonly [number, number];
   /** conv, dense, affine, add: a following activation can be applied on the way out. */
   readonly fusesActivation: boolean;
+  /** conv: the weights are read in preparation alone. Absent: false. */
+  readonly packsWeight?: boolean;
   /** conv, dense: scale and shift per channel that follow can be folded into the weights. Absent: false. */
   readonly foldsChannelMaps?: boolean;
   /** Output may share memory with input 0: 'view' leaves it as it is, 'overwrite' does not. The gradients may share memory in both cases. */

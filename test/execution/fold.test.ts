@@ -41,7 +41,7 @@ async function predict(network: Network, inputs: Float32Array, options: Partial<
 /** Kernels of the forward pass, in order. */
 function kernelsOf(network: Network, watch: readonly string[] = []): KernelName[] {
   const structure = analyse('test', network, 2, watch, undefined);
-  return forwardSteps(createLayout(structure, sets[1], place(structure.storage.values()))).flat().map((step) => step.kernel);
+  return forwardSteps(createLayout(structure, sets[1], place(structure.storage.values()), true)).flat().map((step) => step.kernel);
 }
 
 /** Watching every value leaves nothing to fold. */
@@ -157,5 +157,33 @@ describe('what is folded', () => {
     const network = randomized(sequential({ input: [2, 4, 4] }, [conv(3, 3), batchNorm(), relu(), flatten(), dense(4), affine(2, 1)]));
     const inputs = samples(network, 2);
     expect(await predict(network, inputs, { kernels: await loadInferenceKernels() })).toEqual(await predict(network, inputs));
+  });
+});
+
+describe('memory', () => {
+  /** Words of values, parameters, constants; of portable kernels, whose packed weights are as many as the weights. */
+  const words = (network: Network, once: boolean): number => {
+    const structure = analyse('test', network, 1, [], undefined);
+    const layout = createLayout(structure, sets[0], place(structure.storage.values()), once);
+    forwardSteps(layout);
+    return layout.top;
+  };
+  const deep = (): Network => sequential({ input: [32, 6, 6] }, Array.from({ length: 8 }, () => [conv(32, 3), batchNorm(), relu()]).flat());
+  const weights = 8 * 32 * 32 * 9;
+
+  it('eight convolutions hold their weights once, but for the one that is being packed; in training twice', () => {
+    expect(words(deep(), true)).toBeLessThan(weights * (1 + 2.5 / 8));
+    expect(words(deep(), false)).toBeGreaterThan(2 * weights);
+  });
+
+  it('codes are let go of, and what they were leaves no trace: inputs are zero before they are written', async () => {
+    const network = deep();
+    const parameters = new Map([...network.parameters].map(([name, encoding]): [string, Encoding] => (name.endsWith('weight')
+      ? [name, { ...quantizeMatrix({ data: decode(encoding), shape: [32, 288] }, { kernels: sets[1], subvectorLength: 4, codewordCount: 16, seed: 1, iterations: 2 }).encoding, shape: encoding.shape }]
+      : [name, encoding])));
+    expect(words({ ...network, parameters }, true)).toBeLessThan(weights * (1 + 3.5 / 8));
+    const executor = await createExecutor({ ...network, parameters }, { kernels: sets[1] });
+    expect(executor.input().every((value) => value === 0)).toBe(true);
+    executor.dispose();
   });
 });
