@@ -1,5 +1,5 @@
 /** Words of scratch of every kernel of the SIMD set: those of inference (sizes.ts), the gradients of convolution, and the codebook kernels. */
-import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, FIXED_WORDS, STAGE_WORDS } from './assembly/blocking.ts';
+import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, DIRECT_WORDS, FIXED_WORDS, STAGE_WORDS } from './assembly/blocking.ts';
 import { codebookScratchWords } from './codebook-sizes.ts';
 import { acrossWords, blockWords, byWinograd, pairs, productScratchWords, stagedRowWords, winogradWords } from './sizes.ts';
 import type { Geometry, KernelName } from './types.ts';
@@ -10,7 +10,7 @@ export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, si
     case 'nearestCodeword': case 'nearestCodewordAgain': case 'accumulateCentroids': case 'codebookPullback': return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
     case 'convolutionBackwardInput': return geometry ? blockWords(geometry) + (byWinograd(geometry)
       ? winogradWords(geometry.channelsOut / geometry.groups, geometry.widthIn) : acrossWords(geometry.channelsIn / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry))) : 0;
-    case 'convolutionBackwardWeights': return geometry ? FIXED_WORDS + geometry.kernelHeight * geometry.kernelWidth + chunkWords(geometry) : 0;
+    case 'convolutionBackwardWeights': return geometry ? FIXED_WORDS + geometry.kernelHeight * geometry.kernelWidth + Math.max(chunkWords(geometry), geometry.channelsIn === geometry.groups ? directWords(geometry) : 0) : 0;
     default: return productScratchWords(kernel, geometry, sizes);
   }
 }
@@ -19,6 +19,13 @@ export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, si
 function rowOfStage({ channelsOut, groups, widthIn, kernelHeight, kernelWidth, dilationY, dilationX, strideY, strideX }: Geometry): number {
   const spanY = (kernelHeight - 1) * dilationY, spanX = (kernelWidth - 1) * dilationX;
   return (channelsOut / groups) * (Math.floor(spanY / strideY) + 1) * (Math.ceil(widthIn / strideX) + Math.floor(spanX / strideX));
+}
+
+/** Sums of convolution-direct-weights.ts, staged words of one band, and dy's rows there, which are whole vectors. */
+function directWords(geometry: Geometry): number {
+  const { channelsOut, groups, widthOut, kernelHeight, kernelWidth, dilationY } = geometry;
+  const row = ((kernelHeight - 1) * dilationY + 1) * stagedRowWords(geometry);
+  return 4 * (channelsOut / groups) * kernelHeight * kernelWidth + Math.max(DIRECT_WORDS, row) + 4 + Math.max(4 * DIRECT_WORDS, widthOut + 3);
 }
 
 /** dy's rows, four patch rows and the segments of one chunk, and four staged channels of it: of one sample if that is more than STAGE_WORDS. */

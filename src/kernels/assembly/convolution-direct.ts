@@ -15,8 +15,10 @@ const RELU: i32 = 1;
 const LEAKY_RELU: i32 = 2;
 
 /** Arrangements of the taps that have a kernel of their own: three rows of three words that are neighbours, or of which the first and last are. */
-const NEIGHBOURS: i32 = 1;
+export const NEIGHBOURS: i32 = 1;
 const SORTED: i32 = 2;
+/** Any other three rows of three. */
+const THREES: i32 = 3;
 
 /** Whether a plan is for these kernels. With several rows, the product is faster from some thirty taps on. */
 // @ts-ignore: decorator
@@ -60,7 +62,7 @@ export function direct(work: Work, groups: i32, source: usize, packed: usize, bi
 }
 
 /** The words of planes that lie in staged rows [0, count) from grid row `gridRow`; what is padding is left alone. stagePlane: words from plane to plane. */
-function stagePlanes(plan: Plan, source: usize, to: usize, planes: i32, stagePlane: i32, gridRow: i32, count: i32): void {
+export function stagePlanes(plan: Plan, source: usize, to: usize, planes: i32, stagePlane: i32, gridRow: i32, count: i32): void {
   const top = gridRow * plan.rowStep + plan.firstRow, low = max(0, -top), high = min(count, plan.sourceHeight - top);
   for (let phase = 0; phase < plan.phases; phase++) {
     const first = plan.firstColumn + phase, left = insideFrom(first, plan.columnStep, plan.phaseWords);
@@ -105,8 +107,8 @@ function spreadBlock(work: Work, plan: Plan, taps: i32, from: usize, weights: us
   }
 }
 
-/** How the taps lie: offsets of 3 x 3 taps are those of a row, thrice. */
-function arrangement(plan: Plan): i32 {
+/** How the taps lie: 0 unless the offsets of 3 x 3 taps are those of a row, thrice. */
+export function arrangement(plan: Plan): i32 {
   const table = plan.tapTable;
   if (plan.taps != 9) return 0;
   const middle = load<i32>(table, 4), right = load<i32>(table, 8), pitch = load<i32>(table, 12);
@@ -114,7 +116,7 @@ function arrangement(plan: Plan): i32 {
     if (load<i32>(table + at(k)) != (k / 3) * pitch + (k % 3 == 0 ? 0 : k % 3 == 1 ? middle : right)) return 0;
   }
   if (middle == 1 && right == 2 && pitch == plan.rowStep * plan.rowWords) return NEIGHBOURS;
-  return right == 1 ? SORTED : 0;
+  return right == 1 ? SORTED : THREES;
 }
 
 /** A rectangle of outputs. */

@@ -6,6 +6,7 @@
  * a time are gathered to L1 and meet all rows of dy.
  */
 import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, STAGE_WORDS } from './blocking';
+import { directWeights } from './convolution-direct-weights';
 import { PLAN_WORDS, Plan, ceilDivide, geometryAt, pairs, planForward, stageRows } from './convolution-plan';
 import { align, dotTile } from './tile';
 import { at } from './words';
@@ -46,6 +47,10 @@ export function convolutionBackwardWeights(scratch: i32, geometry: i32, x: i32, 
   if (samples <= 0 || positions <= 0 || length <= 0) {
     if (!accumulate) memory.fill(at(dw), 0, at(g.channelsOut * length));
     return;
+  }
+  // With many rows to a plane, those below are faster: 31 GFLOP/s of 1 x 96 x 96 to 32, against 28.
+  if (plan.channels == 1 && plan.rows <= 8) {
+    return directWeights(plan, g.groups, tapTable + at((plan.taps + 15) & ~15), at(x) + <usize>sample * plan.sourceSample, at(dy) + <usize>sample * plan.outSample, at(dw), samples, accumulate != 0);
   }
 
   // Chunks are whole samples, or equal parts of one: of the geometry alone, for the order of the sums follows them.
