@@ -72,7 +72,7 @@ export async function createTrainingExecutor(network: Network, options: Training
   const limit = layout.allocate(1);
   const update = updateSteps(layout, trained, options.optimizer, { hyper, clip, limit });
   checkWords(who, layout.top);
-  const programs = [layout.stages.flatMap(({ steps }) => steps), inference.flat(), training.flat(), backward, update.steps];
+  const programs = [preparation(layout), inference.flat(), training.flat(), backward, update.steps];
   const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs, threads, precision });
   // Asked for each time: a workspace that was disposed of says so and lets its memory go.
   const floats = (): FloatArray => workspace.heap.float;
@@ -192,6 +192,16 @@ function sameStructure(a: Encoding, b: Encoding): boolean {
   const sizes = ({ blocks }: ProductEncoding): number[] => blocks.flatMap(({ first, subspaceCount, subvectorLength, codewordCount, codes, codewords, signs }) =>
     [first, subspaceCount, subvectorLength, codewordCount, codes.length, codewords.length, signs?.length ?? -1]);
   return sameShape(sizes(a), sizes(b));
+}
+
+/**
+ * Decoding and the rest, then all weights packed in one step: each is one piece, which by itself would keep one thread busy and the others waiting, before
+ * every pass of training.
+ */
+function preparation({ stages }: Layout): Step[] {
+  const steps = stages.flatMap((stage) => stage.steps);
+  const pieces = steps.flatMap((step) => (step.kernel === 'convolutionPack' ? step.pieces : []));
+  return [...steps.filter(({ kernel }) => kernel !== 'convolutionPack'), ...(pieces.length > 0 ? [{ kernel: 'convolutionPack' as const, pieces }] : [])];
 }
 
 /** Kind of every parameter in use; one that serves in several roles is trained if it is in any. */

@@ -5,6 +5,7 @@ import { createExecutor } from '../../src/execution/executor.ts';
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
 import type { OptimizerOptions, TrainingExecutor, TrainingExecutorOptions } from '../../src/execution/types.ts';
 import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
+import type { KernelSet, Program } from '../../src/kernels/index.ts';
 import { batchNorm, dense, graph, relu, add, sequential } from '../../src/network/index.ts';
 import type { Network } from '../../src/network/types.ts';
 import { normal, stream } from '../../src/random.ts';
@@ -249,6 +250,18 @@ describe('training executor', () => {
       return one.snapshot().parameters;
     }));
     for (const result of results) expect(result).toEqual(results[0]);
+  });
+
+  it('packs the weights of all layers in one step, so that threads share it', async () => {
+    let programs: readonly Program[] = [];
+    const kernels: KernelSet = { ...portableKernels(), open(options) {
+      programs = options.programs ?? [];
+      return portableKernels().open(options);
+    } };
+    (await createTrainingExecutor(chain(), { kernels, batch: 2, optimizer: sgd })).dispose();
+    const packs = programs[0].filter(({ kernel }) => kernel === 'convolutionPack');
+    // Forward and backward of the second convolution; of the first forward alone, since nobody asks for the input's gradient.
+    expect(packs.map(({ pieces }) => pieces.length)).toEqual([3]);
   });
 
   it('the norm is that of all gradients, and clipping bounds the step', async () => {
