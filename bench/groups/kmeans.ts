@@ -26,7 +26,7 @@ export const kmeans: Group = {
     const own = { who: 'espalier', version: PROJECT_VERSION, command: await espalierCommand(), variant: 'simd' };
     const all = [{ ...own, threads: 1 }, { ...own, threads: 2 }, ...kmeansPeers().map((peer) => ({ ...peer, threads: 1 }))];
     return withContenders(async (add) => {
-      const contenders = await Promise.all(all.map(({ who, command, variant, threads }) => add(startContender(who, command, { ...job, threads }, variant))));
+      const contenders = await Promise.all(all.map(({ who, command, variant, threads }) => add(startContender(threads > 1 ? `${who}, threads ${threads}` : who, command, { ...job, threads }, variant))));
       const codewords: Float32Array[] = [], objectives: number[] = [], firstRuns: number[] = [];
       for (const contender of contenders) {
         firstRuns.push(await contender.run());

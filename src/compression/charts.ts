@@ -1,4 +1,4 @@
-/** Charts as inline SVG: lines and paired bars, as much as a report needs. Colours are CSS variables of the page. */
+/** Charts as inline SVG: lines and bars side by side, as much as reports and benchmarks need. Grid lines take the page's CSS variable `--line`. */
 
 export interface Line {
   readonly name: string;
@@ -25,12 +25,12 @@ export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-/** Lines over a whole-number x; y from just below the least to just above the largest finite value. */
-export function svgLines(lines: readonly Line[], xName: string, yName: string): string {
+/** Lines over a whole-number x; y from just below the least (or from 0, with `fromZero`) to just above the largest finite value. What is not finite is left out. */
+export function svgLines(lines: readonly Line[], xName: string, yName: string, { fromZero = false } = {}): string {
   const finite = lines.flatMap((line) => line.values).filter((value) => Number.isFinite(value));
   if (finite.length === 0) return '';
   const last = Math.max(1, ...lines.map((line) => (line.offset ?? 0) + line.values.length - 1));
-  let [low, high] = [Math.min(...finite), Math.max(...finite)];
+  let [low, high] = [Math.min(...finite, ...(fromZero ? [0] : [])), Math.max(...finite)];
   // A range that rounding would swallow is drawn as a flat line in the middle.
   const size = Math.max(Math.abs(low), Math.abs(high));
   if (size < 1e-100) [low, high] = [-0.5, 0.5];
@@ -68,19 +68,19 @@ export interface Bar {
   readonly values: readonly { readonly value: number; readonly color: string }[];
 }
 
-/** Groups of horizontal bars on a logarithmic scale that starts at a power of ten below the least value. */
-export function svgBars(bars: readonly Bar[], axisName: string): string {
+/** Groups of horizontal bars: on a logarithmic scale that starts at a power of ten below the least value, or with `fromZero` on a linear one. */
+export function svgBars(bars: readonly Bar[], axisName: string, { fromZero = false } = {}): string {
   const values = bars.flatMap((bar) => bar.values.map(({ value }) => value)).filter((value) => value > 0);
   if (values.length === 0) return '';
-  const [thickness, gap, left, right] = [9, 10, 130, 90];
-  const low = Math.floor(Math.log10(Math.min(...values)) - 1e-9);
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
-  const x = (value: number): number => left + Math.max(0, (Math.log10(value) - low) / (high - low)) * (WIDTH - left - right);
+  const [thickness, gap, right] = [9, 10, 90];
+  const left = Math.max(130, 16 + 6.5 * Math.max(...bars.map(({ name }) => name.length)));
+  const { share, ticks } = fromZero ? linearScale(Math.max(...values)) : logarithmicScale(values);
+  const x = (value: number): number => left + Math.max(0, share(value)) * (WIDTH - left - right);
   const rowHeight = gap + thickness * Math.max(...bars.map((bar) => bar.values.length));
   const height = bars.length * rowHeight + 34;
-  const grid = Array.from({ length: high - low + 1 }, (_, i) => {
-    const at = x(10 ** (low + i)).toFixed(1);
-    return `<line x1="${at}" x2="${at}" y1="0" y2="${height - 30}" stroke="var(--line)"/><text x="${at}" y="${height - 16}" text-anchor="middle">${(10 ** (low + i)).toLocaleString('en-US')}</text>`;
+  const grid = ticks.map((tick) => {
+    const at = x(tick).toFixed(1);
+    return `<line x1="${at}" x2="${at}" y1="0" y2="${height - 30}" stroke="var(--line)"/><text x="${at}" y="${height - 16}" text-anchor="middle">${tick.toLocaleString('en-US')}</text>`;
   });
   const rows = bars.map(({ name, values: own }, row) => {
     const top = row * rowHeight + gap / 2;
@@ -89,4 +89,21 @@ export function svgBars(bars: readonly Bar[], axisName: string): string {
     return `<text x="${left - 8}" y="${top + (own.length * thickness) / 2 + 4}" text-anchor="end">${escapeHtml(name)}</text>${rects.join('')}`;
   });
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeHtml(axisName)}">${grid.join('')}${rows.join('')}<text x="${WIDTH - 4}" y="${height - 2}" text-anchor="end">${escapeHtml(axisName)}</text></svg>`;
+}
+
+/** Where a value lies between the ends of an axis, from 0 to 1, and the values that are named on it. */
+interface Scale {
+  readonly share: (value: number) => number;
+  readonly ticks: readonly number[];
+}
+
+function logarithmicScale(values: readonly number[]): Scale {
+  const low = Math.floor(Math.log10(Math.min(...values)) - 1e-9);
+  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
+  return { share: (value) => (Math.log10(value) - low) / (high - low), ticks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)) };
+}
+
+function linearScale(most: number): Scale {
+  const step = roundStep(most), count = Math.ceil(most / step - 1e-9);
+  return { share: (value) => value / (count * step), ticks: Array.from({ length: count + 1 }, (_, i) => Number((i * step).toPrecision(12))) };
 }

@@ -1,0 +1,110 @@
+/** Which charts there are, and what they show of the results. */
+import { svgBars, svgLines } from '../src/compression/charts.ts';
+import type { Bar, Line } from '../src/compression/charts.ts';
+import type { Result } from './results.ts';
+
+export interface Chart {
+  readonly name: string;
+  readonly title: string;
+  /** Of bars; lines bring their own. */
+  readonly legend: readonly { readonly name: string; readonly color: string }[];
+  readonly svg: string;
+}
+
+const OWN = '#1f7a5c';
+const COLORS: Readonly<Record<string, string>> = {
+  espalier: OWN, 'onnxruntime-web': '#c2571a', 'tfjs wasm': '#d9a520', 'onnxruntime-node': '#3b6fb6', PyTorch: '#8b5fbf',
+};
+const SERIES = [OWN, '#c2571a', '#3b6fb6', '#8b5fbf'];
+
+export const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
+const rounded = (value: number): number => Number(value.toPrecision(3));
+
+/** GFLOP/s of the fastest multiply-add loop. */
+export function peakRate(rows: readonly Result[]): number {
+  return Math.max(...rows.filter((row) => row.group === 'kernels' && row.case === 'peak').map(rate));
+}
+
+export function rate({ work, minimum }: Result): number {
+  return work / minimum * 1e3;
+}
+
+/** Those for which there are results. */
+export function charts(rows: readonly Result[]): Chart[] {
+  const of = (group: string): Result[] => rows.filter((row) => row.group === group);
+  return [
+    ...kernelChart(of('kernels')), ...forwardChart(of('forward')), ...trainingChart(of('training')), ...threadsChart([...of('threads'), ...of('browser')]), ...sweepCharts(of('sweep')), ...kmeansChart(of('kmeans')),
+  ].filter(({ svg }) => svg !== '');
+}
+
+function kernelChart(rows: readonly Result[]): Chart[] {
+  const peak = peakRate(rows), layers = rows.filter(({ what }) => what === 'forward' || what.startsWith('gradient'));
+  const kinds = unique(layers.map(({ what }) => what)), cases = unique(layers.map((row) => row.case));
+  const bars = cases.map((name): Bar => ({ name, values: kinds.map((kind, i) => ({ value: rounded(100 * valueOf(layers, (row) => row.case === name && row.what === kind, rate) / peak), color: SERIES[i] })) }));
+  return [{ name: 'kernels', title: 'Convolution kernels, one thread', legend: kinds.map((name, i) => ({ name, color: SERIES[i] })), svg: svgBars(bars, `effective rate, % of the peak of ${peak.toFixed(1)} GFLOP/s`, { fromZero: true }) }];
+}
+
+/** A row for each case, a bar in it for each contender. */
+function contest(rows: readonly Result[], nameOf: (row: Result) => string, valueOf: (row: Result) => number): Pick<Chart, 'legend'> & { bars: Bar[] } {
+  const bars = unique(rows.map(nameOf)).map((name): Bar => ({ name, values: rows.filter((row) => nameOf(row) === name).map((row) => ({ value: rounded(valueOf(row)), color: COLORS[row.who] })) }));
+  return { bars, legend: unique(rows.map(({ who }) => who)).map((name) => ({ name, color: COLORS[name] })) };
+}
+
+const batchOf = ({ what }: Result): number => Number(/batch (\d+)/.exec(what)?.[1] ?? 1);
+
+function forwardChart(rows: readonly Result[]): Chart[] {
+  const { bars, legend } = contest(rows.filter(({ who }) => who !== 'tfjs cpu'), (row) => `${row.case}, batch ${batchOf(row)}`, (row) => row.minimum / batchOf(row));
+  return [{ name: 'forward', title: 'Inference, one thread', legend, svg: svgBars(bars, 'ms per sample, less is better', { fromZero: true }) }];
+}
+
+function trainingChart(rows: readonly Result[]): Chart[] {
+  const { bars, legend } = contest(rows, (row) => `${row.case}, batch ${batchOf(row)}`, ({ minimum }) => minimum);
+  return [{ name: 'training', title: 'Training step, one thread', legend, svg: svgBars(bars, 'ms per step, less is better', { fromZero: true }) }];
+}
+
+function threadsChart(rows: readonly Result[]): Chart[] {
+  const series = unique(rows.map(seriesName)), cores = Number(/(\d+) cores/.exec(rows[0]?.machine ?? '')?.[1] ?? 1), most = Math.max(...rows.map(({ threads }) => threads));
+  const lines = series.map((name, i): Line => {
+    const own = rows.filter((row) => seriesName(row) === name);
+    return { name, color: SERIES[i], offset: 1, values: own.map(({ minimum }) => own[0].minimum / minimum) };
+  });
+  const ideal: Line = { name: 'ideal', color: '#b4bcc8', offset: 1, values: Array.from({ length: most }, (_, i) => Math.min(i + 1, cores)) };
+  return rows.length === 0 ? [] : [{ name: 'threads', title: `Threads, batch 16, ${cores} cores`, legend: [], svg: svgLines([ideal, ...lines], 'threads', 'times as fast as one', { fromZero: true }) }];
+}
+
+/** Where it ran and what was done: 'Node, forward'. */
+export function seriesName({ group, what, who }: Result): string {
+  return `${group === 'browser' ? who.replace('espalier, ', '') : 'Node'}, ${what.replace(/, batch.*/, '')}`;
+}
+
+function sweepCharts(rows: readonly Result[]): Chart[] {
+  const chart = (name: string, title: string, chosen: readonly Result[], yName: string, valueOf: (row: Result) => number): Chart => {
+    const lines = unique(chosen.map((row) => row.case)).map((label, i): Line => {
+      const own = chosen.filter((row) => row.case === label), values = new Array<number>(Math.max(...own.map(({ size }) => size)) + 1).fill(NaN);
+      for (const row of own) values[row.size] = valueOf(row);
+      return { name: label, color: SERIES[i], values };
+    });
+    return { name, title, legend: [], svg: svgLines(lines, chosen[0]?.what ?? '', yName, { fromZero: true }) };
+  };
+  const swept = (what: string, start = ''): Result[] => rows.filter((row) => row.what === what && row.case.startsWith(start));
+  return [
+    chart('width-convolution', 'Convolution: cost against width', swept('width', 'convolution'), 'ms', ({ minimum }) => minimum),
+    chart('width-dense', 'Dense layer: cost against width', swept('width', 'dense'), 'ms', ({ minimum }) => minimum),
+    chart('side', 'Convolution: cost of a pixel against the side of the image', swept('side'), 'ns per pixel', ({ minimum, size }) => minimum * 1e6 / (4 * size * size)),
+    chart('batch', 'Inference: cost of a sample against the batch', swept('batch'), 'ms per sample', ({ minimum, size }) => minimum / size),
+  ];
+}
+
+function kmeansChart(rows: readonly Result[]): Chart[] {
+  const bars = rows.filter(({ what }) => what === 'time').map((row): Bar => ({ name: whoOf(row), values: [{ value: rounded(row.minimum / 1e3), color: row.who === 'espalier' ? OWN : '#9aa5b8' }] }));
+  return [{ name: 'kmeans', title: `k-means, ${rows[0]?.case ?? ''}`, legend: [], svg: svgBars(bars, 'seconds, less is better', { fromZero: true }) }];
+}
+
+export function whoOf({ who, threads }: Result): string {
+  return threads > 1 ? `${who}, ${threads} threads` : who;
+}
+
+function valueOf(rows: readonly Result[], wanted: (row: Result) => boolean, of: (row: Result) => number): number {
+  const row = rows.find(wanted);
+  return row ? of(row) : 0;
+}

@@ -1,0 +1,102 @@
+/** docs/benchmarks.md and its charts, from the results alone: one section per processor. */
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { escapeHtml } from '../src/compression/charts.ts';
+import { charts } from './charts.ts';
+import type { Chart } from './charts.ts';
+import { readResults } from './results.ts';
+import type { Result } from './results.ts';
+import * as tables from './tables.ts';
+
+/** Writes `benchmarks.md` and `benchmarks/*.svg` into `document` from every CSV in `results`. */
+export function draw(results: string, document: string): void {
+  const files = readdirSync(results).filter((name) => name.endsWith('.csv')).sort();
+  mkdirSync(join(document, 'benchmarks'), { recursive: true });
+  const sections = files.map((file) => {
+    const rows = readResults(join(results, file)), slug = file.slice(0, -'.csv'.length), drawn = charts(rows);
+    for (const chart of drawn) writeFileSync(join(document, 'benchmarks', `${slug}-${chart.name}.svg`), standalone(chart));
+    const picture = (name: string): string => drawn.filter((chart) => chart.name === name).map(({ title }) => `![${title}](benchmarks/${slug}-${name}.svg)\n`).join('\n');
+    return section(rows, picture);
+  });
+  writeFileSync(join(document, 'benchmarks.md'), `${INTRODUCTION}\n${sections.join('\n')}`);
+  console.log(`\ndrawn: ${join(document, 'benchmarks.md')}`);
+}
+
+const INTRODUCTION = `# Benchmarks
+
+<!-- Written by \`npm run bench\` (or \`npm run bench -- draw\`) from bench/results/*.csv: edit bench/draw.ts instead. -->
+
+\`npm run bench\` measures all of this in one run and verifies each result before it is timed: kernels and outputs against the portable TypeScript kernels,
+peers' outputs against the same. Contenders take turns, one call each per round, every one in a process of its own; tables and charts give the least time over the rounds,
+the CSV files in [bench/results](../bench/results) the median as well. Everything runs on one thread unless it says otherwise. GFLOP/s count a multiplication and an addition as two.
+
+The peers are installed with \`npm ci --prefix bench/peers\` (750 MB; \`--omit=optional\` leaves out onnxruntime-node, 290 MB). PyTorch, faiss and scikit-learn are Debian's
+\`python3-torch\`, \`python3-faiss\` and \`python3-sklearn\`. onnxruntime-web and tfjs are WebAssembly like espalier, 128 bits wide; onnxruntime-node, PyTorch, faiss and scikit-learn
+are native code that may use whatever the processor has. What is not installed is left out, and said so.
+`;
+
+function section(rows: readonly Result[], picture: (name: string) => string): string {
+  const newest = rows.reduce((last, row) => (row.date > last.date ? row : last), rows[0]);
+  const parts: readonly (readonly [group: string, title: string, text: string])[] = [
+    ['kernels', 'Kernels against peak', `${tables.peak(rows)}
+
+${tables.products(rows)}
+
+${picture('kernels')}
+Convolutions of a batch of 16. The bars of 3x3 convolutions of stride 1 count the operations of the direct algorithm and so are *effective* rates: by Winograd's algorithm forward and
+input gradient do with fewer multiplications, and may pass 100 %. Depthwise convolutions do nine multiplications for each value that they read, and wait for memory.
+`],
+    ['forward', 'Inference', `${picture('forward')}
+${tables.forward(rows)}
+
+Milliseconds per call. *Ratio*: espalier's time over that of the faster one of onnxruntime-web and tfjs wasm. Each peer as well as it can do: onnxruntime with all graph optimizations,
+tfjs with batch normalization folded, bias and ReLU fused, its own layout and its input resident; tfjs cpu is its plain JavaScript, timed once, and not in the chart.
+The ResNet-18 has stages of 96, 160, 256 and 448 channels, the MobileNet v1 width 1. Weights are random.
+`],
+    ['training', 'Training', `${picture('training')}
+${tables.training(rows)}
+
+One step: forward, mean squared error, backward, SGD with momentum. There is no other peer in JavaScript: onnxruntime-web cannot train, tfjs has no WebAssembly kernel for the weight
+gradient of a convolution, and its plain JavaScript takes minutes for a step.
+`],
+    ['threads', 'Threads', `${picture('threads')}
+${tables.threads(rows)}
+
+The outputs are the same bits for any number of threads, which is verified first; in the page (headless Chromium, cross-origin isolated) the same as in Node.
+`],
+    ['halved', 'Half of the neurons', `${tables.halved(rows)}
+`],
+    ['sweep', 'Cost against width, side and batch', `Every width from 1 to 70, as pruning leaves them, through the executor that runs a model:
+
+${['width-convolution', 'width-dense', 'side', 'batch'].map(picture).join('\n')}`],
+    ['kmeans', 'k-means', `${picture('kmeans')}
+${tables.kmeans(rows)}
+
+The same points from N(0, 1), the same first codewords, all points used. *Objective*: the sum of squared distances to the nearest codeword, computed alike for all, over espalier's.
+What takes more than five seconds is timed once.
+`],
+    ['startup', 'Start and memory', `${tables.startup(rows)}
+`],
+  ];
+  return `## ${newest.machine}\n\nNode ${newest.node}, ${newest.date}, espalier ${newest.version}.\n\n${parts.filter(([group]) => rows.some((row) => row.group === group)).map(([, title, text]) => `### ${title}\n\n${text}`).join('\n')}`;
+}
+
+/** A file of its own: with a title, a legend and a light ground that stands on dark pages too. */
+function standalone({ title, legend, svg }: Chart): string {
+  const [, width, height] = (/viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"/.exec(svg) ?? []).map(Number), top = legend.length > 0 ? 62 : 40;
+  let at = 0;
+  const names = legend.map(({ name, color }) => {
+    const entry = `<rect x="${at}" y="${-top + 40}" width="12" height="12" rx="2" fill="${color}"/><text x="${at + 18}" y="${-top + 50}">${escapeHtml(name)}</text>`;
+    at += 40 + 6.8 * name.length;
+    return entry;
+  });
+  const inner = svg.replace(/^<svg[^>]*>/, '').replace(/<\/svg>$/, '');
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-16 ${-top} ${width + 32} ${height + top + 14}" role="img" aria-label="${escapeHtml(title)}">
+<style>svg { --line: #d7dbe2; } text { fill: #3a4452; font: 12px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; } .title { font-size: 15px; font-weight: 600; fill: #1c2430; }</style>
+<rect x="-16" y="${-top}" width="${width + 32}" height="${height + top + 14}" fill="#fff"/>
+<text class="title" x="0" y="${-top + 26}">${escapeHtml(title)}</text>
+${names.join('')}
+${inner}
+</svg>
+`;
+}
