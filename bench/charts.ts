@@ -33,15 +33,20 @@ export function rate({ work, minimum }: Result): number {
 export function charts(rows: readonly Result[]): Chart[] {
   const of = (group: string): Result[] => rows.filter((row) => row.group === group);
   return [
-    ...kernelChart(of('kernels')), ...forwardChart(of('forward')), ...trainingChart(of('training')), ...threadsChart([...of('threads'), ...of('browser')]), ...sweepCharts(of('sweep')), ...kmeansChart(of('kmeans')),
+    ...kernelCharts(of('kernels')), ...forwardChart(of('forward')), ...trainingChart(of('training')), ...threadsChart([...of('threads'), ...of('browser')]), ...sweepCharts(of('sweep')), ...kmeansChart(of('kmeans')),
   ].filter(({ svg }) => svg !== '');
 }
 
-function kernelChart(rows: readonly Result[]): Chart[] {
-  const peak = peakRate(rows), layers = rows.filter(({ what }) => what === 'forward' || what.startsWith('gradient'));
-  const kinds = unique(layers.map(({ what }) => what)), cases = unique(layers.map((row) => row.case));
-  const bars = cases.map((name): Bar => ({ name, values: kinds.map((kind, i) => ({ value: rounded(100 * valueOf(layers, (row) => row.case === name && row.what === kind, rate) / peak), color: SERIES[i] })) }));
-  return [{ name: 'kernels', title: 'Convolution kernels, one thread', legend: kinds.map((name, i) => ({ name, color: SERIES[i] })), svg: svgBars(bars, `effective rate, % of the peak of ${peak.toFixed(1)} GFLOP/s`, { fromZero: true }) }];
+function kernelCharts(rows: readonly Result[]): Chart[] {
+  const peak = peakRate(rows), axis = `% of the peak of ${peak.toFixed(1)} GFLOP/s`, share = (row: Result): number => rounded(100 * rate(row) / peak);
+  const layers = rows.filter(({ what }) => what === 'forward' || what.startsWith('gradient')), kinds = unique(layers.map(({ what }) => what));
+  const convolutions = unique(layers.map((row) => row.case)).map((name): Bar =>
+    ({ name, values: layers.filter((row) => row.case === name).map((row) => ({ value: share(row), color: SERIES[kinds.indexOf(row.what)] })) }));
+  const products = rows.filter(({ what }) => what === 'product').map((row): Bar => ({ name: row.case, values: [{ value: share(row), color: OWN }] }));
+  return [
+    { name: 'convolutions', title: 'Convolution kernels, one thread', legend: kinds.map((name, i) => ({ name, color: SERIES[i] })), svg: svgBars(convolutions, `effective rate, ${axis}`, { fromZero: true }) },
+    { name: 'products', title: 'Matrix products, one thread', legend: [], svg: svgBars(products, `rate, ${axis}`, { fromZero: true }) },
+  ];
 }
 
 /** A row for each case, a bar in it for each contender. */
@@ -95,16 +100,13 @@ function sweepCharts(rows: readonly Result[]): Chart[] {
   ];
 }
 
+/** What takes more than ten times as long would leave nothing to be seen of the others. */
 function kmeansChart(rows: readonly Result[]): Chart[] {
-  const bars = rows.filter(({ what }) => what === 'time').map((row): Bar => ({ name: whoOf(row), values: [{ value: rounded(row.minimum / 1e3), color: row.who === 'espalier' ? OWN : '#9aa5b8' }] }));
+  const times = rows.filter(({ what }) => what === 'time'), most = 10 * (times.find(({ who }) => who === 'espalier')?.minimum ?? Infinity);
+  const bars = times.filter(({ minimum }) => minimum <= most).map((row): Bar => ({ name: whoOf(row), values: [{ value: rounded(row.minimum / 1e3), color: row.who === 'espalier' ? OWN : '#9aa5b8' }] }));
   return [{ name: 'kmeans', title: `k-means, ${rows[0]?.case ?? ''}`, legend: [], svg: svgBars(bars, 'seconds, less is better', { fromZero: true }) }];
 }
 
 export function whoOf({ who, threads }: Result): string {
   return threads > 1 ? `${who}, ${threads} threads` : who;
-}
-
-function valueOf(rows: readonly Result[], wanted: (row: Result) => boolean, of: (row: Result) => number): number {
-  const row = rows.find(wanted);
-  return row ? of(row) : 0;
 }

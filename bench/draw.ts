@@ -40,9 +40,10 @@ function section(rows: readonly Result[], picture: (name: string) => string): st
   const parts: readonly (readonly [group: string, title: string, text: string])[] = [
     ['kernels', 'Kernels against peak', `${tables.peak(rows)}
 
+${picture('products')}
 ${tables.products(rows)}
 
-${picture('kernels')}
+${picture('convolutions')}
 Convolutions of a batch of 16. The bars of 3x3 convolutions of stride 1 count the operations of the direct algorithm and so are *effective* rates: by Winograd's algorithm forward and
 input gradient do with fewer multiplications, and may pass 100 %. Depthwise convolutions do nine multiplications for each value that they read, and wait for memory.
 `],
@@ -73,7 +74,7 @@ ${['width-convolution', 'width-dense', 'side', 'batch'].map(picture).join('\n')}
 ${tables.kmeans(rows)}
 
 The same points from N(0, 1), the same first codewords, all points used. *Objective*: the sum of squared distances to the nearest codeword, computed alike for all, over espalier's.
-What takes more than five seconds is timed once.
+What takes more than five seconds is timed once; the chart leaves out what takes more than ten times as long as espalier.
 `],
     ['startup', 'Start and memory', `${tables.startup(rows)}
 `],

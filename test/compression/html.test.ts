@@ -71,6 +71,17 @@ describe('charts', () => {
     expect(svgBars([], 'bytes')).toBe('');
     expect(svgLines([{ name: 'none', color: 'red', values: [] }], 'x', 'y')).toBe('');
   });
+  it('from 0 the length of a bar is in proportion to its value, and lines keep their distance from the axis', () => {
+    fc.assert(fc.property(fc.array(fc.double({ min: 1, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 9 }), (values) => {
+      const widths = [...svgBars([{ name: 'a', values: values.map((value) => ({ value, color: 'red' })) }], 'ms', { fromZero: true }).matchAll(/width="([\d.]+)"/g)].map(([, width]) => Number(width));
+      const largest = values.indexOf(Math.max(...values));
+      expect(widths[largest]).toBeLessThanOrEqual(1000);
+      widths.forEach((width, i) => expect(Math.abs(width - Math.max(1, widths[largest] * values[i] / values[largest]))).toBeLessThan(0.11));
+      const [, points] = /points="([^"]+)"/.exec(svgLines([{ name: '', color: 'red', values: [2 * values[0], values[0], 0] }], 'x', 'y', { fromZero: true }))!;
+      const [high, half, zero] = points.split(' ').map((point) => Number(point.split(',')[1]));
+      expect(Math.abs((zero - half) * 2 - (zero - high))).toBeLessThan(0.31);
+    }));
+  });
   it('text is escaped', () => expect(escapeHtml('<a href="b">&')).toBe('&lt;a href=&quot;b&quot;&gt;&amp;'));
 });
 
