@@ -27,7 +27,7 @@ const INTRODUCTION = `# Benchmarks
 <!-- Written by \`npm run bench\` (or \`npm run bench -- draw\`) from bench/results/*.csv: edit bench/draw.ts instead. -->
 
 \`npm run bench\` measures all of this in one run and verifies each result before it is timed: kernels and outputs against the portable TypeScript kernels,
-peers' outputs against the same. Contenders take turns, one call each per round, every one in a process of its own; tables and charts give the least time over the rounds,
+peers' outputs against the same. Contenders take turns, one call each per round, those that run whole networks or k-means each in a process of its own; tables and charts give the least time over the rounds,
 the CSV files in [bench/results](../bench/results) the median as well. Everything runs on one thread unless it says otherwise. GFLOP/s count a multiplication and an addition as two.
 
 The peers are installed with \`npm ci --prefix bench/peers\` (750 MB; \`--omit=optional\` leaves out onnxruntime-node, 290 MB). PyTorch, faiss and scikit-learn are Debian's
@@ -43,9 +43,12 @@ function section(rows: readonly Result[], picture: (name: string) => string): st
 ${picture('products')}
 ${tables.products(rows)}
 
+A product with one row or column, as of a dense layer and a batch of 1, waits for the matrix to come from memory.
+
 ${picture('convolutions')}
 Convolutions of a batch of 16. The bars of 3x3 convolutions of stride 1 count the operations of the direct algorithm and so are *effective* rates: by Winograd's algorithm forward and
-input gradient do with fewer multiplications, and may pass 100 %. Depthwise convolutions do nine multiplications for each value that they read, and wait for memory.
+input gradient do with fewer multiplications, and may pass 100 %. Depthwise convolutions multiply each value that they read by
+nine weights at most: loads and stores, not multiplications, are what they cost.
 `],
     ['forward', 'Inference', `${picture('forward')}
 ${tables.forward(rows)}
@@ -79,7 +82,8 @@ What takes more than five seconds is timed once; the chart leaves out what takes
     ['startup', 'Start and memory', `${tables.startup(rows)}
 `],
   ];
-  return `## ${newest.machine}\n\nNode ${newest.node}, ${newest.date}, espalier ${newest.version}.\n\n${parts.filter(([group]) => rows.some((row) => row.group === group)).map(([, title, text]) => `### ${title}\n\n${text}`).join('\n')}`;
+  const versions = [...new Map(rows.filter(({ version }) => version !== '').map(({ who, version }) => [who.replace(/, .*/, '').replace(/^(tfjs|scikit-learn) .*/, '$1'), version]))].map(([who, version]) => `${who} ${version}`);
+  return `## ${newest.machine}\n\nNode ${newest.node}, ${newest.date}; ${versions.join(', ')}.\n\n${parts.filter(([group]) => rows.some((row) => row.group === group)).map(([, title, text]) => `### ${title}\n\n${text}`).join('\n')}`;
 }
 
 /** A file of its own: with a title, a legend and a light ground that stands on dark pages too. */

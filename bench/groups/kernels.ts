@@ -32,10 +32,10 @@ const LAYERS: readonly (readonly [name: string, shape: LayerShape])[] = [
 
 /** Name, m, n, k, row and column strides of a, of b. Dense layers: x [batch, 9216], W [1024, 9216], dy [batch, 1024]. */
 const PRODUCTS: readonly (readonly [string, number, number, number, number, number, number, number])[] = [
-  ['512', 512, 512, 512, 512, 1, 512, 1],
-  ['1024', 1024, 1024, 1024, 1024, 1, 1024, 1],
-  ['512, a transposed', 512, 512, 512, 1, 512, 512, 1],
-  ['512, b transposed', 512, 512, 512, 512, 1, 1, 512],
+  ['matmul 512', 512, 512, 512, 512, 1, 512, 1],
+  ['matmul 1024', 1024, 1024, 1024, 1024, 1, 1024, 1],
+  ['matmul 512, a transposed', 512, 512, 512, 1, 512, 512, 1],
+  ['matmul 512, b transposed', 512, 512, 512, 512, 1, 1, 512],
   ['dense 9216 to 1024, batch 16, forward', 16, 1024, 9216, 9216, 1, 1, 9216],
   ['dense 9216 to 1024, batch 16, to input', 16, 9216, 1024, 1024, 1, 9216, 1],
   ['dense 9216 to 1024, batch 16, to weights', 1024, 9216, 16, 1, 1024, 9216, 1],
@@ -85,7 +85,7 @@ function productJobs(set: KernelSet): Job[] {
     const run = (): void => matmul(scratch, m, n, k, a, aRow, aColumn, b, bRow, bColumn, c, n, 0, 0, 0, 0);
     run();
     verifyProduct(name, float, { m, n, k, a, aRow, aColumn, b, bRow, bColumn, c });
-    return { case: `matmul ${name}`, what: 'product', who: 'espalier', operations: 2 * m * n * k, run };
+    return { case: name, what: 'product', who: 'espalier', operations: 2 * m * n * k, run };
   });
 }
 
@@ -101,5 +101,5 @@ function verifyProduct(name: string, float: ArrayLike<number>, { m, n, k, a, aRo
     portable.matmul(0, 1, 1, k, 0, 1, 1, k, 1, 1, 2 * k, 1, 0, 0, 0, 0);
     return heap.float[2 * k];
   });
-  verify(`matmul ${name}`, samples.map(({ i, j }) => float[c + i * n + j]), expected, BOUND);
+  verify(name, samples.map(({ i, j }) => float[c + i * n + j]), expected, BOUND);
 }
