@@ -46,8 +46,12 @@ export function productScratchWords(kernel: KernelName, geometry?: Geometry, siz
   }
 }
 
-/** `forwardRun` of the SIMD set: by Winograd whole rows of tiles, 16 tiles or more; else four panels of the widest tile. */
+/**
+ * `forwardRun` of the SIMD set: by Winograd whole rows of tiles, 16 tiles or more; of planes that are read for themselves (convolution-direct.ts) 12 rows, since
+ * those that two pieces share are staged twice; else four panels of the widest tile.
+ */
 export function forwardRun(geometry: Geometry): number {
+  if (geometry.channelsIn === geometry.groups) return 12 * geometry.widthOut;
   const rows = Math.ceil(16 / Math.ceil(geometry.widthOut / 4));
   return byWinograd(geometry) ? 4 * rows * geometry.widthOut : 4 * TILE_COLUMNS;
 }
