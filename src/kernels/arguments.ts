@@ -13,5 +13,5 @@ export const KERNEL_ARGUMENTS = {
   softmaxBackward: 5,
   multiply: 4,
   sumSquares: 3, clipScale: 4, sgdUpdate: 6, adamUpdate: 7,
-  nearestCodeword: 9, nearestCodewordAgain: 13, codewordErrors: 11, accumulateCentroids: 9, codebookPullback: 11,
+  nearestCodeword: 9, nearestCodewordAgain: 13, nearerSeed: 10, codewordErrors: 11, accumulateCentroids: 9, codebookPullback: 11,
 } as const satisfies ArgumentCounts;

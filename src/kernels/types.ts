@@ -168,6 +168,12 @@ export interface Kernels {
   nearestCodewordAgain(scratch: number, points: number, stride: number, count: number, d: number, codewords: number, k: number, weights: number, codes: number, distances: number,
     groups: number, tiles: number, bounds: number, fresh: number): void;
   /**
+   * least_i = min(least_i, distance of point i to the seed [d]) for `count` points, distances as in nearestCodeword, and total [1], a double: the sum of weight_i least_i over
+   * i = 0, 4, 8 ..., i = 1, 5 ... and so on, of which the first and third, the second and fourth, and then those two are added, and after them what is left of four.
+   * metric -1: no weights of coordinates; else point i's at metric + i metricStride. weights -1: all 1.
+   */
+  nearerSeed(scratch: number, points: number, stride: number, count: number, d: number, seed: number, metric: number, metricStride: number, weights: number, least: number, total: number): void;
+  /**
    * In double: errors [count] = weight_i sum over j of w_ij (x_ij - c_j)^2, c the codeword that the point's code names, and total = their sum, both in ascending order.
    * metric -1: all w_ij 1; else point i's weights of coordinates at metric + i metricStride. weights -1: all 1.
    */

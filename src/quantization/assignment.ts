@@ -2,7 +2,7 @@
  * The parts of a k-means step on a heap of their own: each point to its nearest codeword, the error of that, each codeword to the mean
  * of its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
  */
-import { doubleIndex, type KernelSet, type Program, type Workspace, type WorkspaceOptions } from '../kernels/types.ts';
+import { doubleIndex, type Heap, type KernelSet, type Program, type Workspace, type WorkspaceOptions } from '../kernels/types.ts';
 import { boundsShape, createBounds } from './bounds.ts';
 import { distanceScale, largestMagnitude, weightScale } from './points.ts';
 
@@ -25,7 +25,19 @@ export interface AssignmentOptions {
   readonly weights?: Float32Array | undefined;
 }
 
+/** How near the points are to the seeds chosen so far. */
+export interface Nearness {
+  /** (n) squared distance of each point to the nearest seed, scaled alike. */
+  readonly least: Float32Array;
+  /** Points of a piece; the last may have fewer. */
+  readonly size: number;
+  /** Of each piece the sum of weight x squared distance. */
+  readonly totals: Float64Array;
+}
+
 export interface Assignment {
+  /** With one seed more, the number of a point; `first` forgets those before. Overwritten by the next call. */
+  approach(seed: number, first: boolean): Nearness;
   /** Index of the nearest codeword per point, the lowest among equals; overwritten by the next call. For the first codewords of a run, whatever they are. */
   start(codewords: Float32Array): Int32Array;
   /** The same, and faster, for codewords that came from those of the last call. */
@@ -53,7 +65,7 @@ const PIECE_POINTS = 256;
 /** Partial sums for the means, at most. They are folded by one thread. */
 const PARTS = 12;
 
-const PROGRAM = { start: 0, assign: 1, measure: 2, means: 3 } as const;
+const PROGRAM = { start: 0, assign: 1, measure: 2, means: 3, approach: 4 } as const;
 
 export function planAssignment(options: AssignmentOptions): AssignmentPlan {
   const { kernels: set, points, d, codewordCount: K, metric, weights } = options;
@@ -82,6 +94,10 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
     kernel: 'accumulateCentroids',
     pieces: parts.map(({ start, count }, i) => [scaledAt + start * d, d, count, d, codes + start, K, weights ? weightsAt + start : -1, sums + 2 * K * d * i, counts + 2 * K * i]),
   }];
+  programs[PROGRAM.approach] = [{
+    kernel: 'nearerSeed',
+    pieces: cuts.map(({ start, count }, i) => [scaledAt + start * d, d, count, d, table, metric ? metricAt + (shared ? 0 : start * d) : -1, shared ? 0 : d, weights ? weightsAt + start : -1, distances + start, totals + 2 * i]),
+  }];
   const scratchWords = Math.max(...(['nearestCodeword', 'nearestCodewordAgain', 'accumulateCentroids'] as const).map((kernel) => set.scratchWords(kernel, undefined, [K, d])));
 
   const bind = (workspace: Workspace): Assignment => {
@@ -93,18 +109,24 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
     const factor = metric ? weightScale(largestMagnitude(metric.weights)) : 1;
     if (metric) float.set(metric.weights.map((weight) => weight * factor), metricAt);
     const ways = shape && createBounds(int.subarray(groups), float.subarray(groups), shape, d, K);
+    const near = float.subarray(distances, distances + n), found = int.subarray(codes, codes + n);
+    const error = doubles(heap, errors, n), total = doubles(heap, totals, cuts.length);
     const scaled = float.subarray(table, table + K * d), metricWeights = metric && float.subarray(metricAt, metricAt + metric.weights.length);
 
     const nearestCodes = (program: number, codewords: Float32Array): Int32Array => {
       workspace.run(program);
-      for (let i = 0; i < n; i++) {
-        if (float[distances + i] < UNDERFLOW) int[codes + i] = nearestInDouble(points, i, d, codewords, int[codes + i], metric);
-      }
-      return int.subarray(codes, codes + n);
+      for (let i = 0; i < n; i++) if (near[i] < UNDERFLOW) found[i] = nearestInDouble(points, i, d, codewords, found[i], metric);
+      return found;
     };
     const load = (codewords: Float32Array): void => { for (let i = 0; i < K * d; i++) scaled[i] = codewords[i] * scale; };
 
     return {
+      approach(seed, first) {
+        if (first) near.fill(Infinity);
+        scaled.set(float.subarray(scaledAt + seed * d, scaledAt + (seed + 1) * d));
+        workspace.run(PROGRAM.approach);
+        return { least: near, size: cuts[0].count, totals: total };
+      },
       start(codewords) {
         load(codewords);
         ways?.start(scaled);
@@ -118,15 +140,12 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
       measure(codewords) {
         float.set(codewords, rawTable);
         workspace.run(PROGRAM.measure);
-        const at = doubleIndex(heap, totals), from = doubleIndex(heap, errors);
-        let objective = 0;
-        for (let i = 0; i < cuts.length; i++) objective += heap.double[at + i];
-        return { errors: heap.double.subarray(from, from + n), objective: objective / factor };
+        return { errors: error, objective: total.reduce((sum, value) => sum + value, 0) / factor };
       },
       means(codewords) {
-        if (metric?.perPoint) return weightedMeans(points, d, int.subarray(codes, codes + n), codewords, metric.weights, weights);
+        if (metric?.perPoint) return weightedMeans(points, d, found, codewords, metric.weights, weights);
         workspace.run(PROGRAM.means);
-        const sum = foldParts(heap.double, doubleIndex(heap, sums), parts.length, K * d), count = foldParts(heap.double, doubleIndex(heap, counts), parts.length, K);
+        const sum = foldParts(doubles(heap, sums, parts.length * K * d), parts.length), count = foldParts(doubles(heap, counts, parts.length * K), parts.length);
         const means = codewords.slice(), empty: number[] = [];
         for (let c = 0; c < K; c++) {
           if (count[c] === 0) empty.push(c);
@@ -158,10 +177,15 @@ function cut(n: number, pieces: number, start = 0): Cut[] {
   return Array.from({ length: Math.ceil(n / size) }, (_, i) => ({ start: start + i * size, count: Math.min(size, n - i * size) }));
 }
 
-/** Sums of `count` numbers each, added up in ascending order of the parts. */
-function foldParts(double: Float64Array, at: number, parts: number, count: number): Float64Array {
-  const total = double.slice(at, at + count);
-  for (let part = 1; part < parts; part++) for (let i = 0; i < count; i++) total[i] += double[at + part * count + i];
+function doubles(heap: Heap, offset: number, count: number): Float64Array {
+  const first = doubleIndex(heap, offset);
+  return heap.double.subarray(first, first + count);
+}
+
+/** The parts of a row of equal parts, added up in ascending order. */
+function foldParts(values: Float64Array, parts: number): Float64Array {
+  const count = values.length / parts, total = values.slice(0, count);
+  for (let part = 1; part < parts; part++) for (let i = 0; i < count; i++) total[i] += values[part * count + i];
   return total;
 }
 

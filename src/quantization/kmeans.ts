@@ -160,7 +160,7 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
       if (distinct.first.length <= K) return finish(problem, exactRun(problem, assignment));
       let best: Run | undefined;
       for (let restart = 0; restart < restarts; restart++) {
-        const run = yield* lloyd(problem, assignment, yield* firstCodewords(problem, init, K, seed, restart));
+        const run = yield* lloyd(problem, assignment, yield* firstCodewords(problem, assignment, init, K, seed, restart));
         if (!best || run.objective < best.objective) best = run;
         if (typeof init !== 'string') break; // Given codewords lead to the same end each time.
       }
@@ -240,10 +240,10 @@ function reseed(points: Float32Array, d: number, distinct: DistinctPoints, codew
   return taken.size;
 }
 
-function* firstCodewords({ points, d, distinct, weights, metric }: Problem, init: 'plusPlus' | 'random' | Float32Array, K: number, seed: number, restart: number): Generator<undefined, Float32Array> {
+function* firstCodewords({ points, d, distinct, weights }: Problem, assignment: Assignment, init: 'plusPlus' | 'random' | Float32Array, K: number, seed: number, restart: number): Generator<undefined, Float32Array> {
   if (typeof init !== 'string') return init;
   const random = stream(seed, 'kmeans', restart);
-  const seeds = init === 'random' ? randomSeeds(random, distinct, K) : yield* plusPlusSeeds(random, points, d, distinct, K, weights, metric);
+  const seeds = init === 'random' ? randomSeeds(random, distinct, K) : yield* plusPlusSeeds(random, assignment, distinct, K, weights);
   const codewords = new Float32Array(K * d);
   seeds.forEach((seed, k) => codewords.set(points.subarray(seed * d, (seed + 1) * d), k * d));
   return codewords;

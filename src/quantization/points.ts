@@ -13,7 +13,8 @@ function exponentOf(x: number): number {
 
 export function largestMagnitude(values: Float32Array): number {
   let largest = 0;
-  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  // By index: 'for of' takes four times as long.
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i]));
   return largest;
 }
 
@@ -41,7 +42,8 @@ export interface DistinctPoints {
 
 /** Tells points of different value apart (0 and -0 are one value); points of weight 0 do not count. Linear in n d. */
 export function distinctPoints(points: Float32Array, n: number, d: number, weights: Float32Array | undefined): DistinctPoints {
-  const bits = new Int32Array(points.map((value) => value + 0).buffer); // -0 + 0 = 0
+  const positive = new Float32Array(n * d), bits = new Int32Array(positive.buffer);
+  for (let i = 0; i < n * d; i++) positive[i] = points[i] + 0; // -0 + 0 = 0
   const mask = 2 ** Math.ceil(Math.log2(2 * n + 1)) - 1;
   const slots = new Int32Array(mask + 1).fill(-1);
   const ids = new Int32Array(n).fill(-1);

@@ -132,6 +132,23 @@ const noSigns = new Int32Array(0);
 /** Bits, so that 0 and -0 differ and NaN equals NaN. */
 const bits = (values: ArrayLike<number>): Int32Array => new Int32Array(Float32Array.from(values).buffer);
 
+test('nearerSeed: the least distances and their weighted sum, bit for bit the same from both sets; the distances are those of nearestCodeword', () => {
+  fc.assert(fc.property(membership, fc.constantFrom('none', 'shared', 'each'), fc.infiniteStream(fc.float({ min: -4, max: 4, noNaN: true })), ({ count, d, weights }, kind, stream) => {
+    const take = (length: number): Float32Array => Float32Array.from({ length }, () => stream.next().value as number);
+    const points = take(count * d), seeds = take(3 * d), metric = take(kind === 'none' ? 0 : kind === 'shared' ? d : count * d).map(Math.abs), step = kind === 'each' ? d : 0;
+    const results = sets.map(([, set]) => {
+      const { workspace: { kernels, heap, scratch }, at, free } = open(set, [points, seeds, metric, weights ?? new Float32Array(0)], count + (count & 1) + 2, [3, d]);
+      heap.float.fill(Infinity, free, free + count);
+      for (let s = 0; s < 3; s++) kernels.nearerSeed(scratch, at[0], d, count, d, at[1] + s * d, kind === 'none' ? -1 : at[2], step, weights ? at[3] : -1, free, free + count + (count & 1));
+      return { least: heap.float.slice(free, free + count), total: heap.double[doubleIndex(heap, free + count + (count & 1))] };
+    });
+    expect(results[1]).toEqual(results[0]);
+    const sum = results[0].least.reduce((all, value, i) => all + (weights?.[i] ?? 1) * value, 0);
+    expect(Math.abs(results[0].total - sum)).toBeLessThanOrEqual(1e-14 * sum);
+    if (kind !== 'each') expect([...results[0].least]).toEqual(nearest(portable, { count, d, k: 3, stride: d, points, codewords: seeds, weights: kind === 'shared' ? metric : undefined }).distances);
+  }), { numRuns: 150 });
+});
+
 test('codewordErrors: the doubles of the plain loop, bit for bit, in both sets', () => {
   fc.assert(fc.property(membership, fc.constantFrom('none', 'shared', 'each'), fc.infiniteStream(fc.float({ min: -4, max: 4, noNaN: true })), ({ count, d, k, points, codes, weights }, kind, stream) => {
     const take = (length: number): Float32Array => Float32Array.from({ length }, () => stream.next().value as number);

@@ -11,4 +11,5 @@ export { nearestCodeword, nearestCodewordAgain } from './nearest';
 export { affineForward, affineBackward, affineBackwardParameters, batchNormForward, batchNormBackward, batchNormFold } from './normalization';
 export { sumSquares, clipScale, sgdUpdate, adamUpdate } from './optimizer';
 export { maxPoolForward, maxPoolBackward, averagePoolForward, averagePoolBackward } from './pooling';
+export { nearerSeed } from './seeding';
 export { softmaxForward, softmaxBackward } from './softmax';

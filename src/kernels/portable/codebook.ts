@@ -30,6 +30,24 @@ export function nearestCodeword({ float, int }: Heap): Kernels['nearestCodeword'
   };
 }
 
+/** The chain of {@link nearestCodeword}; the sum in four parts, as a vector of doubles has them. */
+export function nearerSeed(heap: Heap): Kernels['nearerSeed'] {
+  const { float, double } = heap, { fround } = Math;
+  return (_scratch, points, stride, count, d, seed, metric, metricStride, weights, least, total) => {
+    const parts = [0, 0, 0, 0, 0], whole = count - count % 4;
+    for (let i = 0; i < count; i++) {
+      let distance = 0;
+      for (let j = 0; j < d; j++) {
+        const difference = fround(float[points + i * stride + j] - float[seed + j]), square = fround(difference * difference);
+        distance = fround(distance + (metric < 0 ? square : fround(float[metric + i * metricStride + j] * square)));
+      }
+      if (distance < float[least + i]) float[least + i] = distance;
+      parts[i < whole ? i % 4 : 4] += (weights < 0 ? 1 : float[weights + i]) * float[least + i];
+    }
+    double[doubleIndex(heap, total)] = parts[0] + parts[2] + (parts[1] + parts[3]) + parts[4];
+  };
+}
+
 /** All distances: what the bounds leave out is no part of the result. */
 export function nearestCodewordAgain(heap: Heap): Kernels['nearestCodewordAgain'] {
   const nearest = nearestCodeword(heap);

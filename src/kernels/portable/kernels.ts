@@ -1,7 +1,7 @@
 /** The portable kernels on a heap. */
 import type { Heap, Kernels } from '../types.ts';
 import { activationBackward } from './activation.ts';
-import { accumulateCentroids, codebookPullback, codewordErrors, nearestCodeword, nearestCodewordAgain } from './codebook.ts';
+import { accumulateCentroids, codebookPullback, codewordErrors, nearerSeed, nearestCodeword, nearestCodewordAgain } from './codebook.ts';
 import { convolutionBackwardInput, convolutionBackwardWeights } from './convolution.ts';
 import { channelSums, multiply, sumParts } from './elementwise.ts';
 import { createInferenceKernels } from './inference.ts';
@@ -29,6 +29,6 @@ export function createPortableKernels(heap: Heap): Kernels {
     softmaxBackward: softmaxBackward(heap),
     multiply: multiply(heap),
     sumSquares: sumSquares(heap), clipScale: clipScale(heap), sgdUpdate: sgdUpdate(heap), adamUpdate: adamUpdate(heap),
-    nearestCodeword: nearestCodeword(heap), nearestCodewordAgain: nearestCodewordAgain(heap), codewordErrors: codewordErrors(heap), accumulateCentroids: accumulateCentroids(heap), codebookPullback: codebookPullback(heap),
+    nearestCodeword: nearestCodeword(heap), nearestCodewordAgain: nearestCodewordAgain(heap), nearerSeed: nearerSeed(heap), codewordErrors: codewordErrors(heap), accumulateCentroids: accumulateCentroids(heap), codebookPullback: codebookPullback(heap),
   };
 }
