@@ -161,7 +161,7 @@ export interface Kernels {
   /**
    * The same integers and distances for codewords that have moved since the call before, from what that call left: codes (one of the K for each point, the nearest of
    * before where that is known) and bounds [count, ⌈G / 4⌉ 4], G = ⌈⌈K / 8⌉ / tiles⌉ groups of codewords. fresh 1: the first call of a run, which asks neither; else 0.
-   * groups: order [⌈K / 8⌉ 8] ints, the codewords' numbers in tiles of 8, ascending in each; places [K] ints, the tile of each codeword; moved [⌈G / 4⌉ 4] floats:
+   * groups: order [⌈K / 8⌉ 8] ints, the codewords' numbers in tiles of 8, ascending in each; places [K] ints, the group of each codeword; moved [⌈G / 4⌉ 4] floats:
    * for each group an upper bound of the way of its codewords, in the distance's square root, summed over all calls; -Infinity behind the last.
    * Distances must be finite, differences that matter above 2^-60. A set may leave bounds alone and measure all distances.
    */

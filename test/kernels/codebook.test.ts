@@ -140,7 +140,7 @@ test('nearerSeed: the least distances and their weighted sum, bit for bit the sa
       const { workspace: { kernels, heap, scratch }, at, free } = open(set, [points, seeds, metric, weights ?? new Float32Array(0)], count + (count & 1) + 2, [3, d]);
       heap.float.fill(Infinity, free, free + count);
       for (let s = 0; s < 3; s++) kernels.nearerSeed(scratch, at[0], d, count, d, at[1] + s * d, kind === 'none' ? -1 : at[2], step, weights ? at[3] : -1, free, free + count + (count & 1));
-      return { least: heap.float.slice(free, free + count), total: heap.double[doubleIndex(heap, free + count + (count & 1))] };
+      return { least: Float32Array.from(heap.float.subarray(free, free + count)), total: heap.double[doubleIndex(heap, free + count + (count & 1))] };
     });
     expect(results[1]).toEqual(results[0]);
     const sum = results[0].least.reduce((all, value, i) => all + (weights?.[i] ?? 1) * value, 0);

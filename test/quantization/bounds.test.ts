@@ -39,7 +39,7 @@ function open(set: KernelSet, { d, K, tiles, points, weights }: Case): Search {
   return {
     shape, bounds: createBounds(heap.int.subarray(table), float.subarray(table), shape, d, K), lower: float.subarray(lower, lower + n * width),
     moved: float.subarray(table + whole * 8 + K, lower),
-    groupOf: (codeword) => Math.floor(heap.int[table + whole * 8 + codeword] / tiles),
+    groupOf: (codeword) => heap.int[table + whole * 8 + codeword],
     call(codewords, fresh) {
       float.set(codewords, codewordsAt);
       kernels.nearestCodewordAgain(scratch, 0, d, n, d, codewordsAt, K, weights ? weightsAt : -1, codes, distances, table, tiles, lower, fresh);
@@ -147,9 +147,12 @@ describe('boundsShape', () => {
     expect(boundsShape(1000, 5000, 256)).toBeUndefined();
     expect(boundsShape(131072, 8, 256)).toMatchObject({ tiles: 1, groups: 32, width: 32 });
     expect(boundsShape(2 ** 20, 4, 256)).toMatchObject({ tiles: 2, groups: 16 });
+    expect(boundsShape(1000, 8, 1024)).toMatchObject({ tiles: 2, groups: 64 });
     fc.assert(fc.property(fc.integer({ min: 1, max: 2 ** 26 }), fc.integer({ min: 1, max: 65536 }), (n, K) => {
       const shape = boundsShape(n, 8, K);
-      if (shape) expect(n * shape.width).toBeLessThanOrEqual(2 ** 24);
+      if (!shape) return;
+      expect(n * shape.width).toBeLessThanOrEqual(2 ** 24);
+      expect(shape.groups * shape.tiles * 8).toBeGreaterThanOrEqual(K);
     }));
   });
 });

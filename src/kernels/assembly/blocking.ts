@@ -43,3 +43,5 @@ export const CHUNK_MAX = 1024;
 export const CHUNK_MIN = 64;
 /** Scratch that every product kernel keeps before its blocks: the alignment slack, a tile and tables. */
 export const FIXED_WORDS = 1024;
+/** Points whose own groups the search for the nearest codeword measures before any other group. */
+export const NEAREST_BLOCK = 32;

@@ -2,8 +2,9 @@
  * The nearest codeword in WebAssembly SIMD: the same integers and distances, bit for bit, as the portable set. Offsets are in words.
  * Glossary: K codewords, d coordinates.
  *
- * Once the codewords have only moved, groups of them that the triangle inequality shows to be too far are left out. One lower bound per point and group: Ding et al., "Yinyang K-Means", ICML 2015, section 3.2; unlike there a group is
- * a tile of 8 codewords or several, so that what is not left out is still a vector's work.
+ * Once the codewords have only moved, groups of them that the triangle inequality shows to be too far are left out. One lower bound
+ * per point and group: Ding et al., "Yinyang K-Means", ICML 2015, section 3.2; unlike there a group is a tile of 8 codewords or several,
+ * so that what is not left out is still a vector's work, and holds for the nearest codeword too, whose group is always measured.
  *
  * Why the integers are those of all distances. Let m be a distance as the kernel computes it, a chain of d float32 operations on terms
  * that are not negative, and D^2 its exact value: |m - D^2| <= q D^2 + 2^-126, q = (d + 3) 2^-24 to first order; so D lies within
@@ -11,6 +12,7 @@
  * being all that the group has moved so far (rounded up in each step), and compared with D_high of the best so far + moved as it is now; it
  * is scaled down by more than the rounding of either sum. So a group is left out only if each of its distances is above the best, not equal.
  */
+import { NEAREST_BLOCK as BLOCK } from './blocking';
 import { address } from './codebook';
 
 // @ts-ignore: decorator
@@ -21,9 +23,6 @@ import { address } from './codebook';
 /** 1 - 2^-22 */
 // @ts-ignore: decorator
 @inline const SHRINK: f32 = 0.9999997615814209;
-/** Groups whose comparisons make one word. */
-// @ts-ignore: decorator
-@inline const WORD: i32 = 64;
 
 /** e: twice what d + 3 roundings of the distance do to its root, and 5 more for the root, its factor and their product. */
 // @ts-ignore: decorator
@@ -62,19 +61,6 @@ function transposeCodewords(codewords: usize, k: i32, d: i32, to: usize, order: 
   }
 }
 
-/** Of the four lanes' candidates the least distance, the lowest index among equals. */
-function storeNearest(least: v128, nearest: v128, code: usize, distance: usize): void {
-  let best = f32x4.extract_lane(least, 0), index = i32x4.extract_lane(nearest, 0);
-  let value = f32x4.extract_lane(least, 1), lane = i32x4.extract_lane(nearest, 1);
-  if (value < best || (value == best && lane < index)) { best = value; index = lane; }
-  value = f32x4.extract_lane(least, 2); lane = i32x4.extract_lane(nearest, 2);
-  if (value < best || (value == best && lane < index)) { best = value; index = lane; }
-  value = f32x4.extract_lane(least, 3); lane = i32x4.extract_lane(nearest, 3);
-  if (value < best || (value == best && lane < index)) { best = value; index = lane; }
-  store<i32>(code, index);
-  if (distance) store<f32>(distance, best);
-}
-
 /** Lanes where a distance comes before the least so far: it is less, or as large and the codeword's number lower, which it cannot be in ascending order. */
 // @ts-ignore: decorator
 @inline
@@ -90,6 +76,22 @@ function leastOfEach(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = f32x4.pmin(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
   const cd = f32x4.pmin(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
   return f32x4.pmin(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
+}
+
+/** Numbers where the distance is the least one, elsewhere the largest of integers. */
+// @ts-ignore: decorator
+@inline
+function numbersOf(distances: v128, numbers: v128, least: v128): v128 {
+  return v128.bitselect(numbers, i32x4.splat(i32.MAX_VALUE), f32x4.eq(distances, least));
+}
+
+/** The lowest lane of each of four vectors of integers. */
+// @ts-ignore: decorator
+@inline
+function lowestOfEach(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = i32x4.min_s(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
+  const cd = i32x4.min_s(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7));
+  return i32x4.min_s(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7));
 }
 
 /**
@@ -167,11 +169,20 @@ function measureAll(scratch: i32, points: i32, stride: i32, count: i32, d: i32, 
         }
       }
     }
-    const none = distances < 0;
-    storeNearest(least0, nearest0, address(codes + i), none ? 0 : address(distances + i));
-    storeNearest(least1, nearest1, address(codes + i1), none ? 0 : address(distances + i1));
-    storeNearest(least2, nearest2, address(codes + i2), none ? 0 : address(distances + i2));
-    storeNearest(least3, nearest3, address(codes + i3), none ? 0 : address(distances + i3));
+    // Of each point's four lanes the least distance, the lowest number among equals; without branches, which would be foretold wrongly.
+    const least = leastOfEach(least0, least1, least2, least3);
+    const nearest = lowestOfEach(numbersOf(least0, nearest0, v128.shuffle<f32>(least, least, 0, 0, 0, 0)), numbersOf(least1, nearest1, v128.shuffle<f32>(least, least, 1, 1, 1, 1)),
+      numbersOf(least2, nearest2, v128.shuffle<f32>(least, least, 2, 2, 2, 2)), numbersOf(least3, nearest3, v128.shuffle<f32>(least, least, 3, 3, 3, 3)));
+    v128.store_lane<i32>(address(codes + i), nearest, 0);
+    v128.store_lane<i32>(address(codes + i1), nearest, 1);
+    v128.store_lane<i32>(address(codes + i2), nearest, 2);
+    v128.store_lane<i32>(address(codes + i3), nearest, 3);
+    if (distances >= 0) {
+      v128.store_lane<f32>(address(distances + i), least, 0);
+      v128.store_lane<f32>(address(distances + i1), least, 1);
+      v128.store_lane<f32>(address(distances + i2), least, 2);
+      v128.store_lane<f32>(address(distances + i3), least, 3);
+    }
   }
 }
 
@@ -179,12 +190,50 @@ export function nearestCodeword(scratch: i32, points: i32, stride: i32, count: i
   measureAll(scratch, points, stride, count, d, codewords, k, weights, codes, distances, -1, 1, -1);
 }
 
-/** Lane of the least of eight distances, the lowest among equals. */
+/**
+ * Distances of a point to the codewords of a group: their least as the point's bound, and in `found`, [distance, number], the nearest so far. Choices
+ * instead of branches, which would be foretold wrongly.
+ */
 // @ts-ignore: decorator
 @inline
-function laneOf(a: v128, b: v128, least: f32): i32 {
-  const wanted = f32x4.splat(least);
-  return i32.ctz(i32x4.bitmask(f32x4.eq(a, wanted)) | (i32x4.bitmask(f32x4.eq(b, wanted)) << 4)) & 7;
+function measureGroup(x: usize, group: i32, tiles: i32, tileCount: i32, d: i32, table: usize, weight: usize, order: usize, moved: usize, bound: usize, found: usize): void {
+  const infinity = f32x4.splat(f32.POSITIVE_INFINITY), tileBytes = (d as usize) << 5, end = (d as usize) << 2;
+  let least = infinity, best = load<f32>(found), nearest = load<i32>(found, 4);
+  const from = group * tiles, to = min(from + tiles, tileCount);
+  for (let tile = from; tile < to; tile++) {
+    let a = f32x4.splat(0), b = a, at = table + (tile as usize) * tileBytes;
+    if (weight == 0) {
+      for (let j: usize = 0; j < end; j += 4) {
+        const value = v128.load_splat<f32>(x + j), s = f32x4.sub(value, v128.load(at)), t = f32x4.sub(value, v128.load(at, 16));
+        a = f32x4.add(a, f32x4.mul(s, s));
+        b = f32x4.add(b, f32x4.mul(t, t));
+        at += 32;
+      }
+    } else {
+      for (let j: usize = 0; j < end; j += 4) {
+        const value = v128.load_splat<f32>(x + j), w = v128.load_splat<f32>(weight + j), s = f32x4.sub(value, v128.load(at)), t = f32x4.sub(value, v128.load(at, 16));
+        a = f32x4.add(a, f32x4.mul(w, f32x4.mul(s, s)));
+        b = f32x4.add(b, f32x4.mul(w, f32x4.mul(t, t)));
+        at += 32;
+      }
+    }
+    // pmin(y, x) is y where x is no number, as in the lanes that K leaves over.
+    let lanes = f32x4.pmin(f32x4.pmin(infinity, a), b);
+    lanes = f32x4.pmin(lanes, v128.shuffle<f32>(lanes, lanes, 2, 3, 0, 1));
+    lanes = f32x4.pmin(lanes, v128.shuffle<f32>(lanes, lanes, 1, 0, 3, 2));
+    least = f32x4.pmin(least, lanes);
+    const number = order + ((tile as usize) << 5);
+    let numbers = i32x4.min_s(numbersOf(a, v128.load(number), lanes), numbersOf(b, v128.load(number, 16), lanes));
+    numbers = i32x4.min_s(numbers, v128.shuffle<i32>(numbers, numbers, 2, 3, 0, 1));
+    numbers = i32x4.min_s(numbers, v128.shuffle<i32>(numbers, numbers, 1, 0, 3, 2));
+    const here = f32x4.extract_lane(lanes, 0), candidate = i32x4.extract_lane(numbers, 0);
+    nearest = select<i32>(candidate, nearest, i32(here < best) | (i32(here == best) & i32(candidate < nearest)));
+    best = f32.min(here, best);
+  }
+  store<f32>(found, best);
+  store<i32>(found, nearest, 4);
+  const offset = (group as usize) << 2;
+  store<f32>(bound + offset, (f32.sqrt(f32x4.extract_lane(least, 0)) * lowFactor(d) - TINY + load<f32>(moved + offset)) * SHRINK);
 }
 
 export function nearestCodewordAgain(scratch: i32, points: i32, stride: i32, count: i32, d: i32, codewords: i32, k: i32, weights: i32, codes: i32, distances: i32,
@@ -193,70 +242,40 @@ export function nearestCodewordAgain(scratch: i32, points: i32, stride: i32, cou
     measureAll(scratch, points, stride, count, d, codewords, k, weights, codes, distances, groups, tiles, bounds);
     return;
   }
-  const tileCount = (k + 7) >> 3, width = boundsWidth(k, tiles);
-  const order = address(groups), places = order + ((tileCount as usize) << 5), moved = places + ((k as usize) << 2);
-  const table = address(scratch), tileBytes = (d as usize) << 5, end = (d as usize) << 2;
+  const tileCount = (k + 7) >> 3, width = boundsWidth(k, tiles), words = (width + 31) >> 5, high: f32 = 1 + slack(d);
+  const order = address(groups), places = order + ((tileCount as usize) << 5), moved = places + ((k as usize) << 2), weight = weights < 0 ? 0 : address(weights);
+  const table = address(scratch), found = table + (((tileCount << 3) * d as usize) << 2), masks = found + (BLOCK << 3);
   transposeCodewords(address(codewords), k, d, table, order);
-  const low = lowFactor(d), high: f32 = 1 + slack(d);
-  const infinity = f32x4.splat(f32.POSITIVE_INFINITY), weight = address(weights);
-  for (let i = 0; i < count; i++) {
-    const x = address(points) + (((i * stride) as usize) << 2), bound = address(bounds) + (((i * width) as usize) << 2);
-    const own = load<i32>(places + ((load<i32>(address(codes + i)) as usize) << 2)) / tiles;
-    let best: f32 = f32.POSITIVE_INFINITY, bestA = infinity, bestB = infinity, bestTile = 0;
-    let group = own, first = 0, candidates: u64 = 0;
-    // The group of the last codeword first, whose least distance says which of the others are too far; then those that are not.
-    for (let started = false; ; ) {
-      let least = infinity;
-      const from = group * tiles, to = min(from + tiles, tileCount);
-      for (let tile = from; tile < to; tile++) {
-        let a = f32x4.splat(0), b = a, at = table + (tile as usize) * tileBytes;
-        if (weights < 0) {
-          for (let j: usize = 0; j < end; j += 4) {
-            const value = v128.load_splat<f32>(x + j), s = f32x4.sub(value, v128.load(at)), t = f32x4.sub(value, v128.load(at, 16));
-            a = f32x4.add(a, f32x4.mul(s, s));
-            b = f32x4.add(b, f32x4.mul(t, t));
-            at += 32;
-          }
-        } else {
-          for (let j: usize = 0; j < end; j += 4) {
-            const value = v128.load_splat<f32>(x + j), w = v128.load_splat<f32>(weight + j), s = f32x4.sub(value, v128.load(at)), t = f32x4.sub(value, v128.load(at, 16));
-            a = f32x4.add(a, f32x4.mul(w, f32x4.mul(s, s)));
-            b = f32x4.add(b, f32x4.mul(w, f32x4.mul(t, t)));
-            at += 32;
-          }
-        }
-        // pmin(y, x) is y where x is no number, as in the lanes that K leaves over.
-        let lanes = f32x4.pmin(f32x4.pmin(infinity, a), b);
-        lanes = f32x4.pmin(lanes, v128.shuffle<f32>(lanes, lanes, 2, 3, 0, 1));
-        lanes = f32x4.pmin(lanes, v128.shuffle<f32>(lanes, lanes, 1, 0, 3, 2));
-        const here = f32x4.extract_lane(lanes, 0);
-        least = f32x4.pmin(least, lanes);
-        if (here < best) {
-          best = here; bestA = a; bestB = b; bestTile = tile;
-        } else if (here == best) {
-          const rival = load<i32>(order + (((tile << 3) + laneOf(a, b, best)) as usize << 2));
-          if (rival < load<i32>(order + (((bestTile << 3) + laneOf(bestA, bestB, best)) as usize << 2))) { bestA = a; bestB = b; bestTile = tile; }
-        }
-      }
-      const offset = (group as usize) << 2;
-      store<f32>(bound + offset, (f32.sqrt(f32x4.extract_lane(least, 0)) * low - TINY + load<f32>(moved + offset)) * SHRINK);
-      while (candidates == 0) {
-        if (started) first += WORD;
-        started = true;
-        if (first >= width) break;
-        const reach = f32x4.splat(f32.sqrt(best) * high + TINY), stop = min(first + WORD, width);
-        for (let g = first; g < stop; g += 4) {
+  for (let start = 0; start < count; start += BLOCK) {
+    const stop = min(start + BLOCK, count);
+    // First for all points of the block the group of the last codeword, whose least distance says which others are not too far: a bit for each of those.
+    let place = found, mask = masks;
+    for (let i = start; i < stop; i++, place += 8) {
+      const x = address(points + i * stride), bound = address(bounds + i * width);
+      const own = load<i32>(places + ((load<i32>(address(codes + i)) as usize) << 2));
+      store<f32>(place, f32.POSITIVE_INFINITY);
+      store<i32>(place, 0, 4);
+      measureGroup(x, own, tiles, tileCount, d, table, weight, order, moved, bound, place);
+      const reach = f32x4.splat(f32.sqrt(load<f32>(place)) * high + TINY);
+      for (let first = 0; first < width; first += 32, mask += 4) {
+        let bits = 0;
+        for (let g = first, end = min(first + 32, width); g < end; g += 4) {
           const at = (g as usize) << 2, far = f32x4.gt(v128.load(bound + at), f32x4.add(reach, v128.load(moved + at)));
-          candidates |= ((i32x4.bitmask(far) ^ 15) as u64) << (g - first);
+          bits |= (i32x4.bitmask(far) ^ 15) << (g - first);
         }
-        if (own - first >= 0 && own - first < WORD) candidates &= ~((1 as u64) << (own - first));
+        store<i32>(mask, own >> 5 == first >> 5 ? bits & ~(1 << (own & 31)) : bits);
       }
-      if (candidates == 0) break;
-      group = first + (i64.ctz(candidates) as i32);
-      candidates &= candidates - 1;
     }
-    const nearest = load<i32>(order + (((bestTile << 3) + laneOf(bestA, bestB, best)) as usize << 2));
-    store<i32>(address(codes + i), nearest);
-    if (distances >= 0) store<f32>(address(distances + i), best);
+    // Then those groups. Where the loop ends is hard to foretell; the points after it wait for nothing else.
+    place = found; mask = masks;
+    for (let i = start; i < stop; i++, place += 8) {
+      for (let first = 0, end = words << 5; first < end; first += 32, mask += 4) {
+        for (let bits = load<i32>(mask); bits; bits &= bits - 1) {
+          measureGroup(address(points + i * stride), first + i32.ctz(bits), tiles, tileCount, d, table, weight, order, moved, address(bounds + i * width), place);
+        }
+      }
+      store<i32>(address(codes + i), load<i32>(place, 4));
+      if (distances >= 0) store<f32>(address(distances + i), load<f32>(place));
+    }
   }
 }
