@@ -89,7 +89,7 @@ export interface KMeansResult {
 export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult {
   const fit = prepareFit(points, options), workspace = options.kernels.openSync(fit.plan.workspace);
   try {
-    const run = fit.run(workspace);
+    const run = fit.begin()(workspace);
     for (;;) {
       const { done, value } = run.next();
       if (done) return value;
@@ -118,7 +118,14 @@ export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOption
 export async function runInTurns(fit: Fit, workspaces: Workspaces, signal: AbortSignal | undefined): Promise<KMeansResult> {
   const control = createRunControl(signal ? { signal } : {});
   control.check();
-  const run = fit.run(await workspaces.open(fit.plan));
+  const opening = workspaces.open(fit.plan);
+  let begun: ReturnType<Fit['begin']>;
+  try {
+    begun = fit.begin();
+  } finally {
+    await opening; // Or its threads would be left to themselves.
+  }
+  const run = begun(await opening);
   for (;;) {
     await control.pause();
     const { done, value } = run.next();
@@ -126,12 +133,13 @@ export async function runInTurns(fit: Fit, workspaces: Workspaces, signal: Abort
   }
 }
 
-/** A checked k-means: what it asks of a workspace, and the run on it, which pauses between iterations. */
+/** A checked k-means, and what it asks of a workspace. */
 export interface Fit {
   readonly plan: AssignmentPlan;
   /** Points x codewords x coordinates x iterations. */
   readonly work: number;
-  run(workspace: Workspace): Generator<undefined, KMeansResult>;
+  /** Does what needs no workspace, while threads start, and returns the run on one, which pauses between seeds and between iterations. */
+  begin(): (workspace: Workspace) => Generator<undefined, KMeansResult>;
 }
 
 export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
@@ -147,18 +155,16 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
   const metric: Metric | undefined = coordinateWeights && { weights: coordinateWeights.data, perPoint: coordinateWeights.shape.length === 2 };
   const init = checkInit(options.init ?? KMEANS_DEFAULTS.init, K, d);
 
-  const distinct = distinctPoints(data, n, d, weights?.data);
-  const problem: Problem = { points: data, n, d, weights: weights?.data, metric, iterations, tolerance, distinct };
   const plan = planAssignment({
-    kernels: options.kernels, points: data, d, codewordCount: Math.min(K, distinct.first.length), metric, weights: weights?.data,
+    kernels: options.kernels, points: data, d, codewordCount: Math.min(K, n), metric, weights: weights?.data,
     largestCodeword: typeof init === 'string' ? 0 : largestMagnitude(init),
   });
-  return {
-    plan,
-    work: distinct.first.length <= K ? 0 : n * K * d * iterations * restarts,
-    *run(workspace) {
+  const begin = (): ReturnType<Fit['begin']> => {
+    const distinct = distinctPoints(data, n, d, weights?.data);
+    const problem: Problem = { points: data, n, d, weights: weights?.data, metric, iterations, tolerance, distinct };
+    return function* run(workspace) {
       const assignment = plan.bind(workspace);
-      if (distinct.first.length <= K) return finish(problem, exactRun(problem, assignment));
+      if (distinct.first.length <= K) return finish(problem, exactRun(problem, assignment, Math.min(K, n)));
       let best: Run | undefined;
       for (let restart = 0; restart < restarts; restart++) {
         const run = yield* lloyd(problem, assignment, yield* firstCodewords(problem, assignment, init, K, seed, restart));
@@ -166,8 +172,9 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
         if (typeof init !== 'string') break; // Given codewords lead to the same end each time.
       }
       return finish(problem, best as Run);
-    },
+    };
   };
+  return { plan, work: n <= K ? 0 : n * K * d * iterations * restarts, begin };
 }
 
 interface Problem {
@@ -194,11 +201,11 @@ function finish({ d, distinct }: Problem, { codewords, codes, objective, history
   return { codewords: { data: codewords, shape: [counts.length, d] }, codes, counts, objective, history, distinct: distinct.first.length, iterations: history.length - 1 };
 }
 
-/** The distinct points as codewords; points of weight 0, which may be others, go to the nearest. */
-function exactRun({ points, n, d, distinct: { ids, first } }: Problem, assignment: Assignment): Run {
-  const codewords = Float32Array.from({ length: first.length * d }, (_, i) => points[first[Math.floor(i / d)] * d + i % d]);
-  const codes = ids.includes(-1) ? assignment.start(codewords).map((code, i) => ids[i] < 0 ? code : ids[i]) : ids;
-  return { codewords, codes, objective: 0, history: [{ objective: 0, moved: n, reseeded: 0 }] };
+/** The distinct points as codewords; points of weight 0, which may be others, go to the nearest. The assignment wants K codewords: copies of the first, which lose every tie, fill up. */
+function exactRun({ points, n, d, distinct: { ids, first } }: Problem, assignment: Assignment, K: number): Run {
+  const filled = Float32Array.from({ length: K * d }, (_, i) => points[(first[Math.floor(i / d)] ?? first[0]) * d + i % d]);
+  const codes = ids.includes(-1) ? assignment.start(filled).map((code, i) => ids[i] < 0 ? code : ids[i]) : ids;
+  return { codewords: filled.slice(0, first.length * d), codes, objective: 0, history: [{ objective: 0, moved: n, reseeded: 0 }] };
 }
 
 function* lloyd({ points, n, d, distinct, iterations, tolerance }: Problem, assignment: Assignment, first: Float32Array): Generator<undefined, Run> {

@@ -185,6 +185,12 @@ describe('degenerate points', () => {
     expect([...run({ data: Float32Array.of(5, 6), shape: [1, 2] }, { codewordCount: 1 }).codewords.data]).toEqual([5, 6]);
   });
 
+  test('with no more values than codewords a point of weight 0 goes to the nearest of the others, the lowest among equals', () => {
+    const points = { data: Float32Array.of(5, 1, 8, 2, 3), shape: [5, 1] }, weights = { data: Float32Array.of(1, 1, 0, 0, 0), shape: [5] };
+    const { codewords, codes, objective } = run(points, { codewordCount: 4, weights });
+    expect([[...codewords.data], [...codes], objective]).toEqual([[5, 1], [0, 1, 0, 1, 0], 0]);
+  });
+
   test('a constant column stays exactly constant', () => {
     const { data } = generatedPoints(100, 2, 0, 3);
     for (const constant of [0.1, 1e30, 1e-30]) {
