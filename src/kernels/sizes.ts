@@ -59,12 +59,16 @@ export function forwardRun(geometry: Geometry): number {
 /** Two filters halfway and whole in double, and 8 channels of 8 transformed ones. */
 const WINOGRAD_PACK_WORDS = 72 + 144 + 36 * 64;
 
-/** Scratch of Winograd beside `blockWords`: tables, staged strips, transformed patches and products; `channels` are summed over, `width` is the output's. */
+/** Scratch of Winograd's forward pass beside `blockWords`; `channels` are summed over, `width` is the output's. */
 export function winogradWords(channels: number, width: number): number {
-  const together = Math.max(16, Math.min(WINOGRAD_TILES, Math.floor(WINOGRAD_WORDS / channels / 16) * 16)), across = Math.ceil(width / 4);
-  const strips = Math.ceil((together - 1) / across) + 1;
-  return 16 + 36 * 4 + 64 + 5 * together + strips * (4 + 6 * (4 * Math.min(across, together) + 4))
-    + 36 * (channels * together + 16 * (together / 16 + 1)) + 36 * WINOGRAD_ROWS * 16;
+  const together = Math.max(16, Math.min(WINOGRAD_TILES, Math.floor(WINOGRAD_WORDS / channels / 16) * 16));
+  return 4 + 64 + tilingWords(together, width) + 36 * (channels * together + 16 * (together / 16 + 1)) + 36 * WINOGRAD_ROWS * 16;
+}
+
+/** The tables and staged strips of `together` tiles of planes of this width. */
+export function tilingWords(together: number, width: number): number {
+  const across = Math.ceil(width / 4), strips = Math.ceil((together - 1) / across) + 1;
+  return 16 + 36 * 4 + 5 * together + 4 * strips + (strips + 1) * 6 * (4 * Math.min(across, together) + 4);
 }
 
 /** Scratch of convolution but for the staged rows. */

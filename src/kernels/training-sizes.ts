@@ -1,7 +1,7 @@
 /** Words of scratch of every kernel of the SIMD set: those of inference (sizes.ts), the gradients of convolution, and the codebook kernels. */
-import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, DIRECT_WORDS, FIXED_WORDS, STAGE_WORDS } from './assembly/blocking.ts';
+import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, DIRECT_WORDS, FIXED_WORDS, STAGE_WORDS, WINOGRAD_CHUNK_TILES, WINOGRAD_CHUNK_WORDS, WINOGRAD_GRADIENT_ROWS } from './assembly/blocking.ts';
 import { codebookScratchWords } from './codebook-sizes.ts';
-import { acrossWords, blockWords, byWinograd, pairs, productScratchWords, stagedRowWords, winogradWords } from './sizes.ts';
+import { acrossWords, blockWords, byWinograd, pairs, productScratchWords, stagedRowWords, tilingWords, winogradWords } from './sizes.ts';
 import type { Geometry, KernelName } from './types.ts';
 
 /** `scratchWords` of the SIMD set with all kernels. */
@@ -10,7 +10,8 @@ export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, si
     case 'nearestCodeword': case 'nearestCodewordAgain': case 'accumulateCentroids': case 'codebookPullback': return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
     case 'convolutionBackwardInput': return geometry ? blockWords(geometry) + (byWinograd(geometry)
       ? winogradWords(geometry.channelsOut / geometry.groups, geometry.widthIn) : acrossWords(geometry.channelsIn / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry))) : 0;
-    case 'convolutionBackwardWeights': return geometry ? FIXED_WORDS + geometry.kernelHeight * geometry.kernelWidth + Math.max(chunkWords(geometry), geometry.channelsIn === geometry.groups ? directWords(geometry) : 0) : 0;
+    case 'convolutionBackwardWeights': return geometry ? FIXED_WORDS + geometry.kernelHeight * geometry.kernelWidth
+      + Math.max(chunkWords(geometry), geometry.channelsIn === geometry.groups ? directWords(geometry) : 0, byWinograd(geometry) ? winogradGradientWords(geometry) : 0) : 0;
     default: return productScratchWords(kernel, geometry, sizes);
   }
 }
@@ -36,4 +37,11 @@ function chunkWords(geometry: Geometry): number {
   const gridRows = Math.min(heightOut, Math.ceil(chunk / Math.max(widthOut, 1)) + 2);
   const plane = ((gridRows - 1) * strideY + (kernelHeight - 1) * dilationY + 1) * stagedRowWords(geometry);
   return (rows + 4 + 3) * chunk + Math.max(STAGE_WORDS, 4 * plane);
+}
+
+/** Of assembly/winograd-weights.ts: tables and staged strips, patches, gradients and sums. */
+function winogradGradientWords({ channelsIn, groups, widthOut }: Geometry): number {
+  const channels = channelsIn / groups, padded = Math.ceil(channels / 4) * 4;
+  const together = Math.max(32, Math.min(WINOGRAD_CHUNK_TILES, Math.floor(WINOGRAD_CHUNK_WORDS / channels / 16) * 16));
+  return 16 + 32 + 36 + tilingWords(together, widthOut) + 36 * ((padded + WINOGRAD_GRADIENT_ROWS) * together + 32) + 36 * (WINOGRAD_GRADIENT_ROWS * padded + 16);
 }

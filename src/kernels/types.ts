@@ -88,6 +88,7 @@ export interface Kernels {
   /**
    * dw [O, I/groups, kh, kw] = sum over samples [sample, sample + samples) and positions of dy x: overwritten (accumulate = 0) or added to.
    * One call yields all of dw; sums over groups of samples are folded by `sumParts`.
+   * Error: as matmul's with K the positions of all samples; where simd goes by Winograd, over T tiles |dw - exact| <= (T + 40) 2^-24 (sum of |G|^T (|A||dy||A|^T * |B|^T|x||B|) |G| + |dw before|).
    */
   convolutionBackwardWeights(scratch: number, geometry: number, x: number, dy: number, dw: number, sample: number, samples: number, accumulate: number): void;
 

@@ -282,10 +282,35 @@ describe('convolution 3 x 3 by Winograd, SIMD', () => {
     }), { numRuns: 12 });
   });
 
+  it('backward to the weights: |dw - exact| <= (T + 40) 2^-24 (sum over T tiles of |G|^T (|A||dy||A|^T * |B|^T|x||B|) |G| + |dw before|)', () => {
+    fc.assert(fc.property(wide, skews, fc.integer({ min: 0, max: 1 }), (one, skew, accumulate) => {
+      const { geometry, seed, samples } = one, { channelsIn, channelsOut, heightIn, widthIn, heightOut, widthOut, paddingTop, paddingLeft, groups } = geometry;
+      fc.pre(heightOut * widthOut >= 25);
+      const { portable, simd } = onBoth(benches, skew, (bench) => backwardWeights(bench, { ...one, accumulate }));
+      const x = values(seed, samples * inputWords(geometry)), dy = values(seed + 1, samples * outputWords(geometry)), before = values(seed + 2, weightWords(geometry)), channels = channelsIn / groups, rows = channelsOut / groups;
+      const square = (side: number, read: (y: number, x: number) => number): Matrix => Array.from({ length: side }, (_, j) => Array.from({ length: side }, (_, i) => Math.abs(read(j, i))));
+      const gradientOf = magnitudes(turned(TRANSFORM.product)), patchOf = magnitudes(TRANSFORM.patch), weightsOf = magnitudes(turned(TRANSFORM.filter)), tiles = samples * Math.ceil(heightOut / 4) * Math.ceil(widthOut / 4);
+      for (const [group, r, c] of [[0, 0, 0], [groups - 1, rows - 1, channels - 1], [0, rows >> 1, channels >> 1]]) {
+        const sums = square(6, () => 0) as number[][];
+        for (let n = 0; n < samples; n++) {
+          for (let ty = 0; ty < heightOut; ty += 4) {
+            for (let tx = 0; tx < widthOut; tx += 4) {
+              const v = onBothAxes(patchOf, square(6, (j, i) => within(x, n * channelsIn + group * channels + c, ty + j - paddingTop, tx + i - paddingLeft, heightIn, widthIn)));
+              const w = onBothAxes(gradientOf, square(4, (j, i) => within(dy, n * channelsOut + group * rows + r, ty + j, tx + i, heightOut, widthOut)));
+              sums.forEach((row, j) => row.forEach((_, i) => { row[i] += v[j][i] * w[j][i]; }));
+            }
+          }
+        }
+        const magnitude = onBothAxes(weightsOf, sums).flat(), first = ((group * rows + r) * channels + c) * 9;
+        expectWithin(simd.slice(first, first + 9), portable.slice(first, first + 9), (tap) => (tiles + 40) * 2 ** -24 * (magnitude[tap] + accumulate * Math.abs(before[first + tap])));
+      }
+    }), { numRuns: 30 });
+  });
+
   it('several blocks of k, of rows, and of tiles: typical errors stay below 2^-20 of the sum of magnitudes', () => {
-    for (const geometry of [same(330, 20, 9, 11), same(20, 330, 9, 11), same(16, 16, 61, 45), same(130, 70, 6, 5)]) {
+    for (const geometry of [same(330, 20, 9, 11), same(20, 330, 9, 11), same(16, 16, 61, 45), same(130, 70, 9, 7)]) {
       const one: Case = { geometry, samples: 2, seed: 5, activation: ACTIVATION.relu, biased: true, accumulate: 0 };
-      for (const kernel of [forward, backwardInput]) {
+      for (const kernel of [forward, backwardInput, backwardWeights]) {
         const { portable, simd } = onBoth(benches, 1, (bench) => kernel(bench, one));
         benches[0].reset(1);
         const magnitude = kernel(benches[0], { ...one, activation: ACTIVATION.none }, { absolute: true });

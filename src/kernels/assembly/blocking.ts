@@ -37,6 +37,14 @@ export const WINOGRAD_POSITIONS = 25;
 export const WINOGRAD_ROWS = 64;
 export const WINOGRAD_TILES = 128;
 export const WINOGRAD_WORDS = 4096;
+/**
+ * Gradient to the weights by Winograd: fewest tiles of a call for which it is taken; rows whose sums are held at once (at 256 channels 600 KB); most tiles of a chunk, and
+ * words of one frequency's patches.
+ */
+export const WINOGRAD_GRADIENT_TILES = 12;
+export const WINOGRAD_GRADIENT_ROWS = 16;
+export const WINOGRAD_CHUNK_TILES = 128;
+export const WINOGRAD_CHUNK_WORDS = 16384;
 /** Weight gradient: words of dy packed per chunk of positions (512 KB), longest and shortest chunk. */
 export const CHUNK_WORDS = 131072;
 export const CHUNK_MAX = 1024;

@@ -6,7 +6,7 @@
  * and, for a stride, the columns sorted by remainder, so that neighbouring positions of the grid always read neighbouring words.
  * Glossary: T taps; a phase: the inputs whose coordinates have one remainder modulo the stride.
  */
-import { TILE_COLUMNS } from './blocking';
+import { TILE_COLUMNS, WINOGRAD_CHANNELS, WINOGRAD_POSITIONS } from './blocking';
 import { at } from './words';
 
 /** Fields of a geometry, in the order of GEOMETRY_FIELDS. */
@@ -19,6 +19,12 @@ export class Geometry {
   paddingTop: i32; paddingLeft: i32;
   dilationY: i32; dilationX: i32;
   groups: i32;
+}
+
+/** Whether the kernels go by winograd.ts and winograd-weights.ts. sizes.ts asks the same. */
+export function byWinograd(g: Geometry): bool {
+  return g.kernelHeight == 3 && g.kernelWidth == 3 && g.strideY == 1 && g.strideX == 1 && g.dilationY == 1 && g.dilationX == 1
+    && g.channelsIn / g.groups >= WINOGRAD_CHANNELS && g.channelsOut / g.groups >= WINOGRAD_CHANNELS && g.heightOut * g.widthOut >= WINOGRAD_POSITIONS;
 }
 
 export function geometryAt(offset: i32): Geometry {

@@ -5,10 +5,11 @@
  * nothing is transposed. Positions are counted over all samples (q) and cut in chunks that keep dy's rows in L2; per chunk the patches of four k at
  * a time are gathered to L1 and meet all rows of dy.
  */
-import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, STAGE_WORDS } from './blocking';
+import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, STAGE_WORDS, WINOGRAD_GRADIENT_TILES } from './blocking';
 import { directWeights } from './convolution-direct-weights';
-import { PLAN_WORDS, Plan, ceilDivide, geometryAt, pairs, planForward, stageRows } from './convolution-plan';
+import { PLAN_WORDS, Plan, byWinograd, ceilDivide, geometryAt, pairs, planForward, stageRows } from './convolution-plan';
 import { align, dotTile } from './tile';
+import { winogradWeights } from './winograd-weights';
 import { at } from './words';
 
 /** Channels staged at once: a multiple of four patch rows whatever the taps. */
@@ -48,9 +49,11 @@ export function convolutionBackwardWeights(scratch: i32, geometry: i32, x: i32, 
     if (!accumulate) memory.fill(at(dw), 0, at(g.channelsOut * length));
     return;
   }
+  const space = tapTable + at((plan.taps + 15) & ~15), source = at(x) + <usize>sample * plan.sourceSample, gradient = at(dy) + <usize>sample * plan.outSample;
   // With many rows to a plane, those below are faster: 31 GFLOP/s of 1 x 96 x 96 to 32, against 28.
-  if (plan.channels == 1 && plan.rows <= 8) {
-    return directWeights(plan, g.groups, tapTable + at((plan.taps + 15) & ~15), at(x) + <usize>sample * plan.sourceSample, at(dy) + <usize>sample * plan.outSample, at(dw), samples, accumulate != 0);
+  if (plan.channels == 1 && plan.rows <= 8) return directWeights(plan, g.groups, space, source, gradient, at(dw), samples, accumulate != 0);
+  if (byWinograd(g) && samples * ((plan.gridHeight + 3) >> 2) * ((plan.gridWidth + 3) >> 2) >= WINOGRAD_GRADIENT_TILES) {
+    return winogradWeights(space, plan, g.groups, source, gradient, at(dw), samples, accumulate != 0);
   }
 
   // Chunks are whole samples, or equal parts of one: of the geometry alone, for the order of the sums follows them.
@@ -61,7 +64,7 @@ export function convolutionBackwardWeights(scratch: i32, geometry: i32, x: i32, 
   const together = parts > 1 ? 1 : direct ? most / positions : max(1, min(most / positions, STAGE_WORDS / (CHANNELS * planeWords(plan, plan.gridHeight))));
   chunk.edge = base + at(PLAN_WORDS + 32);
   chunk.lanes = base + at(PLAN_WORDS + 48);
-  chunk.rows = tapTable + at((plan.taps + 15) & ~15);
+  chunk.rows = space;
   chunk.patches = chunk.rows + at(pairs(plan.rows) * most);
   chunk.table = chunk.patches + at(4 * most);
   chunk.stage = chunk.table + SEGMENT * most;

@@ -2,10 +2,10 @@
  * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../types.ts. Packed weights: per group (and, backward, per phase of
  * the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts, convolution-across.ts or convolution-direct.ts say so.
  */
-import { TILE_COLUMNS, WINOGRAD_CHANNELS, WINOGRAD_POSITIONS } from './blocking';
+import { TILE_COLUMNS } from './blocking';
 import { layOutAcross } from './convolution-across';
 import { direct, isDirect } from './convolution-direct';
-import { Geometry, Plan, geometryAt, packedRows, planBackward, planForward, reaches } from './convolution-plan';
+import { Plan, byWinograd, geometryAt, packedRows, planBackward, planForward, reaches } from './convolution-plan';
 import { layOut, product } from './convolution-product';
 import { packColumns, packRows } from './matmul';
 import { blockLength } from './tile';
@@ -16,12 +16,6 @@ export { convolutionBackwardWeights } from './convolution-weights';
 
 const LEAKY_RELU: i32 = 2;
 const TAPS: i32 = 9;
-
-/** Whether the forward pass and the gradient to the input go by winograd.ts. sizes.ts asks the same. */
-function byWinograd(g: Geometry): bool {
-  return g.kernelHeight == 3 && g.kernelWidth == 3 && g.strideY == 1 && g.strideX == 1 && g.dilationY == 1 && g.dilationX == 1
-    && g.channelsIn / g.groups >= WINOGRAD_CHANNELS && g.channelsOut / g.groups >= WINOGRAD_CHANNELS && g.heightOut * g.widthOut >= WINOGRAD_POSITIONS;
-}
 
 export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packed: i32, backward: i32): void {
   const g = geometryAt(geometry), kernel = g.kernelHeight * g.kernelWidth;

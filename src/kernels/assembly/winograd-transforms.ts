@@ -55,6 +55,30 @@ export function transformFilter(g0: v128, g1: v128, g2: v128, to: usize, step: u
   v128.store(to + 5 * step, g2);
 }
 
+/** A y along one axis, the transpose of {@link transformProduct}: six vectors to `to`, `step` bytes apart. */
+// @ts-ignore: decorator
+@inline
+export function transformGradient(y0: v128, y1: v128, y2: v128, y3: v128, to: usize, step: usize): void {
+  v128.store(to, y0);
+  const evenA = f32x4.add(y0, f32x4.mul(f32x4.splat(<f32>A2), y2)), oddA = f32x4.add(f32x4.mul(f32x4.splat(<f32>A), y1), f32x4.mul(f32x4.splat(<f32>(A2 * A)), y3));
+  v128.store(to + step, f32x4.add(evenA, oddA));
+  v128.store(to + 2 * step, f32x4.sub(evenA, oddA));
+  const evenB = f32x4.add(y0, f32x4.mul(f32x4.splat(<f32>B2), y2)), oddB = f32x4.add(f32x4.mul(f32x4.splat(<f32>B), y1), f32x4.mul(f32x4.splat(<f32>(B2 * B)), y3));
+  v128.store(to + 3 * step, f32x4.add(evenB, oddB));
+  v128.store(to + 4 * step, f32x4.sub(evenB, oddB));
+  v128.store(to + 5 * step, y3);
+}
+
+/** G^T z along one axis, the transpose of {@link transformFilter}: three vectors to `to`, `step` bytes apart. */
+// @ts-ignore: decorator
+@inline
+export function transformSum(z0: v128, z1: v128, z2: v128, z3: v128, z4: v128, z5: v128, to: usize, step: usize): void {
+  const evenA = f32x4.add(z1, z2), oddA = f32x4.sub(z1, z2), evenB = f32x4.add(z3, z4), oddB = f32x4.sub(z3, z4);
+  v128.store(to, f32x4.add(z0, f32x4.add(f32x4.mul(f32x4.splat(<f32>(1 / AT_A)), evenA), f32x4.mul(f32x4.splat(<f32>(1 / AT_B)), evenB))));
+  v128.store(to + step, f32x4.add(f32x4.mul(f32x4.splat(<f32>(A / AT_A)), oddA), f32x4.mul(f32x4.splat(<f32>(B / AT_B)), oddB)));
+  v128.store(to + 2 * step, f32x4.add(z5, f32x4.add(f32x4.mul(f32x4.splat(<f32>(A2 / AT_A)), evenA), f32x4.mul(f32x4.splat(<f32>(B2 / AT_B)), evenB))));
+}
+
 /** Columns 0 to 3 and 4 to 5 of one row of four patches, each at its own address, to the six vectors of that row with lanes across the patches. */
 // @ts-ignore: decorator
 @inline
@@ -68,4 +92,16 @@ export function patchRow(row0: usize, row1: usize, row2: usize, row3: usize, to:
     v128.shuffle<f64>(low01, low23, 0, 2), v128.shuffle<f64>(low01, low23, 1, 3),
     v128.shuffle<f64>(high01, high23, 0, 2), v128.shuffle<f64>(high01, high23, 1, 3),
     v128.shuffle<f64>(end01, end23, 0, 2), v128.shuffle<f64>(end01, end23, 1, 3), to, 16);
+}
+
+/** Four vectors, turned: lane i of each to the vector at address i. */
+// @ts-ignore: decorator
+@inline
+export function turn(v0: v128, v1: v128, v2: v128, v3: v128, to0: usize, to1: usize, to2: usize, to3: usize): void {
+  const low01 = v128.shuffle<f32>(v0, v1, 0, 4, 1, 5), high01 = v128.shuffle<f32>(v0, v1, 2, 6, 3, 7);
+  const low23 = v128.shuffle<f32>(v2, v3, 0, 4, 1, 5), high23 = v128.shuffle<f32>(v2, v3, 2, 6, 3, 7);
+  v128.store(to0, v128.shuffle<f64>(low01, low23, 0, 2));
+  v128.store(to1, v128.shuffle<f64>(low01, low23, 1, 3));
+  v128.store(to2, v128.shuffle<f64>(high01, high23, 0, 2));
+  v128.store(to3, v128.shuffle<f64>(high01, high23, 1, 3));
 }
