@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
+import { loadKernels, portableKernels, type KernelSet } from '../../src/kernels/index.ts';
 import { kmeans, kmeansAsync, quantizeMatrix, quantizeMatrixAsync, type KMeansOptions, type KMeansResult } from '../../src/quantization/index.ts';
 import type { Tensor, TensorLike } from '../../src/tensor.ts';
 import { distinctCount, generatedPoints, objectiveOf, pointSets } from './points.ts';
@@ -147,11 +147,22 @@ describe('on threads', () => {
   });
 
   test('an abort ends the call between iterations or seeds with the signal\'s reason, and before it begins', async () => {
-    const reason = new Error('enough'), controller = new AbortController();
-    const running = kmeansAsync(points, { codewordCount: 256, kernels, iterations: 1_000_000, threads: 2, signal: controller.signal });
-    setTimeout(() => controller.abort(reason), 100);
-    await expect(running).rejects.toBe(reason);
-    await expect(kmeansAsync(points, { codewordCount: 256, kernels, signal: controller.signal })).rejects.toBe(reason);
+    // Programs 1 to 19 are those of 20 seeds; each iteration runs three.
+    for (const last of [5, 40]) {
+      const reason = new Error('enough'), controller = new AbortController();
+      let runs = 0;
+      const aborting: KernelSet = { ...kernels, open: async (asked) => {
+        const workspace = await kernels.open(asked);
+        return { ...workspace, dispose: () => workspace.dispose(), run: (program) => {
+          workspace.run(program);
+          if (++runs === last) controller.abort(reason);
+        } };
+      } };
+      await expect(kmeansAsync(points, { codewordCount: 20, kernels: aborting, signal: controller.signal })).rejects.toBe(reason);
+      expect(runs).toBeLessThan(last + 3);
+      await expect(kmeansAsync(points, { codewordCount: 20, kernels: aborting, signal: controller.signal })).rejects.toBe(reason);
+      expect(runs).toBeLessThan(last + 3);
+    }
   });
 });
 
