@@ -77,7 +77,7 @@ export interface KMeansResult {
  * several to points of different value (a split of the largest cluster, as faiss does it, can raise the objective).
  * With no more distinct points than K, they themselves come back and the objective is 0.
  *
- * Cost: at most n K d multiply-adds per iteration, of which bounds leave most out from the third on where K (d + 6) >= 400 (see bounds.ts; the codes are the same): n = 131072,
+ * Cost: at most n K d multiply-adds per iteration, of which bounds leave most out from the third on where K (d + 6) >= 550 (see bounds.ts; the codes are the same): n = 131072,
  * d = 8, K = 256 takes 0.3 s with 25 iterations and the SIMD kernels. Memory: 2 n d + n (4 + K / 8) words, at most 64 MB of it for bounds. With `coordinateWeights` (n, d) all distances
  * are measured, and a kernel call serves only consecutive points of equal rows.
  * @throws {TypeError | RangeError} on wrong arguments: no points, a negative weight, weights that are all 0, an `init` of another shape

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { loadKernels, portableKernels, type KernelSet } from '../../src/kernels/index.ts';
+import { boundsShape } from '../../src/quantization/bounds.ts';
 import { kmeans, kmeansAsync, quantizeMatrix, quantizeMatrixAsync, type KMeansOptions, type KMeansResult } from '../../src/quantization/index.ts';
 import type { Tensor, TensorLike } from '../../src/tensor.ts';
 import { distinctCount, generatedPoints, objectiveOf, pointSets } from './points.ts';
@@ -120,8 +121,9 @@ describe('with codewords enough for bounds', () => {
     const base = generatedPoints(900, d, centers, 21);
     // Half of the points on a lattice, so that distances tie.
     const points = { data: base.data.map((value, i) => Math.floor(i / d) % 2 ? Math.round(2 * value) / 2 : value), shape: base.shape };
+    expect(boundsShape(900, d, 83)).toBeDefined();
     for (const more of [{}, { coordinateWeights: { data: Float32Array.from({ length: d }, (_, j) => (j + 1) / 3), shape: [d] } }, { restarts: 2 }]) {
-      const options = { codewordCount: 61, init: 'random' as const, iterations: 12, ...more };
+      const options = { codewordCount: 83, init: 'random' as const, iterations: 12, ...more };
       expect(run(points, options)).toEqual(kmeans(points, { ...options, kernels: portable }));
     }
   });
