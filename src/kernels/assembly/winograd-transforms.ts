@@ -3,7 +3,7 @@
  *
  * A tile of 4 x 4 outputs of a 3 x 3 convolution depends on a 6 x 6 patch d of the input: y = A^T [(G g G^T) * (B^T d B)] A with 36 multiplications
  * in place of 144 (Winograd 1980; Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016). The points of interpolation are 0, +-2/3, +-3/2 and infinity: with the
- * usual 0, +-1, +-2 the error of a layer of 64 channels is 2.3 times as large, and the worst case 4 times.
+ * usual 0, +-1, +-2 the error of a layer of 64 channels is 2.2 times as large, and the worst case 4 times (bench/winograd-points.ts).
  * Glossary: a = 2/3, b = 3/2, so that a b = 1; d patch, g filter, m product, each along one axis.
  */
 
