@@ -1,10 +1,11 @@
 /**
  * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../types.ts. Packed weights: per group (and, backward, per phase of
- * the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts, convolution-across.ts or convolution-direct.ts say so.
+ * the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts, convolution-across.ts or convolution-direct*.ts say so.
  */
 import { TILE_COLUMNS } from './blocking';
 import { layOutAcross } from './convolution-across';
 import { direct, isDirect } from './convolution-direct';
+import { directInput, isInterleaved } from './convolution-direct-input';
 import { Plan, byWinograd, geometryAt, packedRows, planBackward, planForward, reaches } from './convolution-plan';
 import { layOut, product } from './convolution-product';
 import { packColumns, packRows } from './matmul';
@@ -38,6 +39,10 @@ export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packe
     }
     const length = plan.channels * kernel;
     for (let group = 0; group < g.groups; group++) to = packBlocks(to, at(weights) + at(group * plan.rows * length), plan, length);
+    return;
+  }
+  if (isInterleaved(g)) {
+    memory.copy(to, at(weights), at(g.channelsOut * kernel));
     return;
   }
   for (let phaseY = 0; phaseY < g.strideY; phaseY++) {
@@ -120,6 +125,10 @@ export function convolutionForward(scratch: i32, geometry: i32, x: i32, packed: 
 export function convolutionBackwardInput(scratch: i32, geometry: i32, dy: i32, packed: i32, dx: i32, sample: i32, samples: i32): void {
   const g = geometryAt(geometry);
   const work = layOut(scratch, g.kernelHeight * g.kernelWidth), plan = changetype<Plan>(work.plan);
+  if (isInterleaved(g)) {
+    const from = at(dy) + at(sample * g.channelsOut * g.heightOut * g.widthOut), to = at(dx) + at(sample * g.channelsIn * g.heightIn * g.widthIn);
+    return directInput(work, g, from, at(packed), to, samples);
+  }
   const stage = work.stage;
   let weights = at(packed);
   for (let phaseY = 0; phaseY < g.strideY; phaseY++) {
