@@ -162,6 +162,7 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
   const begin = (): ReturnType<Fit['begin']> => {
     const distinct = distinctPoints(data, n, d, weights?.data);
     const problem: Problem = { points: data, n, d, weights: weights?.data, metric, iterations, tolerance, distinct };
+    plan.prepare();
     return function* run(workspace) {
       const assignment = plan.bind(workspace);
       if (distinct.first.length <= K) return finish(problem, exactRun(problem, assignment, Math.min(K, n)));
