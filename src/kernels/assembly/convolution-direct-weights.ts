@@ -17,7 +17,8 @@ export function directWeights(plan: Plan, groups: i32, scratch: usize, source: u
     clear(lanes, stage);
     for (let row = 0; row < plan.gridHeight; row += together) {
       const rows = min(together, plan.gridHeight - row), staged = (rows - 1) * plan.rowStep + plan.tapRows, words = staged * plan.rowWords;
-      clear(stage, slopes + at(planes * rows * width));
+      // What is padding in one band is not in the next, but is in the next group.
+      if (group == 0 || together < plan.gridHeight) clear(stage, slopes + at(planes * rows * width));
       for (let n = 0; n < samples; n += planes) {
         const count = min(planes, samples - n);
         for (let s = 0; s < count; s++) {

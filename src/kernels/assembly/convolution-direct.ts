@@ -64,6 +64,16 @@ export function direct(work: Work, groups: i32, source: usize, packed: usize, bi
 /** The words of planes that lie in staged rows [0, count) from grid row `gridRow`; what is padding is left alone. stagePlane: words from plane to plane. */
 export function stagePlanes(plan: Plan, source: usize, to: usize, planes: i32, stagePlane: i32, gridRow: i32, count: i32): void {
   const top = gridRow * plan.rowStep + plan.firstRow, low = max(0, -top), high = min(count, plan.sourceHeight - top);
+  if (plan.columnStep == 2 && plan.phases == 2 && plan.firstColumn <= 0) {
+    // Where the words of columns 0 and 1 go.
+    const phase = plan.firstColumn & 1, even = -plan.firstColumn >> 1, odd = (1 - plan.firstColumn) >> 1;
+    const evenWords = min(plan.phaseWords - even, (plan.sourceWidth + 1) >> 1), oddWords = min(plan.phaseWords - odd, plan.sourceWidth >> 1);
+    for (let p = 0; p < planes; p++) {
+      const here = to + at(p * stagePlane + low * plan.rowWords), from = source + at((p * plan.sourceHeight + top + low) * plan.sourceWidth);
+      splitRows(from, at(plan.sourceWidth), here + at(phase * plan.phaseWords + even), here + at((1 - phase) * plan.phaseWords + odd), at(plan.rowWords), high - low, evenWords, oddWords);
+    }
+    return;
+  }
   for (let phase = 0; phase < plan.phases; phase++) {
     const first = plan.firstColumn + phase, left = insideFrom(first, plan.columnStep, plan.phaseWords);
     const words = insideTo(first, plan.columnStep, plan.phaseWords, plan.sourceWidth) - left;
@@ -78,6 +88,44 @@ export function stagePlanes(plan: Plan, source: usize, to: usize, planes: i32, s
       }
     }
   }
+}
+
+/**
+ * Rows of which the words at even columns go to one place and those at odd columns to another; counts below 1: none. Down strips, whose
+ * loop is longer than a row's.
+ */
+function splitRows(from: usize, pitch: usize, even: usize, odd: usize, toPitch: usize, rows: i32, evenWords: i32, oddWords: i32): void {
+  if (rows <= 0) return;
+  const both = min(evenWords, oddWords);
+  if (both >= 4) {
+    // The last strip overlaps the one before it.
+    for (let column = 0; ; column = min(column + 4, both - 4)) {
+      let here = from + at(2 * column), first = even + at(column), second = odd + at(column), left = rows;
+      do {
+        const a = v128.load(here), b = v128.load(here, 16);
+        v128.store(first, v128.shuffle<f32>(a, b, 0, 2, 4, 6));
+        v128.store(second, v128.shuffle<f32>(a, b, 1, 3, 5, 7));
+        here += pitch;
+        first += toPitch;
+        second += toPitch;
+      } while (--left);
+      if (column == both - 4) break;
+    }
+  }
+  const rest = both >= 4 ? both : 0;
+  for (let column = rest; column < evenWords; column++) copyDown(from + at(2 * column), pitch, even + at(column), toPitch, rows);
+  for (let column = rest; column < oddWords; column++) copyDown(from + at(2 * column + 1), pitch, odd + at(column), toPitch, rows);
+}
+
+/** One word of every row. */
+// @ts-ignore: decorator
+@inline
+function copyDown(from: usize, pitch: usize, to: usize, toPitch: usize, rows: i32): void {
+  do {
+    store<f32>(to, load<f32>(from));
+    from += pitch;
+    to += toPitch;
+  } while (--rows);
 }
 
 /** Positions [first, first + count) of one output plane, from rows staged at grid row `bandRow`: a row that is cut, whole rows, a row that is cut. */
