@@ -41,7 +41,7 @@ export function productScratchWords(kernel: KernelName, geometry?: Geometry, siz
   switch (kernel) {
     case 'convolutionPack': return blockWords(geometry) + (byWinograd(geometry) ? WINOGRAD_PACK_WORDS : 0);
     case 'convolutionForward': return blockWords(geometry) + (byWinograd(geometry)
-      ? winogradWords(geometry.channelsIn / geometry.groups, geometry.widthOut) : acrossWords(geometry.channelsOut / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry)));
+      ? winogradWords(geometry.channelsIn / geometry.groups, geometry.widthOut) : acrossWords(geometry.channelsOut / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry), directRow(geometry)));
     default: return 0;
   }
 }
@@ -87,6 +87,16 @@ function matmulWords([m = BLOCK_M, n = BLOCK_N, k = BLOCK_K]: readonly number[] 
 function rowOfStage(geometry: Geometry): number {
   const { channelsIn, groups, kernelHeight, dilationY } = geometry;
   return (channelsIn / groups) * ((kernelHeight - 1) * dilationY + 1) * stagedRowWords(geometry);
+}
+
+/**
+ * Words of the rows that one grid row of convolution-direct.ts and convolution-direct-weights.ts needs, 0 where they are not asked: a plane that planForward
+ * sees as one row is staged in whole.
+ */
+export function directRow(geometry: Geometry): number {
+  const { channelsIn, heightIn, widthIn, groups, kernelHeight, kernelWidth, dilationY } = geometry;
+  if (channelsIn !== groups) return 0;
+  return kernelHeight * kernelWidth === 1 ? Math.max(heightIn * widthIn, stagedRowWords(geometry)) : ((kernelHeight - 1) * dilationY + 1) * stagedRowWords(geometry);
 }
 
 export function stagedRowWords({ widthOut, kernelWidth, dilationX, strideX }: Geometry): number {

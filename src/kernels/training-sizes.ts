@@ -1,7 +1,7 @@
 /** Words of scratch of every kernel of the SIMD set: those of inference (sizes.ts), the gradients of convolution, and the codebook kernels. */
 import { CHUNK_MAX, CHUNK_MIN, CHUNK_WORDS, DIRECT_WORDS, FIXED_WORDS, STAGE_WORDS, WINOGRAD_CHUNK_TILES, WINOGRAD_CHUNK_WORDS, WINOGRAD_GRADIENT_ROWS } from './assembly/blocking.ts';
 import { codebookScratchWords } from './codebook-sizes.ts';
-import { acrossWords, blockWords, byWinograd, pairs, productScratchWords, stagedRowWords, tilingWords, winogradWords } from './sizes.ts';
+import { acrossWords, blockWords, byWinograd, directRow, pairs, productScratchWords, stagedRowWords, tilingWords, winogradWords } from './sizes.ts';
 import type { Geometry, KernelName } from './types.ts';
 
 /** `scratchWords` of the SIMD set with all kernels. */
@@ -24,9 +24,8 @@ function rowOfStage({ channelsOut, groups, widthIn, kernelHeight, kernelWidth, d
 
 /** Sums of convolution-direct-weights.ts, staged words of one band, and dy's rows there, which are whole vectors. */
 function directWords(geometry: Geometry): number {
-  const { channelsOut, groups, widthOut, kernelHeight, kernelWidth, dilationY } = geometry;
-  const row = ((kernelHeight - 1) * dilationY + 1) * stagedRowWords(geometry);
-  return 4 * (channelsOut / groups) * kernelHeight * kernelWidth + Math.max(DIRECT_WORDS, row) + 4 + Math.max(4 * DIRECT_WORDS, widthOut + 3);
+  const { channelsOut, groups, kernelHeight, kernelWidth } = geometry, row = directRow(geometry);
+  return 4 * (channelsOut / groups) * kernelHeight * kernelWidth + Math.max(DIRECT_WORDS, row) + 4 + Math.max(4 * DIRECT_WORDS, row + 3);
 }
 
 /** dy's rows, four patch rows and the segments of one chunk, and four staged channels of it: of one sample if that is more than STAGE_WORDS. */

@@ -135,6 +135,13 @@ describe('convolution, SIMD', () => {
     }
   });
 
+  it('scratch suffices where a plane of one channel is larger than all that is staged elsewhere: 1 x 1, which sees it as one row', () => {
+    const one: Case = { geometry: same(2, 2, 301, 299, 1, 2), samples: 1, seed: 5, activation: ACTIVATION.none, biased: true, accumulate: 0 };
+    checkBound(forward, one, 1, 2);
+    checkBound(backwardInput, one, 1, 1);
+    checkBound(backwardWeights, one, 1, 90000);
+  });
+
   it('the bounds are not vacuous: one weight that is off by a part in a thousand breaks them', () => {
     const one: Case = { geometry: same(4, 4, 6, 8), samples: 1, seed: 3, activation: ACTIVATION.none, biased: false, accumulate: 0 };
     const { portable, simd } = onBoth(benches, 0, (bench) => forward(bench, one));
