@@ -25,15 +25,19 @@ export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-/** Lines over a whole-number x; y from just below the least (or from 0, with `fromZero`) to just above the largest finite value. What is not finite is left out. */
+/** Beyond these sizes a range, or the step that cuts it, is no longer a normal double. */
+const [LEAST, MOST] = [1e-300, 1e300];
+
+/** Lines over a whole-number x; y from just below the least (or from 0, with `fromZero`) to just above the largest finite value. What is not finite, or beyond 1e300, is left out. */
 export function svgLines(lines: readonly Line[], xName: string, yName: string, { fromZero = false } = {}): string {
-  const finite = lines.flatMap((line) => line.values).filter((value) => Number.isFinite(value));
+  const isDrawn = (value: number): boolean => Math.abs(value) <= MOST;
+  const finite = lines.flatMap((line) => line.values).filter(isDrawn);
   if (finite.length === 0) return '';
   const last = Math.max(1, ...lines.map((line) => (line.offset ?? 0) + line.values.length - 1));
   let [low, high] = [Math.min(...finite, ...(fromZero ? [0] : [])), Math.max(...finite)];
   // A range that rounding would swallow is drawn as a flat line in the middle.
   const size = Math.max(Math.abs(low), Math.abs(high));
-  if (size < 1e-100) [low, high] = [-0.5, 0.5];
+  if (size < LEAST) [low, high] = [-0.5, 0.5];
   else if (high - low <= 1e-9 * size) [low, high] = [low - 0.5 * size, high + 0.5 * size];
   const step = roundStep(high - low);
   low = Math.floor(low / step) * step;
@@ -41,15 +45,17 @@ export function svgLines(lines: readonly Line[], xName: string, yName: string, {
   const x = (value: number): number => MARGIN.left + (value / last) * (WIDTH - MARGIN.left - MARGIN.right);
   const y = (value: number): number => HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  // A step is at least a billionth of the range, so twelve places tell two grid lines apart.
+  const label = (value: number): string => (digits > 12 ? String(Number(value.toPrecision(12))) : value.toFixed(digits));
   const grid: string[] = [];
   for (let i = 0; low + i * step <= high + step / 2; i++) {
     const at = y(low + i * step).toFixed(1);
-    grid.push(`<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}" stroke="var(--line)"/><text x="${MARGIN.left - 8}" y="${at}" dy="4" text-anchor="end">${(low + i * step).toFixed(digits)}</text>`);
+    grid.push(`<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}" stroke="var(--line)"/><text x="${MARGIN.left - 8}" y="${at}" dy="4" text-anchor="end">${label(low + i * step)}</text>`);
   }
   const every = Math.max(1, Math.round(roundStep(last)));
   for (let i = 0; i <= last; i += every) grid.push(`<text x="${x(i).toFixed(1)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${i}</text>`);
   const paths = lines.map(({ color, values, offset = 0 }) => {
-    const points = values.map((value, i) => (Number.isFinite(value) ? `${x(i + offset).toFixed(1)},${y(value).toFixed(1)}` : '')).filter(Boolean);
+    const points = values.map((value, i) => (isDrawn(value) ? `${x(i + offset).toFixed(1)},${y(value).toFixed(1)}` : '')).filter(Boolean);
     return points.length === 1
       ? `<circle cx="${points[0].split(',')[0]}" cy="${points[0].split(',')[1]}" r="3" fill="${color}"/>`
       : `<polyline points="${points.join(' ')}" fill="none" stroke="${color}" stroke-width="2" stroke-linejoin="round"/>`;
