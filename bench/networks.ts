@@ -1,5 +1,5 @@
 /** The networks that are measured, with random weights by seed: the same in every run and for every peer. Activations are NCHW. */
-import { add, batchNorm, conv, dense, flatten, globalAveragePool, graph, maxPool, multiplyAdds, parameterCount, relu, vgg } from '../src/network/index.ts';
+import { add, batchNorm, conv, dense, flatten, globalAveragePool, graph, maxPool, relu, vgg } from '../src/network/index.ts';
 import type { GraphBuilder, Network } from '../src/network/index.ts';
 import { stream, uniform } from '../src/random.ts';
 
@@ -24,11 +24,6 @@ export function networkNamed(name: string): BenchNetwork {
   const found = NETWORKS.find((network) => network.name === name);
   if (!found) throw new RangeError(`networkNamed: name: expected one of ${NETWORKS.map((network) => network.name).join(', ')}, got ${name}`);
   return found;
-}
-
-/** Parameters and operations of one sample, for example "10.7 M parameters, 0.96 GFLOP". */
-export function costOf(network: Network): string {
-  return `${(parameterCount(network) / 1e6).toFixed(1)} M parameters, ${(2 * multiplyAdds(network) / 1e9).toFixed(2)} GFLOP`;
 }
 
 /** Convolution without bias, batch normalization, and ReLU unless told otherwise. */

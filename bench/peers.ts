@@ -46,9 +46,6 @@ export const kmeansPeers = (): Peer[] => installed([
 /** Plain JavaScript, which takes seconds a call: one round, on the smallest case. */
 export const isSlow = ({ who }: Pick<Peer, 'who'>): boolean => who === 'tfjs cpu';
 
-/** Peers that run native code instead of WebAssembly. */
-export const isNative = (who: string): boolean => ['onnxruntime-node', 'PyTorch', 'faiss'].includes(who) || who.startsWith('scikit-learn');
-
 function packageVersion(name: string): string | undefined {
   try {
     return (JSON.parse(readFileSync(new URL(`peers/node_modules/${name}/package.json`, import.meta.url), 'utf8')) as { version: string }).version;

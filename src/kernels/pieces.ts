@@ -18,7 +18,7 @@ const FIRST_SLICE = 250, LAST_SLICE = 1000;
 const SPINS = 2000;
 
 /** Takes pieces of the current step until there are none. */
-export function takePieces(control: Int32Array, table: KernelTable, int: Int32Array, scratch: number): void {
+function takePieces(control: Int32Array, table: KernelTable, int: Int32Array, scratch: number): void {
   for (;;) {
     const piece = Atomics.load(control, CONTROL.next);
     if (piece === Atomics.load(control, CONTROL.limit)) return;

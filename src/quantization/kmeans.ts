@@ -101,7 +101,7 @@ export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult
 
 /**
  * {@link kmeans} on several threads, with turns for timers and signals in between: the same bytes for any number of threads.
- * @throws {EspalierError} WORKER if threads cannot be started
+ * @throws {EspalierError} WORKER if a thread fails; those that cannot be started are done without
  * @throws the signal's reason, if it is aborted
  */
 export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult> {

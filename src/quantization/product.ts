@@ -89,7 +89,7 @@ export function quantizeMatrix(matrix: TensorLike, options: MatrixOptions): { en
 /**
  * {@link quantizeMatrix} on several threads, with turns for timers and signals in between: the same bytes for any number of threads. Sub-spaces with codebooks of
  * their own follow each other on the same threads.
- * @throws {EspalierError} WORKER if threads cannot be started
+ * @throws {EspalierError} WORKER if a thread fails; those that cannot be started are done without
  * @throws the signal's reason, if it is aborted
  */
 export async function quantizeMatrixAsync(matrix: TensorLike, options: MatrixAsyncOptions): Promise<{ encoding: ProductEncoding; report: MatrixReport }> {

@@ -26,7 +26,7 @@ export class Tile {
 export const TILE_WORDS: i32 = 5;
 /** Nothing (a lane to spare); some outputs, since the tile crosses an end of the plane or of the piece; all. */
 export const NONE: i32 = 0;
-export const SOME: i32 = 1;
+const SOME: i32 = 1;
 export const ALL: i32 = 2;
 
 /** Tiles that are taken together, and the rows that they are staged from. */
