@@ -82,6 +82,20 @@ export function tile(k: i32, a: usize, b: usize, c0: usize, c1: usize, flags: i3
     b += 64;
   } while (--k);
 
+  // What most convolutions want, without a branch per vector: of short sums (16 to 36 terms) a tenth of the time. pmax lets a NaN through.
+  if (flags == FINISH && columns == 0 && activation <= RELU) {
+    const floor = f32x4.splat(activation == RELU ? 0 : -Infinity);
+    const biasTop = f32x4.splat(bias0), biasBottom = f32x4.splat(bias1);
+    v128.store(c0, f32x4.pmax(f32x4.add(s00, biasTop), floor));
+    v128.store(c0, f32x4.pmax(f32x4.add(s01, biasTop), floor), 16);
+    v128.store(c0, f32x4.pmax(f32x4.add(s02, biasTop), floor), 32);
+    v128.store(c0, f32x4.pmax(f32x4.add(s03, biasTop), floor), 48);
+    v128.store(c1, f32x4.pmax(f32x4.add(s10, biasBottom), floor));
+    v128.store(c1, f32x4.pmax(f32x4.add(s11, biasBottom), floor), 16);
+    v128.store(c1, f32x4.pmax(f32x4.add(s12, biasBottom), floor), 32);
+    v128.store(c1, f32x4.pmax(f32x4.add(s13, biasBottom), floor), 48);
+    return;
+  }
   let first = f32x4.splat(bias0);
   let biasA = first, biasB = first, biasC = first, biasD = first;
   if (columns != 0) {
