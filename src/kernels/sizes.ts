@@ -3,7 +3,7 @@
  * What the gradients need is in training-sizes.ts.
  */
 import {
-  ACROSS_POSITIONS, ACROSS_WORDS, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, FIXED_WORDS, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS, VECTOR_COLUMNS,
+  ACROSS_POSITIONS, ACROSS_WORDS, ALONG_BLOCK, ALONG_K, ALONG_WORDS, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, FIXED_WORDS, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS, VECTOR_COLUMNS,
   WINOGRAD_CHANNELS, WINOGRAD_POSITIONS, WINOGRAD_ROWS, WINOGRAD_TILES, WINOGRAD_WORDS,
 } from './assembly/blocking.ts';
 import type { Geometry, KernelName } from './types.ts';
@@ -80,7 +80,9 @@ function matmulWords([m = BLOCK_M, n = BLOCK_N, k = BLOCK_K]: readonly number[] 
   // A piece may have fewer rows than m, so that they are packed in whole where m are not.
   const rows = Math.max(Math.min(pairs(m) * k, FEW_WORDS), pairs(Math.min(BLOCK_M, m)) * Math.min(BLOCK_K, k));
   const columns = Math.ceil(Math.min(BLOCK_N, n) / TILE_COLUMNS) * TILE_COLUMNS * Math.min(BLOCK_K, k);
-  return Math.max(rows + columns, BLOCK_K + 2 * VECTOR_COLUMNS);
+  // Rows alone, where both operands lie contiguous along k.
+  const along = k < ALONG_K ? 0 : Math.max(Math.min(pairs(m) * (k + 3), ALONG_WORDS), pairs(Math.min(BLOCK_M, m)) * (Math.min(ALONG_BLOCK, k) + 3));
+  return Math.max(rows + columns, along, BLOCK_K + 2 * VECTOR_COLUMNS);
 }
 
 /** Staged rows of one grid row, which may be more than STAGE_WORDS. */

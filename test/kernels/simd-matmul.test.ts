@@ -25,6 +25,8 @@ const sizesOf = (m: fc.Arbitrary<number>, n: fc.Arbitrary<number>, k: fc.Arbitra
   m, n, k, seed: seeds, layoutA: layouts, layoutB: layouts, gap: fc.integer({ min: 0, max: 3 }), flags: fc.integer({ min: 0, max: 7 }),
   activation: edge(ACTIVATION.none, ACTIVATION.relu, ACTIVATION.leakyRelu),
 });
+const alongOf = (m: fc.Arbitrary<number>, n: fc.Arbitrary<number>, k: fc.Arbitrary<number>): fc.Arbitrary<Product> =>
+  sizesOf(m, n, k).map((product) => ({ ...product, layoutA: 'rows', layoutB: 'columns' }));
 const small = fc.integer({ min: 0, max: 37 });
 const products = fc.oneof(
   sizesOf(small, small, small),
@@ -33,6 +35,10 @@ const products = fc.oneof(
   // Across the blocks of every dimension.
   sizesOf(edge(2, 3, 128, 131), edge(2, 17, 33), edge(320, 321, 643)),
   sizesOf(edge(1, 2, 3), edge(255, 256, 259, 1030), edge(5, 321)),
+  // Both contiguous along k: with every tail of columns and of k, across blocks of k (the last of 65025 is a single word) and of rows.
+  alongOf(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 19 }), fc.oneof(fc.integer({ min: 94, max: 110 }), fc.integer({ min: 509, max: 518 }), edge(1023, 1537))),
+  alongOf(edge(1, 2), edge(1, 2), edge(65025)),
+  alongOf(edge(127, 129, 400), edge(1, 3), edge(513, 1030)),
 );
 
 /** Element (i, j) of a matrix [rows, columns] at i * row + j * column. */
@@ -102,13 +108,14 @@ describe('matmul, SIMD', () => {
 
   it('a NaN in a row of a reaches that row of c, through every activation, and no other', () => {
     for (const activation of [ACTIVATION.none, ACTIVATION.relu, ACTIVATION.leakyRelu]) {
-      for (const m of [1, 5]) {
+      // The last two lie contiguous along k, with a last quad that is not whole.
+      for (const [m, k, row, column] of [[1, 7, 18, 1], [5, 7, 18, 1], [1, 97, 1, 97], [5, 97, 1, 97]]) {
         const bench = benches[1];
         bench.reset();
-        const values = normals(2, m * 7);
-        values[7 * (m - 1) + 3] = NaN;
-        const a = bench.floats(values), b = bench.floats(normals(3, 7 * 18)), c = bench.room(m * 18), slope = bench.floats([0.5]), scratch = bench.room(bench.set.scratchWords('matmul', undefined, [m, 18, 7]));
-        bench.kernels.matmul(scratch, m, 18, 7, a, 7, 1, b, 18, 1, c, 18, 0, -1, activation, slope);
+        const values = normals(2, m * k);
+        values[k * (m - 1) + k - 2] = NaN;
+        const a = bench.floats(values), b = bench.floats(normals(3, k * 18)), c = bench.room(m * 18), slope = bench.floats([0.5]), scratch = bench.room(bench.set.scratchWords('matmul', undefined, [m, 18, k]));
+        bench.kernels.matmul(scratch, m, 18, k, a, k, 1, b, row, column, c, 18, 0, -1, activation, slope);
         expect(bench.read(c, m * 18).map(Number.isNaN)).toEqual(Array.from({ length: m * 18 }, (_, i) => i >= 18 * (m - 1)));
       }
     }

@@ -15,6 +15,13 @@ export const BLOCK_N = 256;
 export const FEW_WORDS = 131072;
 export const NARROW_N = 64;
 export const SHORT_K = 64;
+/**
+ * matmul of operands that are contiguous along k: the shortest k (below, adding up the lanes costs more than packing b); the longest block, four columns of which
+ * take 8 KB (a longer one leaves the prefetcher idle at its end, a shorter one adds up lanes more often); and words of a that are packed in whole (1 MB).
+ */
+export const ALONG_K = 96;
+export const ALONG_BLOCK = 512;
+export const ALONG_WORDS = 262144;
 /** matmul: words of a packed block of b that fit L1, so that c may be written row by row. */
 export const ROWS_FIRST_WORDS = 8192;
 /** matmul of one row: outputs that are summed at once, 4 KB. */

@@ -2,7 +2,8 @@
  * Matrix product in WebAssembly SIMD: packed panels around the register tile (Goto, van de Geijn, "Anatomy of
  * High-Performance Matrix Multiplication", 2008), and one row or column without packing. AssemblyScript; see ../types.ts.
  */
-import { BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, NARROW_N, ROWS_FIRST_WORDS, SHORT_K, TILE_COLUMNS, TILE_ROWS, VECTOR_COLUMNS } from './blocking';
+import { ALONG_K, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, NARROW_N, ROWS_FIRST_WORDS, SHORT_K, TILE_COLUMNS, TILE_ROWS, VECTOR_COLUMNS } from './blocking';
+import { productAlong } from './matmul-along';
 import { ADD, FINISH, activateOne, align, blockLength, tile } from './tile';
 import { at } from './words';
 
@@ -262,6 +263,13 @@ export function matmul(scratch: i32, m: i32, n: i32, k: i32, a: i32, aRow: i32, 
   const biases = at(bias), perRow = (flags & BIAS_PER_ROW) != 0, perColumn = (flags & BIAS_PER_COLUMN) != 0, accumulate = (flags & ACCUMULATE) != 0;
   const base = align(scratch);
   if (k <= 0) return emptyProduct(m, n, at(c), at(cRow), flags, biases, activation, leak);
+  if (aColumn == 1 && bRow == 1 && k >= ALONG_K) {
+    const rowBiases = perRow ? biases : 0, columnBiases = perColumn ? biases : 0;
+    // A single column is rather a single row of the product transposed.
+    if (n == 1) productAlong(base, 1, m, k, at(b), at(bColumn), at(a), at(aRow), at(c), 4, at(cRow), accumulate, columnBiases, rowBiases, activation, leak);
+    else productAlong(base, m, n, k, at(a), at(aRow), at(b), at(bColumn), at(c), at(cRow), 4, accumulate, rowBiases, columnBiases, activation, leak);
+    return;
+  }
   if (m == 1 && (bColumn == 1 || bRow == 1)) {
     return vectorProduct(base, n, k, at(a), at(aColumn), at(b), at(bRow), at(bColumn), at(c), 4, accumulate, perRow, perRow ? load<f32>(biases) : 0, perColumn ? biases : 0, activation, leak);
   }

@@ -1,8 +1,9 @@
 /**
  * The register tiles on which every SIMD product stands, and the activation on the way out. AssemblyScript.
  *
- * Each output is one chain of rounded multiplications and additions in ascending k per block of the inner dimension,
- * and the sums of the blocks are added in ascending order. So an output has the same bits whichever tile, piece or tail it falls in.
+ * By `tile` each output is one chain of rounded multiplications and additions in ascending k per block of the inner dimension,
+ * and the sums of the blocks are added in ascending order. By the dot tiles it is four such chains, one per lane.
+ * So an output has the same bits whichever tile, piece or tail it falls in.
  */
 import { BLOCK_K } from './blocking';
 
@@ -19,9 +20,9 @@ export function align(scratch: i32): usize {
   return ((<usize>scratch << 2) + 63) & ~63;
 }
 
-/** Length of the equal blocks (but for the last) in which an inner dimension of k is summed: a function of k alone. */
-export function blockLength(k: i32): i32 {
-  const blocks = (k + BLOCK_K - 1) / BLOCK_K;
+/** Length of the equal blocks (but for the last) in which an inner dimension of k is summed: a function of k (and of the longest that the kernel takes) alone. */
+export function blockLength(k: i32, longest: i32 = BLOCK_K): i32 {
+  const blocks = (k + longest - 1) / longest;
   return blocks > 1 ? ((k + blocks - 1) / blocks + 3) & ~3 : k;
 }
 
@@ -125,7 +126,7 @@ export function tile(k: i32, a: usize, b: usize, c0: usize, c1: usize, flags: i3
 /** Sums of the lanes of four vectors that lie one after another. */
 // @ts-ignore: decorator
 @inline
-function sumLanes(at: usize): v128 {
+export function sumLanes(at: usize): v128 {
   const s0 = v128.load(at), s1 = v128.load(at, 16), s2 = v128.load(at, 32), s3 = v128.load(at, 48);
   const t0 = f32x4.add(v128.shuffle<f32>(s0, s1, 0, 4, 1, 5), v128.shuffle<f32>(s0, s1, 2, 6, 3, 7));
   const t1 = f32x4.add(v128.shuffle<f32>(s2, s3, 0, 4, 1, 5), v128.shuffle<f32>(s2, s3, 2, 6, 3, 7));
@@ -180,4 +181,72 @@ export function dotTile(quads: i32, a: usize, b: usize, lanes: usize, c0: usize,
   }
   v128.store(c0, sum0);
   v128.store(c1, sum1);
+}
+
+/**
+ * The sums of `dotTile` before their lanes are added, lanes[r][t] [2][4][4], of four columns b0 to b3 that lie where they are, each contiguous along the summed
+ * dimension: b is read without being packed. a [quads][2][4].
+ */
+export function dotRows(quads: i32, a: usize, b0: usize, b1: usize, b2: usize, b3: usize, lanes: usize): void {
+  let s00 = f32x4.splat(0);
+  let s01 = f32x4.splat(0);
+  let s02 = f32x4.splat(0);
+  let s03 = f32x4.splat(0);
+  let s10 = f32x4.splat(0);
+  let s11 = f32x4.splat(0);
+  let s12 = f32x4.splat(0);
+  let s13 = f32x4.splat(0);
+  do {
+    const v0 = v128.load(b0);
+    const v1 = v128.load(b1);
+    const v2 = v128.load(b2);
+    const v3 = v128.load(b3);
+    const a0 = v128.load(a);
+    s00 = f32x4.add(s00, f32x4.mul(a0, v0));
+    s01 = f32x4.add(s01, f32x4.mul(a0, v1));
+    s02 = f32x4.add(s02, f32x4.mul(a0, v2));
+    s03 = f32x4.add(s03, f32x4.mul(a0, v3));
+    const a1 = v128.load(a, 16);
+    s10 = f32x4.add(s10, f32x4.mul(a1, v0));
+    s11 = f32x4.add(s11, f32x4.mul(a1, v1));
+    s12 = f32x4.add(s12, f32x4.mul(a1, v2));
+    s13 = f32x4.add(s13, f32x4.mul(a1, v3));
+    a += 32;
+    b0 += 16;
+    b1 += 16;
+    b2 += 16;
+    b3 += 16;
+  } while (--quads);
+  v128.store(lanes, s00);
+  v128.store(lanes, s01, 16);
+  v128.store(lanes, s02, 32);
+  v128.store(lanes, s03, 48);
+  v128.store(lanes, s10, 64);
+  v128.store(lanes, s11, 80);
+  v128.store(lanes, s12, 96);
+  v128.store(lanes, s13, 112);
+}
+
+/** `dotRows` of one row: a [quads][4], lanes [4][4]; the same chains. */
+export function dotRow(quads: i32, a: usize, b0: usize, b1: usize, b2: usize, b3: usize, lanes: usize): void {
+  let s0 = f32x4.splat(0);
+  let s1 = f32x4.splat(0);
+  let s2 = f32x4.splat(0);
+  let s3 = f32x4.splat(0);
+  do {
+    const x = v128.load(a);
+    s0 = f32x4.add(s0, f32x4.mul(x, v128.load(b0)));
+    s1 = f32x4.add(s1, f32x4.mul(x, v128.load(b1)));
+    s2 = f32x4.add(s2, f32x4.mul(x, v128.load(b2)));
+    s3 = f32x4.add(s3, f32x4.mul(x, v128.load(b3)));
+    a += 16;
+    b0 += 16;
+    b1 += 16;
+    b2 += 16;
+    b3 += 16;
+  } while (--quads);
+  v128.store(lanes, s0);
+  v128.store(lanes, s1, 16);
+  v128.store(lanes, s2, 32);
+  v128.store(lanes, s3, 48);
 }
