@@ -35,12 +35,12 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is at most 126 kB minified and 49 kB gzipped, SIMD kernels included', () => {
+  it('is at most 128 kB minified and 50 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts].sort(([, a], [, b]) => b - a).map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
-    expect(code.length).toBeLessThanOrEqual(126_000);
-    expect(gzipped).toBeLessThanOrEqual(49_000);
+    expect(code.length).toBeLessThanOrEqual(128_000);
+    expect(gzipped).toBeLessThanOrEqual(50_000);
   });
 
   it('holds the forward half and no training, backward, pruning, quantization, saving or package', () => {

@@ -31,33 +31,23 @@ function lastLanes(tail: i32): v128 {
  * where the block does, and masked: what it begins with is of the same row, since k >= 4. Strides in bytes.
  */
 function packQuads(to: usize, a: usize, row: usize, rows: i32, length: i32): void {
-  const whole = length >> 2, tail = length & 3, keep = lastLanes(tail);
-  for (let i = 0; i < rows; i += 2) {
-    let first = a + <usize>i * row;
-    if (i + 1 == rows) {
-      memory.copy(to, first, <usize>whole << 4);
-      if (tail) v128.store(to + (<usize>whole << 4), v128.and(v128.load(first + at(length) - 16), keep));
-      return;
-    }
-    let second = first + row;
+  const whole = length >> 2, tail = length & 3, pairBytes = <usize>((length + 3) >> 2) << 5;
+  for (let i = 0; i < rows; i++) {
+    const step: usize = (i | 1) < rows ? 32 : 16;
+    let here = to + <usize>(i >> 1) * pairBytes + (<usize>(i & 1) << 4), from = a + <usize>i * row;
     for (let quad = 0; quad < whole; quad++) {
-      v128.store(to, v128.load(first));
-      v128.store(to, v128.load(second), 16);
-      first += 16;
-      second += 16;
-      to += 32;
+      v128.store(here, v128.load(from));
+      from += 16;
+      here += step;
     }
-    if (tail) {
-      const back = 16 - at(tail);
-      v128.store(to, v128.and(v128.load(first - back), keep));
-      v128.store(to, v128.and(v128.load(second - back), keep), 16);
-      to += 32;
-    }
+    if (tail) v128.store(here, v128.and(v128.load(from + at(tail) - 16), lastLanes(tail)));
   }
 }
 
-/** c (+)= a b, then bias and activation: a [m, k] with rows contiguous, b [k, n] with columns contiguous, k >= 4. Biases of rows and of columns: addresses, or 0 for none.
- * Strides in bytes. */
+/**
+ * c (+)= a b, then bias and activation: a [m, k] with rows contiguous, b [k, n] with columns contiguous, k >= 4.
+ * Biases of rows and of columns: addresses, or 0 for none. Strides in bytes.
+ */
 export function productAlong(base: usize, m: i32, n: i32, k: i32, a: usize, aRow: usize, b: usize, bColumn: usize,
   c: usize, cRow: usize, cColumn: usize, accumulate: bool, rowBiases: usize, columnBiases: usize, activation: i32, leak: f32): void {
   const product = changetype<Product>(base);
@@ -72,26 +62,18 @@ export function productAlong(base: usize, m: i32, n: i32, k: i32, a: usize, aRow
   product.columns = n;
   product.activation = activation;
   product.leak = leak;
-  const packed = product.lanes + 192;
-  const block = blockLength(k, ALONG_BLOCK);
-  if (((m + 1) & ~1) * ((k + 3) & ~3) <= ALONG_WORDS) {
-    // All of a is packed; each column of b is read once, in its own order.
-    const rowBytes = at((m + 1) & ~1);
-    for (let k0 = 0; k0 < k; k0 += block) packQuads(packed + rowBytes * k0, a + at(k0), aRow, m, min(block, k - k0));
-    for (let j = 0; j < n; j += COLUMNS) {
+  const packed = product.lanes + 192, block = blockLength(k, ALONG_BLOCK), allRows = (m + 1) & ~1;
+  // Of few rows all of a is packed, and each column of b is read once, in its own order.
+  const few = allRows * ((k + 3) & ~3) <= ALONG_WORDS, group = few ? COLUMNS : n, kBytes = few ? at(allRows) : 0, blockRows = few ? m : BLOCK_M;
+  for (let i0 = 0; i0 < m; i0 += blockRows) {
+    const rows = min(blockRows, m - i0);
+    for (let j0 = 0; j0 < n; j0 += group) {
       for (let k0 = 0; k0 < k; k0 += block) {
-        passRows(product, packed + rowBytes * k0, 0, m, j, k0, min(block, k - k0), (accumulate || k0 > 0 ? ADD : 0) | (k0 + block >= k ? FINISH : 0));
+        const length = min(block, k - k0), here = packed + kBytes * k0;
+        if (j0 == 0) packQuads(here, a + <usize>i0 * aRow + at(k0), aRow, rows, length);
+        const steps = (accumulate || k0 > 0 ? ADD : 0) | (k0 + length == k ? FINISH : 0);
+        for (let j = j0; j < min(j0 + group, n); j += COLUMNS) passRows(product, here, i0, rows, j, k0, length, steps);
       }
-    }
-    return;
-  }
-  for (let i0 = 0; i0 < m; i0 += BLOCK_M) {
-    const rows = min(BLOCK_M, m - i0);
-    for (let k0 = 0; k0 < k; k0 += block) {
-      const length = min(block, k - k0);
-      packQuads(packed, a + <usize>i0 * aRow + at(k0), aRow, rows, length);
-      const steps = (accumulate || k0 > 0 ? ADD : 0) | (k0 + length == k ? FINISH : 0);
-      for (let j = 0; j < n; j += COLUMNS) passRows(product, packed, i0, rows, j, k0, length, steps);
     }
   }
 }
@@ -122,13 +104,11 @@ function passRows(product: Product, packed: usize, i0: i32, rows: i32, j: i32, k
         packed += 16;
       }
     }
-    const c = here + <usize>(i0 + i) * product.cRow;
-    leaveRow(product, lanes, c, i0 + i, j, count, steps);
-    if (!single) leaveRow(product, lanes + 64, c + product.cRow, i0 + i + 1, j, count, steps);
+    for (let r = 0; r < width; r++) leaveRow(product, lanes + (<usize>r << 6), here + <usize>(i0 + i + r) * product.cRow, i0 + i + r, j, count, steps);
   }
 }
 
-/** Four sums on their way to c, of which the first `count` exist. */
+/** Four sums on their way to c, of which the first `count` exist. Inlined: a call costs 5 % at 512 words of k. */
 // @ts-ignore: decorator
 @inline
 function leaveRow(product: Product, lanes: usize, c: usize, i: i32, j: i32, count: i32, steps: i32): void {

@@ -1,6 +1,7 @@
 /**
  * Matrix product in WebAssembly SIMD: packed panels around the register tile (Goto, van de Geijn, "Anatomy of
- * High-Performance Matrix Multiplication", 2008), and one row or column without packing. AssemblyScript; see ../types.ts.
+ * High-Performance Matrix Multiplication", 2008), one row or column without packing,
+ * and operands contiguous along k (matmul-along.ts). AssemblyScript; see ../types.ts.
  */
 import { ALONG_K, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, NARROW_N, ROWS_FIRST_WORDS, SHORT_K, TILE_COLUMNS, TILE_ROWS, VECTOR_COLUMNS } from './blocking';
 import { productAlong } from './matmul-along';
@@ -266,8 +267,9 @@ export function matmul(scratch: i32, m: i32, n: i32, k: i32, a: i32, aRow: i32, 
   if (aColumn == 1 && bRow == 1 && k >= ALONG_K) {
     const rowBiases = perRow ? biases : 0, columnBiases = perColumn ? biases : 0;
     // A single column is rather a single row of the product transposed.
-    if (n == 1) productAlong(base, 1, m, k, at(b), at(bColumn), at(a), at(aRow), at(c), 4, at(cRow), accumulate, columnBiases, rowBiases, activation, leak);
-    else productAlong(base, m, n, k, at(a), at(aRow), at(b), at(bColumn), at(c), at(cRow), 4, accumulate, rowBiases, columnBiases, activation, leak);
+    const turned = n == 1;
+    productAlong(base, turned ? 1 : m, turned ? m : n, k, at(turned ? b : a), at(turned ? bColumn : aRow), at(turned ? a : b), at(turned ? aRow : bColumn),
+      at(c), at(cRow), turned ? at(cRow) : 4, accumulate, turned ? columnBiases : rowBiases, turned ? rowBiases : columnBiases, activation, leak);
     return;
   }
   if (m == 1 && (bColumn == 1 || bRow == 1)) {
