@@ -35,12 +35,12 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is at most 128 kB minified and 50 kB gzipped, SIMD kernels included', () => {
+  it('is at most 130 kB minified and 51 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts].sort(([, a], [, b]) => b - a).map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
-    expect(code.length).toBeLessThanOrEqual(128_000);
-    expect(gzipped).toBeLessThanOrEqual(50_000);
+    expect(code.length).toBeLessThanOrEqual(130_000);
+    expect(gzipped).toBeLessThanOrEqual(51_000);
   });
 
   it('holds the forward half and no training, backward, pruning, quantization, saving or package', () => {
