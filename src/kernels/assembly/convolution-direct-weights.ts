@@ -3,8 +3,8 @@
  * lie under it. AssemblyScript. Rows of dy that are not whole vectors are staged with zeros behind their ends; sums stay in lanes until the last sample.
  */
 import { DIRECT_WORDS } from './blocking';
-import { NEIGHBOURS, arrangement, stagePlanes } from './convolution-direct';
-import { Plan, clear, copyColumns } from './convolution-plan';
+import { NEIGHBOURS, arrangement, copyRows, stagePlanes } from './convolution-direct';
+import { Plan, clear } from './convolution-plan';
 import { at } from './words';
 
 /** dw of all groups; source, gradient: addresses of the first sample's first channel; scratch: behind the taps. training-sizes.ts counts the same words. */
@@ -28,7 +28,7 @@ export function directWeights(plan: Plan, groups: i32, scratch: usize, source: u
           const from = gradient + <usize>n * plan.outSample + at((group * plan.rows + r) * plan.outPlane + row * plan.gridWidth), sums = lanes + at(4 * r * plan.taps);
           if (width != plan.gridWidth) {
             for (let s = 0; s < count; s++) {
-              for (let line = 0; line < rows; line++) copyColumns(from + <usize>s * plan.outSample + at(line * plan.gridWidth), 1, slopes + at((s * rows + line) * width), plan.gridWidth);
+              copyRows(from + <usize>s * plan.outSample, at(plan.gridWidth), slopes + at(s * rows * width), at(width), rows, plan.gridWidth);
             }
           }
           for (let s = 0; s < count; s++) {

@@ -20,6 +20,9 @@ const SORTED: i32 = 2;
 /** Any other three rows of three. */
 const THREES: i32 = 3;
 
+/** Words of a row up to which planes are copied down strips, so that the inner loop is longer than a row's. */
+const STRIPS_WORDS: i32 = 32;
+
 /** Whether a plan is for these kernels. Of several rows with more taps (7 x 7 to 64: 47 GFLOP/s), the product gathers once for all. */
 // @ts-ignore: decorator
 @inline
@@ -81,6 +84,10 @@ export function stagePlanes(plan: Plan, source: usize, to: usize, planes: i32, s
     for (let p = 0; p < planes; p++) {
       let from = source + at((p * plan.sourceHeight + top + low) * plan.sourceWidth + first + left * plan.columnStep);
       let here = to + at(p * stagePlane + low * plan.rowWords + phase * plan.phaseWords + left);
+      if (plan.columnStep == 1) {
+        copyRows(from, at(plan.sourceWidth), here, at(plan.rowWords), high - low, words);
+        continue;
+      }
       for (let r = low; r < high; r++) {
         copyColumns(from, plan.columnStep, here, words);
         from += at(plan.sourceWidth);
@@ -115,6 +122,33 @@ function splitRows(from: usize, pitch: usize, even: usize, odd: usize, toPitch: 
   const rest = both >= 4 ? both : 0;
   for (let column = rest; column < evenWords; column++) copyDown(from + at(2 * column), pitch, even + at(column), toPitch, rows);
   for (let column = rest; column < oddWords; column++) copyDown(from + at(2 * column + 1), pitch, odd + at(column), toPitch, rows);
+}
+
+/** `words` words of every row, down strips while those are few. */
+export function copyRows(from: usize, pitch: usize, to: usize, toPitch: usize, rows: i32, words: i32): void {
+  if (rows <= 0) return;
+  if (words > STRIPS_WORDS) {
+    for (let r = 0; r < rows; r++) {
+      copyColumns(from, 1, to, words);
+      from += pitch;
+      to += toPitch;
+    }
+    return;
+  }
+  if (words < 4) {
+    for (let column = 0; column < words; column++) copyDown(from + at(column), pitch, to + at(column), toPitch, rows);
+    return;
+  }
+  // The last strip overlaps the one before it.
+  for (let column = 0; ; column = min(column + 4, words - 4)) {
+    let here = from + at(column), there = to + at(column), left = rows;
+    do {
+      v128.store(there, v128.load(here));
+      here += pitch;
+      there += toPitch;
+    } while (--left);
+    if (column == words - 4) return;
+  }
 }
 
 /** One word of every row. */
