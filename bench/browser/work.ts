@@ -15,12 +15,12 @@ export interface Timed {
   /** As many as the platform gave, and why. */
   readonly threads: number;
   readonly reason: string;
-  /** Sum of the bits of the outputs after the first call, modulo 2^32, each multiplied by its place. */
+  /** Sum of the bits of the outputs after the second call, modulo 2^32, each multiplied by its place. */
   readonly digest: number;
   readonly seconds: readonly number[];
 }
 
-/** Both kinds of work on each number of threads: a first call whose bits are kept, then `rounds` in turn. */
+/** Both kinds of work on each number of threads: two calls, of whose outputs the bits are kept, then `rounds` in turn. */
 export async function timeThreads(file: Uint8Array, rounds: number): Promise<Timed[]> {
   const kernels = await loadKernels(), network = readNetwork(file);
   const random = stream(1, 'browser input');
