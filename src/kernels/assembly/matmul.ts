@@ -97,10 +97,13 @@ export function packColumns(to: usize, b: usize, row: usize, column: usize, colu
       }
       continue;
     }
-    if (width == TILE_COLUMNS && row == 4) {
-      for (let quad: usize = 0; quad < 4; quad++) {
-        let from = first + 4 * quad * column;
-        let here = to + 16 * quad;
+    if (width < TILE_COLUMNS) memory.fill(to, 0, panelBytes);
+    // By quads of columns as far as they are whole, then word by word.
+    let lane = 0;
+    if (row == 4) {
+      for (; lane + 4 <= width; lane += 4) {
+        let from = first + <usize>lane * column;
+        let here = to + at(lane);
         let l = 0;
         for (; l + 4 <= length; l += 4) {
           transpose(here, 64, v128.load(from), v128.load(from + column), v128.load(from + 2 * column), v128.load(from + 3 * column));
@@ -108,19 +111,23 @@ export function packColumns(to: usize, b: usize, row: usize, column: usize, colu
           here += 256;
         }
         for (; l < length; l++) {
-          for (let lane: usize = 0; lane < 4; lane++) store<f32>(here + 4 * lane, load<f32>(from + lane * column));
+          for (let next: usize = 0; next < 4; next++) store<f32>(here + 4 * next, load<f32>(from + next * column));
           from += 4;
           here += 64;
         }
       }
-      to += panelBytes;
-      continue;
+    } else if (column == 4) {
+      for (; lane + 4 <= width; lane += 4) {
+        for (let l = 0; l < length; l++) v128.store(to + at(lane) + (<usize>l << 6), v128.load(first + at(lane) + <usize>l * row));
+      }
     }
-    for (let l = 0; l < length; l++) {
-      const from = first + <usize>l * row;
-      for (let lane = 0; lane < TILE_COLUMNS; lane++) store<f32>(to + (<usize>lane << 2), lane < width ? load<f32>(from + <usize>lane * column) : 0);
-      to += 64;
+    if (lane < width) {
+      for (let l = 0; l < length; l++) {
+        const here = to + (<usize>l << 6), from = first + <usize>l * row;
+        for (let rest = lane; rest < width; rest++) store<f32>(here + at(rest), load<f32>(from + <usize>rest * column));
+      }
     }
+    to += panelBytes;
   }
 }
 
