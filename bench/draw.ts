@@ -46,8 +46,8 @@ ${tables.products(rows)}
 A product with one row or column, as of a dense layer and a batch of 1, waits for the matrix to come from memory.
 
 ${picture('convolutions')}
-Convolutions of a batch of 16. The bars of 3x3 convolutions of stride 1 count the operations of the direct algorithm and so are *effective* rates: by Winograd's algorithm forward and
-input gradient do with fewer multiplications, and may pass 100 %. Depthwise convolutions multiply each value that they read by
+Convolutions of a batch of 16. The bars of 3x3 convolutions of stride 1 count the operations of the direct algorithm and so are *effective* rates: by Winograd's algorithm the forward
+pass and both gradients do with fewer multiplications, and may pass 100 %. Depthwise convolutions multiply each value that they read by
 nine weights at most: loads and stores, not multiplications, are what they cost.
 `],
     ['forward', 'Inference', `${picture('forward')}
@@ -61,7 +61,7 @@ The ResNet-18 has stages of 96, 160, 256 and 448 channels, the MobileNet v1 widt
 ${tables.training(rows)}
 
 One step: forward, mean squared error, backward, SGD with momentum. There is no other peer in JavaScript: onnxruntime-web cannot train, tfjs has no WebAssembly kernel for the weight
-gradient of a convolution, and its plain JavaScript takes minutes for a step.
+gradient of a convolution, and its plain JavaScript is a hundred times slower already at inference.
 `],
     ['threads', 'Threads', `${picture('threads')}
 ${tables.threads(rows)}

@@ -62,7 +62,7 @@ const WINOGRAD_PACK_WORDS = 72 + 144 + 36 * 64;
 /** Scratch of Winograd's forward pass beside `blockWords`; `channels` are summed over, `width` is the output's. */
 export function winogradWords(channels: number, width: number): number {
   const together = Math.max(16, Math.min(WINOGRAD_TILES, Math.floor(WINOGRAD_WORDS / channels / 16) * 16));
-  return 4 + 64 + tilingWords(together, width) + 36 * (channels * together + 16 * (together / 16 + 1)) + 36 * WINOGRAD_ROWS * 16;
+  return 4 + 64 + tilingWords(together, width) + 36 * (channels * together + 32 * (together / 16 + 1)) + 36 * WINOGRAD_ROWS * 16;
 }
 
 /** The tables and staged strips of `together` tiles of planes of this width. */

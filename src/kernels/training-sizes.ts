@@ -42,5 +42,5 @@ function chunkWords(geometry: Geometry): number {
 function winogradGradientWords({ channelsIn, groups, widthOut }: Geometry): number {
   const channels = channelsIn / groups, padded = Math.ceil(channels / 4) * 4;
   const together = Math.max(32, Math.min(WINOGRAD_CHUNK_TILES, Math.floor(WINOGRAD_CHUNK_WORDS / channels / 16) * 16));
-  return 16 + 32 + 36 + tilingWords(together, widthOut) + 36 * ((padded + WINOGRAD_GRADIENT_ROWS) * together + 32) + 36 * (WINOGRAD_GRADIENT_ROWS * padded + 16);
+  return 16 + 32 + 36 + tilingWords(together, widthOut) + 36 * ((padded + WINOGRAD_GRADIENT_ROWS) * together + 64) + 36 * (WINOGRAD_GRADIENT_ROWS * padded + 32);
 }

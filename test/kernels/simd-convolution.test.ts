@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ACTIVATION, type Geometry } from '../../src/kernels/index.ts';
+import { byWinograd } from '../../src/kernels/sizes.ts';
 import { bothSets, expectWithin, geometries, onBoth, openBench, seeds, skews, type Bench } from './bench.ts';
 import { backwardInput, backwardWeights, between, forward, same, taps, type Case, type Way } from './convolution-cases.ts';
 
@@ -38,7 +39,8 @@ const halved: fc.Arbitrary<Geometry> = fc.record({
   heightOut: Math.floor((height + top + bottom - 3) / 2) + 1, widthOut: Math.floor((width + left + right - 3) / 2) + 1,
 })).filter(({ heightOut, widthOut }) => heightOut > 0 && widthOut > 0);
 const cases: fc.Arbitrary<Case> = fc.record({
-  geometry: fc.oneof(geometries({ channels: true }), layers, planes, halved), samples: fc.oneof(between(0, 3), between(4, 17)), seed: seeds,
+  // Those that go by Winograd have bounds of their own: simd-winograd.test.ts.
+  geometry: fc.oneof(geometries({ channels: true }), layers, planes, halved).filter((geometry) => !byWinograd(geometry)), samples: fc.oneof(between(0, 3), between(4, 17)), seed: seeds,
   activation: fc.constantFrom(ACTIVATION.none, ACTIVATION.relu, ACTIVATION.leakyRelu), biased: fc.boolean(), accumulate: between(0, 1),
 });
 
@@ -70,7 +72,7 @@ describe('convolution, SIMD', () => {
   });
 
   it('the same bounds where the input is staged in bands of rows, chunks are parts of a sample, and chunks are several samples', () => {
-    const large = [same(44, 3, 37, 41), same(3, 44, 37, 41), same(150, 5, 10, 12), { ...same(9, 6, 61, 45, 5), strideX: 2, widthOut: 23 }, same(7, 2, 60, 60, 1), same(4, 5, 3, 5), same(2, 2, 90, 83, 3, 2), same(300, 300, 3, 3, 3, 300), same(40, 1100, 3, 3, 1), same(40, 40, 6, 6),
+    const large = [same(44, 3, 37, 41), same(3, 44, 37, 41), same(150, 3, 10, 12), { ...same(9, 6, 61, 45, 5), strideX: 2, widthOut: 23 }, same(7, 2, 60, 60, 1), same(4, 5, 3, 5), same(2, 2, 90, 83, 3, 2), same(300, 300, 3, 3, 3, 300), same(40, 1100, 3, 3, 1), same(40, 40, 4, 6),
       ...[0, 1].map((padding): Geometry => ({ ...same(3, 3, 141, 283, 3, 3), strideY: 2, strideX: 2, paddingTop: padding, paddingLeft: 1 - padding, heightOut: 71 - 1 + padding, widthOut: 142 - padding }))];
     for (const geometry of large) {
       const one: Case = { geometry, samples: geometry.heightIn < 4 ? 80 : 2, seed: 5, activation: ACTIVATION.relu, biased: true, accumulate: 1 };
@@ -88,7 +90,7 @@ describe('convolution, SIMD', () => {
   });
 
   it('the bounds are not vacuous: one weight that is off by a part in a thousand breaks them', () => {
-    const one: Case = { geometry: same(4, 4, 6, 8), samples: 1, seed: 3, activation: ACTIVATION.none, biased: false, accumulate: 0 };
+    const one: Case = { geometry: same(4, 3, 6, 8), samples: 1, seed: 3, activation: ACTIVATION.none, biased: false, accumulate: 0 };
     const { portable, simd } = onBoth(benches, 0, (bench) => forward(bench, one));
     benches[0].reset();
     const magnitude = forward(benches[0], one, { absolute: true });

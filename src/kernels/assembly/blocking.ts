@@ -39,7 +39,7 @@ export const DIRECT_WORDS = 6144;
  * Winograd: fewest channels on either side and fewest positions of a plane for which it is taken (on smaller planes its weights, four times as many words, cost more
  * to read for one sample than the multiplications that they save); rows of a block, a multiple of 8; most tiles, and words of one frequency, that are transformed at once.
  */
-export const WINOGRAD_CHANNELS = 16;
+export const WINOGRAD_CHANNELS = 4;
 export const WINOGRAD_POSITIONS = 25;
 export const WINOGRAD_ROWS = 64;
 export const WINOGRAD_TILES = 128;

@@ -8,8 +8,15 @@ import { patchRow, transformPatch } from './winograd-transforms';
 import { at } from './words';
 
 export const FREQUENCIES: i32 = 36;
-/** Words between frequencies, so that these do not share a cache set. */
-export const GAP: i32 = 16;
+/** Most words that {@link apart} adds. */
+export const GAP: i32 = 32;
+
+/** Bytes from frequency to frequency for `words` words: an odd number of cache lines, so that no two of the 36 fall into one set of the cache. */
+// @ts-ignore: decorator
+@inline
+export function apart(words: i32): usize {
+  return ((at(words) + 63 >> 6) | 1) << 6;
+}
 
 /** `run` tiles of one sample: row and column of the first, counted in tiles. */
 @unmanaged

@@ -10,7 +10,7 @@
 import { WINOGRAD_CHUNK_TILES, WINOGRAD_CHUNK_WORDS, WINOGRAD_GRADIENT_ROWS } from './blocking';
 import { Plan } from './convolution-plan';
 import { dotTile } from './tile';
-import { FREQUENCIES, GAP, TILE_WORDS, Tile, Tiling, afterTiling, describeTiles, layOutTiling, stageStrips, transformPatches } from './winograd-tiling';
+import { FREQUENCIES, GAP, TILE_WORDS, Tile, Tiling, afterTiling, apart, describeTiles, layOutTiling, stageStrips, transformPatches } from './winograd-tiling';
 import { transformGradient, transformSum, turn } from './winograd-transforms';
 import { at } from './words';
 
@@ -38,14 +38,14 @@ export function winogradWeights(scratch: usize, plan: Plan, groups: i32, source:
   space.patches = afterTiling(tiling, together);
   space.gradients = space.patches + at(FREQUENCIES * (space.padded * together + GAP));
   space.sums = space.gradients + at(FREQUENCIES * (WINOGRAD_GRADIENT_ROWS * together + GAP));
-  space.ofSums = at(WINOGRAD_GRADIENT_ROWS * space.padded + GAP);
+  space.ofSums = apart(WINOGRAD_GRADIENT_ROWS * space.padded);
   const total = samples * tiling.ofSample;
   for (let first = 0; first < total; first += together) {
     const count = min(together, total - first);
     describeTiles(plan, tiling, first, count);
     space.quads = (count + 3) >> 2;
-    space.ofPatches = at(4 * space.quads * space.padded + GAP);
-    space.ofGradients = at(4 * space.quads * WINOGRAD_GRADIENT_ROWS + GAP);
+    space.ofPatches = apart(4 * space.quads * space.padded);
+    space.ofGradients = apart(4 * space.quads * WINOGRAD_GRADIENT_ROWS);
     for (let group = 0; group < groups; group++) {
       sumGroup(plan, tiling, space, source + <usize>group * at(plan.channels * plan.sourceHeight * plan.sourceWidth), gradient + <usize>group * at(plan.rows * plan.outPlane),
         dw + <usize>group * at(plan.rows * plan.channels * TAPS), add || first > 0);

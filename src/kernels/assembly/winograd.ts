@@ -10,7 +10,7 @@
 import { WINOGRAD_ROWS, WINOGRAD_TILES, WINOGRAD_WORDS } from './blocking';
 import { Plan } from './convolution-plan';
 import { Work } from './convolution-product';
-import { ALL, FREQUENCIES, GAP, NONE, TILE_WORDS, Tile, Tiling, afterTiling, describeTiles, layOutTiling, stageStrips, transformPatches } from './winograd-tiling';
+import { ALL, FREQUENCIES, GAP, NONE, TILE_WORDS, Tile, Tiling, afterTiling, apart, describeTiles, layOutTiling, stageStrips, transformPatches } from './winograd-tiling';
 import { transformFilter, transformProduct, turn } from './winograd-transforms';
 import { narrowTile, slimTile, wideTile } from './winograd-tiles';
 import { activate, blockLength } from './tile';
@@ -95,7 +95,7 @@ function ofGroup(work: Work, source: usize, packed: usize, bias: usize, out: usi
 // @ts-ignore: decorator
 @inline
 function frequencyBytes(plan: Plan, width: i32): usize {
-  return at(plan.channels * width + GAP);
+  return apart(plan.channels * width);
 }
 
 // @ts-ignore: decorator
