@@ -6,8 +6,8 @@
 import { ACROSS_POSITIONS, ACROSS_WORDS, BLOCK_K, TILE_COLUMNS } from './blocking';
 import { Plan, ceilDivide, pairs, panels } from './convolution-plan';
 import { Work } from './convolution-product';
-import { transpose } from './matmul';
 import { ADD, FINISH, blockLength, tile } from './tile';
+import { transpose } from './vector';
 import { at } from './words';
 
 /** Takes the working space from where the staged rows would begin. sizes.ts counts the same words. */
@@ -96,8 +96,8 @@ function turn(work: Work, plan: Plan, count: i32, out: usize): void {
       const entry = work.places + <usize>(8 * q), to = out + load<usize>(entry, 4), sum = sums + (<usize>q << 6);
       if (rows == TILE_COLUMNS && q + 4 <= count && load<usize>(entry, 28) - load<usize>(entry, 4) == 12) {
         for (let quad: usize = 0; quad < 4; quad++) {
-          const from = sum + 16 * quad;
-          transpose(to + 4 * quad * plane, plane, v128.load(from), v128.load(from, 64), v128.load(from, 128), v128.load(from, 192));
+          const from = sum + 16 * quad, here = to + 4 * quad * plane;
+          transpose(v128.load(from), v128.load(from, 64), v128.load(from, 128), v128.load(from, 192), here, here + plane, here + 2 * plane, here + 3 * plane);
         }
         q += 4;
       } else {

@@ -6,6 +6,7 @@
 import { ALONG_K, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, NARROW_N, ROWS_FIRST_WORDS, SHORT_K, TILE_COLUMNS, TILE_ROWS, VECTOR_COLUMNS } from './blocking';
 import { productAlong } from './matmul-along';
 import { ADD, FINISH, activateOne, align, blockLength, tile } from './tile';
+import { transpose } from './vector';
 import { at } from './words';
 
 const ACCUMULATE: i32 = 1;
@@ -45,20 +46,6 @@ export function packRows(to: usize, a: usize, row: usize, column: usize, rows: i
       to += 8;
     }
   }
-}
-
-/** Four rows of four, transposed into four rows that lie `step` bytes apart. */
-// @ts-ignore: decorator
-@inline
-export function transpose(to: usize, step: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
-  const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5);
-  const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
-  const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
-  const high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
-  v128.store(to, v128.shuffle<f64>(low01, low23, 0, 2));
-  v128.store(to + step, v128.shuffle<f64>(low01, low23, 1, 3));
-  v128.store(to + 2 * step, v128.shuffle<f64>(high01, high23, 0, 2));
-  v128.store(to + 3 * step, v128.shuffle<f64>(high01, high23, 1, 3));
 }
 
 // @ts-ignore: decorator
@@ -106,7 +93,7 @@ export function packColumns(to: usize, b: usize, row: usize, column: usize, colu
         let here = to + at(lane);
         let l = 0;
         for (; l + 4 <= length; l += 4) {
-          transpose(here, 64, v128.load(from), v128.load(from + column), v128.load(from + 2 * column), v128.load(from + 3 * column));
+          transpose(v128.load(from), v128.load(from + column), v128.load(from + 2 * column), v128.load(from + 3 * column), here, here + 64, here + 128, here + 192);
           from += 16;
           here += 256;
         }

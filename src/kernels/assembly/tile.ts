@@ -185,7 +185,8 @@ export function dotTile(quads: i32, a: usize, b: usize, lanes: usize, c0: usize,
 
 /**
  * The sums of `dotTile` before their lanes are added, lanes[r][t] [2][4][4], of four columns b0 to b3 that lie where they are, each contiguous along the summed
- * dimension: b is read without being packed. a [quads][2][4].
+ * dimension: b is read without being packed. a [quads][2][4]. A loop of its own: one for both, with the step from quad to quad as an argument, makes the gradient
+ * to the weights a fifth slower, and a dense layer of 16 x 1024 x 9216 a seventh.
  */
 export function dotRows(quads: i32, a: usize, b0: usize, b1: usize, b2: usize, b3: usize, lanes: usize): void {
   let s00 = f32x4.splat(0);

@@ -1,5 +1,17 @@
 /** Lanes: conversions between four floats and twice two doubles, and functions that WebAssembly has no instruction for. */
 
+/** Four vectors of four, transposed: lane i of each to the vector at the i-th address. */
+// @ts-ignore: decorator
+@inline
+export function transpose(r0: v128, r1: v128, r2: v128, r3: v128, to0: usize, to1: usize, to2: usize, to3: usize): void {
+  const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
+  const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5), high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+  v128.store(to0, v128.shuffle<f64>(low01, low23, 0, 2));
+  v128.store(to1, v128.shuffle<f64>(low01, low23, 1, 3));
+  v128.store(to2, v128.shuffle<f64>(high01, high23, 0, 2));
+  v128.store(to3, v128.shuffle<f64>(high01, high23, 1, 3));
+}
+
 // @ts-ignore: decorator
 @inline
 export function lowHalf(x: v128): v128 {

@@ -93,15 +93,3 @@ export function patchRow(row0: usize, row1: usize, row2: usize, row3: usize, to:
     v128.shuffle<f64>(high01, high23, 0, 2), v128.shuffle<f64>(high01, high23, 1, 3),
     v128.shuffle<f64>(end01, end23, 0, 2), v128.shuffle<f64>(end01, end23, 1, 3), to, 16);
 }
-
-/** Four vectors, turned: lane i of each to the vector at address i. */
-// @ts-ignore: decorator
-@inline
-export function turn(v0: v128, v1: v128, v2: v128, v3: v128, to0: usize, to1: usize, to2: usize, to3: usize): void {
-  const low01 = v128.shuffle<f32>(v0, v1, 0, 4, 1, 5), high01 = v128.shuffle<f32>(v0, v1, 2, 6, 3, 7);
-  const low23 = v128.shuffle<f32>(v2, v3, 0, 4, 1, 5), high23 = v128.shuffle<f32>(v2, v3, 2, 6, 3, 7);
-  v128.store(to0, v128.shuffle<f64>(low01, low23, 0, 2));
-  v128.store(to1, v128.shuffle<f64>(low01, low23, 1, 3));
-  v128.store(to2, v128.shuffle<f64>(high01, high23, 0, 2));
-  v128.store(to3, v128.shuffle<f64>(high01, high23, 1, 3));
-}

@@ -11,7 +11,8 @@ import { WINOGRAD_CHUNK_TILES, WINOGRAD_CHUNK_WORDS, WINOGRAD_GRADIENT_ROWS } fr
 import { Plan } from './convolution-plan';
 import { dotTile } from './tile';
 import { FREQUENCIES, GAP, TILE_WORDS, Tile, Tiling, afterTiling, apart, describeTiles, layOutTiling, stageStrips, transformPatches } from './winograd-tiling';
-import { transformGradient, transformSum, turn } from './winograd-transforms';
+import { transformGradient, transformSum } from './winograd-transforms';
+import { transpose } from './vector';
 import { at } from './words';
 
 const TAPS: i32 = 9;
@@ -89,7 +90,7 @@ function transformGradients(tiling: Tiling, space: Space, to: usize): void {
     let row2 = tiling.stage + changetype<Tile>(entry + at(2 * TILE_WORDS)).staged, row3 = tiling.stage + changetype<Tile>(entry + at(3 * TILE_WORDS)).staged;
     entry += at(4 * TILE_WORDS);
     for (let here = half; here < half + 384; here += 96) {
-      turn(v128.load(row0), v128.load(row1), v128.load(row2), v128.load(row3), here, here + 16, here + 32, here + 48);
+      transpose(v128.load(row0), v128.load(row1), v128.load(row2), v128.load(row3), here, here + 16, here + 32, here + 48);
       transformGradient(v128.load(here), v128.load(here, 16), v128.load(here, 32), v128.load(here, 48), here, 16);
       row0 += stride; row1 += stride; row2 += stride; row3 += stride;
     }

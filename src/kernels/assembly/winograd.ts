@@ -11,9 +11,10 @@ import { WINOGRAD_ROWS, WINOGRAD_TILES, WINOGRAD_WORDS } from './blocking';
 import { Plan } from './convolution-plan';
 import { Work } from './convolution-product';
 import { ALL, FREQUENCIES, GAP, NONE, TILE_WORDS, Tile, Tiling, afterTiling, apart, describeTiles, layOutTiling, stageStrips, transformPatches } from './winograd-tiling';
-import { transformFilter, transformProduct, turn } from './winograd-transforms';
+import { transformFilter, transformProduct } from './winograd-transforms';
 import { narrowTile, slimTile, wideTile } from './winograd-tiles';
 import { activate, blockLength } from './tile';
+import { transpose } from './vector';
 import { at } from './words';
 
 /** Rows that are packed side by side. */
@@ -168,7 +169,7 @@ function transformProducts(work: Work, plan: Plan, tiling: Tiling, space: Space,
         transformProduct(v128.load(here), v128.load(here, 16), v128.load(here, 32), v128.load(here, 48), v128.load(here, 64), v128.load(here, 80), here, 16);
         const y0 = activate(f32x4.add(v128.load(here), added), activation, leak), y1 = activate(f32x4.add(v128.load(here, 16), added), activation, leak);
         const y2 = activate(f32x4.add(v128.load(here, 32), added), activation, leak), y3 = activate(f32x4.add(v128.load(here, 48), added), activation, leak);
-        turn(y0, y1, y2, y3, to0, to1, to2, to3);
+        transpose(y0, y1, y2, y3, to0, to1, to2, to3);
         to0 += stride; to1 += stride; to2 += stride; to3 += stride;
       }
       if (!direct) {
