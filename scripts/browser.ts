@@ -1,6 +1,7 @@
 /** Pages in a headless Chromium, without a driver: a server gives them, and they post their results back to it. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -90,6 +91,7 @@ export async function visitPages(chromium: string, pages: readonly Page[], limit
     await ended;
     server.closeAllConnections();
     server.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    // Its helper processes may write for a moment longer: rmSync fails on a folder that fills again, rm tries it anew.
+    await rm(profile, { recursive: true, force: true, maxRetries: 20 });
   }
 }
