@@ -2,7 +2,17 @@ import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'out/', 'node_modules/', 'coverage/', '**/*.generated.ts', 'src/kernels/assembly/', 'bench/peers/node_modules/'] },
+  {
+    ignores: [
+      'dist/',
+      'out/',
+      'node_modules/',
+      'coverage/',
+      '**/*.generated.ts',
+      'src/kernels/assembly/',
+      'bench/peers/node_modules/',
+    ],
+  },
   eslint.configs.recommended,
   ...tseslint.configs.strict,
   {
@@ -19,5 +29,8 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_', argsIgnorePattern: '^_' }],
     },
   },
-  { files: ['test/**', 'bench/**', 'examples/**', 'scripts/**', 'src/cli/**'], rules: { 'no-console': 'off', '@typescript-eslint/explicit-module-boundary-types': 'off' } },
+  {
+    files: ['test/**', 'bench/**', 'examples/**', 'scripts/**', 'src/cli/**'],
+    rules: { 'no-console': 'off', '@typescript-eslint/explicit-module-boundary-types': 'off' },
+  },
 );

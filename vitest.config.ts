@@ -6,9 +6,5 @@ const source = (path: string): string => resolve(import.meta.dirname, 'src', pat
 export default defineConfig({
   // The examples use the package by its name; here that means the sources, as in tsconfig.json.
   resolve: { alias: [{ find: /^espalier$/, replacement: source('index.ts') }] },
-  test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    pool: 'forks',
-  },
+  test: { include: ['test/**/*.test.ts'], testTimeout: 60_000, pool: 'forks' },
 });

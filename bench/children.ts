@@ -29,7 +29,10 @@ export const SCRATCH = fileURLToPath(new URL('../out/bench/', import.meta.url));
 
 /** Starts a contender and prepares its job. @throws {Error} with what it printed, if it fails */
 export async function startContender(who: string, command: Command, job: Job, variant = ''): Promise<Contender> {
-  const child = spawn(command.file, command.arguments, { env: { ...process.env, ...command.environment }, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(command.file, command.arguments, {
+    env: { ...process.env, ...command.environment },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   const printed: string[] = [];
   const waiting: { resolve(value: unknown): void; reject(error: Error): void }[] = [];
   const fail = (text: string): void => {
@@ -44,10 +47,11 @@ export async function startContender(who: string, command: Command, job: Job, va
   });
   child.on('error', (error) => fail(error.message)).on('close', (code) => fail(`ended with code ${code}`));
   child.stdin.on('error', () => fail('takes no requests'));
-  const ask = <T>(request: Request): Promise<T> => new Promise<T>((resolve, reject) => {
-    waiting.push({ resolve: resolve as (value: unknown) => void, reject });
-    child.stdin.write(`${JSON.stringify(request)}\n`);
-  });
+  const ask = <T>(request: Request): Promise<T> =>
+    new Promise<T>((resolve, reject) => {
+      waiting.push({ resolve: resolve as (value: unknown) => void, reject });
+      child.stdin.write(`${JSON.stringify(request)}\n`);
+    });
   await ask({ prepare: job, variant });
   return {
     who,
@@ -64,12 +68,23 @@ export async function startContender(who: string, command: Command, job: Job, va
 
 let bundled: Promise<Command> | undefined;
 
-/** espalier's own contender: one file without a loader of TypeScript in its process, as a user's bundle has it. Built once. */
+/**
+ * espalier's own contender: one file without a loader of TypeScript in its process, as a user's bundle has it. Built
+ * once.
+ */
 export function espalierCommand(): Promise<Command> {
   mkdirSync(SCRATCH, { recursive: true });
   const outfile = join(SCRATCH, 'espalier.mjs');
-  bundled ??= build({ entryPoints: [fileURLToPath(new URL('espalier.ts', import.meta.url))], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20', logLevel: 'error', banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" } })
-    .then(() => ({ file: process.execPath, arguments: [outfile] }));
+  bundled ??= build({
+    entryPoints: [fileURLToPath(new URL('espalier.ts', import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'error',
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  }).then(() => ({ file: process.execPath, arguments: [outfile] }));
   return bundled;
 }
 
@@ -85,7 +100,9 @@ export function pythonCommand(path: string): Command {
 }
 
 /** Ends all contenders that were started, whatever happened in between. */
-export async function withContenders<T>(start: (add: (starting: Promise<Contender>) => Promise<Contender>) => Promise<T>): Promise<T> {
+export async function withContenders<T>(
+  start: (add: (starting: Promise<Contender>) => Promise<Contender>) => Promise<T>,
+): Promise<T> {
   const started: Contender[] = [];
   try {
     return await start(async (starting) => {

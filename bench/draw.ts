@@ -10,12 +10,21 @@ import * as tables from './tables.ts';
 
 /** Writes `benchmarks.md` and `benchmarks/*.svg` into `document` from every CSV in `results`. */
 export function draw(results: string, document: string): void {
-  const files = readdirSync(results).filter((name) => name.endsWith('.csv')).sort();
+  const files = readdirSync(results)
+    .filter((name) => name.endsWith('.csv'))
+    .sort();
   mkdirSync(join(document, 'benchmarks'), { recursive: true });
   const sections = files.map((file) => {
-    const rows = readResults(join(results, file)), slug = file.slice(0, -'.csv'.length), drawn = charts(rows);
-    for (const chart of drawn) writeFileSync(join(document, 'benchmarks', `${slug}-${chart.name}.svg`), standalone(chart));
-    const picture = (name: string): string => drawn.filter((chart) => chart.name === name).map(({ title }) => `![${title}](benchmarks/${slug}-${name}.svg)\n`).join('\n');
+    const rows = readResults(join(results, file)),
+      slug = file.slice(0, -'.csv'.length),
+      drawn = charts(rows);
+    for (const chart of drawn)
+      writeFileSync(join(document, 'benchmarks', `${slug}-${chart.name}.svg`), standalone(chart));
+    const picture = (name: string): string =>
+      drawn
+        .filter((chart) => chart.name === name)
+        .map(({ title }) => `![${title}](benchmarks/${slug}-${name}.svg)\n`)
+        .join('\n');
     return section(rows, picture);
   });
   writeFileSync(join(document, 'benchmarks.md'), `${INTRODUCTION}\n${sections.join('\n')}`);
@@ -38,7 +47,10 @@ are native code that may use whatever the processor has. What is not installed i
 function section(rows: readonly Result[], picture: (name: string) => string): string {
   const newest = rows.reduce((last, row) => (row.date > last.date ? row : last), rows[0]);
   const parts: readonly (readonly [group: string, title: string, text: string])[] = [
-    ['kernels', 'Kernels against peak', `${tables.peak(rows)}
+    [
+      'kernels',
+      'Kernels against peak',
+      `${tables.peak(rows)}
 
 ${picture('products')}
 ${tables.products(rows)}
@@ -49,46 +61,85 @@ ${picture('convolutions')}
 Convolutions of a batch of 16. The bars of 3x3 convolutions of stride 1 count the operations of the direct algorithm and so are *effective* rates: by Winograd's algorithm the forward
 pass and both gradients do with fewer multiplications, and may pass 100 %. Depthwise convolutions multiply each value that they read by
 nine weights at most: loads and stores, not multiplications, are what they cost.
-`],
-    ['forward', 'Inference', `${picture('forward')}
+`,
+    ],
+    [
+      'forward',
+      'Inference',
+      `${picture('forward')}
 ${tables.forward(rows)}
 
 Milliseconds per call. *Ratio*: espalier's time over that of the faster one of onnxruntime-web and tfjs wasm. Each peer as well as it can do: onnxruntime with all graph optimizations,
 tfjs with batch normalization folded, bias and ReLU fused, its own layout and its input resident; tfjs cpu is its plain JavaScript, timed once, and not in the chart.
 The ResNet-18 has stages of 96, 160, 256 and 448 channels, the MobileNet v1 width 1. Weights are random.
-`],
-    ['training', 'Training', `${picture('training')}
+`,
+    ],
+    [
+      'training',
+      'Training',
+      `${picture('training')}
 ${tables.training(rows)}
 
 One step: forward, mean squared error, backward, SGD with momentum. There is no other peer in JavaScript: onnxruntime-web cannot train, tfjs has no WebAssembly kernel for the weight
 gradient of a convolution, and its plain JavaScript is a hundred times slower already at inference.
-`],
-    ['threads', 'Threads', `${picture('threads')}
+`,
+    ],
+    [
+      'threads',
+      'Threads',
+      `${picture('threads')}
 ${tables.threads(rows)}
 
 The outputs are the same bits for any number of threads, which is verified first; in the page (headless Chromium, cross-origin isolated) the same as in Node.
-`],
-    ['halved', 'Half of the neurons', `${tables.halved(rows)}
-`],
-    ['sweep', 'Cost against width, side and batch', `Every width from 1 to 70, as pruning leaves them, through the executor that runs a model:
+`,
+    ],
+    [
+      'halved',
+      'Half of the neurons',
+      `${tables.halved(rows)}
+`,
+    ],
+    [
+      'sweep',
+      'Cost against width, side and batch',
+      `Every width from 1 to 70, as pruning leaves them, through the executor that runs a model:
 
-${['width-convolution', 'width-dense', 'side', 'batch'].map(picture).join('\n')}`],
-    ['kmeans', 'k-means', `${picture('kmeans')}
+${['width-convolution', 'width-dense', 'side', 'batch'].map(picture).join('\n')}`,
+    ],
+    [
+      'kmeans',
+      'k-means',
+      `${picture('kmeans')}
 ${tables.kmeans(rows)}
 
 The same points from N(0, 1), the same first codewords, all points used. *Objective*: the sum of squared distances to the nearest codeword, computed alike for all, over espalier's.
 What takes more than five seconds is timed once; the chart leaves out what takes more than ten times as long as espalier.
-`],
-    ['startup', 'Start and memory', `${tables.startup(rows)}
-`],
+`,
+    ],
+    [
+      'startup',
+      'Start and memory',
+      `${tables.startup(rows)}
+`,
+    ],
   ];
-  const versions = [...new Map(rows.filter(({ version }) => version !== '').map(({ who, version }) => [who.replace(/, .*/, '').replace(/^(tfjs|scikit-learn) .*/, '$1'), version]))].map(([who, version]) => `${who} ${version}`);
-  return `## ${newest.machine}\n\nNode ${newest.node}, ${newest.date}; ${versions.join(', ')}.\n\n${parts.filter(([group]) => rows.some((row) => row.group === group)).map(([, title, text]) => `### ${title}\n\n${text}`).join('\n')}`;
+  const versions = [
+    ...new Map(
+      rows
+        .filter(({ version }) => version !== '')
+        .map(({ who, version }) => [who.replace(/, .*/, '').replace(/^(tfjs|scikit-learn) .*/, '$1'), version]),
+    ),
+  ].map(([who, version]) => `${who} ${version}`);
+  return `## ${newest.machine}\n\nNode ${newest.node}, ${newest.date}; ${versions.join(', ')}.\n\n${parts
+    .filter(([group]) => rows.some((row) => row.group === group))
+    .map(([, title, text]) => `### ${title}\n\n${text}`)
+    .join('\n')}`;
 }
 
 /** A file of its own: with a title, a legend and a light ground that stands on dark pages too. */
 function standalone({ title, legend, svg }: Chart): string {
-  const [, width, height] = (/viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"/.exec(svg) ?? []).map(Number), top = legend.length > 0 ? 62 : 40;
+  const [, width, height] = (/viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"/.exec(svg) ?? []).map(Number),
+    top = legend.length > 0 ? 62 : 40;
   let at = 0;
   const names = legend.map(({ name, color }) => {
     const entry = `<rect x="${at}" y="${-top + 40}" width="12" height="12" rx="2" fill="${color}"/><text x="${at + 18}" y="${-top + 50}">${escapeHtml(name)}</text>`;

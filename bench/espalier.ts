@@ -1,4 +1,6 @@
-/** espalier's contender: the jobs of serve.ts done by the library. Variants: 'simd', and 'portable' for verification. */
+/**
+ * espalier's contender: the jobs of serve.ts done by the library. Variants: 'simd', and 'portable' for verification.
+ */
 import { createExecutor } from '../src/execution/executor.ts';
 import { createTrainingExecutor } from '../src/execution/training-executor.ts';
 import { loadInferenceKernels, loadKernels, portableKernels } from '../src/kernels/index.ts';
@@ -35,11 +37,32 @@ async function forward({ network, batch, threads, input }: ForwardJob, kernels: 
   };
 }
 
-async function training({ network, batch, threads, input, target, rate, momentum }: TrainingJob, kernels: KernelSet): Promise<Prepared> {
-  const optimizer = { kind: 'sgd', momentum, nesterov: false, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled: false, weightDecay: 0, codewordGradient: 'mean' } as const;
-  const executor = await createTrainingExecutor(networkOf(readExchange(network)), { batch, kernels, threads, optimizer });
-  const values = readArray(input), targets = readArray(target), loss = l2();
-  let output: Float32Array = new Float32Array(), step = 0;
+async function training(
+  { network, batch, threads, input, target, rate, momentum }: TrainingJob,
+  kernels: KernelSet,
+): Promise<Prepared> {
+  const optimizer = {
+    kind: 'sgd',
+    momentum,
+    nesterov: false,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    decoupled: false,
+    weightDecay: 0,
+    codewordGradient: 'mean',
+  } as const;
+  const executor = await createTrainingExecutor(networkOf(readExchange(network)), {
+    batch,
+    kernels,
+    threads,
+    optimizer,
+  });
+  const values = readArray(input),
+    targets = readArray(target),
+    loss = l2();
+  let output: Float32Array = new Float32Array(),
+    step = 0;
   return {
     run() {
       executor.input().set(values);
@@ -54,8 +77,12 @@ async function training({ network, batch, threads, input, target, rate, momentum
   };
 }
 
-async function clustering({ points, init, n, d, k, iterations, threads }: KmeansJob, kernels: KernelSet): Promise<Prepared> {
-  const data = { data: readArray(points), shape: [n, d] }, options = { codewordCount: k, kernels, init: { data: readArray(init), shape: [k, d] }, iterations };
+async function clustering(
+  { points, init, n, d, k, iterations, threads }: KmeansJob,
+  kernels: KernelSet,
+): Promise<Prepared> {
+  const data = { data: readArray(points), shape: [n, d] },
+    options = { codewordCount: k, kernels, init: { data: readArray(init), shape: [k, d] }, iterations };
   let output: Float32Array = new Float32Array();
   return {
     async run() {

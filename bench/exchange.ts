@@ -1,6 +1,7 @@
 /**
- * Networks and arrays on disk, as all programs of the comparison read them: `graph.json` (inputs, nodes with inputs, parameters by role and attributes,
- * outputs; each parameter's shape and place) beside `weights.f32`, all parameters one after another, little-endian float32.
+ * Networks and arrays on disk, as all programs of the comparison read them: `graph.json` (inputs, nodes with inputs,
+ * parameters by role and attributes, outputs; each parameter's shape and place) beside `weights.f32`, all parameters
+ * one after another, little-endian float32.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +29,9 @@ export function writeArray(path: string, values: Float32Array): string {
 export function readArray(path: string): Float32Array {
   const { buffer, byteOffset, byteLength } = readFileSync(path);
   // A short file comes from a pool, at any offset.
-  return byteOffset % 4 === 0 ? new Float32Array(buffer, byteOffset, byteLength / 4) : new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+  return byteOffset % 4 === 0
+    ? new Float32Array(buffer, byteOffset, byteLength / 4)
+    : new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
 /** `count` draws from N(0, 1), the same for the same name. */
@@ -48,18 +51,33 @@ export function writeExchange(folder: string, { name, inputs, nodes, outputs, pa
   const weights = new Float32Array(first);
   for (const [parameter, encoding] of parameters) weights.set(decode(encoding), placed[parameter].first);
   writeArray(join(folder, 'weights.f32'), weights);
-  writeFileSync(join(folder, 'graph.json'), JSON.stringify({ name, inputs, nodes, outputs, parameters: placed } satisfies ExchangeGraph));
+  writeFileSync(
+    join(folder, 'graph.json'),
+    JSON.stringify({ name, inputs, nodes, outputs, parameters: placed } satisfies ExchangeGraph),
+  );
   return folder;
 }
 
 export function readExchange(folder: string): Exchanged {
   const graph = JSON.parse(readFileSync(join(folder, 'graph.json'), 'utf8')) as ExchangeGraph;
   const values = readArray(join(folder, 'weights.f32'));
-  return { graph, weights: (name) => values.subarray(graph.parameters[name].first, graph.parameters[name].first + sizeOf(graph.parameters[name].shape)) };
+  return {
+    graph,
+    weights: (name) =>
+      values.subarray(
+        graph.parameters[name].first,
+        graph.parameters[name].first + sizeOf(graph.parameters[name].shape),
+      ),
+  };
 }
 
 export function networkOf({ graph, weights }: Exchanged): Network {
   const { name, inputs, nodes, outputs } = graph;
-  const parameters = new Map(Object.entries(graph.parameters).map(([key, { shape }]): [string, Encoding] => [key, { kind: 'dense', shape, data: weights(key) }]));
+  const parameters = new Map(
+    Object.entries(graph.parameters).map(([key, { shape }]): [string, Encoding] => [
+      key,
+      { kind: 'dense', shape, data: weights(key) },
+    ]),
+  );
   return { name, inputs, nodes, outputs, parameters };
 }

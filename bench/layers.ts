@@ -1,4 +1,7 @@
-/** One convolution on a heap of its own, with the three kernels of it and random operands: what is timed, and beside it its specification. */
+/**
+ * One convolution on a heap of its own, with the three kernels of it and random operands: what is timed, and beside it
+ * its specification.
+ */
 import { geometryWords } from '../src/kernels/index.ts';
 import type { Geometry, KernelSet } from '../src/kernels/index.ts';
 import { normals } from './exchange.ts';
@@ -27,34 +30,71 @@ export interface OpenLayer {
   result(kernel: LayerKernel, first: number, samples: number): Float32Array;
   /** Takes samples of another layer of the same shape for its own, from the first on. */
   take(other: OpenLayer, first: number, samples: number): void;
-  readonly operands: (first: number, samples: number) => { readonly x: Float32Array; readonly dy: Float32Array; readonly weights: Float32Array };
+  readonly operands: (
+    first: number,
+    samples: number,
+  ) => { readonly x: Float32Array; readonly dy: Float32Array; readonly weights: Float32Array };
 }
 
 export function geometryOf({ channelsIn, channelsOut, side, size = 3, stride = 1, groups = 1 }: LayerShape): Geometry {
-  const padding = size >> 1, out = Math.floor((side + 2 * padding - size) / stride) + 1;
+  const padding = size >> 1,
+    out = Math.floor((side + 2 * padding - size) / stride) + 1;
   return {
-    channelsIn, heightIn: side, widthIn: side, channelsOut, heightOut: out, widthOut: out, kernelHeight: size, kernelWidth: size,
-    strideY: stride, strideX: stride, paddingTop: padding, paddingLeft: padding, dilationY: 1, dilationX: 1, groups,
+    channelsIn,
+    heightIn: side,
+    widthIn: side,
+    channelsOut,
+    heightOut: out,
+    widthOut: out,
+    kernelHeight: size,
+    kernelWidth: size,
+    strideY: stride,
+    strideX: stride,
+    paddingTop: padding,
+    paddingLeft: padding,
+    dilationY: 1,
+    dilationX: 1,
+    groups,
   };
 }
 
 /** Opens the layer for `batch` samples, operands filled with N(0, 1). One thread. */
 export function openLayer(set: KernelSet, shape: LayerShape, batch: number): OpenLayer {
-  const geometry = geometryOf(shape), { channelsIn, channelsOut, groups, kernelHeight, kernelWidth } = geometry;
-  const positionsIn = geometry.heightIn * geometry.widthIn, positions = geometry.heightOut * geometry.widthOut;
-  const input = channelsIn * positionsIn, output = channelsOut * positions, weightCount = channelsOut * channelsIn / groups * kernelHeight * kernelWidth;
+  const geometry = geometryOf(shape),
+    { channelsIn, channelsOut, groups, kernelHeight, kernelWidth } = geometry;
+  const positionsIn = geometry.heightIn * geometry.widthIn,
+    positions = geometry.heightOut * geometry.widthOut;
+  const input = channelsIn * positionsIn,
+    output = channelsOut * positions,
+    weightCount = ((channelsOut * channelsIn) / groups) * kernelHeight * kernelWidth;
   let total = 0;
   // Every block starts on a cache line, as an executor lays them out.
   const place = (count: number): number => (total += Math.ceil(count / 16) * 16) - Math.ceil(count / 16) * 16;
-  const at = place(16), weights = place(weightCount), dw = place(weightCount), x = place(batch * input), dx = place(batch * input), y = place(batch * output), dy = place(batch * output);
-  const packed = place(set.packedWords(geometry, 'forward')), packedBack = place(set.packedWords(geometry, 'backward'));
-  const scratchWords = Math.max(...(['convolutionPack', 'convolutionForward', 'convolutionBackwardInput', 'convolutionBackwardWeights'] as const).map((kernel) => set.scratchWords(kernel, geometry)));
-  const { heap: { float, int }, kernels, scratch } = set.openSync({ words: total, scratchWords });
+  const at = place(16),
+    weights = place(weightCount),
+    dw = place(weightCount),
+    x = place(batch * input),
+    dx = place(batch * input),
+    y = place(batch * output),
+    dy = place(batch * output);
+  const packed = place(set.packedWords(geometry, 'forward')),
+    packedBack = place(set.packedWords(geometry, 'backward'));
+  const scratchWords = Math.max(
+    ...(
+      ['convolutionPack', 'convolutionForward', 'convolutionBackwardInput', 'convolutionBackwardWeights'] as const
+    ).map((kernel) => set.scratchWords(kernel, geometry)),
+  );
+  const {
+    heap: { float, int },
+    kernels,
+    scratch,
+  } = set.openSync({ words: total, scratchWords });
   const pack = (): void => {
     kernels.convolutionPack(scratch, at, weights, packed, 0);
     kernels.convolutionPack(scratch, at, weights, packedBack, 1);
   };
-  const part = (from: number, size: number, first: number, samples: number): Float32Array => (float as Float32Array).subarray(from + first * size, from + (first + samples) * size);
+  const part = (from: number, size: number, first: number, samples: number): Float32Array =>
+    (float as Float32Array).subarray(from + first * size, from + (first + samples) * size);
   int.set(geometryWords(geometry), at);
   float.set(normals(weightCount, 'weights'), weights);
   float.set(normals(batch * input, 'x'), x);
@@ -63,7 +103,8 @@ export function openLayer(set: KernelSet, shape: LayerShape, batch: number): Ope
   return {
     operations: 2 * batch * positions * weightCount,
     run: {
-      forward: (first, samples) => kernels.convolutionForward(scratch, at, x, packed, -1, y, first, samples, 0, positions, 0, 0),
+      forward: (first, samples) =>
+        kernels.convolutionForward(scratch, at, x, packed, -1, y, first, samples, 0, positions, 0, 0),
       toInput: (first, samples) => kernels.convolutionBackwardInput(scratch, at, dy, packedBack, dx, first, samples),
       toWeights: (first, samples) => kernels.convolutionBackwardWeights(scratch, at, x, dy, dw, first, samples, 0),
     },
@@ -71,7 +112,11 @@ export function openLayer(set: KernelSet, shape: LayerShape, batch: number): Ope
       if (kernel === 'toWeights') return part(dw, weightCount, 0, 1);
       return kernel === 'forward' ? part(y, output, first, samples) : part(dx, input, first, samples);
     },
-    operands: (first, samples) => ({ x: part(x, input, first, samples), dy: part(dy, output, first, samples), weights: part(weights, weightCount, 0, 1) }),
+    operands: (first, samples) => ({
+      x: part(x, input, first, samples),
+      dy: part(dy, output, first, samples),
+      weights: part(weights, weightCount, 0, 1),
+    }),
     take(other, first, samples) {
       const operands = other.operands(first, samples);
       part(weights, weightCount, 0, 1).set(operands.weights);

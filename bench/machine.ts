@@ -10,10 +10,15 @@ export interface Machine {
 }
 
 export function describeMachine(): Machine {
-  const all = cpus(), processor = all[0].model.trim();
+  const all = cpus(),
+    processor = all[0].model.trim();
   return {
     processor,
-    slug: processor.toLowerCase().replace(/\(r\)|\(tm\)/g, '').replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, ''),
+    slug: processor
+      .toLowerCase()
+      .replace(/\(r\)|\(tm\)/g, '')
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-|-$/g, ''),
     description: `${processor}, ${all.length} cores, ${(totalmem() / 2 ** 30).toFixed(1)} GB, ${type()} ${release().split('-')[0]}`,
   };
 }

@@ -18,7 +18,8 @@ export async function takeTurns(contenders: readonly Timed[], rounds: number): P
   const seconds = contenders.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < contenders.length; i++) {
-      const turn = (i + round) % contenders.length, { run, rounds: most = rounds } = contenders[turn];
+      const turn = (i + round) % contenders.length,
+        { run, rounds: most = rounds } = contenders[turn];
       if (round < most) seconds[turn].push(await run());
     }
   }
@@ -26,11 +27,19 @@ export async function takeTurns(contenders: readonly Timed[], rounds: number): P
 }
 
 export function summarize(values: readonly number[]): Timing {
-  const sorted = values.toSorted((a, b) => a - b), middle = sorted.length >> 1;
-  return { minimum: sorted[0], median: sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2, rounds: sorted.length };
+  const sorted = values.toSorted((a, b) => a - b),
+    middle = sorted.length >> 1;
+  return {
+    minimum: sorted[0],
+    median: sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2,
+    rounds: sorted.length,
+  };
 }
 
-/** Seconds that `work` takes, repeated until it fills `least` seconds: one call of a small kernel is below what a clock can tell. */
+/**
+ * Seconds that `work` takes, repeated until it fills `least` seconds: one call of a small kernel is below what a clock
+ * can tell.
+ */
 export function timed(work: () => void, repeats = 1): number {
   const start = process.hrtime.bigint();
   for (let i = 0; i < repeats; i++) work();
@@ -46,7 +55,8 @@ export function repeatsOf(work: () => void): number {
 /** Largest difference over the largest magnitude of `expected`; NaN counts as infinite. */
 export function difference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Infinity;
-  let worst = 0, largest = 0;
+  let worst = 0,
+    largest = 0;
   for (let i = 0; i < expected.length; i++) {
     const distance = Math.abs(actual[i] - expected[i]);
     if (!(distance <= worst)) worst = Number.isNaN(distance) ? Infinity : distance;
@@ -58,6 +68,7 @@ export function difference(actual: ArrayLike<number>, expected: ArrayLike<number
 /** @throws {Error} if the results differ by more than `bound` (see {@link difference}): then no time is worth taking */
 export function verify(what: string, actual: ArrayLike<number>, expected: ArrayLike<number>, bound: number): number {
   const found = difference(actual, expected);
-  if (!(found <= bound)) throw new Error(`${what}: the results differ by ${found} of the largest value; at most ${bound} is allowed`);
+  if (!(found <= bound))
+    throw new Error(`${what}: the results differ by ${found} of the largest value; at most ${bound} is allowed`);
   return found;
 }

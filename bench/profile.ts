@@ -1,6 +1,7 @@
 /**
- * Where the time of a pass goes: every kernel call timed, one thread, the best of some rounds per step of the program. Steps of a kernel with the same work
- * (their piece without its offsets) are one line. Run: npx tsx bench/profile.ts <vgg96 | vgg96-half | vgg64 | resnet | mobilenet> <batch> [forward | training] [rounds]
+ * Where the time of a pass goes: every kernel call timed, one thread, the best of some rounds per step of the program.
+ * Steps of a kernel with the same work (their piece without its offsets) are one line. Run: npx tsx bench/profile.ts
+ * <vgg96 | vgg96-half | vgg64 | resnet | mobilenet> <batch> [forward | training] [rounds]
  */
 import { createExecutor } from '../src/execution/executor.ts';
 import { createTrainingExecutor } from '../src/execution/training-executor.ts';
@@ -17,8 +18,12 @@ interface Line {
   best: number;
 }
 
-const [name = 'vgg96', batchText = '16', pass = 'forward', roundsText = '9'] = process.argv.slice(2), batch = Number(batchText);
-if (!['forward', 'training'].includes(pass) || !(batch >= 1)) throw new RangeError('bench/profile.ts: expected <vgg96 | vgg96-half | vgg64 | resnet | mobilenet> <batch> [forward | training] [rounds]');
+const [name = 'vgg96', batchText = '16', pass = 'forward', roundsText = '9'] = process.argv.slice(2),
+  batch = Number(batchText);
+if (!['forward', 'training'].includes(pass) || !(batch >= 1))
+  throw new RangeError(
+    'bench/profile.ts: expected <vgg96 | vgg96-half | vgg64 | resnet | mobilenet> <batch> [forward | training] [rounds]',
+  );
 const lines = new Map<string, Line>();
 const run = await passOf(timed(await loadKernels()));
 for (let round = 0; round < Number(roundsText) + 3; round++) {
@@ -27,11 +32,14 @@ for (let round = 0; round < Number(roundsText) + 3; round++) {
   // The first rounds are V8's baseline code.
   if (round >= 3) for (const line of lines.values()) line.best = Math.min(line.best, line.now);
 }
-const sorted = [...lines.values()].filter(({ best }) => best > 0 && best < Infinity).sort((a, b) => b.best - a.best), whole = sorted.reduce((sum, { best }) => sum + best, 0);
+const sorted = [...lines.values()].filter(({ best }) => best > 0 && best < Infinity).sort((a, b) => b.best - a.best),
+  whole = sorted.reduce((sum, { best }) => sum + best, 0);
 console.log(`${name}, batch ${batch}, ${pass}: ${whole.toFixed(1)} ms in kernels`);
 for (const { kernel, what, best } of sorted) {
   if (best < whole / 1000) break;
-  console.log(`${best.toFixed(2).padStart(9)} ms${(100 * best / whole).toFixed(1).padStart(6)} %  ${kernel.padEnd(26)}${what}`);
+  console.log(
+    `${best.toFixed(2).padStart(9)} ms${((100 * best) / whole).toFixed(1).padStart(6)} %  ${kernel.padEnd(26)}${what}`,
+  );
 }
 
 /** The same set; its workspaces run programs call by call and note what each step takes. */
@@ -40,17 +48,23 @@ function timed(kernels: KernelSet): KernelSet {
     ...kernels,
     async open(options) {
       const workspace = await kernels.open({ ...options, threads: 1 });
-      return { ...workspace, heap: workspace.heap, run: (program) => runTimed(workspace, (options.programs ?? [])[program]) };
+      return {
+        ...workspace,
+        heap: workspace.heap,
+        run: (program) => runTimed(workspace, (options.programs ?? [])[program]),
+      };
     },
   };
 }
 
 function runTimed({ kernels, heap, scratch }: Workspace, program: Program): void {
   for (const { kernel, pieces } of program) {
-    const what = describe(kernel, heap.int, pieces), key = `${kernel} ${what}`;
+    const what = describe(kernel, heap.int, pieces),
+      key = `${kernel} ${what}`;
     let line = lines.get(key);
-    if (!line) lines.set(key, line = { kernel, what, now: 0, best: Infinity });
-    const call = kernels[kernel] as (scratch: number, ...piece: readonly number[]) => void, start = performance.now();
+    if (!line) lines.set(key, (line = { kernel, what, now: 0, best: Infinity }));
+    const call = kernels[kernel] as (scratch: number, ...piece: readonly number[]) => void,
+      start = performance.now();
     for (const piece of pieces) call(scratch, ...piece);
     line.now += performance.now() - start;
   }
@@ -72,8 +86,20 @@ async function passOf(kernels: KernelSet): Promise<() => void> {
     executor.input().fill(0.5);
     return () => executor.forward();
   }
-  const optimizer = { kind: 'sgd', momentum: 0.9, nesterov: false, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled: false, weightDecay: 0, codewordGradient: 'mean' } as const;
-  const executor = await createTrainingExecutor(network, { batch, kernels, optimizer }), loss = l2(), targets = executor.output().slice();
+  const optimizer = {
+    kind: 'sgd',
+    momentum: 0.9,
+    nesterov: false,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    decoupled: false,
+    weightDecay: 0,
+    codewordGradient: 'mean',
+  } as const;
+  const executor = await createTrainingExecutor(network, { batch, kernels, optimizer }),
+    loss = l2(),
+    targets = executor.output().slice();
   let step = 0;
   return () => {
     executor.input().fill(0.5);

@@ -1,46 +1,101 @@
 /**
- * The experiment on real faces: trains the VGG-like baseline on a folder of faces with 68 landmarks (or loads one), compresses it, reports.
+ * The experiment on real faces: trains the VGG-like baseline on a folder of faces with 68 landmarks (or loads one),
+ * compresses it, reports.
  *
  *   npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting size|speed|paper] [--out out/reproduce] [--epochs 20] [--seed 1] [--threads 2] [--test]
  *
- * Resumable: killed anywhere and started again with the same arguments it goes on from its last checkpoint and ends in the same bytes.
- * Choices are made on the part `validation`; the part `test` is read only with --test, after everything is decided.
+ * Resumable: killed anywhere and started again with the same arguments it goes on from its last checkpoint and ends in
+ * the same bytes. Choices are made on the part `validation`; the part `test` is read only with --test, after everything
+ * is decided.
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { augmentLandmarks, compress, folderStore, landmarks68Task, loadKernels, meanTarget, MIRROR_68, openFolder, parameterCount, readNpy, readPlain, gunzip, saveFile, smoothL1, train, vgg, withOutputUnit, withWeights, writeNetwork } from 'espalier';
+import {
+  augmentLandmarks,
+  compress,
+  folderStore,
+  landmarks68Task,
+  loadKernels,
+  meanTarget,
+  MIRROR_68,
+  openFolder,
+  parameterCount,
+  readNpy,
+  readPlain,
+  gunzip,
+  saveFile,
+  smoothL1,
+  train,
+  vgg,
+  withOutputUnit,
+  withWeights,
+  writeNetwork,
+} from 'espalier';
 import type { CompressOptions, Context, Network, Preprocessing } from 'espalier';
 import { landmarkErrors, progressLines, writeOutcome } from '../examples/run.ts';
 
-const preprocessing: Preprocessing = { width: 64, height: 64, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } };
+const preprocessing: Preprocessing = {
+  width: 64,
+  height: 64,
+  channels: 1,
+  filter: 'area',
+  scale: 1 / 255,
+  standardize: { kind: 'image', epsilon: 1e-3 },
+};
 
 /**
- * What was chosen on validation; docs/results.md has the tries. Both treat all layers in one step: at the same number of epochs that ended far
- * better than one layer at a time, which is the setting `paper`.
+ * What was chosen on validation; docs/results.md has the tries. Both treat all layers in one step: at the same number
+ * of epochs that ended far better than one layer at a time, which is the setting `paper`.
  */
-const common: CompressOptions = { layersPerStep: Infinity, retrainPruned: { epochs: 24, learningRate: 0.04 }, retrainQuantized: { epochs: 0, learningRate: 0.01 } };
+const common: CompressOptions = {
+  layersPerStep: Infinity,
+  retrainPruned: { epochs: 24, learningRate: 0.04 },
+  retrainQuantized: { epochs: 0, learningRate: 0.01 },
+};
 const layers: CompressOptions['layers'] = { conv1_1: { quantize: false }, dense1: { keep: 0.25 } };
 const SETTINGS: Record<string, CompressOptions> = {
-  size: { ...common, layers, settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 }, final: { epochs: 12, learningRate: 0.02 } },
-  speed: { ...common, layers, settings: { keep: 0.4, subvectorLength: 2, codewordCount: 64 }, final: { epochs: 8, learningRate: 0.01 } },
+  size: {
+    ...common,
+    layers,
+    settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 },
+    final: { epochs: 12, learningRate: 0.02 },
+  },
+  speed: {
+    ...common,
+    layers,
+    settings: { keep: 0.4, subvectorLength: 2, codewordCount: 64 },
+    final: { epochs: 8, learningRate: 0.01 },
+  },
   paper: {
-    layers, settings: { keep: 0.75, subvectorLength: 4, codewordCount: 256 },
-    retrainPruned: { epochs: 1, learningRate: 0.02 }, retrainQuantized: { epochs: 1, learningRate: 0.02 }, final: { epochs: 14, learningRate: 0.02 },
+    layers,
+    settings: { keep: 0.75, subvectorLength: 4, codewordCount: 256 },
+    retrainPruned: { epochs: 1, learningRate: 0.02 },
+    retrainQuantized: { epochs: 1, learningRate: 0.02 },
+    final: { epochs: 14, learningRate: 0.02 },
   },
 };
 
 const { values } = parseArgs({
   options: {
-    data: { type: 'string' }, baseline: { type: 'string' }, setting: { type: 'string', default: 'size' }, out: { type: 'string', default: join('out', 'reproduce') },
-    epochs: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' }, threads: { type: 'string', default: String(Math.min(2, availableParallelism())) }, options: { type: 'string' },
-    'only-baseline': { type: 'boolean', default: false }, test: { type: 'boolean', default: false },
+    data: { type: 'string' },
+    baseline: { type: 'string' },
+    setting: { type: 'string', default: 'size' },
+    out: { type: 'string', default: join('out', 'reproduce') },
+    epochs: { type: 'string', default: '20' },
+    seed: { type: 'string', default: '1' },
+    threads: { type: 'string', default: String(Math.min(2, availableParallelism())) },
+    options: { type: 'string' },
+    'only-baseline': { type: 'boolean', default: false },
+    test: { type: 'boolean', default: false },
   },
 });
 const setting = SETTINGS[values.setting];
 if (values.data === undefined || !setting) {
-  console.error(`usage: npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting ${Object.keys(SETTINGS).join('|')}] [--out DIR] [--epochs N] [--seed N] [--threads N] [--options JSON] [--only-baseline] [--test]`);
+  console.error(
+    `usage: npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting ${Object.keys(SETTINGS).join('|')}] [--out DIR] [--epochs N] [--seed N] [--threads N] [--options JSON] [--only-baseline] [--test]`,
+  );
   process.exit(2);
 }
 const { data, out } = values;
@@ -48,9 +103,20 @@ await mkdir(out, { recursive: true });
 const start = Date.now();
 const store = folderStore(join(out, 'checkpoints'));
 const kernels = await loadKernels();
-const [plainTraining, validation] = await Promise.all(['train', 'validation'].map((part) => openFolder(data, part, { preprocessing })));
-const context: Context = { kernels, threads: Number(values.threads), seed: Number(values.seed), training: augmentLandmarks(plainTraining, { mirror: MIRROR_68 }), validation, onEvent: progressLines(start) };
-console.error(`kernels: ${kernels.name} (${kernels.reason}), ${context.threads} threads; ${plainTraining.count} faces to train on, ${validation.count} to choose on`);
+const [plainTraining, validation] = await Promise.all(
+  ['train', 'validation'].map((part) => openFolder(data, part, { preprocessing })),
+);
+const context: Context = {
+  kernels,
+  threads: Number(values.threads),
+  seed: Number(values.seed),
+  training: augmentLandmarks(plainTraining, { mirror: MIRROR_68 }),
+  validation,
+  onEvent: progressLines(start),
+};
+console.error(
+  `kernels: ${kernels.name} (${kernels.reason}), ${context.threads} threads; ${plainTraining.count} faces to train on, ${validation.count} to choose on`,
+);
 
 const unit = { scale: 0.1, shift: await meanTarget(plainTraining) };
 const plan = { name: 'vgg-face68', preprocessing, task: landmarks68Task(), seed: Number(values.seed) };
@@ -59,25 +125,43 @@ const loss = smoothL1({ beta: 0.1, scale: 0.1 });
 let original: Network;
 let history: readonly { loss: number; validation?: number }[] | undefined;
 if (values.baseline === undefined) {
-  const trained = await train(vgg({ ...plan, unit }), context, { epochs: Number(values.epochs), loss, checkpoint: { store, key: 'baseline' } });
+  const trained = await train(vgg({ ...plan, unit }), context, {
+    epochs: Number(values.epochs),
+    loss,
+    checkpoint: { store, key: 'baseline' },
+  });
   ({ network: original, history } = trained);
 } else {
-  // Weights that give landmarks in units of the crop; the unit goes into a node of its own, so that the recipe's rates fit.
+  // Weights that give landmarks in units of the crop; the unit goes into a node of its own, so that the recipe's rates
+  // fit.
   original = withOutputUnit(withWeights(vgg(plan), readPlain(await readFile(values.baseline))), unit);
 }
 await saveFile(join(out, 'baseline.safetensors'), writeNetwork(original));
 const before = await landmarkErrors(original, validation, context);
-console.error(`baseline: ${parameterCount(original)} parameters, validation RMSE ${before.rmse.toFixed(5)}, NME ${(100 * (before.nme ?? NaN)).toFixed(2)} %, ${((Date.now() - start) / 1000).toFixed(0)} s`);
+console.error(
+  `baseline: ${parameterCount(original)} parameters, validation RMSE ${before.rmse.toFixed(5)}, NME ${(100 * (before.nme ?? NaN)).toFixed(2)} %, ${((Date.now() - start) / 1000).toFixed(0)} s`,
+);
 if (values['only-baseline']) {
   if (values.test) {
-    const { rmse, nme = NaN } = await landmarkErrors(original, await openFolder(data, 'test', { preprocessing }), context);
+    const { rmse, nme = NaN } = await landmarkErrors(
+      original,
+      await openFolder(data, 'test', { preprocessing }),
+      context,
+    );
     console.log(`baseline on test: RMSE ${rmse.toFixed(5)}, NME ${(100 * nme).toFixed(2)} %`);
   }
   process.exit(0);
 }
 
-const options: CompressOptions = { ...setting, training: { loss }, ...(values.options === undefined ? {} : (JSON.parse(values.options) as CompressOptions)) };
-const result = await compress(original, context, { ...options, checkpoint: { store, key: `compress-${values.setting}` } });
+const options: CompressOptions = {
+  ...setting,
+  training: { loss },
+  ...(values.options === undefined ? {} : (JSON.parse(values.options) as CompressOptions)),
+};
+const result = await compress(original, context, {
+  ...options,
+  checkpoint: { store, key: `compress-${values.setting}` },
+});
 const reported = values.test ? 'test' : 'validation';
 const examples = await openFolder(data, reported, { preprocessing });
 const pixels = readNpy(await gunzip(await readFile(join(data, `${reported}-images.npy.gz`))));
@@ -85,7 +169,20 @@ const landmarks = readNpy(await readFile(join(data, `${reported}-landmarks.npy`)
 await writeOutcome({
   title: 'espalier: compression of a landmark network on real faces',
   description: `VGG-like network of ${parameterCount(original).toLocaleString('en-US')} parameters${values.baseline === undefined ? `, trained for ${values.epochs} epochs` : ', weights as given'}; setting '${values.setting}', chosen on validation; errors measured on ${reported} (${examples.count} faces).`,
-  folder: out, original, result, examples, setName: reported, context, ...(history ? { baseline: history } : {}),
-  pictures: { side: pixels.shape[1], pixels: pixels.data as Uint8Array, landmarks: Float32Array.from(landmarks.data), shown: Array.from({ length: 12 }, (_, i) => Math.floor((i * examples.count) / 12)) },
+  folder: out,
+  original,
+  result,
+  examples,
+  setName: reported,
+  context,
+  ...(history ? { baseline: history } : {}),
+  pictures: {
+    side: pixels.shape[1],
+    pixels: pixels.data as Uint8Array,
+    landmarks: Float32Array.from(landmarks.data),
+    shown: Array.from({ length: 12 }, (_, i) => Math.floor((i * examples.count) / 12)),
+  },
 });
-console.error(`${((Date.now() - start) / 1000).toFixed(0)} s in all, peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
+console.error(
+  `${((Date.now() - start) / 1000).toFixed(0)} s in all, peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`,
+);

@@ -1,4 +1,7 @@
-/** Results: one CSV per processor, one line per measured thing, kept in git. A run replaces the lines of the groups that it measured. */
+/**
+ * Results: one CSV per processor, one line per measured thing, kept in git. A run replaces the lines of the groups that
+ * it measured.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -18,7 +21,9 @@ export interface Row {
   readonly minimum: number;
   readonly median: number;
   readonly rounds: number;
-  /** Giga-operations of one call, multiplications and additions counted one each; 0 where the rate is of no interest. */
+  /**
+   * Giga-operations of one call, multiplications and additions counted one each; 0 where the rate is of no interest.
+   */
   readonly work: number;
 }
 
@@ -30,23 +35,54 @@ export interface Result extends Row {
 }
 
 const TEXT = ['group', 'case', 'what', 'who', 'version', 'unit', 'node', 'date', 'machine'] as const;
-const COLUMNS = ['group', 'case', 'what', 'size', 'who', 'version', 'threads', 'unit', 'minimum', 'median', 'rounds', 'work', 'node', 'date', 'machine'] as const satisfies readonly (keyof Result)[];
+const COLUMNS = [
+  'group',
+  'case',
+  'what',
+  'size',
+  'who',
+  'version',
+  'threads',
+  'unit',
+  'minimum',
+  'median',
+  'rounds',
+  'work',
+  'node',
+  'date',
+  'machine',
+] as const satisfies readonly (keyof Result)[];
 
 /** Numbers to five significant digits, which is more than a clock is worth. */
 export function formatCsv(results: readonly Result[]): string {
-  const cell = (value: string | number): string => (typeof value === 'number' ? String(Number(value.toPrecision(5))) : /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  return [COLUMNS.join(','), ...results.map((result) => COLUMNS.map((column) => cell(result[column])).join(','))].map((line) => `${line}\n`).join('');
+  const cell = (value: string | number): string =>
+    typeof value === 'number'
+      ? String(Number(value.toPrecision(5)))
+      : /[",\n]/.test(value)
+        ? `"${value.replaceAll('"', '""')}"`
+        : value;
+  return [COLUMNS.join(','), ...results.map((result) => COLUMNS.map((column) => cell(result[column])).join(','))]
+    .map((line) => `${line}\n`)
+    .join('');
 }
 
 /** @throws {Error} if the columns are others */
 export function parseCsv(text: string): Result[] {
   const [head, ...lines] = text.split('\n').filter(Boolean).map(cells);
-  if (head?.join() !== COLUMNS.join()) throw new Error(`parseCsv: expected the columns ${COLUMNS.join()}, got ${head?.join()}`);
-  return lines.map((line) => Object.fromEntries(COLUMNS.map((column, i) => [column, (TEXT as readonly string[]).includes(column) ? line[i] : Number(line[i])])) as unknown as Result);
+  if (head?.join() !== COLUMNS.join())
+    throw new Error(`parseCsv: expected the columns ${COLUMNS.join()}, got ${head?.join()}`);
+  return lines.map(
+    (line) =>
+      Object.fromEntries(
+        COLUMNS.map((column, i) => [column, (TEXT as readonly string[]).includes(column) ? line[i] : Number(line[i])]),
+      ) as unknown as Result,
+  );
 }
 
 function cells(line: string): string[] {
-  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
+  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
+    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain,
+  );
 }
 
 export function readResults(path: string): Result[] {

@@ -1,6 +1,7 @@
 /**
- * A contender's side of the comparison: a process that prepares one job and then answers one line at a time, so that contenders take turns and
- * those that wait cost nothing. Requests are JSON lines on stdin; answers are lines `@bench JSON` on stdout, whatever else a library prints there.
+ * A contender's side of the comparison: a process that prepares one job and then answers one line at a time, so that
+ * contenders take turns and those that wait cost nothing. Requests are JSON lines on stdin; answers are lines `@bench
+ * JSON` on stdout, whatever else a library prints there.
  */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -18,7 +19,10 @@ export interface ForwardJob extends Threaded {
   readonly input: string;
 }
 export interface TrainingJob extends Threaded {
-  /** One run is a step: forward, mean squared error, backward, update by SGD with momentum. The outputs are those of the last forward pass. */
+  /**
+   * One run is a step: forward, mean squared error, backward, update by SGD with momentum. The outputs are those of the
+   * last forward pass.
+   */
   readonly kind: 'training';
   readonly network: string;
   readonly batch: number;
@@ -65,7 +69,8 @@ export interface Memory {
 
 /** @param prepare - gets the job and a word that says how to do it, such as a backend's name */
 export function serve(prepare: (job: Job, variant: string) => Promise<Prepared>): void {
-  let prepared: Prepared | undefined, baseline = 0;
+  let prepared: Prepared | undefined,
+    baseline = 0;
   const ready = (): Prepared => {
     if (!prepared) throw new Error('nothing was prepared');
     return prepared;
@@ -78,19 +83,25 @@ export function serve(prepare: (job: Job, variant: string) => Promise<Prepared>)
     }
     if ('output' in request) return writeArray(request.output, ready().output());
     if ('memory' in request) return { peak: peakMemory(), baseline } satisfies Memory;
-    const { run } = ready(), start = process.hrtime.bigint();
+    const { run } = ready(),
+      start = process.hrtime.bigint();
     // Awaiting what is no promise would still cost a turn of the event loop.
     const pending = run();
     if (pending instanceof Promise) await pending;
     return Number(process.hrtime.bigint() - start) / 1e9;
   };
   let queue = Promise.resolve();
-  createInterface({ input: process.stdin }).on('line', (line) => {
-    queue = queue.then(async () => {
-      const reply = await answer(JSON.parse(line) as Request).then((value) => ({ value }), (error: unknown) => ({ error: error instanceof Error ? error.stack : String(error) }));
-      process.stdout.write(`@bench ${JSON.stringify(reply)}\n`);
-    });
-  }).on('close', () => process.exit(0));
+  createInterface({ input: process.stdin })
+    .on('line', (line) => {
+      queue = queue.then(async () => {
+        const reply = await answer(JSON.parse(line) as Request).then(
+          (value) => ({ value }),
+          (error: unknown) => ({ error: error instanceof Error ? error.stack : String(error) }),
+        );
+        process.stdout.write(`@bench ${JSON.stringify(reply)}\n`);
+      });
+    })
+    .on('close', () => process.exit(0));
 }
 
 /** Kilobytes; 0 where the system does not say. */

@@ -16,7 +16,8 @@ const perFace = (performance.now() - started) / (columns * columns);
 const width = columns * side * zoom;
 const data = new Uint8Array(width * width * 3);
 for (let face = 0; face < columns * columns; face++) {
-  const left = (face % columns) * side * zoom, top = Math.floor(face / columns) * side * zoom;
+  const left = (face % columns) * side * zoom,
+    top = Math.floor(face / columns) * side * zoom;
   for (let y = 0; y < side * zoom; y++) {
     for (let x = 0; x < side * zoom; x++) {
       const grey = images[(face * side + Math.floor(y / zoom)) * side + Math.floor(x / zoom)];
@@ -26,9 +27,16 @@ for (let face = 0; face < columns * columns; face++) {
   if (plain) continue;
   for (let k = 0; k < LANDMARK_COUNT; k++) {
     const at = 2 * (face * LANDMARK_COUNT + k);
-    const x = left + Math.floor(landmarks[at] * side * zoom), y = top + Math.floor(landmarks[at + 1] * side * zoom);
+    const x = left + Math.floor(landmarks[at] * side * zoom),
+      y = top + Math.floor(landmarks[at + 1] * side * zoom);
     const colour = k < 17 ? [255, 60, 60] : k < 36 ? [60, 255, 60] : [80, 200, 255];
-    for (const [dx, dy] of [[0, 0], [1, 0], [0, 1], [1, 1]]) data.set(colour, 3 * ((y + dy) * width + x + dx));
+    for (const [dx, dy] of [
+      [0, 0],
+      [1, 0],
+      [0, 1],
+      [1, 1],
+    ])
+      data.set(colour, 3 * ((y + dy) * width + x + dx));
   }
 }
 mkdirSync('out', { recursive: true });

@@ -1,6 +1,7 @@
 /**
- * A model in a page, on two threads: the page starts this file as a worker, since a main thread may not wait for others, posts { load: address } once and
- * then { id, input } for each image or tensor. Headers and the page's side: docs/threads.md.
+ * A model in a page, on two threads: the page starts this file as a worker, since a main thread may not wait for
+ * others, posts { load: address } once and then { id, input } for each image or tensor. Headers and the page's side:
+ * docs/threads.md.
  */
 import { load, type ImageLike, type Model } from 'espalier/runtime';
 

@@ -6,7 +6,20 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { augmentLandmarks, compress, landmarkMetrics, landmarks68Task, loadKernels, meanTarget, MIRROR_68, OUTER_EYES_68, saveFile, train, vgg, writeNetwork } from 'espalier';
+import {
+  augmentLandmarks,
+  compress,
+  landmarkMetrics,
+  landmarks68Task,
+  loadKernels,
+  meanTarget,
+  MIRROR_68,
+  OUTER_EYES_68,
+  saveFile,
+  train,
+  vgg,
+  writeNetwork,
+} from 'espalier';
 import type { Context, Preprocessing } from 'espalier';
 import { syntheticFaces } from './faces/index.ts';
 import { fitRidge, predictRidge } from './faces/ridge.ts';
@@ -15,7 +28,14 @@ import { facesAsExamples, progressLines, writeOutcome } from './run.ts';
 const SIDE = 96;
 const FOLDER = join('out', 'quickstart');
 const [TRAINING, VALIDATION, TEST] = [2400, 200, 300];
-const preprocessing: Preprocessing = { width: 48, height: 48, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } };
+const preprocessing: Preprocessing = {
+  width: 48,
+  height: 48,
+  channels: 1,
+  filter: 'area',
+  scale: 1 / 255,
+  standardize: { kind: 'image', epsilon: 1e-3 },
+};
 
 const start = Date.now();
 await mkdir(FOLDER, { recursive: true });
@@ -25,7 +45,11 @@ const part = (first: number, count: number): { images: Uint8Array; landmarks: Fl
   images: faces.images.subarray(first * SIDE * SIDE, (first + count) * SIDE * SIDE),
   landmarks: faces.landmarks.subarray(first * 136, (first + count) * 136),
 });
-const [trainingFaces, validationFaces, testFaces] = [part(0, TRAINING), part(TRAINING, VALIDATION), part(TRAINING + VALIDATION, TEST)];
+const [trainingFaces, validationFaces, testFaces] = [
+  part(0, TRAINING),
+  part(TRAINING, VALIDATION),
+  part(TRAINING + VALIDATION, TEST),
+];
 const training = facesAsExamples(trainingFaces.images, trainingFaces.landmarks, SIDE, preprocessing);
 
 const kernels = await loadKernels();
@@ -40,13 +64,20 @@ const context: Context = {
 console.error(`kernels: ${kernels.name} (${kernels.reason}), ${context.threads} threads`);
 
 const network = vgg({
-  name: 'faces', side: 48, widths: [16, 32, 64, 128], hidden: [256], seed: 1, preprocessing, task: landmarks68Task(),
+  name: 'faces',
+  side: 48,
+  widths: [16, 32, 64, 128],
+  hidden: [256],
+  seed: 1,
+  preprocessing,
+  task: landmarks68Task(),
   unit: { scale: 0.1, shift: await meanTarget(training) },
 });
 const { network: original, history } = await train(network, context, { epochs: 16, learningRate: 0.05 });
 await saveFile(join(FOLDER, 'original.safetensors'), writeNetwork(original));
 
-// All layers in one step: a handful of epochs goes further so than spread over ten steps (docs/results.md); leave layersPerStep out for the paper's schedule.
+// All layers in one step: a handful of epochs goes further so than spread over ten steps (docs/results.md); leave
+// layersPerStep out for the paper's schedule.
 const result = await compress(original, context, {
   settings: { keep: 0.7, subvectorLength: 2, codewordCount: 32 },
   layers: { conv1_1: { quantize: false }, dense1: { keep: 0.5 } },
@@ -58,10 +89,26 @@ const result = await compress(original, context, {
 const { before } = await writeOutcome({
   title: 'espalier quickstart: synthetic faces',
   description: `A VGG-like network for 68 landmarks, trained on ${TRAINING} synthetic faces and compressed. Errors are measured on ${TEST} faces that neither training nor any choice has seen.`,
-  folder: FOLDER, original, result, context, baseline: history,
-  examples: facesAsExamples(testFaces.images, testFaces.landmarks, SIDE, preprocessing), setName: 'test',
-  pictures: { side: SIDE, pixels: testFaces.images, landmarks: testFaces.landmarks, shown: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] },
+  folder: FOLDER,
+  original,
+  result,
+  context,
+  baseline: history,
+  examples: facesAsExamples(testFaces.images, testFaces.landmarks, SIDE, preprocessing),
+  setName: 'test',
+  pictures: {
+    side: SIDE,
+    pixels: testFaces.images,
+    landmarks: testFaces.landmarks,
+    shown: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+  },
 });
-const ridge = landmarkMetrics(predictRidge(fitRidge(trainingFaces.images, trainingFaces.landmarks), testFaces.images), testFaces.landmarks, { points: 68, normalizeBy: OUTER_EYES_68 });
-console.log(`for comparison, ridge regression on 24 x 24 block means: RMSE ${ridge.rmse.toFixed(5)}; the network has ${(before.rmse / ridge.rmse).toFixed(2)} times that`);
+const ridge = landmarkMetrics(
+  predictRidge(fitRidge(trainingFaces.images, trainingFaces.landmarks), testFaces.images),
+  testFaces.landmarks,
+  { points: 68, normalizeBy: OUTER_EYES_68 },
+);
+console.log(
+  `for comparison, ridge regression on 24 x 24 block means: RMSE ${ridge.rmse.toFixed(5)}; the network has ${(before.rmse / ridge.rmse).toFixed(2)} times that`,
+);
 console.error(`${((Date.now() - start) / 1000).toFixed(0)} s in all`);

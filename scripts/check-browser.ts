@@ -1,6 +1,7 @@
 /**
- * Threads in a real browser: pages with and without the headers that shared memory needs, with strict content policies, on the main thread and in
- * workers, compared with Node bit by bit. Needs a Chromium; where there is none it says so and passes, unless CHROMIUM names one that is not there.
+ * Threads in a real browser: pages with and without the headers that shared memory needs, with strict content policies,
+ * on the main thread and in workers, compared with Node bit by bit. Needs a Chromium; where there is none it says so
+ * and passes, unless CHROMIUM names one that is not there.
  */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
@@ -14,7 +15,12 @@ interface Report {
   readonly failure?: string;
   readonly observations: readonly Observation[];
   readonly death?: Death;
-  readonly example?: readonly { readonly threads?: number; readonly threadsReason?: string; readonly id?: number; readonly output?: readonly number[] }[];
+  readonly example?: readonly {
+    readonly threads?: number;
+    readonly threadsReason?: string;
+    readonly id?: number;
+    readonly output?: readonly number[];
+  }[];
 }
 
 interface Scenario {
@@ -25,38 +31,98 @@ interface Scenario {
 }
 
 const policy = (text: string): Record<string, string> => ({ ...ISOLATED, 'Content-Security-Policy': text });
-const expected = await observe([1]), modelFile = writeNetwork(network()), reference = await load(modelFile);
+const expected = await observe([1]),
+  modelFile = writeNetwork(network()),
+  reference = await load(modelFile);
 
 /** One thread with no error, and the reason. */
-const alone = (reason: RegExp) => ({ observations }: Report): void => {
-  const [{ reason: found, ...rest }] = observations;
-  match(found, reason);
-  deepEqual(rest, { kernels: 'simd', threads: 1, modelThreads: 1, digest: expected[0].digest });
-};
+const alone =
+  (reason: RegExp) =>
+  ({ observations }: Report): void => {
+    const [{ reason: found, ...rest }] = observations;
+    match(found, reason);
+    deepEqual(rest, { kernels: 'simd', threads: 1, modelThreads: 1, digest: expected[0].digest });
+  };
 
 const scenarios: readonly Scenario[] = [
-  { title: 'isolated, in a worker: 1, 2, 3 and 4 threads, the same bits as in Node', headers: ISOLATED, hash: '#worker-all', check({ observations }) {
-    deepEqual(observations, [1, 2, 3, 4].map((threads) => ({ kernels: 'simd', threads, reason: 'asked for', modelThreads: threads, digest: expected[0].digest })));
-  } },
-  { title: 'isolated, a thread that ends in the middle of a piece: WORKER within 2 s', headers: ISOLATED, hash: '#worker-death', check({ death }) {
-    equal(death?.code, 'WORKER');
-    match(death.message, /it ended in the middle of its work/);
-    ok(death.milliseconds < 2000, `after ${death.milliseconds} ms`);
-  } },
-  { title: 'not isolated: one thread, no error', headers: {}, hash: '#worker', check: alone(/not cross-origin isolated/) },
-  { title: 'isolated, on the main thread: one thread, no error', headers: ISOLATED, hash: '#main', check: alone(/main thread may not wait/) },
-  { title: 'a policy that refuses workers from blobs: one thread, no error', headers: policy("script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'"), hash: '#worker', check: alone(/could not be started/) },
-  { title: 'the strictest policy that allows them: two threads', headers: policy("default-src 'none'; connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:"), hash: '#worker', check({ observations }) {
-    deepEqual(observations, [{ kernels: 'simd', threads: 2, reason: 'asked for', modelThreads: 2, digest: expected[0].digest }]);
-  } },
-  { title: 'a policy that refuses WebAssembly: two threads on the portable kernels', headers: policy("default-src 'self'; worker-src 'self' blob:"), hash: '#worker', check({ observations: [{ kernels, threads }] }) {
-    deepEqual([kernels, threads], ['portable', 2]);
-  } },
-  { title: 'examples/page-worker.ts: a model on the threads that the machine has, outputs as in Node', headers: ISOLATED, hash: '#example', check({ example = [] }) {
-    const [loaded, ...answers] = example;
-    deepEqual(loaded, { threads: Math.min(4, availableParallelism()), threadsReason: 'asked for' });
-    deepEqual(answers, [1, 2].map((id) => ({ id, output: [...reference.predict(new Float32Array(SIDE * SIDE).fill(id / 2)).data] })));
-  } },
+  {
+    title: 'isolated, in a worker: 1, 2, 3 and 4 threads, the same bits as in Node',
+    headers: ISOLATED,
+    hash: '#worker-all',
+    check({ observations }) {
+      deepEqual(
+        observations,
+        [1, 2, 3, 4].map((threads) => ({
+          kernels: 'simd',
+          threads,
+          reason: 'asked for',
+          modelThreads: threads,
+          digest: expected[0].digest,
+        })),
+      );
+    },
+  },
+  {
+    title: 'isolated, a thread that ends in the middle of a piece: WORKER within 2 s',
+    headers: ISOLATED,
+    hash: '#worker-death',
+    check({ death }) {
+      equal(death?.code, 'WORKER');
+      match(death.message, /it ended in the middle of its work/);
+      ok(death.milliseconds < 2000, `after ${death.milliseconds} ms`);
+    },
+  },
+  {
+    title: 'not isolated: one thread, no error',
+    headers: {},
+    hash: '#worker',
+    check: alone(/not cross-origin isolated/),
+  },
+  {
+    title: 'isolated, on the main thread: one thread, no error',
+    headers: ISOLATED,
+    hash: '#main',
+    check: alone(/main thread may not wait/),
+  },
+  {
+    title: 'a policy that refuses workers from blobs: one thread, no error',
+    headers: policy("script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'"),
+    hash: '#worker',
+    check: alone(/could not be started/),
+  },
+  {
+    title: 'the strictest policy that allows them: two threads',
+    headers: policy(
+      "default-src 'none'; connect-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:",
+    ),
+    hash: '#worker',
+    check({ observations }) {
+      deepEqual(observations, [
+        { kernels: 'simd', threads: 2, reason: 'asked for', modelThreads: 2, digest: expected[0].digest },
+      ]);
+    },
+  },
+  {
+    title: 'a policy that refuses WebAssembly: two threads on the portable kernels',
+    headers: policy("default-src 'self'; worker-src 'self' blob:"),
+    hash: '#worker',
+    check({ observations: [{ kernels, threads }] }) {
+      deepEqual([kernels, threads], ['portable', 2]);
+    },
+  },
+  {
+    title: 'examples/page-worker.ts: a model on the threads that the machine has, outputs as in Node',
+    headers: ISOLATED,
+    hash: '#example',
+    check({ example = [] }) {
+      const [loaded, ...answers] = example;
+      deepEqual(loaded, { threads: Math.min(4, availableParallelism()), threadsReason: 'asked for' });
+      deepEqual(
+        answers,
+        [1, 2].map((id) => ({ id, output: [...reference.predict(new Float32Array(SIDE * SIDE).fill(id / 2)).data] })),
+      );
+    },
+  },
 ];
 
 const chromium = findChromium();
@@ -66,7 +132,10 @@ if (chromium === undefined) {
   const bundle = (path: string): Promise<string> => bundlePage(fileURLToPath(new URL(path, import.meta.url)));
   const script = await bundle('../test/browser/page.ts');
   const files = { model: modelFile, 'worker.js': new TextEncoder().encode(await bundle('../examples/page-worker.ts')) };
-  const reports = await visitPages(chromium, scenarios.map(({ headers, hash }) => ({ headers, hash, script, files }))) as Report[];
+  const reports = (await visitPages(
+    chromium,
+    scenarios.map(({ headers, hash }) => ({ headers, hash, script, files })),
+  )) as Report[];
   scenarios.forEach(({ title, check }, i) => {
     const report = reports[i];
     try {

@@ -1,6 +1,6 @@
 /**
- * Checks the parcel, not the folder: packs the package, installs the tarball in an empty folder, and uses it from there as
- * ES module, as CommonJS and from TypeScript. Prints its size. Any failure ends with exit code 1.
+ * Checks the parcel, not the folder: packs the package, installs the tarball in an empty folder, and uses it from there
+ * as ES module, as CommonJS and from TypeScript. Prints its size. Any failure ends with exit code 1.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,8 @@ import { entries } from './entries.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const folder = mkdtempSync(join(tmpdir(), 'espalier-package-'));
-const run = (command: string, args: readonly string[], cwd = folder): string => execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const run = (command: string, args: readonly string[], cwd = folder): string =>
+  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
 function check(condition: boolean, problem: string): void {
   if (!condition) throw new Error(problem);
@@ -30,12 +31,22 @@ interface Manifest {
 try {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
   const subPaths = Object.keys(entries).filter((name) => name !== 'cli');
-  const listed = Object.keys(manifest.exports).filter((path) => path !== './package.json').map((path) => (path === '.' ? 'index' : path.slice(2)));
-  check(JSON.stringify([...listed].sort()) === JSON.stringify([...subPaths].sort()), `package.json exports ${listed.join(', ')}, the build makes ${subPaths.join(', ')}`);
-  for (const hook of ['install', 'preinstall', 'postinstall']) check(!(hook in manifest.scripts), `package.json has an ${hook} script`);
+  const listed = Object.keys(manifest.exports)
+    .filter((path) => path !== './package.json')
+    .map((path) => (path === '.' ? 'index' : path.slice(2)));
+  check(
+    JSON.stringify([...listed].sort()) === JSON.stringify([...subPaths].sort()),
+    `package.json exports ${listed.join(', ')}, the build makes ${subPaths.join(', ')}`,
+  );
+  for (const hook of ['install', 'preinstall', 'postinstall'])
+    check(!(hook in manifest.scripts), `package.json has an ${hook} script`);
 
-  const [{ filename, size, unpackedSize, files }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], root)) as [{ filename: string; size: number; unpackedSize: number; files: { path: string }[] }];
-  const stray = files.map(({ path }) => path).filter((path) => !/^(dist\/|README\.md$|CHANGELOG\.md$|LICENSE$|package\.json$)/.test(path));
+  const [{ filename, size, unpackedSize, files }] = JSON.parse(
+    run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], root),
+  ) as [{ filename: string; size: number; unpackedSize: number; files: { path: string }[] }];
+  const stray = files
+    .map(({ path }) => path)
+    .filter((path) => !/^(dist\/|README\.md$|CHANGELOG\.md$|LICENSE$|package\.json$)/.test(path));
   check(stray.length === 0, `the tarball holds ${stray.join(', ')}`);
 
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
@@ -54,18 +65,46 @@ try {
     if (executor.predict(new Float32Array(12).fill(1), 3).length !== 6) throw new Error('no predictions');
     executor.dispose();`;
   const globals = 'const before = new Set(Object.getOwnPropertyNames(globalThis));';
-  const untouched = 'const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.has(name)); if (added.length > 0) throw new Error("importing defined " + added);';
-  writeFileSync(join(folder, 'esm.mjs'), `${globals} const modules = {}; for (const name of ${JSON.stringify(specifiers)}) modules[name] = await import(name); ${untouched}${use}`);
-  writeFileSync(join(folder, 'common.cjs'), `${globals} const modules = {}; for (const name of ${JSON.stringify(specifiers)}) modules[name] = require(name); ${untouched} (async () => {${use}})().catch((error) => { console.error(error); process.exit(1); });`);
+  const untouched =
+    'const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.has(name)); if (added.length > 0) throw new Error("importing defined " + added);';
+  writeFileSync(
+    join(folder, 'esm.mjs'),
+    `${globals} const modules = {}; for (const name of ${JSON.stringify(specifiers)}) modules[name] = await import(name); ${untouched}${use}`,
+  );
+  writeFileSync(
+    join(folder, 'common.cjs'),
+    `${globals} const modules = {}; for (const name of ${JSON.stringify(specifiers)}) modules[name] = require(name); ${untouched} (async () => {${use}})().catch((error) => { console.error(error); process.exit(1); });`,
+  );
   run('node', ['esm.mjs']);
   run('node', ['common.cjs']);
 
-  writeFileSync(join(folder, 'consumer.ts'), `${specifiers.map((name, i) => `import * as m${i} from '${name}';`).join('\n')}
+  writeFileSync(
+    join(folder, 'consumer.ts'),
+    `${specifiers.map((name, i) => `import * as m${i} from '${name}';`).join('\n')}
     export const all = [${specifiers.map((_, i) => `m${i}`).join(', ')}];
     import { sequential, dense } from 'espalier/network'; import type { Network } from 'espalier';
-    export const network: Network = sequential({ input: [3] }, [dense(2)]);`);
-  for (const [module, resolution] of [['NodeNext', 'NodeNext'], ['ESNext', 'Bundler']]) {
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: { strict: true, noEmit: true, target: 'ES2022', lib: ['ES2023', 'DOM'], module, moduleResolution: resolution, types: [], skipLibCheck: false }, files: ['consumer.ts'] }));
+    export const network: Network = sequential({ input: [3] }, [dense(2)]);`,
+  );
+  for (const [module, resolution] of [
+    ['NodeNext', 'NodeNext'],
+    ['ESNext', 'Bundler'],
+  ]) {
+    writeFileSync(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          noEmit: true,
+          target: 'ES2022',
+          lib: ['ES2023', 'DOM'],
+          module,
+          moduleResolution: resolution,
+          types: [],
+          skipLibCheck: false,
+        },
+        files: ['consumer.ts'],
+      }),
+    );
     run('node', [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.']);
   }
 
@@ -76,27 +115,52 @@ try {
   const sizes: string[] = [];
   for (const name of specifiers.filter((one) => one !== 'espalier/ndarray')) {
     writeFileSync(join(folder, 'page.mjs'), `export * from '${name}';`);
-    const result = await build({ entryPoints: [join(folder, 'page.mjs')], absWorkingDir: folder, bundle: true, minify: true, format: 'esm', platform: 'browser', write: false, logLevel: 'silent' });
+    const result = await build({
+      entryPoints: [join(folder, 'page.mjs')],
+      absWorkingDir: folder,
+      bundle: true,
+      minify: true,
+      format: 'esm',
+      platform: 'browser',
+      write: false,
+      logLevel: 'silent',
+    });
     const text = result.outputFiles[0].text;
     check(!/\bfrom\s*"node:|require\("node:/.test(text), `${name}: the browser bundle imports a Node module`);
     check(!/new Function\(|[^.\w]eval\(/.test(text), `${name}: the browser bundle builds code from strings`);
     sizes.push(`${name} ${(text.length / 1000).toFixed(1)} kB`);
     if (name !== 'espalier/runtime') continue;
-    const modules = [...text.matchAll(/["'`](AGFzbQ[\w+/=]*)["'`]/g)].map(([, base64]) => Buffer.from(base64, 'base64').length);
-    check(modules.length === 1 && modules[0] <= MOST_SIMD_BYTES, `${name}: expected one SIMD module of at most ${MOST_SIMD_BYTES} bytes, got ${modules.join(' and ') || 'none'}`);
+    const modules = [...text.matchAll(/["'`](AGFzbQ[\w+/=]*)["'`]/g)].map(
+      ([, base64]) => Buffer.from(base64, 'base64').length,
+    );
+    check(
+      modules.length === 1 && modules[0] <= MOST_SIMD_BYTES,
+      `${name}: expected one SIMD module of at most ${MOST_SIMD_BYTES} bytes, got ${modules.join(' and ') || 'none'}`,
+    );
   }
 
   // Told, not checked: a busy machine must not fail a build.
-  writeFileSync(join(folder, 'start.mjs'), `const start = performance.now();
+  writeFileSync(
+    join(folder, 'start.mjs'),
+    `const start = performance.now();
     const { loadInferenceKernels } = await import('espalier/runtime');
     await loadInferenceKernels();
-    console.log(performance.now() - start);`);
+    console.log(performance.now() - start);`,
+  );
   const starts = Array.from({ length: 11 }, () => Number(run('node', ['start.mjs']))).sort((a, b) => a - b);
 
   run('npx', ['publint', '--strict'], root);
-  run('npx', ['attw', '--pack', '.', '--ignore-rules', 'no-resolution', 'cjs-resolves-to-esm', '--profile', 'node16'], root);
-  console.log(`package: ${(size / 1000).toFixed(0)} kB packed, ${(unpackedSize / 1000).toFixed(0)} kB unpacked, ${files.length} files; bundled for a browser, minified: ${sizes.join(', ')}`);
-  console.log(`espalier/runtime imported and its kernels compiled: ${starts[5].toFixed(1)} ms, median of ${starts.length} processes, at most ${starts[10].toFixed(1)} ms`);
+  run(
+    'npx',
+    ['attw', '--pack', '.', '--ignore-rules', 'no-resolution', 'cjs-resolves-to-esm', '--profile', 'node16'],
+    root,
+  );
+  console.log(
+    `package: ${(size / 1000).toFixed(0)} kB packed, ${(unpackedSize / 1000).toFixed(0)} kB unpacked, ${files.length} files; bundled for a browser, minified: ${sizes.join(', ')}`,
+  );
+  console.log(
+    `espalier/runtime imported and its kernels compiled: ${starts[5].toFixed(1)} ms, median of ${starts.length} processes, at most ${starts[10].toFixed(1)} ms`,
+  );
 } catch (error) {
   const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
   console.error(`package check failed: ${error instanceof Error ? error.message : String(error)}\n${stdout}${stderr}`);

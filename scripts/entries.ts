@@ -1,4 +1,7 @@
-/** Public entries: sub-path of the package -> source file. package.json lists the same; the package check compares the two. */
+/**
+ * Public entries: sub-path of the package -> source file. package.json lists the same; the package check compares the
+ * two.
+ */
 export const entries = {
   index: 'src/index.ts',
   tensor: 'src/tensor.ts',

@@ -12,9 +12,15 @@ export interface RunControl {
   check(): void;
   /** Tells the listener. @throws what the listener threw, and as {@link RunControl.check} */
   emit(event: RunEvent): void;
-  /** Between two pieces of work: checks, and lets timers and signals have their turn if it is time. @throws as {@link RunControl.check} */
+  /**
+   * Between two pieces of work: checks, and lets timers and signals have their turn if it is time. @throws as {@link
+   * RunControl.check}
+   */
   pause(): Promise<void>;
-  /** The value of something that another party takes its time for; an abort does not wait for it. @throws as {@link RunControl.check}, or what that party threw */
+  /**
+   * The value of something that another party takes its time for; an abort does not wait for it. @throws as {@link
+   * RunControl.check}, or what that party threw
+   */
   wait<T>(value: T | PromiseLike<T>): Promise<T>;
 }
 
@@ -32,9 +38,13 @@ export function createRunControl(context: Pick<Context, 'signal' | 'onEvent'>): 
     check,
     emit(event) {
       check();
-      // Listeners return nothing by their type, but an async function passes as one: its rejection must not go unhandled.
+      // Listeners return nothing by their type, but an async function passes as one: its rejection must not go
+      // unhandled.
       const returned: unknown = onEvent?.(event);
-      if (isPromise(returned)) returned.then(undefined, (reason: unknown) => { failure ??= { reason }; });
+      if (isPromise(returned))
+        returned.then(undefined, (reason: unknown) => {
+          failure ??= { reason };
+        });
     },
     async pause() {
       check();
@@ -58,15 +68,32 @@ function isPromise<T>(value: unknown): value is PromiseLike<T> {
 /** A turn of the event loop: after it timers and signals have had their chance. */
 function turn(): Promise<void> {
   const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => unknown };
-  return new Promise((resolve) => { if (setImmediate) setImmediate(resolve); else setTimeout(resolve, 0); });
+  return new Promise((resolve) => {
+    if (setImmediate) setImmediate(resolve);
+    else setTimeout(resolve, 0);
+  });
 }
 
-/** Settles as `promise` does, or rejects on abort; leaves no listener behind, and no rejection without one who hears it. */
+/**
+ * Settles as `promise` does, or rejects on abort; leaves no listener behind, and no rejection without one who hears it.
+ */
 function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const leave = (): void => signal?.removeEventListener('abort', stop);
-    const stop = (): void => { leave(); reject(signal?.reason as Error); };
-    promise.then((value) => { leave(); resolve(value); }, (reason: unknown) => { leave(); reject(reason as Error); });
+    const stop = (): void => {
+      leave();
+      reject(signal?.reason as Error);
+    };
+    promise.then(
+      (value) => {
+        leave();
+        resolve(value);
+      },
+      (reason: unknown) => {
+        leave();
+        reject(reason as Error);
+      },
+    );
     if (signal?.aborted) stop();
     else signal?.addEventListener('abort', stop);
   });

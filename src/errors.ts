@@ -7,12 +7,37 @@
 /** Stable codes: a program may switch on them; their meaning does not change between versions. */
 export type ErrorCode =
   // Files and containers.
-  | 'TRUNCATED' | 'BAD_MAGIC' | 'UNSUPPORTED_VERSION' | 'CHECKSUM' | 'LAYOUT' | 'RANGE' | 'SHAPE' | 'BUDGET'
-  | 'PQ_PARAM' | 'FIELD' | 'NONFINITE' | 'HEADER' | 'DUPLICATE' | 'UNSUPPORTED' | 'NPY_HEADER' | 'MISSING' | 'INPUT' | 'TOO_LARGE'
+  | 'TRUNCATED'
+  | 'BAD_MAGIC'
+  | 'UNSUPPORTED_VERSION'
+  | 'CHECKSUM'
+  | 'LAYOUT'
+  | 'RANGE'
+  | 'SHAPE'
+  | 'BUDGET'
+  | 'PQ_PARAM'
+  | 'FIELD'
+  | 'NONFINITE'
+  | 'HEADER'
+  | 'DUPLICATE'
+  | 'UNSUPPORTED'
+  | 'NPY_HEADER'
+  | 'MISSING'
+  | 'INPUT'
+  | 'TOO_LARGE'
   // Networks.
-  | 'GRAPH' | 'ATTRIBUTE' | 'COUPLING'
+  | 'GRAPH'
+  | 'ATTRIBUTE'
+  | 'COUPLING'
   // Runs.
-  | 'DIVERGED' | 'DATA' | 'CHECKPOINT' | 'LOCKED' | 'IO' | 'WORKER' | 'MEMORY' | 'DISPOSED';
+  | 'DIVERGED'
+  | 'DATA'
+  | 'CHECKPOINT'
+  | 'LOCKED'
+  | 'IO'
+  | 'WORKER'
+  | 'MEMORY'
+  | 'DISPOSED';
 
 /** Where in the file, model or run it went wrong; each field only where it means something. */
 export interface ErrorDetails {
@@ -45,34 +70,60 @@ export class EspalierError extends Error {
 /** Text of a value for an error message: short, and never throws. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
-  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' || value === undefined || value === null) return String(value);
+  if (
+    typeof value === 'number' ||
+    typeof value === 'bigint' ||
+    typeof value === 'boolean' ||
+    value === undefined ||
+    value === null
+  )
+    return String(value);
   if (typeof value === 'function') return `a function`;
   if (typeof value === 'symbol') return 'a symbol';
   if (Array.isArray(value)) return value.length > 8 ? `an array of ${value.length}` : `[${value.map(show).join(', ')}]`;
-  if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${(value as { length?: number }).length ?? value.byteLength}`;
+  if (ArrayBuffer.isView(value))
+    return `${value.constructor.name} of ${(value as { length?: number }).length ?? value.byteLength}`;
   return `an object`;
 }
 
 /** `who`: function name; `name`: argument name. Returns the value, so that a check reads as an expression. */
-export function checkInteger(who: string, name: string, value: unknown, from: number, to = Number.MAX_SAFE_INTEGER): number {
-  const expected = to === Number.MAX_SAFE_INTEGER ? `an integer of at least ${from}` : `an integer from ${from} to ${to}`;
+export function checkInteger(
+  who: string,
+  name: string,
+  value: unknown,
+  from: number,
+  to = Number.MAX_SAFE_INTEGER,
+): number {
+  const expected =
+    to === Number.MAX_SAFE_INTEGER ? `an integer of at least ${from}` : `an integer from ${from} to ${to}`;
   if (typeof value !== 'number') throw new TypeError(`${who}: ${name}: expected ${expected}, got ${show(value)}`);
-  if (!Number.isSafeInteger(value) || value < from || value > to) throw new RangeError(`${who}: ${name}: expected ${expected}, got ${value}`);
+  if (!Number.isSafeInteger(value) || value < from || value > to)
+    throw new RangeError(`${who}: ${name}: expected ${expected}, got ${value}`);
   return value;
 }
 
 /** A finite number in [from, to]; `exclusive` leaves out `from` itself. */
-export function checkNumber(who: string, name: string, value: unknown, from = -Infinity, to = Infinity, exclusive = false): number {
+export function checkNumber(
+  who: string,
+  name: string,
+  value: unknown,
+  from = -Infinity,
+  to = Infinity,
+  exclusive = false,
+): number {
   const expected = `a finite number ${exclusive ? 'above' : 'of at least'} ${from}${to === Infinity ? '' : ` and at most ${to}`}`;
   if (typeof value !== 'number') throw new TypeError(`${who}: ${name}: expected ${expected}, got ${show(value)}`);
-  if (!Number.isFinite(value) || value < from || value > to || (exclusive && value === from)) throw new RangeError(`${who}: ${name}: expected ${expected}, got ${value}`);
+  if (!Number.isFinite(value) || value < from || value > to || (exclusive && value === from))
+    throw new RangeError(`${who}: ${name}: expected ${expected}, got ${value}`);
   return value;
 }
 
 /** One of a closed list of names. */
 export function checkOneOf<T extends string>(who: string, name: string, value: unknown, allowed: readonly T[]): T {
-  if (typeof value !== 'string') throw new TypeError(`${who}: ${name}: expected one of ${allowed.join(', ')}, got ${show(value)}`);
-  if (!allowed.includes(value as T)) throw new RangeError(`${who}: ${name}: expected one of ${allowed.join(', ')}, got ${show(value)}`);
+  if (typeof value !== 'string')
+    throw new TypeError(`${who}: ${name}: expected one of ${allowed.join(', ')}, got ${show(value)}`);
+  if (!allowed.includes(value as T))
+    throw new RangeError(`${who}: ${name}: expected one of ${allowed.join(', ')}, got ${show(value)}`);
   return value as T;
 }
 
@@ -81,7 +132,11 @@ export function checkFinite(who: string, name: string, data: ArrayLike<number>, 
   for (let i = 0; i < data.length; i++) {
     if (!Number.isFinite(data[i])) {
       const where = columns > 0 ? `row ${Math.floor(i / columns)}, column ${i % columns}` : `element ${i}`;
-      throw new EspalierError('NONFINITE', `${who}: ${name}: expected finite numbers, got ${data[i]} at ${where}; remove or replace it`, { name, found: data[i] });
+      throw new EspalierError(
+        'NONFINITE',
+        `${who}: ${name}: expected finite numbers, got ${data[i]} at ${where}; remove or replace it`,
+        { name, found: data[i] },
+      );
     }
   }
 }

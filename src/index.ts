@@ -9,7 +9,14 @@ export { decode, encodingSize } from './encodings/index.ts';
 export type { DenseEncoding, Encoding, EncodingSize, ProductBlock, ProductEncoding } from './encodings/types.ts';
 export { createExecutor } from './execution/executor.ts';
 export { createTrainingExecutor } from './execution/training-executor.ts';
-export type { Executor, ExecutorOptions, OptimizerOptions, TrainingExecutor, TrainingExecutorOptions, UpdateOptions } from './execution/types.ts';
+export type {
+  Executor,
+  ExecutorOptions,
+  OptimizerOptions,
+  TrainingExecutor,
+  TrainingExecutorOptions,
+  UpdateOptions,
+} from './execution/types.ts';
 export * from './importance/index.ts';
 export { loadKernels, portableKernels } from './kernels/index.ts';
 export type { KernelSet } from './kernels/types.ts';

@@ -1,4 +1,7 @@
-/** What the platform offers, asked for when it is needed: importing this does nothing, and a bundler sees no Node module. */
+/**
+ * What the platform offers, asked for when it is needed: importing this does nothing, and a bundler sees no Node
+ * module.
+ */
 
 import type * as fs from 'node:fs';
 import type * as path from 'node:path';
@@ -21,6 +24,9 @@ export function nodeModule<M extends keyof NodeModules>(name: M): NodeModules[M]
 /** The same where there is no way on without it. */
 export function requireNode<M extends keyof NodeModules>(who: string, name: M): NodeModules[M] {
   const found = nodeModule(name);
-  if (!found) throw new Error(`${who}: needs ${name}, which this platform lacks; use Node 20.16 or later, or the functions that take bytes`);
+  if (!found)
+    throw new Error(
+      `${who}: needs ${name}, which this platform lacks; use Node 20.16 or later, or the functions that take bytes`,
+    );
   return found;
 }

@@ -7,13 +7,18 @@ export type FloatArray = Float32Array | Float64Array;
 export type TypedArray = FloatArray | Uint8Array | Int8Array | Uint16Array | Int16Array | Int32Array | Uint32Array;
 export type Shape = readonly number[];
 
-/** Row-major; `data.length` is the product of `shape` (1 for the empty shape). The tensor owns nothing: `data` is the caller's. */
+/**
+ * Row-major; `data.length` is the product of `shape` (1 for the empty shape). The tensor owns nothing: `data` is the
+ * caller's.
+ */
 export interface Tensor<D extends TypedArray = Float32Array> {
   readonly data: D;
   readonly shape: Shape;
 }
 
-/** What an `ndarray` looks like: strides in elements, element (i, j, ...) at `offset + i stride[0] + j stride[1] + ...`. */
+/**
+ * What an `ndarray` looks like: strides in elements, element (i, j, ...) at `offset + i stride[0] + j stride[1] + ...`.
+ */
 export interface StridedArray<D extends ArrayLike<number> = ArrayLike<number>> {
   readonly data: D;
   readonly shape: Shape;
@@ -34,19 +39,25 @@ export function sizeOf(shape: Shape): number {
 export function tensor<D extends TypedArray>(data: D, shape: Shape): Tensor<D> {
   checkShape('tensor', 'shape', shape);
   if (!ArrayBuffer.isView(data)) throw new TypeError(`tensor: data: expected a typed array, got ${show(data)}`);
-  if (data.length !== sizeOf(shape)) throw new RangeError(`tensor: data: expected ${sizeOf(shape)} elements for shape [${shape.join(', ')}], got ${data.length}`);
+  if (data.length !== sizeOf(shape))
+    throw new RangeError(
+      `tensor: data: expected ${sizeOf(shape)} elements for shape [${shape.join(', ')}], got ${data.length}`,
+    );
   return { data, shape: [...shape] };
 }
 
 /** Every side a whole number from 0, the product exact. */
 export function checkShape(who: string, name: string, shape: unknown): asserts shape is Shape {
-  if (!Array.isArray(shape)) throw new TypeError(`${who}: ${name}: expected an array of whole numbers, got ${show(shape)}`);
+  if (!Array.isArray(shape))
+    throw new TypeError(`${who}: ${name}: expected an array of whole numbers, got ${show(shape)}`);
   let size = 1;
   for (const side of shape as unknown[]) {
     if (typeof side !== 'number') throw new TypeError(`${who}: ${name}: expected whole numbers, got ${show(side)}`);
-    if (!Number.isSafeInteger(side) || side < 0) throw new RangeError(`${who}: ${name}: expected whole numbers from 0, got ${side}`);
+    if (!Number.isSafeInteger(side) || side < 0)
+      throw new RangeError(`${who}: ${name}: expected whole numbers from 0, got ${side}`);
     size *= side;
-    if (size > Number.MAX_SAFE_INTEGER) throw new RangeError(`${who}: ${name}: [${shape.join(', ')}] has more than 2^53 elements`);
+    if (size > Number.MAX_SAFE_INTEGER)
+      throw new RangeError(`${who}: ${name}: [${shape.join(', ')}] has more than 2^53 elements`);
   }
 }
 
@@ -62,28 +73,46 @@ export function toTensor(who: string, name: string, value: TensorLike): Tensor {
   const { data, shape } = value;
   checkShape(who, `${name}.shape`, shape);
   const size = sizeOf(shape);
-  if (typeof data !== 'object' || data === null || typeof data.length !== 'number') throw new TypeError(`${who}: ${name}.data: expected a typed array, got ${show(data)}`);
+  if (typeof data !== 'object' || data === null || typeof data.length !== 'number')
+    throw new TypeError(`${who}: ${name}.data: expected a typed array, got ${show(data)}`);
   if (!('stride' in value)) {
-    if (data.length !== size) throw new RangeError(`${who}: ${name}: expected ${size} elements for shape [${shape.join(', ')}], got ${data.length}`);
+    if (data.length !== size)
+      throw new RangeError(
+        `${who}: ${name}: expected ${size} elements for shape [${shape.join(', ')}], got ${data.length}`,
+      );
     return data instanceof Float32Array ? (value as Tensor) : { data: Float32Array.from(data), shape };
   }
   const { stride, offset } = value;
-  if (!Array.isArray(stride) || stride.length !== shape.length) throw new RangeError(`${who}: ${name}.stride: expected ${shape.length} strides, got ${show(stride)}`);
-  if (!Number.isSafeInteger(offset)) throw new RangeError(`${who}: ${name}.offset: expected a whole number, got ${show(offset)}`);
-  let low = offset, high = offset;
+  if (!Array.isArray(stride) || stride.length !== shape.length)
+    throw new RangeError(`${who}: ${name}.stride: expected ${shape.length} strides, got ${show(stride)}`);
+  if (!Number.isSafeInteger(offset))
+    throw new RangeError(`${who}: ${name}.offset: expected a whole number, got ${show(offset)}`);
+  let low = offset,
+    high = offset;
   shape.forEach((side, axis) => {
     const step: unknown = stride[axis];
-    if (typeof step !== 'number' || !Number.isSafeInteger(step)) throw new RangeError(`${who}: ${name}.stride: expected whole numbers, got ${show(step)}`);
-    if (step < 0) low += (side - 1) * step; else high += (side - 1) * step;
+    if (typeof step !== 'number' || !Number.isSafeInteger(step))
+      throw new RangeError(`${who}: ${name}.stride: expected whole numbers, got ${show(step)}`);
+    if (step < 0) low += (side - 1) * step;
+    else high += (side - 1) * step;
   });
-  if (size > 0 && (low < 0 || high >= data.length)) throw new RangeError(`${who}: ${name}: shape, stride and offset reach element ${low < 0 ? low : high}, outside of data with ${data.length}`);
+  if (size > 0 && (low < 0 || high >= data.length))
+    throw new RangeError(
+      `${who}: ${name}: shape, stride and offset reach element ${low < 0 ? low : high}, outside of data with ${data.length}`,
+    );
   const out = new Float32Array(size);
   gatherStrided(data, shape, stride, offset, out);
   return { data: out, shape };
 }
 
 /** Writes the elements of a strided array to `out` in row-major order; the strides have been checked. */
-export function gatherStrided(data: ArrayLike<number>, shape: Shape, stride: readonly number[], offset: number, out: TypedArray): void {
+export function gatherStrided(
+  data: ArrayLike<number>,
+  shape: Shape,
+  stride: readonly number[],
+  offset: number,
+  out: TypedArray,
+): void {
   const index = new Array<number>(shape.length).fill(0);
   for (let i = 0, from = offset; i < out.length; i++) {
     out[i] = data[from];

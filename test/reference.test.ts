@@ -1,16 +1,38 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { evaluate, landmarkMetrics, landmarks68Task, loadKernels, meanTarget, openFolder, OUTER_EYES_68, readPlain, vgg, withOutputUnit, withWeights } from '../src/index.ts';
+import {
+  evaluate,
+  landmarkMetrics,
+  landmarks68Task,
+  loadKernels,
+  meanTarget,
+  openFolder,
+  OUTER_EYES_68,
+  readPlain,
+  vgg,
+  withOutputUnit,
+  withWeights,
+} from '../src/index.ts';
 import type { Preprocessing } from '../src/index.ts';
 import { realData } from './real-data.ts';
 
-const preprocessing: Preprocessing = { width: 64, height: 64, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } };
+const preprocessing: Preprocessing = {
+  width: 64,
+  height: 64,
+  channels: 1,
+  filter: 'area',
+  scale: 1 / 255,
+  standardize: { kind: 'image', epsilon: 1e-3 },
+};
 
 describe.skipIf(realData === undefined)('weights trained in PyTorch, on real faces', () => {
   it('have the errors that PyTorch measured, within 1e-5: RMSE 0.01884 on validation, 0.01809 and NME 5.24 % on test', async () => {
     const faces = join(realData!, 'faces68');
-    const plain = withWeights(vgg({ preprocessing, task: landmarks68Task() }), readPlain(await readFile(join(realData!, 'models', 'vgg-face68.safetensors'))));
+    const plain = withWeights(
+      vgg({ preprocessing, task: landmarks68Task() }),
+      readPlain(await readFile(join(realData!, 'models', 'vgg-face68.safetensors'))),
+    );
     const kernels = await loadKernels();
     const errors = async (network: typeof plain, part: string): Promise<{ rmse: number; nme?: number }> => {
       const examples = await openFolder(faces, part, { preprocessing });

@@ -1,4 +1,7 @@
-/** The page that is timed: a worker does the work, since a page's main thread may not wait for others. `location.hash` gives the rounds. */
+/**
+ * The page that is timed: a worker does the work, since a page's main thread may not wait for others. `location.hash`
+ * gives the rounds.
+ */
 import { timeThreads } from './work.ts';
 
 const { hash } = location;
@@ -11,7 +14,8 @@ if (typeof document === 'undefined') {
     postMessage({ failure: String((error as Error).stack) });
   }
 } else {
-  const report = (result: object): void => void fetch('result', { method: 'POST', body: JSON.stringify({ ...result, browser: navigator.userAgent }) });
+  const report = (result: object): void =>
+    void fetch('result', { method: 'POST', body: JSON.stringify({ ...result, browser: navigator.userAgent }) });
   const worker = new Worker(`page.js${hash}`, { type: 'module' });
   worker.onmessage = ({ data }: MessageEvent<object>) => report(data);
   worker.onerror = ({ message }) => report({ failure: `the worker could not run: ${message}` });

@@ -20,12 +20,25 @@ export interface Timed {
   readonly seconds: readonly number[];
 }
 
-/** Both kinds of work on each number of threads: two calls, of whose outputs the bits are kept, then `rounds` in turn. */
+/**
+ * Both kinds of work on each number of threads: two calls, of whose outputs the bits are kept, then `rounds` in turn.
+ */
 export async function timeThreads(file: Uint8Array, rounds: number): Promise<Timed[]> {
-  const kernels = await loadKernels(), network = readNetwork(file);
+  const kernels = await loadKernels(),
+    network = readNetwork(file);
   const random = stream(1, 'browser input');
   const inputs = Float32Array.from({ length: BATCH * sizeOf(network.inputs[0].shape) }, () => uniform(random, -1, 1));
-  const optimizer = { kind: 'sgd', momentum: 0.9, nesterov: false, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled: false, weightDecay: 0, codewordGradient: 'mean' } as const;
+  const optimizer = {
+    kind: 'sgd',
+    momentum: 0.9,
+    nesterov: false,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    decoupled: false,
+    weightDecay: 0,
+    codewordGradient: 'mean',
+  } as const;
 
   const forward = async (threads: number): Promise<Contender> => {
     const executor = await createExecutor(network, { kernels, threads, batch: BATCH });
@@ -34,12 +47,15 @@ export async function timeThreads(file: Uint8Array, rounds: number): Promise<Tim
   const training = async (threads: number): Promise<Contender> => {
     const executor = await createTrainingExecutor(network, { kernels, threads, batch: BATCH, optimizer });
     let step = 0;
-    return { executor, call() {
-      executor.forwardTraining(step++);
-      executor.outputGradient().set(executor.output());
-      executor.backward();
-      executor.update({ rate: 1e-4, clip: 0 }, step);
-    } };
+    return {
+      executor,
+      call() {
+        executor.forwardTraining(step++);
+        executor.outputGradient().set(executor.output());
+        executor.backward();
+        executor.update({ rate: 1e-4, clip: 0 }, step);
+      },
+    };
   };
   const time = ({ executor, call }: Contender): number => {
     executor.input().set(inputs);
@@ -49,7 +65,10 @@ export async function timeThreads(file: Uint8Array, rounds: number): Promise<Tim
   };
 
   const results: Timed[] = [];
-  for (const [what, open] of [['forward', forward], ['training step', training]] as const) {
+  for (const [what, open] of [
+    ['forward', forward],
+    ['training step', training],
+  ] as const) {
     const contenders = await Promise.all(THREADS.map(open));
     // After two steps the outputs depend on every gradient of the first.
     const digests = contenders.map((contender) => {
@@ -59,7 +78,16 @@ export async function timeThreads(file: Uint8Array, rounds: number): Promise<Tim
     });
     const seconds = contenders.map((): number[] => []);
     for (let round = 0; round < rounds; round++) contenders.forEach((contender, i) => seconds[i].push(time(contender)));
-    contenders.forEach(({ executor: { workspace: { threads, threadsReason } } }, i) => results.push({ what, threads, reason: threadsReason, digest: digests[i], seconds: seconds[i] }));
+    contenders.forEach(
+      (
+        {
+          executor: {
+            workspace: { threads, threadsReason },
+          },
+        },
+        i,
+      ) => results.push({ what, threads, reason: threadsReason, digest: digests[i], seconds: seconds[i] }),
+    );
     for (const { executor } of contenders) executor.dispose();
   }
   return results;
@@ -71,5 +99,8 @@ interface Contender {
 }
 
 function digest(values: ArrayLike<number>): number {
-  return new Int32Array(Float32Array.from(values).buffer).reduce((sum, bits, i) => (sum + Math.imul(bits, 2 * i + 1)) | 0, 0);
+  return new Int32Array(Float32Array.from(values).buffer).reduce(
+    (sum, bits, i) => (sum + Math.imul(bits, 2 * i + 1)) | 0,
+    0,
+  );
 }

@@ -1,4 +1,7 @@
-/** One and two threads in a page that is cross-origin isolated: training and inference of a batch, the same bits as in Node. */
+/**
+ * One and two threads in a page that is cross-origin isolated: training and inference of a batch, the same bits as in
+ * Node.
+ */
 import { fileURLToPath } from 'node:url';
 import { multiplyAdds, writeNetwork } from '../../src/network/index.ts';
 import { bundlePage, findChromium, ISOLATED, visitPages } from '../../scripts/browser.ts';
@@ -20,21 +23,39 @@ export const browser: Group = {
       console.error('\n*** SKIPPED: no Chromium. Install one, or name it in CHROMIUM ***\n');
       return [];
     }
-    const { title, build } = networkNamed('vgg96'), network = build(), file = writeNetwork(network);
+    const { title, build } = networkNamed('vgg96'),
+      network = build(),
+      file = writeNetwork(network);
     const script = await bundlePage(fileURLToPath(new URL('../browser/page.ts', import.meta.url)));
-    const [result] = await visitPages(chromium, [{ headers: ISOLATED, script, hash: `#${rounds}`, files: { network: file } }], LIMIT) as [{ failure?: string; timed: readonly Timed[]; browser: string }];
+    const [result] = (await visitPages(
+      chromium,
+      [{ headers: ISOLATED, script, hash: `#${rounds}`, files: { network: file } }],
+      LIMIT,
+    )) as [{ failure?: string; timed: readonly Timed[]; browser: string }];
     if (result.failure !== undefined) throw new Error(`the page failed: ${result.failure}`);
     const expected = await timeThreads(file, 0);
     result.timed.forEach(({ what, threads, reason, digest }, i) => {
       const wanted = THREADS[i % THREADS.length];
       if (threads !== wanted) throw new Error(`${what}: the page has ${threads} threads, not ${wanted}: ${reason}`);
-      if (digest !== expected[i].digest) throw new Error(`${what}, ${threads} threads: the page gives other bits than Node`);
+      if (digest !== expected[i].digest)
+        throw new Error(`${what}, ${threads} threads: the page gives other bits than Node`);
     });
     console.log('verified: the same bits as in Node with 1 and 2 threads');
     const who = `espalier, ${/(?:Headless)?(Chrome\/\d+)/.exec(result.browser)?.[1].replace('/', ' ') ?? 'browser'}`;
     // A step makes about three times the operations of a forward pass: two gradients.
-    return result.timed.map(({ what, threads, seconds }) => timeRow('browser', {
-      case: title, what: `${what}, batch ${BATCH}`, who, version: PROJECT_VERSION, threads, work: (what === 'forward' ? 2 : 6) * BATCH * multiplyAdds(network) / 1e9,
-    }, summarize(seconds)));
+    return result.timed.map(({ what, threads, seconds }) =>
+      timeRow(
+        'browser',
+        {
+          case: title,
+          what: `${what}, batch ${BATCH}`,
+          who,
+          version: PROJECT_VERSION,
+          threads,
+          work: ((what === 'forward' ? 2 : 6) * BATCH * multiplyAdds(network)) / 1e9,
+        },
+        summarize(seconds),
+      ),
+    );
   },
 };

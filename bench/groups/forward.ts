@@ -13,21 +13,33 @@ export const forward: Group = {
   name: 'forward',
   about: 'inference of three networks, batch 1 and 16, against onnxruntime-web, tfjs, onnxruntime-node, PyTorch',
   async measure({ rounds }) {
-    const peers = forwardPeers(), rows: Row[] = [];
+    const peers = forwardPeers(),
+      rows: Row[] = [];
     for (const name of ['vgg96', 'resnet', 'mobilenet']) {
-      for (const batch of [1, 16]) rows.push(...await measureForward(name, batch, peers, rounds));
+      for (const batch of [1, 16]) rows.push(...(await measureForward(name, batch, peers, rounds)));
     }
     return rows;
   },
 };
 
 async function measureForward(name: string, batch: number, peers: readonly Peer[], rounds: number): Promise<Row[]> {
-  const network = networkNamed(name), { job, work, check } = await forwardCase(network, batch);
-  const all: Peer[] = [{ who: 'espalier', version: PROJECT_VERSION, command: await espalierCommand(), variant: 'simd' }, ...peers.filter((peer) => batch === 1 || !isSlow(peer))];
+  const network = networkNamed(name),
+    { job, work, check } = await forwardCase(network, batch);
+  const all: Peer[] = [
+    { who: 'espalier', version: PROJECT_VERSION, command: await espalierCommand(), variant: 'simd' },
+    ...peers.filter((peer) => batch === 1 || !isSlow(peer)),
+  ];
   return withContenders(async (add) => {
-    const contenders = await Promise.all(all.map(({ who, command, variant }) => add(startContender(who, command, job, variant))));
+    const contenders = await Promise.all(
+      all.map(({ who, command, variant }) => add(startContender(who, command, job, variant))),
+    );
     for (const contender of contenders) await check(contender);
-    const timings = await takeTurns(contenders.map((contender) => ({ run: contender.run, rounds: isSlow(contender) ? 1 : rounds })), rounds);
-    return all.map(({ who, version }, i) => timeRow('forward', { case: network.title, what: `forward, batch ${batch}`, who, version, work }, timings[i]));
+    const timings = await takeTurns(
+      contenders.map((contender) => ({ run: contender.run, rounds: isSlow(contender) ? 1 : rounds })),
+      rounds,
+    );
+    return all.map(({ who, version }, i) =>
+      timeRow('forward', { case: network.title, what: `forward, batch ${batch}`, who, version, work }, timings[i]),
+    );
   });
 }

@@ -20,7 +20,18 @@ type Labels = Pick<Row, 'case' | 'what' | 'who'> & Partial<Pick<Row, 'size' | 'v
 
 /** A row of milliseconds, printed as it comes. */
 export function timeRow(group: string, labels: Labels, { minimum, median, rounds }: Timing): Row {
-  const row: Row = { group, size: 0, version: '', threads: 1, work: 0, ...labels, unit: 'ms', minimum: minimum * 1e3, median: median * 1e3, rounds };
+  const row: Row = {
+    group,
+    size: 0,
+    version: '',
+    threads: 1,
+    work: 0,
+    ...labels,
+    unit: 'ms',
+    minimum: minimum * 1e3,
+    median: median * 1e3,
+    rounds,
+  };
   print(row);
   return row;
 }
@@ -33,7 +44,9 @@ export function valueRow(group: string, labels: Labels, unit: Row['unit'], { min
 }
 
 function print({ case: name, what, size, who, threads, unit, minimum, median, work }: Row): void {
-  const rate = work > 0 && unit === 'ms' ? `${(work / minimum * 1e3).toFixed(1).padStart(8)} GFLOP/s` : '';
+  const rate = work > 0 && unit === 'ms' ? `${((work / minimum) * 1e3).toFixed(1).padStart(8)} GFLOP/s` : '';
   const shown = (value: number): string => value.toPrecision(4).padStart(10);
-  console.log(`${name.padEnd(40)} ${(size > 0 ? `${what} ${size}` : what).padEnd(24)} ${(threads > 1 ? `${who}, ${threads} threads` : who).padEnd(24)}${shown(minimum)} ${unit}, median${shown(median)}${rate}`);
+  console.log(
+    `${name.padEnd(40)} ${(size > 0 ? `${what} ${size}` : what).padEnd(24)} ${(threads > 1 ? `${who}, ${threads} threads` : who).padEnd(24)}${shown(minimum)} ${unit}, median${shown(median)}${rate}`,
+  );
 }

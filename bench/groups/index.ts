@@ -11,4 +11,15 @@ import { sweep } from './sweep.ts';
 import { threads } from './threads.ts';
 import { training } from './training.ts';
 
-export const GROUPS: readonly Group[] = [kernels, forward, training, threads, browser, halved, sweep, kmeans, startup, memory];
+export const GROUPS: readonly Group[] = [
+  kernels,
+  forward,
+  training,
+  threads,
+  browser,
+  halved,
+  sweep,
+  kmeans,
+  startup,
+  memory,
+];

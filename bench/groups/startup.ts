@@ -1,4 +1,7 @@
-/** Start: importing `espalier/runtime` as it is published and compiling its kernels, in fresh processes; and the size of its SIMD module. */
+/**
+ * Start: importing `espalier/runtime` as it is published and compiling its kernels, in fresh processes; and the size of
+ * its SIMD module.
+ */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { compiled } from '../../src/kernels/inference.generated.ts';
@@ -22,11 +25,18 @@ export const startup: Group = {
   about: `importing espalier/runtime and compiling its kernels, ${PROCESSES} fresh processes; builds dist/ first`,
   async measure() {
     execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: 'ignore' });
-    const run = (): number => Number(execFileSync(process.execPath, ['--input-type=module', '-e', SCRIPT], { cwd: ROOT, encoding: 'utf8' }));
-    const [timing] = await takeTurns([{ run }], PROCESSES), labels = { case: 'espalier/runtime', who: 'espalier', version: PROJECT_VERSION };
+    const run = (): number =>
+      Number(execFileSync(process.execPath, ['--input-type=module', '-e', SCRIPT], { cwd: ROOT, encoding: 'utf8' }));
+    const [timing] = await takeTurns([{ run }], PROCESSES),
+      labels = { case: 'espalier/runtime', who: 'espalier', version: PROJECT_VERSION };
     return [
       timeRow('startup', { ...labels, what: 'import and compile' }, timing),
-      valueRow('startup', { ...labels, what: 'SIMD module' }, 'kB', summarize([Buffer.from(compiled.simd, 'base64').length / 1e3])),
+      valueRow(
+        'startup',
+        { ...labels, what: 'SIMD module' },
+        'kB',
+        summarize([Buffer.from(compiled.simd, 'base64').length / 1e3]),
+      ),
     ];
   },
 };

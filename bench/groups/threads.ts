@@ -17,26 +17,40 @@ export const threads: Group = {
   async measure({ rounds }) {
     const network = networkNamed('vgg96');
     return [
-      ...await scale(network.title, 'forward, batch 16', await forwardCase(network, 16), rounds),
-      ...await scale(network.title, 'training step, batch 16', await trainingCase(network, 16), rounds),
+      ...(await scale(network.title, 'forward, batch 16', await forwardCase(network, 16), rounds)),
+      ...(await scale(network.title, 'training step, batch 16', await trainingCase(network, 16), rounds)),
     ];
   },
 };
 
-async function scale(title: string, what: string, { job, work, check }: Case<ForwardJob | TrainingJob>, rounds: number): Promise<Row[]> {
+async function scale(
+  title: string,
+  what: string,
+  { job, work, check }: Case<ForwardJob | TrainingJob>,
+  rounds: number,
+): Promise<Row[]> {
   return withContenders(async (add) => {
     const contenders = [];
     let first: Float32Array | undefined;
     for (const count of THREADS) {
-      const contender = await add(startContender(`espalier, threads ${count}`, await espalierCommand(), { ...job, threads: count }, 'simd'));
+      const contender = await add(
+        startContender(`espalier, threads ${count}`, await espalierCommand(), { ...job, threads: count }, 'simd'),
+      );
       await check(contender);
       const outputs = await contender.output();
       first ??= outputs;
-      if (!Buffer.from(outputs.buffer).equals(Buffer.from(first.buffer))) throw new Error(`${what}: ${count} threads give other bits than one`);
+      if (!Buffer.from(outputs.buffer).equals(Buffer.from(first.buffer)))
+        throw new Error(`${what}: ${count} threads give other bits than one`);
       contenders.push(contender);
     }
     console.log(`verified: the same bits with ${THREADS.join(', ')} threads`);
     const timings = await takeTurns(contenders, rounds);
-    return THREADS.map((count, i) => timeRow('threads', { case: title, what, who: 'espalier', version: PROJECT_VERSION, threads: count, work }, timings[i]));
+    return THREADS.map((count, i) =>
+      timeRow(
+        'threads',
+        { case: title, what, who: 'espalier', version: PROJECT_VERSION, threads: count, work },
+        timings[i],
+      ),
+    );
   });
 }

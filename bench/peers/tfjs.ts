@@ -1,7 +1,8 @@
 /**
- * TensorFlow.js, backend as named by the variant ('wasm': XNNPACK; 'cpu': plain JavaScript), one thread. Its best case: what the converter makes of a trained
- * model, and more. Layout NHWC, batch normalization folded into the convolution before it, bias and ReLU fused, dense weights transposed beforehand (its
- * WebAssembly backend multiplies transposed matrices slowly), the input resident in its memory.
+ * TensorFlow.js, backend as named by the variant ('wasm': XNNPACK; 'cpu': plain JavaScript), one thread. Its best case:
+ * what the converter makes of a trained model, and more. Layout NHWC, batch normalization folded into the convolution
+ * before it, bias and ReLU fused, dense weights transposed beforehand (its WebAssembly backend multiplies transposed
+ * matrices slowly), the input resident in its memory.
  */
 import { readArray, readExchange } from '../exchange.ts';
 import type { Exchanged } from '../exchange.ts';
@@ -15,8 +16,13 @@ interface TfTensor {
 }
 type Activation = 'relu' | 'linear';
 interface Convolution {
-  readonly x: TfTensor; readonly filter: TfTensor; readonly bias: TfTensor; readonly activation: Activation;
-  readonly strides: readonly number[]; readonly pad: readonly (readonly number[])[]; readonly dilations: readonly number[];
+  readonly x: TfTensor;
+  readonly filter: TfTensor;
+  readonly bias: TfTensor;
+  readonly activation: Activation;
+  readonly strides: readonly number[];
+  readonly pad: readonly (readonly number[])[];
+  readonly dilations: readonly number[];
 }
 /** What is used of the package; it is not installed where this is type-checked. */
 interface Tf {
@@ -26,7 +32,12 @@ interface Tf {
   tensor(values: Float32Array, shape: readonly number[]): TfTensor;
   transpose(x: TfTensor, order: readonly number[]): TfTensor;
   reshape(x: TfTensor, shape: readonly number[]): TfTensor;
-  maxPool(x: TfTensor, size: readonly number[], strides: readonly number[], pad: readonly (readonly number[])[]): TfTensor;
+  maxPool(
+    x: TfTensor,
+    size: readonly number[],
+    strides: readonly number[],
+    pad: readonly (readonly number[])[],
+  ): TfTensor;
   mean(x: TfTensor, axes: readonly number[]): TfTensor;
   add(a: TfTensor, b: TfTensor): TfTensor;
   relu(x: TfTensor): TfTensor;
@@ -46,11 +57,16 @@ interface Layer {
 serve(async (job, variant) => {
   if (job.kind !== 'forward') throw new Error(`tfjs: no ${job.kind}`);
   const [main, wasm] = ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'];
-  const tf = await import(main) as Tf;
-  if (variant === 'wasm') ((await import(wasm)) as { setThreadsCount(count: number): void }).setThreadsCount(job.threads);
-  if (!await tf.setBackend(variant)) throw new Error(`tfjs: no backend ${variant}`);
+  const tf = (await import(main)) as Tf;
+  if (variant === 'wasm')
+    ((await import(wasm)) as { setThreadsCount(count: number): void }).setThreadsCount(job.threads);
+  if (!(await tf.setBackend(variant))) throw new Error(`tfjs: no backend ${variant}`);
   await tf.ready();
-  const exchanged = readExchange(job.network), { inputs: [{ name, shape }], outputs: [outputName] } = exchanged.graph;
+  const exchanged = readExchange(job.network),
+    {
+      inputs: [{ name, shape }],
+      outputs: [outputName],
+    } = exchanged.graph;
   const layers = compile(tf, exchanged, job.batch);
   const input = tf.tidy(() => tf.transpose(tf.tensor(readArray(job.input), [job.batch, ...shape]), [0, 2, 3, 1]));
   let output: Float32Array = new Float32Array();
@@ -75,29 +91,72 @@ function compile(tf: Tf, { graph, weights }: Exchanged, batch: number): Layer[] 
   /** The node behind a value if it is of this kind, takes nothing else, and nothing else takes the value. */
   const only = <K extends Node['kind']>(value: string, kind: K): NodeOf<K> | undefined => {
     const [next, ...others] = readers(value);
-    return others.length === 0 && next?.kind === kind && !graph.outputs.includes(value) ? next as NodeOf<K> : undefined;
+    return others.length === 0 && next?.kind === kind && !graph.outputs.includes(value)
+      ? (next as NodeOf<K>)
+      : undefined;
   };
-  const done = new Set<string>(), layers: Layer[] = [];
-  const pads = ([top, left, bottom, right]: readonly number[]): number[][] => [[0, 0], [top, bottom], [left, right], [0, 0]];
+  const done = new Set<string>(),
+    layers: Layer[] = [];
+  const pads = ([top, left, bottom, right]: readonly number[]): number[][] => [
+    [0, 0],
+    [top, bottom],
+    [left, right],
+    [0, 0],
+  ];
   for (const node of graph.nodes) {
     if (done.has(node.name)) continue;
-    const [from] = node.inputs, own = node.parameters, taken = (values: ReadonlyMap<string, TfTensor>): TfTensor => values.get(from)!;
+    const [from] = node.inputs,
+      own = node.parameters,
+      taken = (values: ReadonlyMap<string, TfTensor>): TfTensor => values.get(from)!;
     if (node.kind === 'conv') {
       const [filters, perGroup, height, width] = graph.parameters[own.weight!].shape;
-      const norm = only(node.name, 'batchNorm'), end = norm?.name ?? node.name, activation = only(end, 'relu');
-      const { filter, bias } = folded(weights(own.weight!), own.bias === undefined ? new Float32Array(filters) : weights(own.bias), norm, weights);
+      const norm = only(node.name, 'batchNorm'),
+        end = norm?.name ?? node.name,
+        activation = only(end, 'relu');
+      const { filter, bias } = folded(
+        weights(own.weight!),
+        own.bias === undefined ? new Float32Array(filters) : weights(own.bias),
+        norm,
+        weights,
+      );
       for (const { name } of [norm, activation].filter((fused) => fused !== undefined)) done.add(name);
       const isDepthwise = node.attributes.groups > 1;
       // [out, in / groups, h, w] becomes [h, w, in, out], depthwise [h, w, in, 1].
-      const kernel = tf.tidy(() => tf.transpose(tf.tensor(filter, [filters, perGroup, height, width]), isDepthwise ? [2, 3, 0, 1] : [2, 3, 1, 0]));
-      const options = { filter: kernel, bias: tf.tensor(bias, [filters]), strides: node.attributes.stride, pad: pads(node.attributes.padding), dilations: node.attributes.dilation, activation: activation ? 'relu' : 'linear' } as const;
-      layers.push({ yields: activation?.name ?? end, run: (values) => (isDepthwise ? tf.fused.depthwiseConv2d({ x: taken(values), ...options }) : tf.fused.conv2d({ x: taken(values), ...options })) });
+      const kernel = tf.tidy(() =>
+        tf.transpose(tf.tensor(filter, [filters, perGroup, height, width]), isDepthwise ? [2, 3, 0, 1] : [2, 3, 1, 0]),
+      );
+      const options = {
+        filter: kernel,
+        bias: tf.tensor(bias, [filters]),
+        strides: node.attributes.stride,
+        pad: pads(node.attributes.padding),
+        dilations: node.attributes.dilation,
+        activation: activation ? 'relu' : 'linear',
+      } as const;
+      layers.push({
+        yields: activation?.name ?? end,
+        run: (values) =>
+          isDepthwise
+            ? tf.fused.depthwiseConv2d({ x: taken(values), ...options })
+            : tf.fused.conv2d({ x: taken(values), ...options }),
+      });
       channels.set(activation?.name ?? end, filters);
     } else if (node.kind === 'dense') {
-      const [units, inputs] = graph.parameters[own.weight!].shape, activation = only(node.name, 'relu');
+      const [units, inputs] = graph.parameters[own.weight!].shape,
+        activation = only(node.name, 'relu');
       if (activation) done.add(activation.name);
-      const matrix = denseWeights(tf, weights(own.weight!), units, inputs, channels.get(from)!), bias = tf.tensor(weights(own.bias!), [units]);
-      layers.push({ yields: activation?.name ?? node.name, run: (values) => tf.fused.matMul({ a: tf.reshape(taken(values), [batch, inputs]), b: matrix, bias, activation: activation ? 'relu' : 'linear' }) });
+      const matrix = denseWeights(tf, weights(own.weight!), units, inputs, channels.get(from)!),
+        bias = tf.tensor(weights(own.bias!), [units]);
+      layers.push({
+        yields: activation?.name ?? node.name,
+        run: (values) =>
+          tf.fused.matMul({
+            a: tf.reshape(taken(values), [batch, inputs]),
+            b: matrix,
+            bias,
+            activation: activation ? 'relu' : 'linear',
+          }),
+      });
       channels.set(activation?.name ?? node.name, units);
     } else {
       layers.push({ yields: node.name, run: simple(tf, node, pads) });
@@ -107,29 +166,52 @@ function compile(tf: Tf, { graph, weights }: Exchanged, batch: number): Layer[] 
   return layers;
 }
 
-/** The columns of a dense layer behind maps (C, H, W) are put in the order (H, W, C), and the matrix is transposed to [in, out]. */
+/**
+ * The columns of a dense layer behind maps (C, H, W) are put in the order (H, W, C), and the matrix is transposed to
+ * [in, out].
+ */
 function denseWeights(tf: Tf, values: Float32Array, units: number, inputs: number, channels: number): TfTensor {
   const positions = inputs / channels;
-  return tf.tidy(() => tf.reshape(tf.transpose(tf.tensor(values, [units, channels, positions]), [2, 1, 0]), [inputs, units]));
+  return tf.tidy(() =>
+    tf.reshape(tf.transpose(tf.tensor(values, [units, channels, positions]), [2, 1, 0]), [inputs, units]),
+  );
 }
 
 function simple(tf: Tf, node: Node, pads: (padding: readonly number[]) => number[][]): Layer['run'] {
   const [a, b] = node.inputs;
   switch (node.kind) {
-    case 'maxPool': return (values) => tf.maxPool(values.get(a)!, node.attributes.size, node.attributes.stride, pads(node.attributes.padding));
-    case 'globalAveragePool': return (values) => tf.mean(values.get(a)!, [1, 2]);
-    case 'add': return (values) => tf.add(values.get(a)!, values.get(b)!);
-    case 'relu': return (values) => tf.relu(values.get(a)!);
+    case 'maxPool':
+      return (values) =>
+        tf.maxPool(values.get(a)!, node.attributes.size, node.attributes.stride, pads(node.attributes.padding));
+    case 'globalAveragePool':
+      return (values) => tf.mean(values.get(a)!, [1, 2]);
+    case 'add':
+      return (values) => tf.add(values.get(a)!, values.get(b)!);
+    case 'relu':
+      return (values) => tf.relu(values.get(a)!);
     // The dense layer behind it takes the values as they lie.
-    case 'flatten': return (values) => values.get(a)!;
-    default: throw new Error(`tfjs: no translation of ${node.kind}`);
+    case 'flatten':
+      return (values) => values.get(a)!;
+    default:
+      throw new Error(`tfjs: no translation of ${node.kind}`);
   }
 }
 
 /** Weights and bias of the convolution that does what this one and the batch normalization behind it do. */
-function folded(filter: Float32Array, bias: Float32Array, norm: NodeOf<'batchNorm'> | undefined, weights: Exchanged['weights']): { filter: Float32Array; bias: Float32Array } {
+function folded(
+  filter: Float32Array,
+  bias: Float32Array,
+  norm: NodeOf<'batchNorm'> | undefined,
+  weights: Exchanged['weights'],
+): { filter: Float32Array; bias: Float32Array } {
   if (!norm) return { filter, bias };
-  const [scale, shift, mean, variance] = (['scale', 'shift', 'mean', 'variance'] as const).map((role) => weights(norm.parameters[role]!));
-  const factors = scale.map((value, i) => value / Math.sqrt(variance[i] + norm.attributes.epsilon)), size = filter.length / bias.length;
-  return { filter: filter.map((value, i) => value * factors[Math.floor(i / size)]), bias: bias.map((value, i) => (value - mean[i]) * factors[i] + shift[i]) };
+  const [scale, shift, mean, variance] = (['scale', 'shift', 'mean', 'variance'] as const).map((role) =>
+    weights(norm.parameters[role]!),
+  );
+  const factors = scale.map((value, i) => value / Math.sqrt(variance[i] + norm.attributes.epsilon)),
+    size = filter.length / bias.length;
+  return {
+    filter: filter.map((value, i) => value * factors[Math.floor(i / size)]),
+    bias: bias.map((value, i) => (value - mean[i]) * factors[i] + shift[i]),
+  };
 }

@@ -13,7 +13,13 @@ import { clamp, mix, smoothStep } from './noise.ts';
 type Point = readonly [x: number, y: number];
 
 export function drawGlasses(
-  traits: Traits, glasses: Glasses, head: HeadShape, m: Float64Array, projection: Projection, frame: Frame, picture: Float32Array,
+  traits: Traits,
+  glasses: Glasses,
+  head: HeadShape,
+  m: Float64Array,
+  projection: Projection,
+  frame: Frame,
+  picture: Float32Array,
 ): void {
   const { person, light } = traits;
   const { side } = frame;
@@ -22,9 +28,13 @@ export function drawGlasses(
   const centre = (person.eyeInner + person.eyeOuter) / 2;
   /** Pixel of a place of the head, and whether nothing of the scene is before it. */
   const see = (x: number, y: number, z: number): { x: number; y: number; seen: boolean } => {
-    const cx = m[0] * x + m[1] * y + m[2] * z, cy = m[3] * x + m[4] * y + m[5] * z, cz = m[6] * x + m[7] * y + m[8] * z;
-    const px = projection.toX(cx, cz), py = projection.toY(cy, cz);
-    const column = Math.floor(px), row = Math.floor(py);
+    const cx = m[0] * x + m[1] * y + m[2] * z,
+      cy = m[3] * x + m[4] * y + m[5] * z,
+      cz = m[6] * x + m[7] * y + m[8] * z;
+    const px = projection.toX(cx, cz),
+      py = projection.toY(cy, cz);
+    const column = Math.floor(px),
+      row = Math.floor(py);
     const seen = column < 0 || row < 0 || column >= side || row >= side || frame.depth[row * side + column] < cz + 0.25;
     return { x: px, y: py, seen };
   };
@@ -34,7 +44,8 @@ export function drawGlasses(
   const tone = glasses.frame * (light.ambient + 0.6 * light.key);
   const strokeLine = (line: readonly { x: number; y: number; seen: boolean }[], width: number): void => {
     for (let k = 0; k + 1 < line.length; k++) {
-      if (line[k].seen && line[k + 1].seen) capsule(picture, side, [line[k].x, line[k].y], [line[k + 1].x, line[k + 1].y], width * unit, () => tone, 0.95);
+      if (line[k].seen && line[k + 1].seen)
+        capsule(picture, side, [line[k].x, line[k].y], [line[k + 1].x, line[k + 1].y], width * unit, () => tone, 0.95);
     }
   };
   for (const s of [-1, 1]) {
@@ -54,14 +65,35 @@ export function drawGlasses(
     }
     strokeLine(rim, glasses.thickness * 0.5);
     const hinge = s * (centre + glasses.width);
-    strokeLine(Array.from({ length: 7 }, (_, k) => see(mix(hinge, s * (person.headWidth + 0.35), Math.min(1, k / 3)), glasses.drop - 0.5 + 0.1 * k, mix(lensZ(hinge), -1.5, k / 6))), glasses.thickness * 0.5);
+    strokeLine(
+      Array.from({ length: 7 }, (_, k) =>
+        see(
+          mix(hinge, s * (person.headWidth + 0.35), Math.min(1, k / 3)),
+          glasses.drop - 0.5 + 0.1 * k,
+          mix(lensZ(hinge), -1.5, k / 6),
+        ),
+      ),
+      glasses.thickness * 0.5,
+    );
   }
   const inner = centre - glasses.width;
-  strokeLine(Array.from({ length: 5 }, (_, k) => { const x = mix(-inner, inner, k / 4); return see(x, glasses.drop - 0.25 + 0.03 * (k - 2) * (k - 2), lensZ(x)); }), glasses.thickness * 0.55);
+  strokeLine(
+    Array.from({ length: 5 }, (_, k) => {
+      const x = mix(-inner, inner, k / 4);
+      return see(x, glasses.drop - 0.25 + 0.03 * (k - 2) * (k - 2), lensZ(x));
+    }),
+    glasses.thickness * 0.55,
+  );
 }
 
 /** Nothing for most faces; else one or two things, more often below the mouth than over the eyes. */
-export function drawOccluders(random: Stream, traits: Traits, landmarks: Float32Array, picture: Float32Array, side: number): void {
+export function drawOccluders(
+  random: Stream,
+  traits: Traits,
+  landmarks: Float32Array,
+  picture: Float32Array,
+  side: number,
+): void {
   const roll = random();
   if (roll > 0.38) return;
   const mouth: Point = [((landmarks[96] + landmarks[108]) / 2) * side, ((landmarks[97] + landmarks[109]) / 2) * side];
@@ -74,20 +106,46 @@ export function drawOccluders(random: Stream, traits: Traits, landmarks: Float32
   else drawBar(random, picture, side);
 }
 
-function drawMicrophone(random: Stream, mouth: Point, unit: number, lit: number, picture: Float32Array, side: number): void {
+function drawMicrophone(
+  random: Stream,
+  mouth: Point,
+  unit: number,
+  lit: number,
+  picture: Float32Array,
+  side: number,
+): void {
   const radius = uniform(random, 0.9, 1.9) * unit;
-  const x = mouth[0] + uniform(random, -5, 5) * unit, y = mouth[1] + uniform(random, 0.6, 6) * unit;
-  const tone = uniform(random, 0.02, 0.3) * lit, lean = uniform(random, -0.7, 0.7);
+  const x = mouth[0] + uniform(random, -5, 5) * unit,
+    y = mouth[1] + uniform(random, 0.6, 6) * unit;
+  const tone = uniform(random, 0.02, 0.3) * lit,
+    lean = uniform(random, -0.7, 0.7);
   const grain = uniform(random, 0.1, 0.5);
   const foot: Point = [x + lean * side * 0.5, y + side * 0.6];
   capsule(picture, side, [x, y], foot, radius * 0.55, (across) => tone * (0.5 + 0.7 * (0.5 - 0.5 * across)), 1);
-  capsule(picture, side, [x, y], [x + 0.1, y + 0.1], radius, (across, px, py) => tone * (1.1 - 0.5 * Math.abs(across)) * (1 + grain * Math.sin(px * 1.9) * Math.sin(py * 1.9)), 1);
+  capsule(
+    picture,
+    side,
+    [x, y],
+    [x + 0.1, y + 0.1],
+    radius,
+    (across, px, py) => tone * (1.1 - 0.5 * Math.abs(across)) * (1 + grain * Math.sin(px * 1.9) * Math.sin(py * 1.9)),
+    1,
+  );
 }
 
 /** Fingers that come from below or from the side and end on cheek, chin or mouth. */
-function drawHand(random: Stream, traits: Traits, landmarks: Float32Array, unit: number, lit: number, picture: Float32Array, side: number): void {
+function drawHand(
+  random: Stream,
+  traits: Traits,
+  landmarks: Float32Array,
+  unit: number,
+  lit: number,
+  picture: Float32Array,
+  side: number,
+): void {
   const target = [4, 6, 8, 10, 12, 48, 54, 57][below(random, 8)];
-  const tipX = landmarks[2 * target] * side, tipY = landmarks[2 * target + 1] * side;
+  const tipX = landmarks[2 * target] * side,
+    tipY = landmarks[2 * target + 1] * side;
   const angle = uniform(random, -0.9, 0.9) + (tipX < side / 2 ? -0.4 : 0.4);
   const fingers = 2 + below(random, 3);
   const tone = traits.person.skin * lit * uniform(random, 0.7, 1.1);
@@ -96,7 +154,8 @@ function drawHand(random: Stream, traits: Traits, landmarks: Float32Array, unit:
   for (let k = 0; k < fingers; k++) {
     const shift = (k - (fingers - 1) / 2) * 1.85 * width;
     const short = uniform(random, 0, 1.6) * unit;
-    const x = tipX + along[1] * shift + along[0] * short, y = tipY - along[0] * shift + along[1] * short;
+    const x = tipX + along[1] * shift + along[0] * short,
+      y = tipY - along[0] * shift + along[1] * short;
     const end: Point = [x + along[0] * 0.8 * side - along[1] * shift * 0.3, y + along[1] * 0.8 * side];
     capsule(picture, side, [x, y], end, width, (across) => tone * (1.08 - 0.55 * across * across), 1);
   }
@@ -104,11 +163,14 @@ function drawHand(random: Stream, traits: Traits, landmarks: Float32Array, unit:
 
 function drawStrands(random: Stream, traits: Traits, lit: number, picture: Float32Array, side: number): void {
   const count = 4 + below(random, 14);
-  const x = uniform(random, 0.05, 0.95) * side, spread = uniform(random, 0.03, 0.18) * side;
-  const lean = uniform(random, -0.35, 0.35) * side, length = uniform(random, 0.3, 1) * side;
+  const x = uniform(random, 0.05, 0.95) * side,
+    spread = uniform(random, 0.03, 0.18) * side;
+  const lean = uniform(random, -0.35, 0.35) * side,
+    length = uniform(random, 0.3, 1) * side;
   const tone = traits.person.hairTone * lit;
   for (let k = 0; k < count; k++) {
-    const start = x + uniform(random, -1, 1) * spread, bend = uniform(random, -0.08, 0.08) * side;
+    const start = x + uniform(random, -1, 1) * spread,
+      bend = uniform(random, -0.08, 0.08) * side;
     const own = tone * uniform(random, 0.6, 1.4);
     let before: Point = [start, -2];
     for (let j = 1; j <= 6; j++) {
@@ -129,34 +191,84 @@ function drawCaption(random: Stream, picture: Float32Array, side: number): void 
     if (random() < 0.15) continue;
     const strokes = 2 + below(random, 2);
     for (let k = 0; k < strokes; k++) {
-      const ax = x + random() * size * 0.6, ay = top + random() * size;
+      const ax = x + random() * size * 0.6,
+        ay = top + random() * size;
       const upright = random() < 0.5;
-      capsule(picture, side, [ax, ay], upright ? [ax, ay + 0.6 * size] : [ax + 0.5 * size, ay], size * 0.1, () => tone, 0.95);
+      capsule(
+        picture,
+        side,
+        [ax, ay],
+        upright ? [ax, ay + 0.6 * size] : [ax + 0.5 * size, ay],
+        size * 0.1,
+        () => tone,
+        0.95,
+      );
     }
   }
 }
 
 function drawBar(random: Stream, picture: Float32Array, side: number): void {
-  const edge = below(random, 4), depth = uniform(random, 0.08, 0.3) * side, tone = Math.pow(random(), 2) * 0.9;
+  const edge = below(random, 4),
+    depth = uniform(random, 0.08, 0.3) * side,
+    tone = Math.pow(random(), 2) * 0.9;
   const lean = uniform(random, -0.25, 0.25) * side;
   const far = side + 2;
-  const line: readonly [Point, Point] = edge === 0 ? [[-2, -2 + depth / 2], [far, depth / 2 + lean]] : edge === 1 ? [[-2, far - depth / 2], [far, far - depth / 2 + lean]]
-    : edge === 2 ? [[depth / 2, -2], [depth / 2 + lean, far]] : [[far - depth / 2, -2], [far - depth / 2 + lean, far]];
+  const line: readonly [Point, Point] =
+    edge === 0
+      ? [
+          [-2, -2 + depth / 2],
+          [far, depth / 2 + lean],
+        ]
+      : edge === 1
+        ? [
+            [-2, far - depth / 2],
+            [far, far - depth / 2 + lean],
+          ]
+        : edge === 2
+          ? [
+              [depth / 2, -2],
+              [depth / 2 + lean, far],
+            ]
+          : [
+              [far - depth / 2, -2],
+              [far - depth / 2 + lean, far],
+            ];
   const fold = uniform(random, 0, 0.4);
-  capsule(picture, side, line[0], line[1], depth / 2, (across) => tone * (1 + fold * Math.sin(3 * across)), uniform(random, 0.9, 1));
+  capsule(
+    picture,
+    side,
+    line[0],
+    line[1],
+    depth / 2,
+    (across) => tone * (1 + fold * Math.sin(3 * across)),
+    uniform(random, 0.9, 1),
+  );
 }
 
 /** A thick line with round ends. `tone` gets the signed distance from the middle line (-1 to 1) and the pixel. */
-function capsule(picture: Float32Array, side: number, a: Point, b: Point, radius: number, tone: (across: number, x: number, y: number) => number, cover: number): void {
-  const x0 = Math.max(0, Math.floor(Math.min(a[0], b[0]) - radius - 1)), x1 = Math.min(side - 1, Math.ceil(Math.max(a[0], b[0]) + radius + 1));
-  const y0 = Math.max(0, Math.floor(Math.min(a[1], b[1]) - radius - 1)), y1 = Math.min(side - 1, Math.ceil(Math.max(a[1], b[1]) + radius + 1));
-  const ux = b[0] - a[0], uy = b[1] - a[1];
+function capsule(
+  picture: Float32Array,
+  side: number,
+  a: Point,
+  b: Point,
+  radius: number,
+  tone: (across: number, x: number, y: number) => number,
+  cover: number,
+): void {
+  const x0 = Math.max(0, Math.floor(Math.min(a[0], b[0]) - radius - 1)),
+    x1 = Math.min(side - 1, Math.ceil(Math.max(a[0], b[0]) + radius + 1));
+  const y0 = Math.max(0, Math.floor(Math.min(a[1], b[1]) - radius - 1)),
+    y1 = Math.min(side - 1, Math.ceil(Math.max(a[1], b[1]) + radius + 1));
+  const ux = b[0] - a[0],
+    uy = b[1] - a[1];
   const length = ux * ux + uy * uy || 1e-9;
   for (let y = y0; y <= y1; y++) {
     for (let x = x0; x <= x1; x++) {
-      const px = x + 0.5 - a[0], py = y + 0.5 - a[1];
+      const px = x + 0.5 - a[0],
+        py = y + 0.5 - a[1];
       const t = clamp((px * ux + py * uy) / length, 0, 1);
-      const dx = px - t * ux, dy = py - t * uy;
+      const dx = px - t * ux,
+        dy = py - t * uy;
       const d = Math.sqrt(dx * dx + dy * dy);
       const share = cover * clamp(radius + 0.5 - d, 0, 1);
       if (share <= 0) continue;
@@ -168,18 +280,26 @@ function capsule(picture: Float32Array, side: number, a: Point, b: Point, radius
 }
 
 /** Even-odd fill, one sample per pixel. */
-function fillPolygon(picture: Float32Array, side: number, outline: readonly Point[], tone: (old: number, x: number, y: number) => number): void {
+function fillPolygon(
+  picture: Float32Array,
+  side: number,
+  outline: readonly Point[],
+  tone: (old: number, x: number, y: number) => number,
+): void {
   const rows = outline.map((p) => p[1]);
-  const y0 = Math.max(0, Math.floor(Math.min(...rows))), y1 = Math.min(side - 1, Math.ceil(Math.max(...rows)));
+  const y0 = Math.max(0, Math.floor(Math.min(...rows))),
+    y1 = Math.min(side - 1, Math.ceil(Math.max(...rows)));
   for (let y = y0; y <= y1; y++) {
     const crossings: number[] = [];
     for (let k = 0; k < outline.length; k++) {
-      const [ax, ay] = outline[k], [bx, by] = outline[(k + 1) % outline.length];
-      if ((ay <= y + 0.5) !== (by <= y + 0.5)) crossings.push(ax + ((y + 0.5 - ay) / (by - ay)) * (bx - ax));
+      const [ax, ay] = outline[k],
+        [bx, by] = outline[(k + 1) % outline.length];
+      if (ay <= y + 0.5 !== by <= y + 0.5) crossings.push(ax + ((y + 0.5 - ay) / (by - ay)) * (bx - ax));
     }
     crossings.sort((p, q) => p - q);
     for (let k = 0; k + 1 < crossings.length; k += 2) {
-      for (let x = Math.max(0, Math.ceil(crossings[k] - 0.5)); x < Math.min(side, crossings[k + 1] - 0.5); x++) picture[y * side + x] = tone(picture[y * side + x], x, y);
+      for (let x = Math.max(0, Math.ceil(crossings[k] - 0.5)); x < Math.min(side, crossings[k + 1] - 0.5); x++)
+        picture[y * side + x] = tone(picture[y * side + x], x, y);
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * From linear light to the bytes of a video frame: exposure and tone curve, blur, lower resolution, edge enhancement, noise, and
- * the quantized 8 x 8 cosine blocks of a compressed picture.
+ * From linear light to the bytes of a video frame: exposure and tone curve, blur, lower resolution, edge enhancement,
+ * noise, and the quantized 8 x 8 cosine blocks of a compressed picture.
  */
 import { normal, uniform } from 'espalier';
 import type { Stream } from 'espalier';
@@ -32,15 +32,21 @@ function halve(picture: Float32Array, side: number): Float32Array {
   return image;
 }
 
-/** Linear light to grey values: a gain towards a mean that varies from picture to picture, a gamma, a soft shoulder, a lifted black. */
+/**
+ * Linear light to grey values: a gain towards a mean that varies from picture to picture, a gamma, a soft shoulder, a
+ * lifted black.
+ */
 function expose(random: Stream, image: Float32Array): void {
   const gamma = uniform(random, 0.45, 0.8);
   const curve = tabulated((light) => Math.pow(light, gamma), 0, 3, 1536);
   const side = Math.sqrt(image.length);
-  let mean = 0, square = 0, weight = 0;
+  let mean = 0,
+    square = 0,
+    weight = 0;
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {
-      const dx = x / side - 0.5, dy = y / side - 0.5;
+      const dx = x / side - 0.5,
+        dy = y / side - 0.5;
       const w = Math.exp(-8 * (dx * dx + dy * dy)); // meters the middle, as cameras do
       const value = curve(image[y * side + x]);
       mean += w * value;
@@ -70,13 +76,16 @@ function blur(image: Float32Array, side: number, sigmaX: number, sigmaY: number)
 /** Gaussian along one axis: `step` between neighbours, `line` between lines. */
 function blurRows(image: Float32Array, side: number, step: number, line: number, sigma: number): Float32Array {
   const radius = Math.ceil(2.5 * sigma);
-  const weights = Float64Array.from({ length: 2 * radius + 1 }, (_, k) => Math.exp(-((k - radius) ** 2) / (2 * sigma * sigma)));
+  const weights = Float64Array.from({ length: 2 * radius + 1 }, (_, k) =>
+    Math.exp(-((k - radius) ** 2) / (2 * sigma * sigma)),
+  );
   const total = weights.reduce((sum, w) => sum + w, 0);
   const out = new Float32Array(image.length);
   for (let l = 0; l < side; l++) {
     for (let p = 0; p < side; p++) {
       let sum = 0;
-      for (let k = -radius; k <= radius; k++) sum += weights[k + radius] * image[l * line + clamp(p + k, 0, side - 1) * step];
+      for (let k = -radius; k <= radius; k++)
+        sum += weights[k + radius] * image[l * line + clamp(p + k, 0, side - 1) * step];
       out[l * line + p * step] = sum / total;
     }
   }
@@ -85,28 +94,35 @@ function blurRows(image: Float32Array, side: number, step: number, line: number,
 
 /** Linear interpolation at pixel centres, widened to a tent when shrinking. */
 function resize(image: Float32Array, from: number, to: number): Float32Array {
-  const ratio = from / to, reach = Math.max(1, ratio);
-  const first = new Int32Array(to), weights: Float64Array[] = [];
+  const ratio = from / to,
+    reach = Math.max(1, ratio);
+  const first = new Int32Array(to),
+    weights: Float64Array[] = [];
   for (let i = 0; i < to; i++) {
     const centre = (i + 0.5) * ratio - 0.5;
     first[i] = Math.ceil(centre - reach);
     const count = Math.floor(centre + reach) - first[i] + 1;
-    const row = Float64Array.from({ length: count }, (_, k) => Math.max(0, 1 - Math.abs(first[i] + k - centre) / reach));
+    const row = Float64Array.from({ length: count }, (_, k) =>
+      Math.max(0, 1 - Math.abs(first[i] + k - centre) / reach),
+    );
     const total = row.reduce((sum, w) => sum + w, 0);
     weights.push(row.map((w) => w / total));
   }
-  const half = new Float32Array(from * to), out = new Float32Array(to * to);
+  const half = new Float32Array(from * to),
+    out = new Float32Array(to * to);
   for (let y = 0; y < from; y++) {
     for (let x = 0; x < to; x++) {
       let sum = 0;
-      for (let k = 0; k < weights[x].length; k++) sum += weights[x][k] * image[y * from + clamp(first[x] + k, 0, from - 1)];
+      for (let k = 0; k < weights[x].length; k++)
+        sum += weights[x][k] * image[y * from + clamp(first[x] + k, 0, from - 1)];
       half[y * to + x] = sum;
     }
   }
   for (let y = 0; y < to; y++) {
     for (let x = 0; x < to; x++) {
       let sum = 0;
-      for (let k = 0; k < weights[y].length; k++) sum += weights[y][k] * half[clamp(first[y] + k, 0, from - 1) * to + x];
+      for (let k = 0; k < weights[y].length; k++)
+        sum += weights[y][k] * half[clamp(first[y] + k, 0, from - 1) * to + x];
       out[y * to + x] = sum;
     }
   }
@@ -126,7 +142,8 @@ function sharpen(image: Float32Array, side: number, amount: number): void {
 /** Cosine basis of 8 points: row k, column n. */
 function cosineBasis(): Float64Array {
   return Float64Array.from({ length: 64 }, (_, i) => {
-    const k = i >> 3, n = i & 7;
+    const k = i >> 3,
+      n = i & 7;
     return (k === 0 ? Math.sqrt(1 / 8) : 0.5) * Math.cos(((2 * n + 1) * k * Math.PI) / 16);
   });
 }
@@ -134,7 +151,8 @@ function cosineBasis(): Float64Array {
 /** Rounds the cosine coefficients of whole 8 x 8 blocks to multiples of a step that grows with the frequency. */
 function compress(image: Float32Array, side: number, quality: number): void {
   const basis = cosineBasis();
-  const block = new Float64Array(64), half = new Float64Array(64);
+  const block = new Float64Array(64),
+    half = new Float64Array(64);
   for (let top = 0; top + 8 <= side; top += 8) {
     for (let left = 0; left + 8 <= side; left += 8) {
       for (let y = 0; y < 8; y++) for (let x = 0; x < 8; x++) block[8 * y + x] = image[(top + y) * side + left + x];
@@ -151,7 +169,9 @@ function compress(image: Float32Array, side: number, quality: number): void {
   }
 }
 
-/** out = (matrix or its transpose) x block, transposed: applied twice it transforms both axes and restores the order. */
+/**
+ * out = (matrix or its transpose) x block, transposed: applied twice it transforms both axes and restores the order.
+ */
 function multiply(matrix: Float64Array, block: Float64Array, out: Float64Array, transpose: boolean): void {
   for (let r = 0; r < 8; r++) {
     for (let c = 0; c < 8; c++) {

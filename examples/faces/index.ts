@@ -39,8 +39,8 @@ export interface SyntheticFace {
 export const LANDMARK_COUNT = 68;
 
 /**
- * Faces `first` to `first + count - 1` of a seed: the same seed, index and side give the same bytes, whatever else is asked for.
- * Costs 8 to 9 ms of one core a face of 96 x 96 (measured on a busy two-core machine).
+ * Faces `first` to `first + count - 1` of a seed: the same seed, index and side give the same bytes, whatever else is
+ * asked for. Costs 8 to 9 ms of one core a face of 96 x 96 (measured on a busy two-core machine).
  * @throws {TypeError} if a number is of another kind
  * @throws {RangeError} if count or first is negative or no whole number, or side not a whole number from 16 to 512
  * @example

@@ -17,13 +17,17 @@ export function drawLattice(random: Stream, side = 32): Lattice {
 
 /** The lattice at a real position: bilinear between smoothed fractions, in [-1, 1]. About 8 ns. */
 export function noiseAt({ side, values }: Lattice, x: number, y: number): number {
-  const column = Math.floor(x), row = Math.floor(y);
-  let s = x - column, t = y - row;
+  const column = Math.floor(x),
+    row = Math.floor(y);
+  let s = x - column,
+    t = y - row;
   s = s * s * (3 - 2 * s);
   t = t * t * (3 - 2 * t);
   const mask = side - 1;
-  const left = column & mask, right = (column + 1) & mask;
-  const top = (row & mask) * side, bottom = ((row + 1) & mask) * side;
+  const left = column & mask,
+    right = (column + 1) & mask;
+  const top = (row & mask) * side,
+    bottom = ((row + 1) & mask) * side;
   const upper = values[top + left] + s * (values[top + right] - values[top + left]);
   const lower = values[bottom + left] + s * (values[bottom + right] - values[bottom + left]);
   return upper + t * (lower - upper);
@@ -43,7 +47,10 @@ export function mix(a: number, b: number, t: number): number {
   return a + (b - a) * t;
 }
 
-/** `f` on [from, to] as a table of `steps` intervals, read linearly, constant outside: for curves that are asked for at every vertex. */
+/**
+ * `f` on [from, to] as a table of `steps` intervals, read linearly, constant outside: for curves that are asked for at
+ * every vertex.
+ */
 export function tabulated(f: (x: number) => number, from: number, to: number, steps = 256): (x: number) => number {
   const scale = steps / (to - from);
   const table = Float64Array.from({ length: steps + 2 }, (_, i) => f(Math.min(to, from + i / scale)));
@@ -54,11 +61,15 @@ export function tabulated(f: (x: number) => number, from: number, to: number, st
   };
 }
 
-/** A function of one variable through points with ascending `xs`: cubic Hermite with finite-difference slopes, constant outside. */
+/**
+ * A function of one variable through points with ascending `xs`: cubic Hermite with finite-difference slopes, constant
+ * outside.
+ */
 export function curveThrough(xs: readonly number[], ys: readonly number[]): (x: number) => number {
   const last = xs.length - 1;
   const slopes = xs.map((_, i) => {
-    const before = Math.max(0, i - 1), after = Math.min(last, i + 1);
+    const before = Math.max(0, i - 1),
+      after = Math.min(last, i + 1);
     return (ys[after] - ys[before]) / (xs[after] - xs[before]);
   });
   return (x) => {
@@ -69,6 +80,9 @@ export function curveThrough(xs: readonly number[], ys: readonly number[]): (x: 
     const width = xs[i + 1] - xs[i];
     const t = (x - xs[i]) / width;
     const a = 1 - t;
-    return a * a * ((1 + 2 * t) * ys[i] + t * width * slopes[i]) + t * t * ((1 + 2 * a) * ys[i + 1] - a * width * slopes[i + 1]);
+    return (
+      a * a * ((1 + 2 * t) * ys[i] + t * width * slopes[i]) +
+      t * t * ((1 + 2 * a) * ys[i + 1] - a * width * slopes[i + 1])
+    );
   };
 }

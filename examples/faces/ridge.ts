@@ -1,6 +1,7 @@
 /**
  * The baseline that a trained network has to beat: ridge regression from block means of the picture to the landmarks.
- * Linear, closed form, no pose or light in it. Glossary: A (n, d) centred features, Y (n, m) centred targets, W (d, m) weights.
+ * Linear, closed form, no pose or light in it. Glossary: A (n, d) centred features, Y (n, m) centred targets, W (d, m)
+ * weights.
  */
 import { checkInteger, checkNumber } from 'espalier';
 
@@ -25,9 +26,9 @@ export interface Ridge {
 const VALUES = 68 * 2;
 
 /**
- * Fits W = (A'A + lambda I)^-1 A'Y on block means, standardized per picture, minus their mean over the set.
- * Shapes: images (n, side, side) bytes, landmarks (n, 68, 2). Cost: n d^2 / 2 + d^3 / 6 + d^2 m multiply-adds; 1 to 2 s for n = 4000, d = 576.
- * Source: Hoerl and Kennard, "Ridge Regression", Technometrics 12(1), 1970.
+ * Fits W = (A'A + lambda I)^-1 A'Y on block means, standardized per picture, minus their mean over the set. Shapes:
+ * images (n, side, side) bytes, landmarks (n, 68, 2). Cost: n d^2 / 2 + d^3 / 6 + d^2 m multiply-adds; 1 to 2 s for n =
+ * 4000, d = 576. Source: Hoerl and Kennard, "Ridge Regression", Technometrics 12(1), 1970.
  * @throws {RangeError} if the lengths do not belong together, blocks does not divide the side, or lambda is not above 0
  */
 export function fitRidge(images: Uint8Array, landmarks: Float32Array, options: RidgeOptions = {}): Ridge {
@@ -36,7 +37,8 @@ export function fitRidge(images: Uint8Array, landmarks: Float32Array, options: R
   checkInteger('fitRidge', 'landmarks.length / 136', count, 1);
   const side = checkInteger('fitRidge', 'side of the images', Math.sqrt(images.length / count), 1);
   const blocks = checkInteger('fitRidge', 'blocks', options.blocks ?? 24, 1, side);
-  if (side % blocks !== 0) throw new RangeError(`fitRidge: blocks: expected a divisor of the side ${side}, got ${blocks}`);
+  if (side % blocks !== 0)
+    throw new RangeError(`fitRidge: blocks: expected a divisor of the side ${side}, got ${blocks}`);
 
   const d = blocks * blocks;
   const A = blockMeans(images, count, side, blocks);
@@ -47,7 +49,8 @@ export function fitRidge(images: Uint8Array, landmarks: Float32Array, options: R
   const gram = new Float64Array(d * d);
   const weights = new Float64Array(d * VALUES); // first A'Y, then the solution in place
   for (let row = 0; row < count; row++) {
-    const features = A.subarray(row * d, (row + 1) * d), targets = Y.subarray(row * VALUES, (row + 1) * VALUES);
+    const features = A.subarray(row * d, (row + 1) * d),
+      targets = Y.subarray(row * VALUES, (row + 1) * VALUES);
     for (let i = 0; i < d; i++) {
       const value = features[i];
       for (let j = 0; j <= i; j++) gram[i * d + j] += value * features[j];
@@ -84,15 +87,18 @@ export function predictRidge(ridge: Ridge, images: Uint8Array): Float32Array {
 
 /** (n, blocks^2) means of blocks, per picture minus their mean over their deviation (a flat picture gives zeros). */
 function blockMeans(images: Uint8Array, count: number, side: number, blocks: number): Float64Array {
-  const width = side / blocks, d = blocks * blocks;
+  const width = side / blocks,
+    d = blocks * blocks;
   const features = new Float64Array(count * d);
   for (let row = 0; row < count; row++) {
     const own = features.subarray(row * d, (row + 1) * d);
     for (let y = 0; y < side; y++) {
-      const line = Math.floor(y / width) * blocks, pixels = (row * side + y) * side;
+      const line = Math.floor(y / width) * blocks,
+        pixels = (row * side + y) * side;
       for (let x = 0; x < side; x++) own[line + Math.floor(x / width)] += images[pixels + x];
     }
-    let mean = 0, square = 0;
+    let mean = 0,
+      square = 0;
     for (const value of own) mean += value / d;
     for (const value of own) square += ((value - mean) * (value - mean)) / d;
     const scale = square > 0 ? 1 / Math.sqrt(square) : 0;

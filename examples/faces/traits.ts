@@ -13,7 +13,10 @@ export interface Person {
   readonly masculine: number;
   readonly age: number;
   readonly fullness: number;
-  /** Half the width at the ears, height from eyes to chin, squareness (exponent of the jaw's superellipse), forward shift of the chin. */
+  /**
+   * Half the width at the ears, height from eyes to chin, squareness (exponent of the jaw's superellipse), forward
+   * shift of the chin.
+   */
   readonly headWidth: number;
   readonly chinY: number;
   readonly jawPower: number;
@@ -125,7 +128,10 @@ export interface Traits {
   readonly resolution: number;
 }
 
-/** Draws all traits of sample `index`; each group has its own stream, so that a change to one leaves the others as they were. */
+/**
+ * Draws all traits of sample `index`; each group has its own stream, so that a change to one leaves the others as they
+ * were.
+ */
 export function drawTraits(seed: number | string, index: number): Traits {
   const person = drawPerson(stream(seed, 'face person', index));
   const random = stream(seed, 'face style', index);
@@ -160,7 +166,14 @@ function drawPerson(random: Stream): Person {
   const noseBaseY = noseTipY + about(random, 1.12, 0.17);
   const upperLip = clamp(about(random, 0.76 - 0.15 * masculine - 0.12 * age, 0.15), 0.28, 1.1);
   return {
-    masculine, age, fullness, skin, hairTone, noseTipY, noseBaseY, upperLip,
+    masculine,
+    age,
+    fullness,
+    skin,
+    hairTone,
+    noseTipY,
+    noseBaseY,
+    upperLip,
     headWidth: about(random, 7.6 + 0.3 * fullness, 0.3),
     chinY: about(random, 11.55 + 0.45 * masculine, 0.5),
     jawPower: about(random, 2.12 + 0.25 * masculine + 0.2 * fullness, 0.17),
@@ -193,13 +206,16 @@ function drawPerson(random: Stream): Person {
 
 function drawExpression(random: Stream): Expression {
   const talking = random();
-  const open = talking < 0.26 ? 0 : talking < 0.4 ? uniform(random, 0, 0.3) : clamp(0.2 - 0.8 * Math.log(1 - random()), 0, 3.4);
+  const open =
+    talking < 0.26 ? 0 : talking < 0.4 ? uniform(random, 0, 0.3) : clamp(0.2 - 0.8 * Math.log(1 - random()), 0, 3.4);
   const mood = random();
-  const smile = mood < 0.4 ? uniform(random, -0.2, 0.2) : mood < 0.85 ? uniform(random, 0, 1) : uniform(random, -0.6, 0);
+  const smile =
+    mood < 0.4 ? uniform(random, -0.2, 0.2) : mood < 0.85 ? uniform(random, 0, 1) : uniform(random, -0.6, 0);
   const both = about(random, 0, 0.3);
   const lids = random() < 0.1 ? uniform(random, 0, 0.25) : about(random, 0.84 - 0.12 * Math.max(0, smile), 0.22);
   return {
-    open, smile,
+    open,
+    smile,
     pucker: random() < 0.25 ? uniform(random, 0, 0.38) : 0,
     skew: about(random, 0, 0.1),
     browRaise: [both + about(random, 0, 0.12), both + about(random, 0, 0.12)],
@@ -240,18 +256,44 @@ function drawLight(random: Stream): Light {
 function drawHair(random: Stream, person: Person): Hair {
   const roll = random();
   const male = person.masculine >= 0.5;
-  const kind: Hair['kind'] = random() < 0.04 ? 'cap'
-    : male ? (roll < 0.05 + 0.18 * person.age ? 'bald' : roll < 0.93 ? 'short' : 'long')
-    : roll < 0.25 ? 'short' : roll < 0.5 ? 'bob' : roll < 0.82 ? 'long' : 'tied';
-  const fringe = !male && random() < 0.35 || male && random() < 0.08;
+  const kind: Hair['kind'] =
+    random() < 0.04
+      ? 'cap'
+      : male
+        ? roll < 0.05 + 0.18 * person.age
+          ? 'bald'
+          : roll < 0.93
+            ? 'short'
+            : 'long'
+        : roll < 0.25
+          ? 'short'
+          : roll < 0.5
+            ? 'bob'
+            : roll < 0.82
+              ? 'long'
+              : 'tied';
+  const fringe = (!male && random() < 0.35) || (male && random() < 0.08);
   const receding = male ? person.age * uniform(random, 0, 2.4) : 0;
   return {
     kind,
-    thickness: kind === 'bald' ? 0.12 : kind === 'short' ? uniform(random, 0.4, 1.9) : kind === 'tied' ? uniform(random, 0.3, 0.9) : uniform(random, 0.7, 2.2),
-    frontY: kind === 'cap' ? uniform(random, -4.4, -2.9) : fringe ? uniform(random, -4.2, -2.4) : uniform(random, -6, -3.9) - receding,
+    thickness:
+      kind === 'bald'
+        ? 0.12
+        : kind === 'short'
+          ? uniform(random, 0.4, 1.9)
+          : kind === 'tied'
+            ? uniform(random, 0.3, 0.9)
+            : uniform(random, 0.7, 2.2),
+    frontY:
+      kind === 'cap'
+        ? uniform(random, -4.4, -2.9)
+        : fringe
+          ? uniform(random, -4.2, -2.4)
+          : uniform(random, -6, -3.9) - receding,
     parting: uniform(random, -0.6, 0.6),
     templeAngle: uniform(random, 44, 68) + (kind === 'bald' ? 22 : 0),
-    sideY: kind === 'bob' ? uniform(random, 5, 11) : kind === 'long' ? uniform(random, 11, 24) : uniform(random, 0.4, 3.2),
+    sideY:
+      kind === 'bob' ? uniform(random, 5, 11) : kind === 'long' ? uniform(random, 11, 24) : uniform(random, 0.4, 3.2),
     frizz: uniform(random, 0.1, 1) * (random() < 0.2 ? 2 : 1),
     wave: uniform(random, 0, 1),
   };

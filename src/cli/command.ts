@@ -31,7 +31,11 @@ export interface Command {
   readonly example: string;
   readonly options: OptionTable;
   /** @throws whatever goes wrong, and {@link Stopped} when the signal stopped it */
-  execute(args: readonly string[], io: Io, color: boolean): Promise<{ readonly result: Result; readonly asJson: boolean }>;
+  execute(
+    args: readonly string[],
+    io: Io,
+    color: boolean,
+  ): Promise<{ readonly result: Result; readonly asJson: boolean }>;
 }
 
 export interface CommandDefinition<T extends OptionTable> extends Omit<Command, 'execute'> {
@@ -73,7 +77,10 @@ export function defineCommand<T extends OptionTable>(definition: CommandDefiniti
       } catch (error) {
         if (!signal.aborted || error !== signal.reason) throw error;
         const reason = signal.reason as keyof typeof STOP_CODES;
-        throw new Stopped(`stopped by ${reason}; ${definition.afterStop?.(values as Values<T>) ?? 'nothing was saved'}`, STOP_CODES[reason]);
+        throw new Stopped(
+          `stopped by ${reason}; ${definition.afterStop?.(values as Values<T>) ?? 'nothing was saved'}`,
+          STOP_CODES[reason],
+        );
       } finally {
         progress.end();
       }
@@ -82,7 +89,10 @@ export function defineCommand<T extends OptionTable>(definition: CommandDefiniti
 }
 
 /** What all runs share: the best kernels, told of on stderr. */
-export async function createContext({ progress, signal }: Pick<Invocation<OptionTable>, 'progress' | 'signal'>, { threads, seed }: { readonly threads: number; readonly seed: number }): Promise<Context> {
+export async function createContext(
+  { progress, signal }: Pick<Invocation<OptionTable>, 'progress' | 'signal'>,
+  { threads, seed }: { readonly threads: number; readonly seed: number },
+): Promise<Context> {
   const kernels = await loadKernels();
   // Slow kernels are worth a word; that all is well is not.
   if (kernels.name !== 'simd') progress.note(`slow: ${kernels.name} kernels, because ${kernels.reason}`);
@@ -92,7 +102,16 @@ export async function createContext({ progress, signal }: Pick<Invocation<Option
 /** Rows of cells as lines; the first column is left-aligned, as is every one that `left` names. */
 export function table(rows: readonly (readonly string[])[], left: readonly number[] = []): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, column) => (column === 0 || left.includes(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join('  ').trimEnd()).join('\n');
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) =>
+          column === 0 || left.includes(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
+        )
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 export const grouped = (value: number): string => Math.round(value).toLocaleString('en-US');

@@ -20,25 +20,57 @@ export const COMPRESS_OPTIONS = {
   output: required(text('OUT', 'safetensors file to write', 'o')),
   part: withDefault('train', text('NAME', 'part to retrain and to measure importance on')),
   validation: withDefault('validation', text('NAME', 'part to judge the steps on')),
-  keep: defaultShown(String(LAYER_DEFAULTS.keep), number('FRACTION', 'of the neurons of each layer that stay', { from: 0, to: 1, exclusive: true })),
+  keep: defaultShown(
+    String(LAYER_DEFAULTS.keep),
+    number('FRACTION', 'of the neurons of each layer that stay', { from: 0, to: 1, exclusive: true }),
+  ),
   subvectorLength: defaultShown(String(LAYER_DEFAULTS.subvectorLength), integer('N', 'weights per sub-vector', 1)),
   codewords: defaultShown(String(LAYER_DEFAULTS.codewordCount), integer('N', 'codewords per codebook', 2, 65536)),
-  signs: defaultShown(LAYER_DEFAULTS.signs, choice(['apart', 'none'], 'quantize absolute values and keep a sign bit per weight, or signed values')),
-  codebooks: defaultShown(LAYER_DEFAULTS.codebooks, choice(['layer', 'subspace'], 'one codebook per layer, or one per sub-space')),
-  layers: text('FILE.json', 'settings of single layers: { "conv1_1": { "quantize": false }, "dense1": { "keep": 0.25 } }'),
+  signs: defaultShown(
+    LAYER_DEFAULTS.signs,
+    choice(['apart', 'none'], 'quantize absolute values and keep a sign bit per weight, or signed values'),
+  ),
+  codebooks: defaultShown(
+    LAYER_DEFAULTS.codebooks,
+    choice(['layer', 'subspace'], 'one codebook per layer, or one per sub-space'),
+  ),
+  layers: text(
+    'FILE.json',
+    'settings of single layers: { "conv1_1": { "quantize": false }, "dense1": { "keep": 0.25 } }',
+  ),
   criterion: defaultShown('activationCorrelation', choice(CRITERION_NAMES, 'importance of a neuron')),
   noRepair: flag('no least-squares repair of the consumers of removed neurons'),
   order: defaultShown('lastToFirst', text('lastToFirst|firstToLast|NAME,NAME,...', 'order of the layers')),
   layersPerStep: defaultShown('1', orWord('all', Infinity, integer('N', 'layers that are treated at once', 1))),
   epochsPruned: defaultShown(String(RETRAIN.retrainPruned.epochs), integer('N', 'epochs after each pruning', 0)),
-  epochsQuantized: defaultShown(String(RETRAIN.retrainQuantized.epochs), integer('N', 'epochs after each quantization', 0)),
+  epochsQuantized: defaultShown(
+    String(RETRAIN.retrainQuantized.epochs),
+    integer('N', 'epochs after each quantization', 0),
+  ),
   epochsFinal: defaultShown(String(RETRAIN.final.epochs), integer('N', 'epochs over everything at the end', 0)),
-  learningRate: defaultShown('0.02', number('RATE', 'highest learning rate of all retraining', { from: 0, exclusive: true })),
+  learningRate: defaultShown(
+    '0.02',
+    number('RATE', 'highest learning rate of all retraining', { from: 0, exclusive: true }),
+  ),
   batch: defaultShown('32', integer('N', 'samples per step', 1)),
   ...AUGMENT_OPTION,
-  tolerance: defaultShown('0.25', orWord('none', Infinity, number('FRACTION', 'a step that ends with a validation error above (1 + this) x the original\'s is tried again, milder', { from: 0 }))),
+  tolerance: defaultShown(
+    '0.25',
+    orWord(
+      'none',
+      Infinity,
+      number(
+        'FRACTION',
+        "a step that ends with a validation error above (1 + this) x the original's is tried again, milder",
+        { from: 0 },
+      ),
+    ),
+  ),
   retries: defaultShown('1', integer('N', 'how often a step is tried milder', 0, 8)),
-  teacherWeight: defaultShown('0', number('WEIGHT', 'of the original network\'s outputs as targets; 1: no labels are needed', { from: 0, to: 1 })),
+  teacherWeight: defaultShown(
+    '0',
+    number('WEIGHT', "of the original network's outputs as targets; 1: no labels are needed", { from: 0, to: 1 }),
+  ),
   halfCodewords: flag('store codewords in half precision'),
   options: text('FILE.json', 'any of the options of compress() as JSON; the options given here go before it'),
   ...PLAIN_OPTIONS,
@@ -54,19 +86,42 @@ type Json = Readonly<Record<string, unknown>>;
 /** What a file of options may say: losses and schedules stand in it as plain data. */
 type FileOptions = Omit<CompressOptions, 'training'> & { readonly training?: Json };
 
-/** Options of `compress()`. @throws {EspalierError} IO, FIELD for what is wrong with a file; names and ranges of single settings are checked by `compress()` */
-export async function compressOptions(values: Values<typeof COMPRESS_OPTIONS>): Promise<CompressOptions & Record<keyof typeof RETRAIN, RetrainSetting>> {
+/**
+ * Options of `compress()`. @throws {EspalierError} IO, FIELD for what is wrong with a file; names and ranges of single
+ * settings are checked by `compress()`
+ */
+export async function compressOptions(
+  values: Values<typeof COMPRESS_OPTIONS>,
+): Promise<CompressOptions & Record<keyof typeof RETRAIN, RetrainSetting>> {
   const file = values.options === undefined ? {} : await readOptions(values.options);
-  const layers = values.layers === undefined ? {} : readLayers('--layers', values.layers, await readJsonFile('--layers', values.layers));
+  const layers =
+    values.layers === undefined
+      ? {}
+      : readLayers('--layers', values.layers, await readJsonFile('--layers', values.layers));
   const { learningRate, criterion, order, layersPerStep, tolerance, retries, teacherWeight, batch } = values;
-  const retrain = (key: keyof typeof RETRAIN, epochs: number | undefined): RetrainSetting => ({ ...RETRAIN[key], ...file[key], ...given({ epochs, learningRate }) });
+  const retrain = (key: keyof typeof RETRAIN, epochs: number | undefined): RetrainSetting => ({
+    ...RETRAIN[key],
+    ...file[key],
+    ...given({ epochs, learningRate }),
+  });
   return {
     ...file,
     ...given({ criterion, layersPerStep, tolerance, retries, teacherWeight }),
-    ...(order === undefined ? {} : { order: order === 'lastToFirst' || order === 'firstToLast' ? order : order.split(',') }),
+    ...(order === undefined
+      ? {}
+      : { order: order === 'lastToFirst' || order === 'firstToLast' ? order : order.split(',') }),
     ...(values.noRepair ? { repair: false } : {}),
     ...(values.halfCodewords ? { codewords: 'float16' } : {}),
-    settings: { ...file.settings, ...given({ keep: values.keep, subvectorLength: values.subvectorLength, codewordCount: values.codewords, codebooks: values.codebooks, signs: values.signs }) },
+    settings: {
+      ...file.settings,
+      ...given({
+        keep: values.keep,
+        subvectorLength: values.subvectorLength,
+        codewordCount: values.codewords,
+        codebooks: values.codebooks,
+        signs: values.signs,
+      }),
+    },
     layers: { ...file.layers, ...layers },
     training: { ...file.training, ...given({ batchSize: batch }) },
     retrainPruned: retrain('retrainPruned', values.epochsPruned),
@@ -78,16 +133,26 @@ export async function compressOptions(values: Values<typeof COMPRESS_OPTIONS>): 
 async function readOptions(path: string): Promise<CompressOptions> {
   const options: FileOptions = await readJsonFile('--options', path);
   for (const name of ['checkpoint', 'originalBytes'] as const) {
-    if (name in options) throw new EspalierError('FIELD', `--options: ${path}: ${name} is set by the command line itself; leave it out`, { name });
+    if (name in options)
+      throw new EspalierError('FIELD', `--options: ${path}: ${name} is set by the command line itself; leave it out`, {
+        name,
+      });
   }
   if (options.settings !== undefined) checkObject('--options', path, 'settings', options.settings);
-  if (options.layers !== undefined) readLayers('--options', path, checkObject('--options', path, 'layers', options.layers));
+  if (options.layers !== undefined)
+    readLayers('--options', path, checkObject('--options', path, 'layers', options.layers));
   for (const name of Object.keys(RETRAIN) as (keyof typeof RETRAIN)[]) {
     if (options[name] !== undefined) checkObject('--options', path, name, options[name], ['epochs', 'learningRate']);
   }
   const { training, ...rest } = options;
   if (training === undefined) return rest;
-  const { loss, schedule, ...others } = checkObject('--options', path, 'training', training, ['batchSize', 'loss', 'optimizer', 'schedule', 'clip']);
+  const { loss, schedule, ...others } = checkObject('--options', path, 'training', training, [
+    'batchSize',
+    'loss',
+    'optimizer',
+    'schedule',
+    'clip',
+  ]);
   return {
     ...rest,
     training: {
@@ -106,13 +171,23 @@ function readLayers(flag: string, path: string, layers: Json): Readonly<Record<s
 
 /** @throws {EspalierError} FIELD for anything but an object, and for a field that is not `allowed` */
 function checkObject(flag: string, path: string, name: string, value: unknown, allowed?: readonly string[]): Json {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new EspalierError('FIELD', `${flag}: ${path}: ${name}: expected an object { ... }, got ${show(value)}`, { name });
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new EspalierError('FIELD', `${flag}: ${path}: ${name}: expected an object { ... }, got ${show(value)}`, {
+      name,
+    });
   const unknown = allowed && Object.keys(value).find((key) => !allowed.includes(key));
-  if (unknown !== undefined) throw new EspalierError('FIELD', `${flag}: ${path}: ${name}: expected ${allowed?.join(', ')}, got ${show(unknown)}`, { name: unknown });
+  if (unknown !== undefined)
+    throw new EspalierError(
+      'FIELD',
+      `${flag}: ${path}: ${name}: expected ${allowed?.join(', ')}, got ${show(unknown)}`,
+      { name: unknown },
+    );
   return value as Json;
 }
 
 /** Without what was not given. */
 function given<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
 }

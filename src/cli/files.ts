@@ -17,17 +17,19 @@ export interface CheckpointPlace {
 }
 
 /**
- * Finds out whether a file can be written there, by making and removing an empty one beside it: permissions alone do not tell of
- * full disks and strange file systems.
+ * Finds out whether a file can be written there, by making and removing an empty one beside it: permissions alone do
+ * not tell of full disks and strange file systems.
  * @throws {EspalierError} IO, naming the flag and the cure
  */
 export async function checkWritable(flag: string, path: string): Promise<void> {
   // What a symbolic link names is what will be replaced.
   const target = await realpath(path).catch(() => resolve(path));
   const found = await stat(target).catch(() => undefined);
-  const fail = (problem: string, cause?: unknown): EspalierError => new EspalierError('IO', `${flag}: ${problem}`, { name: path, cause });
+  const fail = (problem: string, cause?: unknown): EspalierError =>
+    new EspalierError('IO', `${flag}: ${problem}`, { name: path, cause });
   if (found?.isDirectory()) throw fail(`${show(path)} is a folder; name a file in it`);
-  if (found && !found.isFile()) throw fail(`${show(path)} is a device or a pipe, which cannot be replaced; name a file`);
+  if (found && !found.isFile())
+    throw fail(`${show(path)} is a device or a pipe, which cannot be replaced; name a file`);
   const folder = dirname(target);
   if (!existsSync(folder)) throw fail(`there is no folder ${show(folder)}; make it first`);
   const probe = `${target}.${randomUUID()}.unfinished`;
@@ -58,9 +60,15 @@ export async function readJsonFile(flag: string, path: string): Promise<Readonly
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new EspalierError('FIELD', `${flag}: ${path}: expected JSON: ${(cause as Error).message}`, { name: path, cause });
+    throw new EspalierError('FIELD', `${flag}: ${path}: expected JSON: ${(cause as Error).message}`, {
+      name: path,
+      cause,
+    });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new EspalierError('FIELD', `${flag}: ${path}: expected a JSON object { ... }, got ${show(value)}`, { name: path });
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new EspalierError('FIELD', `${flag}: ${path}: expected a JSON object { ... }, got ${show(value)}`, {
+      name: path,
+    });
   return value as Readonly<Record<string, unknown>>;
 }
 
@@ -77,14 +85,15 @@ export async function readPreprocessing(path: string): Promise<Preprocessing> {
 
 /** `given`: a folder, 'none', or undefined for the folder beside the output. */
 export function checkpointFolder(given: string | undefined, output: string): string | undefined {
-  return given === 'none' ? undefined : given ?? `${output}.checkpoint`;
+  return given === 'none' ? undefined : (given ?? `${output}.checkpoint`);
 }
 
 export async function openCheckpoint(folder: string | undefined, key: string): Promise<CheckpointPlace | undefined> {
   if (folder === undefined) return undefined;
   // The folder itself is made by the first checkpoint; what it will stand in has to be there.
   const found = await stat(folder).catch(() => undefined);
-  if (found && !found.isDirectory()) throw new EspalierError('IO', `--checkpoint: ${show(folder)} is a file; name a folder`, { name: folder });
+  if (found && !found.isDirectory())
+    throw new EspalierError('IO', `--checkpoint: ${show(folder)} is a file; name a folder`, { name: folder });
   await checkWritable('--checkpoint', found ? join(folder, key) : folder);
   return { store: folderStore(folder), key, folder };
 }

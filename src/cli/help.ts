@@ -21,7 +21,9 @@ export function overview(commands: readonly Command[]): string {
 export function commandHelp({ name, summary, positionals, description, example, options }: Command): string {
   const entries = Object.entries(options);
   const needed = entries.filter(([, { isRequired }]) => isRequired).map(([key, option]) => written(key, option));
-  const left = entries.map(([key, option]) => `${option.short === undefined ? '    ' : `-${option.short}, `}${written(key, option)}`);
+  const left = entries.map(
+    ([key, option]) => `${option.short === undefined ? '    ' : `-${option.short}, `}${written(key, option)}`,
+  );
   const width = Math.min(34, Math.max(...left.map((text) => text.length)));
   return [
     `espalier ${name}: ${summary}`,
@@ -31,9 +33,13 @@ export function commandHelp({ name, summary, positionals, description, example, 
     ...wrap(description, WIDTH),
     '',
     ...entries.flatMap(([, { help, shown, isRequired }], i) => {
-      const lines = wrap(`${help}${isRequired ? ' (required)' : shown === undefined ? '' : ` (default: ${shown})`}`, WIDTH - width - 4);
+      const lines = wrap(
+        `${help}${isRequired ? ' (required)' : shown === undefined ? '' : ` (default: ${shown})`}`,
+        WIDTH - width - 4,
+      );
       // A long flag has a line of its own.
-      const [head, rest] = left[i].length > width ? [left[i], lines] : [`${left[i].padEnd(width)}  ${lines[0]}`, lines.slice(1)];
+      const [head, rest] =
+        left[i].length > width ? [left[i], lines] : [`${left[i].padEnd(width)}  ${lines[0]}`, lines.slice(1)];
       return [`  ${head}`, ...rest.map((line) => `${' '.repeat(width + 4)}${line}`)];
     }),
     '',

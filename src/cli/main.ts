@@ -10,7 +10,9 @@ function stop(name: StopSignal): void {
   if (controller.signal.aborted) process.exit(STOP_CODES[name]);
   controller.abort(name);
   // Without a listener the next signal ends the process at once, even in the midst of a long computation.
-  setImmediate(() => { for (const one of signals) process.off(one, stop); });
+  setImmediate(() => {
+    for (const one of signals) process.off(one, stop);
+  });
 }
 for (const name of signals) process.on(name, stop);
 
@@ -20,4 +22,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 // The code is set, not exited with: what is still on its way to a pipe arrives.
-void runCli(process.argv.slice(2), { stdout: process.stdout, stderr: process.stderr, signal: controller.signal, env: process.env }).then((code) => { process.exitCode = code; });
+void runCli(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: controller.signal,
+  env: process.env,
+}).then((code) => {
+  process.exitCode = code;
+});

@@ -15,7 +15,10 @@ export interface Option<V> {
   /** One letter. */
   readonly short?: string;
   readonly isRequired?: boolean;
-  /** `given`: the text of the value, '' for a flag; undefined where the option was left out. `flag`: its name, for errors. */
+  /**
+   * `given`: the text of the value, '' for a flag; undefined where the option was left out. `flag`: its name, for
+   * errors.
+   */
   parse(given: string | undefined, flag: string): V;
 }
 
@@ -23,10 +26,15 @@ export type OptionTable = Readonly<Record<string, Option<unknown>>>;
 export type Values<T extends OptionTable> = { readonly [K in keyof T]: T[K] extends Option<infer V> ? V : never };
 
 export function text(value: string, help: string, short?: string): Option<string | undefined> {
-  return option(value, help, (given, flag) => {
-    if (given === '') throw new UsageError(`${flag}: expected ${value}, got nothing`);
-    return given;
-  }, short);
+  return option(
+    value,
+    help,
+    (given, flag) => {
+      if (given === '') throw new UsageError(`${flag}: expected ${value}, got nothing`);
+      return given;
+    },
+    short,
+  );
 }
 
 export function flag(help: string, short?: string): Option<boolean> {
@@ -40,40 +48,63 @@ export interface Bounds {
   readonly exclusive?: boolean;
 }
 
-export function number(value: string, help: string, { from = -Infinity, to = Infinity, exclusive = false }: Bounds = {}): Option<number | undefined> {
+export function number(
+  value: string,
+  help: string,
+  { from = -Infinity, to = Infinity, exclusive = false }: Bounds = {},
+): Option<number | undefined> {
   const range = `${from === -Infinity ? '' : exclusive ? ` above ${from}` : ` of at least ${from}`}${to === Infinity ? '' : `${from === -Infinity ? ' of' : ' and'} at most ${to}`}`;
   return option(value, help, (given, name) => {
     const found = toNumber(given);
-    if (!Number.isFinite(found) || found < from || found > to || (exclusive && found === from)) throw new UsageError(`${name}: expected a number${range}, got ${show(given)}`);
+    if (!Number.isFinite(found) || found < from || found > to || (exclusive && found === from))
+      throw new UsageError(`${name}: expected a number${range}, got ${show(given)}`);
     return found;
   });
 }
 
-export function integer(value: string, help: string, from: number, to = Number.MAX_SAFE_INTEGER): Option<number | undefined> {
+export function integer(
+  value: string,
+  help: string,
+  from: number,
+  to = Number.MAX_SAFE_INTEGER,
+): Option<number | undefined> {
   return option(value, help, (given, name) => wholeNumber(given, name, from, to));
 }
 
 /** Whole numbers with commas between them; `empty`: the word for none at all. */
-export function integers(value: string, help: string, from: number, empty?: string): Option<readonly number[] | undefined> {
-  return option(value, help, (given, name) => (given === empty ? [] : given.split(',').map((part) => wholeNumber(part, name, from, Number.MAX_SAFE_INTEGER))));
+export function integers(
+  value: string,
+  help: string,
+  from: number,
+  empty?: string,
+): Option<readonly number[] | undefined> {
+  return option(value, help, (given, name) =>
+    given === empty ? [] : given.split(',').map((part) => wholeNumber(part, name, from, Number.MAX_SAFE_INTEGER)),
+  );
 }
 
 export function choice<const T extends readonly string[]>(names: T, help: string): Option<T[number] | undefined> {
   return option(names.join('|'), help, (given, name): T[number] => {
     const found = names.find((known) => known === given);
-    if (found === undefined) throw new UsageError(`${name}: expected ${names.join(' or ')}, got ${show(given)}${suggestion(given, names)}`);
+    if (found === undefined)
+      throw new UsageError(`${name}: expected ${names.join(' or ')}, got ${show(given)}${suggestion(given, names)}`);
     return found;
   });
 }
 
 /** The option, or a word that stands for a value that its own texts cannot say. */
 export function orWord<V, W>(word: string, meaning: W, inner: Option<V>): Option<V | W> {
-  return { ...inner, value: `${inner.value}|${word}`, parse: (given, name) => (given === word ? meaning : inner.parse(given, name)) };
+  return {
+    ...inner,
+    value: `${inner.value}|${word}`,
+    parse: (given, name) => (given === word ? meaning : inner.parse(given, name)),
+  };
 }
 
 export function required<V>(inner: Option<V | undefined>): Option<V> {
   return {
-    ...inner, isRequired: true,
+    ...inner,
+    isRequired: true,
     parse(given, name) {
       const found = inner.parse(given, name);
       if (found === undefined) throw new UsageError(`${name} ${inner.value} is missing: ${inner.help}`);
@@ -100,11 +131,26 @@ export interface Parsed<T extends OptionTable> {
  * Reads the arguments of a command. `names` are its positional arguments, all required.
  * @throws {UsageError} naming the flag or the argument
  */
-export function parseOptions<T extends OptionTable>(args: readonly string[], table: T, names: readonly string[]): Parsed<T> {
+export function parseOptions<T extends OptionTable>(
+  args: readonly string[],
+  table: T,
+  names: readonly string[],
+): Parsed<T> {
   const keys = new Map(Object.keys(table).map((key) => [flagName(key), key]));
   const { tokens } = parseArgs({
-    args: [...args], strict: false, allowPositionals: true, tokens: true,
-    options: Object.fromEntries([...keys].map(([name, key]) => [name, { type: table[key].value === undefined ? 'boolean' as const : 'string' as const, ...(table[key].short === undefined ? {} : { short: table[key].short }) }])),
+    args: [...args],
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+    options: Object.fromEntries(
+      [...keys].map(([name, key]) => [
+        name,
+        {
+          type: table[key].value === undefined ? ('boolean' as const) : ('string' as const),
+          ...(table[key].short === undefined ? {} : { short: table[key].short }),
+        },
+      ]),
+    ),
   });
   const given = new Map<string, string>();
   const positionals: string[] = [];
@@ -112,20 +158,27 @@ export function parseOptions<T extends OptionTable>(args: readonly string[], tab
     if (token.kind === 'positional') positionals.push(token.value);
     if (token.kind !== 'option') continue;
     const key = keys.get(token.name);
-    if (key === undefined) throw new UsageError(`unknown option ${token.rawName}${suggestion(token.name, [...keys.keys()], '--')}`);
+    if (key === undefined)
+      throw new UsageError(`unknown option ${token.rawName}${suggestion(token.name, [...keys.keys()], '--')}`);
     const { value } = table[key];
     if (given.has(key)) throw new UsageError(`--${token.name}: given twice`);
-    if (value === undefined && token.value !== undefined) throw new UsageError(`--${token.name}: takes no value, got ${show(token.value)}`);
-    if (value !== undefined && token.value === undefined) throw new UsageError(`--${token.name}: expected ${value}, got nothing`);
+    if (value === undefined && token.value !== undefined)
+      throw new UsageError(`--${token.name}: takes no value, got ${show(token.value)}`);
+    if (value !== undefined && token.value === undefined)
+      throw new UsageError(`--${token.name}: expected ${value}, got nothing`);
     // A forgotten value must not swallow the option behind it; a negative number is a value.
     if (token.value !== undefined && !token.inlineValue && /^-[^\d.]/.test(token.value)) {
-      throw new UsageError(`--${token.name}: expected ${value}, got the option ${token.value}; a value that begins with a dash is written --${token.name}=${token.value}`);
+      throw new UsageError(
+        `--${token.name}: expected ${value}, got the option ${token.value}; a value that begins with a dash is written --${token.name}=${token.value}`,
+      );
     }
     given.set(key, token.value ?? '');
   }
   if (positionals.length < names.length) throw new UsageError(`${names[positionals.length]} is missing`);
   if (positionals.length > names.length) throw new UsageError(`unexpected argument ${show(positionals[names.length])}`);
-  const values = Object.fromEntries(Object.entries(table).map(([key, one]) => [key, one.parse(given.get(key), `--${flagName(key)}`)]));
+  const values = Object.fromEntries(
+    Object.entries(table).map(([key, one]) => [key, one.parse(given.get(key), `--${flagName(key)}`)]),
+  );
   return { values: values as Values<T>, positionals };
 }
 
@@ -135,8 +188,12 @@ export function flagName(key: string): string {
 
 /** '; did you mean ...?' if a name is near, else ''. */
 export function suggestion(given: string, names: readonly string[], prefix = ''): string {
-  const [near] = names.map((name) => ({ name, distance: name.startsWith(given) && given.length > 1 ? 0.5 : editDistance(given, name) })).sort((a, b) => a.distance - b.distance);
-  return near !== undefined && near.distance <= Math.max(1, Math.floor(near.name.length / 3)) ? `; did you mean ${prefix}${near.name}?` : '';
+  const [near] = names
+    .map((name) => ({ name, distance: name.startsWith(given) && given.length > 1 ? 0.5 : editDistance(given, name) }))
+    .sort((a, b) => a.distance - b.distance);
+  return near !== undefined && near.distance <= Math.max(1, Math.floor(near.name.length / 3))
+    ? `; did you mean ${prefix}${near.name}?`
+    : '';
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that make b of a (Levenshtein, Damerau). */
@@ -146,21 +203,34 @@ function editDistance(a: string, b: string): number {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) next[j] = Math.min(next[j], older[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        next[j] = Math.min(next[j], older[j - 2] + 1);
     }
     [older, row] = [row, next];
   }
   return row[b.length];
 }
 
-function option<V>(value: string, help: string, parse: (given: string, flag: string) => V, short?: string): Option<V | undefined> {
-  return { value, help, ...(short === undefined ? {} : { short }), parse: (given, name) => (given === undefined ? undefined : parse(given, name)) };
+function option<V>(
+  value: string,
+  help: string,
+  parse: (given: string, flag: string) => V,
+  short?: string,
+): Option<V | undefined> {
+  return {
+    value,
+    help,
+    ...(short === undefined ? {} : { short }),
+    parse: (given, name) => (given === undefined ? undefined : parse(given, name)),
+  };
 }
 
 function wholeNumber(given: string, name: string, from: number, to: number): number {
   const found = toNumber(given);
   if (!Number.isSafeInteger(found) || found < from || found > to) {
-    throw new UsageError(`${name}: expected a whole number ${to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`}, got ${show(given)}`);
+    throw new UsageError(
+      `${name}: expected a whole number ${to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`}, got ${show(given)}`,
+    );
   }
   return found;
 }

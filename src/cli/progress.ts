@@ -35,7 +35,10 @@ export interface ProgressOptions {
 /** Least milliseconds between two drawings on a terminal, and between two lines elsewhere. */
 const [REDRAW, LINE] = [100, 4000];
 
-export function createProgress(output: Output, { quiet, color, now = () => performance.now() }: ProgressOptions): Progress {
+export function createProgress(
+  output: Output,
+  { quiet, color, now = () => performance.now() }: ProgressOptions,
+): Progress {
   let origin: { readonly time: number; readonly done: number } | undefined;
   let drawn = -Infinity;
   let onScreen = false;
@@ -64,15 +67,25 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
     onScreen = false;
   }
 
-  /** Work is counted from the first time on that it is told of: what came before, such as reading the data, says nothing of what is to come. */
+  /**
+   * Work is counted from the first time on that it is told of: what came before, such as reading the data, says nothing
+   * of what is to come.
+   */
   function left(done: number, total: number): string {
     origin ??= { time: now(), done };
     if (done <= origin.done || done >= total) return '';
     return `, ${duration(((now() - origin.time) / 1000) * ((total - done) / (done - origin.done)))} left`;
   }
 
-  /** Epochs that a schedule has still to train when `rest` of the present stage is left: by the mean over the stages to come. */
-  function epochsAhead({ pruned, quantized, final }: EpochPlan, { index, count, name }: { index: number; count: number; name: string }, rest: number): number {
+  /**
+   * Epochs that a schedule has still to train when `rest` of the present stage is left: by the mean over the stages to
+   * come.
+   */
+  function epochsAhead(
+    { pruned, quantized, final }: EpochPlan,
+    { index, count, name }: { index: number; count: number; name: string },
+    rest: number,
+  ): number {
     if (name === 'final' || name === 'round') return rest;
     const perStep = 2 + Number(pruned > 0) + Number(quantized > 0);
     return rest + Math.max(0, count - 1 - index - Number(final > 0)) * ((pruned + quantized) / perStep) + final;
@@ -92,7 +105,11 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
 
   /** Stages of the schedule; pruning tells its groups by the same kind of event. */
   function isOfSchedule(event: Extract<RunEvent, { kind: 'stage' }>): boolean {
-    return !stage || (event.count === stage.count && (event.name !== 'prune' || stage.name !== 'prune' || event.index === stage.index + 1));
+    return (
+      !stage ||
+      (event.count === stage.count &&
+        (event.name !== 'prune' || stage.name !== 'prune' || event.index === stage.index + 1))
+    );
   }
 
   function note(line: string): void {
@@ -102,7 +119,9 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
   }
 
   return {
-    expect(given) { plan = given; },
+    expect(given) {
+      plan = given;
+    },
     onEvent(event) {
       if (event.kind === 'batch') onBatch(event);
       else if (event.kind === 'epoch') {
@@ -114,7 +133,9 @@ export function createProgress(output: Output, { quiet, color, now = () => perfo
         draw(`stage ${event.index + 1}/${event.count}: ${event.name} ${event.detail}`.trimEnd());
       }
     },
-    count(what, done, total) { draw(`${what} ${done}/${total}${left(done, total)}`); },
+    count(what, done, total) {
+      draw(`${what} ${done}/${total}${left(done, total)}`);
+    },
     note,
     end: clear,
   };

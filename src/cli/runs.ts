@@ -1,4 +1,6 @@
-/** What long runs share: augmentation, the unit of the output, where they keep their state and how they go on from it. */
+/**
+ * What long runs share: augmentation, the unit of the output, where they keep their state and how they go on from it.
+ */
 import { existsSync } from 'node:fs';
 import { augmentLandmarks, EspalierError, meanTarget, withOutputUnit } from '../index.ts';
 import type { Dataset, Examples, Network, OutputUnit, Task } from '../index.ts';
@@ -9,32 +11,64 @@ import type { OpenedModel } from './model.ts';
 import { choice, defaultShown, number, orWord, text } from './options.ts';
 
 export const AUGMENT_OPTION = {
-  augment: defaultShown('landmarks for landmarks', choice(['none', 'landmarks'], 'rotate, scale, shift and mirror images with their landmarks')),
+  augment: defaultShown(
+    'landmarks for landmarks',
+    choice(['none', 'landmarks'], 'rotate, scale, shift and mirror images with their landmarks'),
+  ),
 };
 
 /** The set as training reads it. */
-export function augmented(choice: 'none' | 'landmarks' | undefined, examples: Dataset, task: Task | undefined): Examples {
+export function augmented(
+  choice: 'none' | 'landmarks' | undefined,
+  examples: Dataset,
+  task: Task | undefined,
+): Examples {
   const isImage = examples.inputShape.length === 3;
   if (choice === 'landmarks' && (task?.kind !== 'landmarks' || !isImage)) {
-    throw new UsageError(`--augment: landmarks are augmented with images of [channels, height, width]; here the task is ${task?.kind ?? 'unknown'}, inputs are [${examples.inputShape.join(', ')}]; use none`);
+    throw new UsageError(
+      `--augment: landmarks are augmented with images of [channels, height, width]; here the task is ${task?.kind ?? 'unknown'}, inputs are [${examples.inputShape.join(', ')}]; use none`,
+    );
   }
-  return choice !== 'none' && task?.kind === 'landmarks' && isImage ? augmentLandmarks(examples, { mirror: task.mirror }) : examples;
+  return choice !== 'none' && task?.kind === 'landmarks' && isImage
+    ? augmentLandmarks(examples, { mirror: task.mirror })
+    : examples;
 }
 
 export const UNIT_OPTION = {
-  unit: defaultShown('0.1 for landmarks', orWord('none', null, number('SCALE', 'the last dense layer yields (target - mean target) / SCALE', { from: 0, exclusive: true }))),
+  unit: defaultShown(
+    '0.1 for landmarks',
+    orWord(
+      'none',
+      null,
+      number('SCALE', 'the last dense layer yields (target - mean target) / SCALE', { from: 0, exclusive: true }),
+    ),
+  ),
 };
 
-/** The unit that `--unit` asks for (null: none), by default that of the recipe; undefined: the network yields targets as they are. */
-export async function outputUnit(given: number | null | undefined, examples: Dataset, task: Task | undefined): Promise<OutputUnit | undefined> {
-  if (typeof given === 'number' && (task?.kind === 'classes' || !examples.targetShape)) throw new UsageError(`--unit: needs targets that are numbers, got ${task?.kind ?? 'none'}; leave the option out`);
-  const scale = given === undefined && task?.kind === 'landmarks' && examples.targetShape ? 0.1 : given ?? undefined;
+/**
+ * The unit that `--unit` asks for (null: none), by default that of the recipe; undefined: the network yields targets as
+ * they are.
+ */
+export async function outputUnit(
+  given: number | null | undefined,
+  examples: Dataset,
+  task: Task | undefined,
+): Promise<OutputUnit | undefined> {
+  if (typeof given === 'number' && (task?.kind === 'classes' || !examples.targetShape))
+    throw new UsageError(`--unit: needs targets that are numbers, got ${task?.kind ?? 'none'}; leave the option out`);
+  const scale = given === undefined && task?.kind === 'landmarks' && examples.targetShape ? 0.1 : (given ?? undefined);
   return scale === undefined ? undefined : { scale, shift: await meanTarget(examples) };
 }
 
 /** A network that was opened, with the unit that `--unit` asks for; a model has its own already. */
-export async function inUnit(given: number | null | undefined, { isPlain }: OpenedModel, network: Network, examples: Dataset): Promise<Network> {
-  if (!isPlain && given !== undefined) throw new UsageError('--unit: the model has a unit of its own; the option is for plain weights');
+export async function inUnit(
+  given: number | null | undefined,
+  { isPlain }: OpenedModel,
+  network: Network,
+  examples: Dataset,
+): Promise<Network> {
+  if (!isPlain && given !== undefined)
+    throw new UsageError('--unit: the model has a unit of its own; the option is for plain weights');
   const unit = isPlain ? await outputUnit(given, examples, network.task) : undefined;
   return unit ? withOutputUnit(network, unit) : network;
 }
@@ -44,10 +78,18 @@ export const CHECKPOINT_OPTION = {
 };
 
 /** What to say when a run was stopped. */
-export function howToGoOn({ checkpoint, output }: { readonly checkpoint: string | undefined; readonly output: string }): string {
+export function howToGoOn({
+  checkpoint,
+  output,
+}: {
+  readonly checkpoint: string | undefined;
+  readonly output: string;
+}): string {
   const folder = checkpointFolder(checkpoint, output);
   if (folder === undefined) return 'nothing was saved (--checkpoint none)';
-  return existsSync(folder) ? `run the same command again to go on from the last epoch, which is kept in ${folder}` : 'the first epoch was not done, so there is nothing to go on from';
+  return existsSync(folder)
+    ? `run the same command again to go on from the last epoch, which is kept in ${folder}`
+    : 'the first epoch was not done, so there is nothing to go on from';
 }
 
 /** A run whose errors about its checkpoint say where that is. */
@@ -56,6 +98,9 @@ export async function inCheckpoint<T>(place: CheckpointPlace | undefined, run: (
     return await run();
   } catch (error) {
     if (!place || !(error instanceof EspalierError) || error.code !== 'CHECKPOINT') throw error;
-    throw new EspalierError('CHECKPOINT', `${error.message}; checkpoints are in ${place.folder}`, { ...error.details, cause: error });
+    throw new EspalierError('CHECKPOINT', `${error.message}; checkpoints are in ${place.folder}`, {
+      ...error.details,
+      cause: error,
+    });
   }
 }

@@ -1,4 +1,7 @@
-/** Charts as inline SVG: lines and bars side by side, as much as reports and benchmarks need. Grid lines take the page's CSS variable `--line`. */
+/**
+ * Charts as inline SVG: lines and bars side by side, as much as reports and benchmarks need. Grid lines take the page's
+ * CSS variable `--line`.
+ */
 
 export interface Line {
   readonly name: string;
@@ -28,7 +31,10 @@ export function escapeHtml(text: string): string {
 /** Beyond these sizes a range, or the step that cuts it, is no longer a normal double. */
 const [LEAST, MOST] = [1e-300, 1e300];
 
-/** Lines over a whole-number x; y from just below the least (or from 0, with `fromZero`) to just above the largest finite value. What is not finite, or beyond 1e300, is left out. */
+/**
+ * Lines over a whole-number x; y from just below the least (or from 0, with `fromZero`) to just above the largest
+ * finite value. What is not finite, or beyond 1e300, is left out.
+ */
 export function svgLines(lines: readonly Line[], xName: string, yName: string, { fromZero = false } = {}): string {
   const isDrawn = (value: number): boolean => Math.abs(value) <= MOST;
   const finite = lines.flatMap((line) => line.values).filter(isDrawn);
@@ -43,19 +49,26 @@ export function svgLines(lines: readonly Line[], xName: string, yName: string, {
   low = Math.floor(low / step) * step;
   high = Math.ceil(high / step) * step;
   const x = (value: number): number => MARGIN.left + (value / last) * (WIDTH - MARGIN.left - MARGIN.right);
-  const y = (value: number): number => HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+  const y = (value: number): number =>
+    HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const digits = Math.max(0, -Math.floor(Math.log10(step)));
   // A step is at least a billionth of the range, so twelve places tell two grid lines apart.
-  const label = (value: number): string => (digits > 12 ? String(Number(value.toPrecision(12))) : value.toFixed(digits));
+  const label = (value: number): string =>
+    digits > 12 ? String(Number(value.toPrecision(12))) : value.toFixed(digits);
   const grid: string[] = [];
   for (let i = 0; low + i * step <= high + step / 2; i++) {
     const at = y(low + i * step).toFixed(1);
-    grid.push(`<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}" stroke="var(--line)"/><text x="${MARGIN.left - 8}" y="${at}" dy="4" text-anchor="end">${label(low + i * step)}</text>`);
+    grid.push(
+      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}" stroke="var(--line)"/><text x="${MARGIN.left - 8}" y="${at}" dy="4" text-anchor="end">${label(low + i * step)}</text>`,
+    );
   }
   const every = Math.max(1, Math.round(roundStep(last)));
-  for (let i = 0; i <= last; i += every) grid.push(`<text x="${x(i).toFixed(1)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${i}</text>`);
+  for (let i = 0; i <= last; i += every)
+    grid.push(`<text x="${x(i).toFixed(1)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">${i}</text>`);
   const paths = lines.map(({ color, values, offset = 0 }) => {
-    const points = values.map((value, i) => (isDrawn(value) ? `${x(i + offset).toFixed(1)},${y(value).toFixed(1)}` : '')).filter(Boolean);
+    const points = values
+      .map((value, i) => (isDrawn(value) ? `${x(i + offset).toFixed(1)},${y(value).toFixed(1)}` : ''))
+      .filter(Boolean);
     return points.length === 1
       ? `<circle cx="${points[0].split(',')[0]}" cy="${points[0].split(',')[1]}" r="3" fill="${color}"/>`
       : `<polyline points="${points.join(' ')}" fill="none" stroke="${color}" stroke-width="2" stroke-linejoin="round"/>`;
@@ -74,7 +87,10 @@ export interface Bar {
   readonly values: readonly { readonly value: number; readonly color: string }[];
 }
 
-/** Groups of horizontal bars: on a logarithmic scale that starts at a power of ten below the least value, or with `fromZero` on a linear one. */
+/**
+ * Groups of horizontal bars: on a logarithmic scale that starts at a power of ten below the least value, or with
+ * `fromZero` on a linear one.
+ */
 export function svgBars(bars: readonly Bar[], axisName: string, { fromZero = false } = {}): string {
   const values = bars.flatMap((bar) => bar.values.map(({ value }) => value)).filter((value) => value > 0);
   if (values.length === 0) return '';
@@ -90,8 +106,13 @@ export function svgBars(bars: readonly Bar[], axisName: string, { fromZero = fal
   });
   const rows = bars.map(({ name, values: own }, row) => {
     const top = row * rowHeight + gap / 2;
-    const rects = own.map(({ value, color }, i) => `<rect x="${left}" y="${top + i * thickness}" width="${Math.max(1, x(value) - left).toFixed(1)}" height="${thickness - 1}" fill="${color}"/>
-<text x="${(x(value) + 5).toFixed(1)}" y="${top + i * thickness + thickness - 1}" style="font-size:9px">${value.toLocaleString('en-US')}</text>`);
+    const rects = own.map(
+      (
+        { value, color },
+        i,
+      ) => `<rect x="${left}" y="${top + i * thickness}" width="${Math.max(1, x(value) - left).toFixed(1)}" height="${thickness - 1}" fill="${color}"/>
+<text x="${(x(value) + 5).toFixed(1)}" y="${top + i * thickness + thickness - 1}" style="font-size:9px">${value.toLocaleString('en-US')}</text>`,
+    );
     return `<text x="${left - 8}" y="${top + (own.length * thickness) / 2 + 4}" text-anchor="end">${escapeHtml(name)}</text>${rects.join('')}`;
   });
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeHtml(axisName)}">${grid.join('')}${rows.join('')}<text x="${WIDTH - 4}" y="${height - 2}" text-anchor="end">${escapeHtml(axisName)}</text></svg>`;
@@ -106,10 +127,17 @@ interface Scale {
 function logarithmicScale(values: readonly number[]): Scale {
   const low = Math.floor(Math.log10(Math.min(...values)) - 1e-9);
   const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
-  return { share: (value) => (Math.log10(value) - low) / (high - low), ticks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)) };
+  return {
+    share: (value) => (Math.log10(value) - low) / (high - low),
+    ticks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)),
+  };
 }
 
 function linearScale(most: number): Scale {
-  const step = roundStep(most), count = Math.ceil(most / step - 1e-9);
-  return { share: (value) => value / (count * step), ticks: Array.from({ length: count + 1 }, (_, i) => Number((i * step).toPrecision(12))) };
+  const step = roundStep(most),
+    count = Math.ceil(most / step - 1e-9);
+  return {
+    share: (value) => value / (count * step),
+    ticks: Array.from({ length: count + 1 }, (_, i) => Number((i * step).toPrecision(12))),
+  };
 }

@@ -40,10 +40,21 @@ const KEY = 'espalier.compress';
 /** Where the network is that the present step began with: often it need not be stored twice. */
 type StartPlace = 'now' | 'original' | 'stored';
 
-type Stored = Omit<Progress, 'network' | 'stepStart' | 'best'> & { readonly start: StartPlace; readonly best: number | null };
+type Stored = Omit<Progress, 'network' | 'stepStart' | 'best'> & {
+  readonly start: StartPlace;
+  readonly best: number | null;
+};
 
-/** @throws {EspalierError} CHECKPOINT if there is a checkpoint of another run or a damaged one without a good one beside it */
-export async function openProgress(network: Network, context: Context, options: CompressOptions, settings: CompressSettings): Promise<ProgressStore> {
+/**
+ * @throws {EspalierError} CHECKPOINT if there is a checkpoint of another run or a damaged one without a good one beside
+ * it
+ */
+export async function openProgress(
+  network: Network,
+  context: Context,
+  options: CompressOptions,
+  settings: CompressSettings,
+): Promise<ProgressStore> {
   const { checkpoint } = options;
   if (!checkpoint) return { restored: undefined, save: () => Promise.resolve() };
   const { store, key } = checkpoint;
@@ -52,7 +63,8 @@ export async function openProgress(network: Network, context: Context, options: 
   const restored = found && restore(found.metadata, found.tensors, network, key);
   // A run that was killed between the two writes of `save` has left a finished stage's own checkpoint behind.
   if (restored) await removeCheckpoint(store, stageKey(key, restored.stages.length - 1));
-  for (const problem of found?.damaged ?? []) context.onEvent?.({ kind: 'note', text: `compress: a damaged checkpoint was passed over: ${problem}` });
+  for (const problem of found?.damaged ?? [])
+    context.onEvent?.({ kind: 'note', text: `compress: a damaged checkpoint was passed over: ${problem}` });
   return {
     restored,
     async save(progress) {
@@ -64,8 +76,14 @@ export async function openProgress(network: Network, context: Context, options: 
       const start: StartPlace = stepStart === now ? 'now' : stepStart === network ? 'original' : 'stored';
       await writeCheckpoint(store, key, {
         fingerprint,
-        metadata: { [KEY]: JSON.stringify({ ...rest, stages, start, best: best?.validation ?? null } satisfies Stored) },
-        tensors: [blob('network', now), ...(start === 'stored' ? [blob('stepStart', stepStart)] : []), ...(best ? [blob('best', best.network)] : [])],
+        metadata: {
+          [KEY]: JSON.stringify({ ...rest, stages, start, best: best?.validation ?? null } satisfies Stored),
+        },
+        tensors: [
+          blob('network', now),
+          ...(start === 'stored' ? [blob('stepStart', stepStart)] : []),
+          ...(best ? [blob('best', best.network)] : []),
+        ],
       });
       // The finished stage's own checkpoint has done its work: the next stage starts from this one.
       await removeCheckpoint(store, stageKey(key, progress.stages.length - 1));
@@ -78,15 +96,33 @@ export function stageKey(key: string, count: number): string {
   return `${key}-stage${count}`;
 }
 
-function restore(metadata: ReadonlyMap<string, string>, tensors: ReadonlyMap<string, { bytes: Uint8Array }>, original: Network, key: string): Progress {
+function restore(
+  metadata: ReadonlyMap<string, string>,
+  tensors: ReadonlyMap<string, { bytes: Uint8Array }>,
+  original: Network,
+  key: string,
+): Progress {
   const text = metadata.get(KEY);
-  if (text === undefined) throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} is not one of compress; give another key`, { name: key });
+  if (text === undefined)
+    throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} is not one of compress; give another key`, {
+      name: key,
+    });
   // Covered by the checkpoint's checksum and by its fingerprint, so its form is ours.
   const { best, start, ...rest } = JSON.parse(text) as Stored;
-  if (typeof rest.validation !== 'number') throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} is of an earlier version of this program; go on with that, or remove it to start anew`, { name: key });
+  if (typeof rest.validation !== 'number')
+    throw new EspalierError(
+      'CHECKPOINT',
+      `compress: the checkpoint ${key} is of an earlier version of this program; go on with that, or remove it to start anew`,
+      { name: key },
+    );
   const network = (name: string): Network => {
     const found = tensors.get(name);
-    if (!found) throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} lacks its network ${name}; remove it to start anew`, { name: key });
+    if (!found)
+      throw new EspalierError(
+        'CHECKPOINT',
+        `compress: the checkpoint ${key} lacks its network ${name}; remove it to start anew`,
+        { name: key },
+      );
     return readNetwork(found.bytes);
   };
   const now = network('network');
@@ -104,8 +140,22 @@ async function fingerprintOf(network: Network, context: Context, settings: Compr
   const control = createRunControl(context);
   return {
     network: digestNetwork(network),
-    options: JSON.stringify([rest, [...layers], typeof criterion === 'string' ? criterion : `function ${criterion.name}`, numbers, loss?.options ?? null, schedule?.options ?? null, validationMetric !== undefined]),
-    data: JSON.stringify(await Promise.all((['training', 'validation'] as const).map((name) => context[name] && digestExamples(`context.${name}`, context[name], control)))),
+    options: JSON.stringify([
+      rest,
+      [...layers],
+      typeof criterion === 'string' ? criterion : `function ${criterion.name}`,
+      numbers,
+      loss?.options ?? null,
+      schedule?.options ?? null,
+      validationMetric !== undefined,
+    ]),
+    data: JSON.stringify(
+      await Promise.all(
+        (['training', 'validation'] as const).map(
+          (name) => context[name] && digestExamples(`context.${name}`, context[name], control),
+        ),
+      ),
+    ),
     seed: String(context.seed),
     kernels: context.kernels.name,
   };

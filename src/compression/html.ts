@@ -53,8 +53,10 @@ thead th { color: var(--quiet); font-weight: 600; } tfoot td { font-weight: 600;
 
 const millions = (value: number): string => `${(value / 1e6).toFixed(value < 1e7 ? 2 : 1)} M`;
 const count = (value: number): string => Math.round(value).toLocaleString('en-US');
-const times = (before: number, after: number): string => (after > 0 ? `${(before / after).toFixed(before / after < 10 ? 2 : 1)}x` : '');
-const cells = (kind: 'td' | 'th', values: readonly string[]): string => values.map((value) => `<${kind}>${escapeHtml(value)}</${kind}>`).join('');
+const times = (before: number, after: number): string =>
+  after > 0 ? `${(before / after).toFixed(before / after < 10 ? 2 : 1)}x` : '';
+const cells = (kind: 'td' | 'th', values: readonly string[]): string =>
+  values.map((value) => `<${kind}>${escapeHtml(value)}</${kind}>`).join('');
 
 /** @returns a whole HTML document */
 export function reportHtml(input: ReportInput): string {
@@ -65,15 +67,35 @@ export function reportHtml(input: ReportInput): string {
 <p class="lead">${escapeHtml(description)}</p>
 ${summary(input)}
 <h2>Bytes per layer</h2>
-${key([['before', 'before'], ['after', 'after']])}
-${svgBars(report.layers.map(({ name, before, after }) => ({ name, values: [{ value: before.bytes, color: 'var(--before)' }, { value: after.bytes, color: 'var(--after)' }] })), 'bytes, logarithmic')}
+${key([
+  ['before', 'before'],
+  ['after', 'after'],
+])}
+${svgBars(
+  report.layers.map(({ name, before, after }) => ({
+    name,
+    values: [
+      { value: before.bytes, color: 'var(--before)' },
+      { value: after.bytes, color: 'var(--after)' },
+    ],
+  })),
+  'bytes, logarithmic',
+)}
 ${layerTable(report)}
 <h2>Where the bytes of the file are</h2>
 <div class="scroll"><table><thead><tr>${cells('th', ['codes', 'signs', 'codebooks', 'values', 'header and graph', 'file'])}</tr></thead>
 <tbody><tr>${cells('td', [report.split.codes, report.split.signs, report.split.codebooks, report.split.values, report.split.rest, report.bytes].map(count))}</tr></tbody></table></div>
 ${curves(input)}
 ${stageTable(report)}
-${faces.length > 0 ? `<h2>Faces, before and after</h2>${key([['before', 'original network'], ['after', 'compressed network'], ['truth', 'annotation']])}<div class="faces">${faces.map(faceSvg).join('\n')}</div>` : ''}
+${
+  faces.length > 0
+    ? `<h2>Faces, before and after</h2>${key([
+        ['before', 'original network'],
+        ['after', 'compressed network'],
+        ['truth', 'annotation'],
+      ])}<div class="faces">${faces.map(faceSvg).join('\n')}</div>`
+    : ''
+}
 </body></html>
 `;
 }
@@ -85,47 +107,104 @@ function key(entries: readonly (readonly [string, string])[]): string {
 function summary({ report, metrics = [] }: ReportInput): string {
   const rows = [
     ['bytes', count(report.originalBytes), count(report.bytes), times(report.originalBytes, report.bytes)],
-    ['parameters', count(report.parameters.before), count(report.parameters.after), times(report.parameters.before, report.parameters.after)],
-    ['multiply-adds', count(report.multiplyAdds.before), count(report.multiplyAdds.after), times(report.multiplyAdds.before, report.multiplyAdds.after)],
-    ['validation error', report.validation.before.toPrecision(4), report.validation.after.toPrecision(4), report.validation.before === 0 ? '' : `${((report.validation.after - report.validation.before) / Math.abs(report.validation.before) * 100).toFixed(1)} %`],
+    [
+      'parameters',
+      count(report.parameters.before),
+      count(report.parameters.after),
+      times(report.parameters.before, report.parameters.after),
+    ],
+    [
+      'multiply-adds',
+      count(report.multiplyAdds.before),
+      count(report.multiplyAdds.after),
+      times(report.multiplyAdds.before, report.multiplyAdds.after),
+    ],
+    [
+      'validation error',
+      report.validation.before.toPrecision(4),
+      report.validation.after.toPrecision(4),
+      report.validation.before === 0
+        ? ''
+        : `${(((report.validation.after - report.validation.before) / Math.abs(report.validation.before)) * 100).toFixed(1)} %`,
+    ],
     ...metrics.map(({ name, before, after }) => [name, before, after, '']),
   ];
   return `<div class="scroll"><table><thead><tr>${cells('th', ['', 'before', 'after', 'change'])}</tr></thead><tbody>${rows.map((row) => `<tr>${cells('td', row)}</tr>`).join('')}</tbody></table></div>`;
 }
 
 function layerTable(report: CompressionReport): string {
-  const state = ({ shape, parameters, bytes }: LayerState): string[] => [shape.join(' x '), count(parameters), count(bytes)];
-  const sum = (pick: (state: LayerState) => number, when: 'before' | 'after'): string => count(report.layers.reduce((total, layer) => total + pick(layer[when]), 0));
-  const rows = report.layers.map(({ name, before, after }) => `<tr>${cells('td', [name, ...state(before), ...state(after), millions(before.multiplyAdds), millions(after.multiplyAdds)])}<td class="words">${escapeHtml(after.encoding)}</td></tr>`);
-  const total = ['total', '', sum((s) => s.parameters, 'before'), sum((s) => s.bytes, 'before'), '', sum((s) => s.parameters, 'after'), sum((s) => s.bytes, 'after'), millions(report.multiplyAdds.before), millions(report.multiplyAdds.after)];
+  const state = ({ shape, parameters, bytes }: LayerState): string[] => [
+    shape.join(' x '),
+    count(parameters),
+    count(bytes),
+  ];
+  const sum = (pick: (state: LayerState) => number, when: 'before' | 'after'): string =>
+    count(report.layers.reduce((total, layer) => total + pick(layer[when]), 0));
+  const rows = report.layers.map(
+    ({ name, before, after }) =>
+      `<tr>${cells('td', [name, ...state(before), ...state(after), millions(before.multiplyAdds), millions(after.multiplyAdds)])}<td class="words">${escapeHtml(after.encoding)}</td></tr>`,
+  );
+  const total = [
+    'total',
+    '',
+    sum((s) => s.parameters, 'before'),
+    sum((s) => s.bytes, 'before'),
+    '',
+    sum((s) => s.parameters, 'after'),
+    sum((s) => s.bytes, 'after'),
+    millions(report.multiplyAdds.before),
+    millions(report.multiplyAdds.after),
+  ];
   return `<div class="scroll"><table><thead><tr>${cells('th', ['layer', 'weights before', 'parameters', 'bytes', 'weights after', 'parameters', 'bytes', 'multiply-adds before', 'after'])}<th class="words">stored as</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody><tfoot><tr>${cells('td', total)}<td></td></tr></tfoot></table></div>`;
 }
 
-/** Validation error stage by stage, and loss epoch by epoch: the baseline's training first, then all retraining in order. */
+/**
+ * Validation error stage by stage, and loss epoch by epoch: the baseline's training first, then all retraining in
+ * order.
+ */
 function curves({ report, baseline = [] }: ReportInput): string {
   const retraining = report.stages.flatMap((stage) => stage.epochs ?? []);
   const loss: Line[] = [
     { name: 'training of the original', color: 'var(--before)', values: baseline.map((epoch) => epoch.loss) },
-    { name: 'retraining', color: 'var(--after)', values: retraining.map((epoch) => epoch.loss), offset: baseline.length },
+    {
+      name: 'retraining',
+      color: 'var(--after)',
+      values: retraining.map((epoch) => epoch.loss),
+      offset: baseline.length,
+    },
   ].filter((line) => line.values.length > 0);
   const stages: Line[] = [
-    { name: 'original', color: 'var(--before)', values: [report.validation.before, ...report.stages.map(() => report.validation.before)] },
-    { name: 'after each stage', color: 'var(--after)', values: [report.validation.before, ...report.stages.map((stage) => stage.validation)] },
+    {
+      name: 'original',
+      color: 'var(--before)',
+      values: [report.validation.before, ...report.stages.map(() => report.validation.before)],
+    },
+    {
+      name: 'after each stage',
+      color: 'var(--after)',
+      values: [report.validation.before, ...report.stages.map((stage) => stage.validation)],
+    },
   ];
   return `${loss.length > 0 ? `<h2>Loss per epoch</h2>${svgLines(loss, 'epoch', 'training loss')}` : ''}
 <h2>Validation error after each stage</h2>${svgLines(stages, 'stage', 'validation error')}`;
 }
 
 function stageTable(report: CompressionReport): string {
-  const rows = report.stages.map((stage, i) => `<tr><td>${i + 1}</td><td class="words">${stage.kind}${stage.attempt > 0 ? ` (try ${stage.attempt + 1})` : ''}</td><td class="words">${escapeHtml(stage.layers.join(', '))}</td>${cells('td', [count(stage.parameters), stage.validation.toPrecision(4)])}<td class="words">${escapeHtml(stage.detail)}</td></tr>`);
+  const rows = report.stages.map(
+    (stage, i) =>
+      `<tr><td>${i + 1}</td><td class="words">${stage.kind}${stage.attempt > 0 ? ` (try ${stage.attempt + 1})` : ''}</td><td class="words">${escapeHtml(stage.layers.join(', '))}</td>${cells('td', [count(stage.parameters), stage.validation.toPrecision(4)])}<td class="words">${escapeHtml(stage.detail)}</td></tr>`,
+  );
   return `<div class="scroll"><table><thead><tr><th></th><th class="words">stage</th><th class="words">layers</th>${cells('th', ['parameters', 'validation'])}<th class="words">what</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
 function faceSvg({ side, pixels, truth, before, after }: ReportFace): string {
   const dots = (points: ArrayLike<number> | undefined, color: string, radius: number): string => {
     const circles: string[] = [];
-    for (let i = 0; points && i < points.length; i += 2) circles.push(`<circle cx="${(points[i] * 100).toFixed(2)}" cy="${(points[i + 1] * 100).toFixed(2)}" r="${radius}" fill="var(--${color})"/>`);
+    for (let i = 0; points && i < points.length; i += 2)
+      circles.push(
+        `<circle cx="${(points[i] * 100).toFixed(2)}" cy="${(points[i + 1] * 100).toFixed(2)}" r="${radius}" fill="var(--${color})"/>`,
+      );
     return circles.join('');
   };
   return `<svg viewBox="0 0 100 100" role="img" aria-label="face with landmarks"><image href="data:image/bmp;base64,${base64(greyBmp(pixels, side))}" width="100" height="100" preserveAspectRatio="none"/>${dots(truth, 'truth', 0.9)}${dots(before, 'before', 0.8)}${dots(after, 'after', 0.6)}</svg>`;
@@ -133,7 +212,8 @@ function faceSvg({ side, pixels, truth, before, after }: ReportFace): string {
 
 /** An 8-bit BMP with a grey palette: 1078 bytes of header, rows from the bottom up, each padded to 4 bytes. */
 export function greyBmp(pixels: Uint8Array, side: number): Uint8Array {
-  if (pixels.length !== side * side) throw new RangeError(`greyBmp: pixels: expected ${side * side} grey values, got ${pixels.length}`);
+  if (pixels.length !== side * side)
+    throw new RangeError(`greyBmp: pixels: expected ${side * side} grey values, got ${pixels.length}`);
   const stride = (side + 3) & ~3;
   const start = 54 + 1024;
   const bytes = new Uint8Array(start + stride * side);
@@ -149,7 +229,8 @@ export function greyBmp(pixels: Uint8Array, side: number): Uint8Array {
   view.setUint32(34, stride * side, true);
   view.setUint32(46, 256, true);
   for (let grey = 0; grey < 256; grey++) bytes.set([grey, grey, grey, 0], 54 + 4 * grey);
-  for (let row = 0; row < side; row++) bytes.set(pixels.subarray(row * side, (row + 1) * side), start + (side - 1 - row) * stride);
+  for (let row = 0; row < side; row++)
+    bytes.set(pixels.subarray(row * side, (row + 1) * side), start + (side - 1 - row) * stride);
   return bytes;
 }
 

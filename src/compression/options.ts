@@ -8,7 +8,10 @@ import type { TrainOptions } from '../training/index.ts';
 
 /** What is done to one conv or dense layer. */
 export interface LayerSetting {
-  /** Fraction of the layer's own neurons (filters, units) that stay; 1: none is removed. They go in the step of the layer that they feed. Default 0.75. */
+  /**
+   * Fraction of the layer's own neurons (filters, units) that stay; 1: none is removed. They go in the step of the
+   * layer that they feed. Default 0.75.
+   */
   readonly keep: number;
   /** false: the weights stay dense. Default true. */
   readonly quantize: boolean;
@@ -18,11 +21,21 @@ export interface LayerSetting {
   readonly codewordCount: number;
   /** One codebook for the layer, or one per sub-space. Default 'layer'. */
   readonly codebooks: 'layer' | 'subspace';
-  /** 'apart': absolute values are quantized and a sign bit is kept for each weight (the paper); 'none': signed values. Default 'apart'. */
+  /**
+   * 'apart': absolute values are quantized and a sign bit is kept for each weight (the paper); 'none': signed values.
+   * Default 'apart'.
+   */
   readonly signs: 'apart' | 'none';
 }
 
-export const LAYER_DEFAULTS: LayerSetting = { keep: 0.75, quantize: true, subvectorLength: 4, codewordCount: 256, codebooks: 'layer', signs: 'apart' };
+export const LAYER_DEFAULTS: LayerSetting = {
+  keep: 0.75,
+  quantize: true,
+  subvectorLength: 4,
+  codewordCount: 256,
+  codebooks: 'layer',
+  signs: 'apart',
+};
 
 export interface RetrainSetting {
   /** 0: none. */
@@ -37,9 +50,15 @@ export interface CompressOptions {
   readonly repair?: boolean;
   /** For all layers; see {@link LAYER_DEFAULTS}. */
   readonly settings?: Partial<LayerSetting>;
-  /** By name of a conv or dense node: overrides `settings`. The first and last layers are layers like the others: give them here what they need. */
+  /**
+   * By name of a conv or dense node: overrides `settings`. The first and last layers are layers like the others: give
+   * them here what they need.
+   */
   readonly layers?: Readonly<Record<string, Partial<LayerSetting>>>;
-  /** Order of the steps: conv and dense nodes from the output to the input (default), the other way, or by name (those left out are not touched). */
+  /**
+   * Order of the steps: conv and dense nodes from the output to the input (default), the other way, or by name (those
+   * left out are not touched).
+   */
   readonly order?: 'lastToFirst' | 'firstToLast' | readonly string[];
   /** Layers per step: 1 is the paper's schedule (default); Infinity treats all layers at once. */
   readonly layersPerStep?: number;
@@ -54,17 +73,26 @@ export interface CompressOptions {
   /** Weight of the original network's outputs as targets, from 0 (labels only, default) to 1 (no labels needed). */
   readonly teacherWeight?: number;
   /**
-   * A step that ends with a validation error above (1 + tolerance) times the original's is undone and tried milder. Default 0.25; Infinity: never. Without
-   * labels the original's error is 0, and every step is above it.
+   * A step that ends with a validation error above (1 + tolerance) times the original's is undone and tried milder.
+   * Default 0.25; Infinity: never. Without labels the original's error is 0, and every step is above it.
    */
   readonly tolerance?: number;
-  /** How often a step is tried milder: half as many neurons removed, four times the codewords. The best try stays. Default 1. */
+  /**
+   * How often a step is tried milder: half as many neurons removed, four times the codewords. The best try stays.
+   * Default 1.
+   */
   readonly retries?: number;
   /** How codewords are stored. Default 'float32'. */
   readonly codewords?: 'float32' | 'float16';
-  /** Bytes of the original as it was given; the ratio is counted from these or from 4 bytes a trained parameter, whichever is less. */
+  /**
+   * Bytes of the original as it was given; the ratio is counted from these or from 4 bytes a trained parameter,
+   * whichever is less.
+   */
   readonly originalBytes?: number;
-  /** Where the state is kept after every epoch and every step, and taken up from if it is there. A killed run that is started again ends in the same bytes. */
+  /**
+   * Where the state is kept after every epoch and every step, and taken up from if it is there. A killed run that is
+   * started again ends in the same bytes.
+   */
   readonly checkpoint?: { readonly store: CheckpointStore; readonly key: string };
 }
 
@@ -87,14 +115,39 @@ export interface CompressSettings {
 }
 
 const WHO = 'compress';
-const TRAINING_NAMES = ['batchSize', 'loss', 'optimizer', 'schedule', 'clip', 'validationMetric'] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
-const OPTION_NAMES: ReadonlySet<string> = new Set(['criterion', 'repair', 'settings', 'layers', 'order', 'layersPerStep', 'retrainPruned', 'retrainQuantized', 'final', 'training',
-  'teacherWeight', 'tolerance', 'retries', 'codewords', 'originalBytes', 'checkpoint'] satisfies (keyof CompressOptions)[]);
+const TRAINING_NAMES = [
+  'batchSize',
+  'loss',
+  'optimizer',
+  'schedule',
+  'clip',
+  'validationMetric',
+] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
+const OPTION_NAMES: ReadonlySet<string> = new Set([
+  'criterion',
+  'repair',
+  'settings',
+  'layers',
+  'order',
+  'layersPerStep',
+  'retrainPruned',
+  'retrainQuantized',
+  'final',
+  'training',
+  'teacherWeight',
+  'tolerance',
+  'retries',
+  'codewords',
+  'originalBytes',
+  'checkpoint',
+] satisfies (keyof CompressOptions)[]);
 
 function checkNames(name: string, value: unknown, allowed: readonly string[]): void {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`${WHO}: ${name}: expected an object, got ${show(value)}`);
+  if (typeof value !== 'object' || value === null)
+    throw new TypeError(`${WHO}: ${name}: expected an object, got ${show(value)}`);
   for (const key of Object.keys(value)) {
-    if (!allowed.includes(key)) throw new TypeError(`${WHO}: ${name}: expected ${allowed.join(', ')}, got ${show(key)}`);
+    if (!allowed.includes(key))
+      throw new TypeError(`${WHO}: ${name}: expected ${allowed.join(', ')}, got ${show(key)}`);
   }
 }
 
@@ -107,7 +160,8 @@ function resolveLayer(name: string, ...given: readonly (Partial<LayerSetting> | 
     setting = { ...setting, ...Object.fromEntries(Object.entries(one).filter(([, value]) => value !== undefined)) };
   }
   checkNumber(WHO, `${name}.keep`, setting.keep, 0, 1, true);
-  if (typeof setting.quantize !== 'boolean') throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(setting.quantize)}`);
+  if (typeof setting.quantize !== 'boolean')
+    throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(setting.quantize)}`);
   checkInteger(WHO, `${name}.subvectorLength`, setting.subvectorLength, 1);
   checkInteger(WHO, `${name}.codewordCount`, setting.codewordCount, 2, 65536);
   checkOneOf(WHO, `${name}.codebooks`, setting.codebooks, ['layer', 'subspace']);
@@ -116,7 +170,8 @@ function resolveLayer(name: string, ...given: readonly (Partial<LayerSetting> | 
 }
 
 function resolveRetrain(name: string, setting: RetrainSetting): RetrainSetting {
-  if (typeof setting !== 'object' || setting === null) throw new TypeError(`${WHO}: ${name}: expected { epochs, learningRate }, got ${show(setting)}`);
+  if (typeof setting !== 'object' || setting === null)
+    throw new TypeError(`${WHO}: ${name}: expected { epochs, learningRate }, got ${show(setting)}`);
   checkNames(name, setting, ['epochs', 'learningRate']);
   checkInteger(WHO, `${name}.epochs`, setting.epochs, 0);
   checkNumber(WHO, `${name}.learningRate`, setting.learningRate, 0, Infinity, true);
@@ -131,41 +186,75 @@ export function compressibleLayers(network: Network): string[] {
 function resolveOrder(names: readonly string[], order: CompressOptions['order'] = 'lastToFirst'): readonly string[] {
   if (Array.isArray(order)) {
     for (const name of order as unknown[]) {
-      if (!names.includes(name as string)) throw new RangeError(`${WHO}: order: expected names of conv and dense nodes (${names.join(', ')}), got ${show(name)}`);
+      if (!names.includes(name as string))
+        throw new RangeError(
+          `${WHO}: order: expected names of conv and dense nodes (${names.join(', ')}), got ${show(name)}`,
+        );
     }
-    if (new Set(order).size !== order.length) throw new RangeError(`${WHO}: order: expected each name once, got ${show([...order])}`);
+    if (new Set(order).size !== order.length)
+      throw new RangeError(`${WHO}: order: expected each name once, got ${show([...order])}`);
     return order as readonly string[];
   }
-  return checkOneOf(WHO, 'order', order, ['lastToFirst', 'firstToLast']) === 'lastToFirst' ? [...names].reverse() : names;
+  return checkOneOf(WHO, 'order', order, ['lastToFirst', 'firstToLast']) === 'lastToFirst'
+    ? [...names].reverse()
+    : names;
 }
 
 /** Checks every option against the network and fills in the defaults. @throws {TypeError | RangeError} */
 export function resolveCompressOptions(network: Network, options: CompressOptions): CompressSettings {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`${WHO}: options: expected an object, got ${show(options)}`);
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`${WHO}: options: expected an object, got ${show(options)}`);
   for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name)) throw new TypeError(`${WHO}: options: expected ${[...OPTION_NAMES].join(', ')}, got ${show(name)}`);
+    if (!OPTION_NAMES.has(name))
+      throw new TypeError(`${WHO}: options: expected ${[...OPTION_NAMES].join(', ')}, got ${show(name)}`);
   }
   const names = compressibleLayers(network);
-  if (names.length === 0) throw new RangeError(`${WHO}: network: expected at least one conv or dense node, got ${network.nodes.length} nodes without weights to compress`);
+  if (names.length === 0)
+    throw new RangeError(
+      `${WHO}: network: expected at least one conv or dense node, got ${network.nodes.length} nodes without weights to compress`,
+    );
   for (const name of Object.keys(options.layers ?? {})) {
-    if (!names.includes(name)) throw new RangeError(`${WHO}: layers: expected names of conv and dense nodes (${names.join(', ')}), got ${show(name)}`);
+    if (!names.includes(name))
+      throw new RangeError(
+        `${WHO}: layers: expected names of conv and dense nodes (${names.join(', ')}), got ${show(name)}`,
+      );
   }
-  const layers = new Map(names.map((name) => [name, resolveLayer(name, options.settings, Object.hasOwn(options.layers ?? {}, name) ? options.layers?.[name] : undefined)]));
+  const layers = new Map(
+    names.map((name) => [
+      name,
+      resolveLayer(
+        name,
+        options.settings,
+        Object.hasOwn(options.layers ?? {}, name) ? options.layers?.[name] : undefined,
+      ),
+    ]),
+  );
   const order = resolveOrder(names, options.order);
   const perStep = options.layersPerStep ?? 1;
   if (perStep !== Infinity) checkInteger(WHO, 'layersPerStep', perStep, 1);
   const length = Math.min(perStep, Math.max(1, order.length));
-  const steps = Array.from({ length: Math.ceil(order.length / length) }, (_, i) => order.slice(i * length, (i + 1) * length));
+  const steps = Array.from({ length: Math.ceil(order.length / length) }, (_, i) =>
+    order.slice(i * length, (i + 1) * length),
+  );
   const { criterion = 'activationCorrelation', tolerance = 0.25 } = options;
   if (typeof criterion !== 'function') checkOneOf(WHO, 'criterion', criterion, CRITERION_NAMES);
   if (tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
   const { repair = true, training = {}, checkpoint } = options;
   if (typeof repair !== 'boolean') throw new TypeError(`${WHO}: repair: expected true or false, got ${show(repair)}`);
   checkNames('training', training, TRAINING_NAMES);
-  if (checkpoint !== undefined && (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')) throw new TypeError(`${WHO}: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
+  if (
+    checkpoint !== undefined &&
+    (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')
+  )
+    throw new TypeError(`${WHO}: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
   return {
-    criterion, layers, steps, tolerance, repair, training,
+    criterion,
+    layers,
+    steps,
+    tolerance,
+    repair,
+    training,
     retrainPruned: resolveRetrain('retrainPruned', options.retrainPruned ?? { epochs: 1, learningRate: 0.02 }),
     retrainQuantized: resolveRetrain('retrainQuantized', options.retrainQuantized ?? { epochs: 1, learningRate: 0.02 }),
     final: resolveRetrain('final', options.final ?? { epochs: 8, learningRate: 0.02 }),
@@ -175,7 +264,14 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   };
 }
 
-/** The setting for try number `attempt` (0: as asked for): half as many neurons removed and four times the codewords each time. */
+/**
+ * The setting for try number `attempt` (0: as asked for): half as many neurons removed and four times the codewords
+ * each time.
+ */
 export function milder(setting: LayerSetting, attempt: number): LayerSetting {
-  return { ...setting, keep: 1 - (1 - setting.keep) / 2 ** attempt, codewordCount: Math.min(65536, setting.codewordCount * 4 ** attempt) };
+  return {
+    ...setting,
+    keep: 1 - (1 - setting.keep) / 2 ** attempt,
+    codewordCount: Math.min(65536, setting.codewordCount * 4 ** attempt),
+  };
 }

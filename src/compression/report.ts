@@ -48,7 +48,13 @@ export interface CompressionReport {
   readonly originalBytes: number;
   readonly ratio: number;
   /** Bytes of the compressed file by content; `rest` is header, graph and padding. */
-  readonly split: { readonly codes: number; readonly signs: number; readonly codebooks: number; readonly values: number; readonly rest: number };
+  readonly split: {
+    readonly codes: number;
+    readonly signs: number;
+    readonly codebooks: number;
+    readonly values: number;
+    readonly rest: number;
+  };
   readonly parameters: { readonly before: number; readonly after: number };
   readonly multiplyAdds: { readonly before: number; readonly after: number };
   /** Validation metric, before and after. */
@@ -79,7 +85,11 @@ function layerStates(network: Network): Map<string, LayerState & { kind: string 
     }
     const weight = network.parameters.get(node.parameters['weight' satisfies ParameterRole] ?? '');
     states.set(node.name, {
-      kind: node.kind, shape: weight?.shape ?? [], parameters: cost.parameters, multiplyAdds: cost.multiplyAdds, bytes: Math.ceil(bits / 8),
+      kind: node.kind,
+      shape: weight?.shape ?? [],
+      parameters: cost.parameters,
+      multiplyAdds: cost.multiplyAdds,
+      bytes: Math.ceil(bits / 8),
       encoding: weight ? describeEncoding(weight) : '',
     });
   });
@@ -99,7 +109,8 @@ export function compareLayers(before: Network, after: Network): LayerReport[] {
 
 /** Bytes by content over all parameters, and what the file has besides. */
 export function splitBytes(network: Network, fileBytes: number): CompressionReport['split'] {
-  const sum = (part: keyof EncodingSize): number => [...network.parameters.values()].reduce((bits, encoding) => bits + encodingSize(encoding)[part], 0) / 8;
+  const sum = (part: keyof EncodingSize): number =>
+    [...network.parameters.values()].reduce((bits, encoding) => bits + encodingSize(encoding)[part], 0) / 8;
   const [codes, signs, codebooks, values] = [sum('codes'), sum('signs'), sum('codebooks'), sum('values')];
   return { codes, signs, codebooks, values, rest: fileBytes - codes - signs - codebooks - values };
 }

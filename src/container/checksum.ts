@@ -1,8 +1,10 @@
 /**
  * A safetensors file with a checksum over all of its bytes, the checksum's own digits counted as '0'. It tells an
- * accident (a cut, a flipped bit, a tool that re-saved the file), not an attacker: every structural check stays in force.
+ * accident (a cut, a flipped bit, a tool that re-saved the file), not an attacker: every structural check stays in
+ * force.
  *
- * CRC-32 (IEEE 802.3, as in zlib): finds every change within 32 consecutive bits, so every changed byte, with certainty.
+ * CRC-32 (IEEE 802.3, as in zlib): finds every change within 32 consecutive bits, so every changed byte, with
+ * certainty.
  */
 import { EspalierError } from '../errors.ts';
 import { metadataPairs, writeSafetensors } from './safetensors.ts';
@@ -11,7 +13,8 @@ import type { Metadata, NamedArray } from './safetensors.ts';
 /** Key in the file's metadata: 8 lower-case hexadecimal digits. */
 export const CHECKSUM_KEY = 'espalier.checksum';
 
-// Metadata stand first in the header and this key first in the metadata, so the digits stand at a fixed place: nothing has to be searched.
+// Metadata stand first in the header and this key first in the metadata, so the digits stand at a fixed place: nothing
+// has to be searched.
 const OPENING = `{"__metadata__":{"${CHECKSUM_KEY}":"`;
 const DIGITS = 8;
 const FIRST_DIGIT = 8 + OPENING.length;
@@ -19,23 +22,34 @@ const FIRST_DIGIT = 8 + OPENING.length;
 /** {@link writeSafetensors} with the checksum as first metadata. */
 export function writeChecked(tensors: Iterable<NamedArray>, metadata: Metadata = {}): Uint8Array {
   const pairs = metadataPairs(metadata);
-  if (pairs.some(([key]) => key === CHECKSUM_KEY)) throw new RangeError(`writeChecked: metadata: ${CHECKSUM_KEY} is written here; leave it out`);
+  if (pairs.some(([key]) => key === CHECKSUM_KEY))
+    throw new RangeError(`writeChecked: metadata: ${CHECKSUM_KEY} is written here; leave it out`);
   const file = writeSafetensors(tensors, new Map([[CHECKSUM_KEY, '0'.repeat(DIGITS)], ...pairs]));
   file.set(new TextEncoder().encode(digits(file)), FIRST_DIGIT);
   return file;
 }
 
-/** @throws {EspalierError} CHECKSUM if the file has none, has it elsewhere than {@link writeChecked} puts it, or has another one */
+/**
+ * @throws {EspalierError} CHECKSUM if the file has none, has it elsewhere than {@link writeChecked} puts it, or has
+ * another one
+ */
 export function verifyChecksum(who: string, file: Uint8Array): void {
   const opening = new TextDecoder('latin1').decode(file.subarray(8, FIRST_DIGIT));
   if (opening !== OPENING) {
-    throw new EspalierError('CHECKSUM', `${who}: no checksum where espalier writes it: the file was saved by another tool; pass { verify: false } to open it without`, { name: CHECKSUM_KEY });
+    throw new EspalierError(
+      'CHECKSUM',
+      `${who}: no checksum where espalier writes it: the file was saved by another tool; pass { verify: false } to open it without`,
+      { name: CHECKSUM_KEY },
+    );
   }
   const found = new TextDecoder('latin1').decode(file.subarray(FIRST_DIGIT, FIRST_DIGIT + DIGITS));
   const expected = digits(file);
   if (found !== expected) {
-    throw new EspalierError('CHECKSUM', `${who}: the file says checksum ${JSON.stringify(found)}, its bytes give "${expected}": it is damaged, or was changed by another tool; get it anew, or pass { verify: false } to open it as it is`,
-      { name: CHECKSUM_KEY, offset: FIRST_DIGIT, found });
+    throw new EspalierError(
+      'CHECKSUM',
+      `${who}: the file says checksum ${JSON.stringify(found)}, its bytes give "${expected}": it is damaged, or was changed by another tool; get it anew, or pass { verify: false } to open it as it is`,
+      { name: CHECKSUM_KEY, offset: FIRST_DIGIT, found },
+    );
   }
 }
 
@@ -52,7 +66,10 @@ export function crc32(bytes: Uint8Array, crc = 0): number {
   return crcUpdate(crcTables(), crc, bytes);
 }
 
-/** Table t, entry b: the CRC of byte b followed by t zero bytes (Kounavis, Berry 2005: "slicing by 8"). (8, 256), made anew for each file in 10 µs. */
+/**
+ * Table t, entry b: the CRC of byte b followed by t zero bytes (Kounavis, Berry 2005: "slicing by 8"). (8, 256), made
+ * anew for each file in 10 µs.
+ */
 function crcTables(): Int32Array {
   const tables = new Int32Array(8 * 256);
   for (let b = 0; b < 256; b++) {
@@ -72,8 +89,15 @@ function crcUpdate(t: Int32Array, before: number, bytes: Uint8Array): number {
   let i = 0;
   for (; i + 8 <= bytes.length; i += 8) {
     crc ^= bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
-    crc = t[1792 + (crc & 255)] ^ t[1536 + ((crc >>> 8) & 255)] ^ t[1280 + ((crc >>> 16) & 255)] ^ t[1024 + (crc >>> 24)]
-      ^ t[768 + bytes[i + 4]] ^ t[512 + bytes[i + 5]] ^ t[256 + bytes[i + 6]] ^ t[bytes[i + 7]];
+    crc =
+      t[1792 + (crc & 255)] ^
+      t[1536 + ((crc >>> 8) & 255)] ^
+      t[1280 + ((crc >>> 16) & 255)] ^
+      t[1024 + (crc >>> 24)] ^
+      t[768 + bytes[i + 4]] ^
+      t[512 + bytes[i + 5]] ^
+      t[256 + bytes[i + 6]] ^
+      t[bytes[i + 7]];
   }
   for (; i < bytes.length; i++) crc = (crc >>> 8) ^ t[(crc ^ bytes[i]) & 255];
   return ~crc >>> 0;

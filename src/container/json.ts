@@ -19,19 +19,30 @@ export interface JsonOptions {
   maxValues?: number;
 }
 
-/** @throws {EspalierError} HEADER where it is not JSON, DUPLICATE for a repeated key, TOO_LARGE for more values than allowed */
+/**
+ * @throws {EspalierError} HEADER where it is not JSON, DUPLICATE for a repeated key, TOO_LARGE for more values than
+ * allowed
+ */
 export function parseJson(text: string, { who, start, maxDepth = 32, maxValues = 4_000_000 }: JsonOptions): Json {
   let at = 0;
   let values = 0;
 
   function fail(code: ErrorCode, problem: string, name?: string): never {
     const offset = start === undefined ? undefined : start + new TextEncoder().encode(text.slice(0, at)).length;
-    throw new EspalierError(code, `${who}: ${problem} at ${offset === undefined ? `character ${at} of the JSON text` : `byte ${offset}`}`,
-      { ...(offset === undefined ? {} : { offset }), ...(name === undefined ? {} : { name }) });
+    throw new EspalierError(
+      code,
+      `${who}: ${problem} at ${offset === undefined ? `character ${at} of the JSON text` : `byte ${offset}`}`,
+      { ...(offset === undefined ? {} : { offset }), ...(name === undefined ? {} : { name }) },
+    );
   }
 
   function skipSpace(): void {
-    for (let code = text.charCodeAt(at); code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09; code = text.charCodeAt(at)) at++;
+    for (
+      let code = text.charCodeAt(at);
+      code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+      code = text.charCodeAt(at)
+    )
+      at++;
   }
 
   function take(expected: string): void {
@@ -53,7 +64,10 @@ export function parseJson(text: string, { who, start, maxDepth = 32, maxValues =
     return escaped ? unescape(from - 1) : text.slice(from, at - 1);
   }
 
-  /** A single string literal holds nothing that JSON.parse would hide, half surrogate pairs apart; and it is ten times as fast as a loop. */
+  /**
+   * A single string literal holds nothing that JSON.parse would hide, half surrogate pairs apart; and it is ten times
+   * as fast as a loop.
+   */
   function unescape(from: number): string {
     let value: string;
     try {
@@ -74,7 +88,8 @@ export function parseJson(text: string, { who, start, maxDepth = 32, maxValues =
   function readNumber(): number {
     const from = at;
     if (text.charAt(at) === '-') at++;
-    if (text.charAt(at) === '0') at++; else readDigits();
+    if (text.charAt(at) === '0') at++;
+    else readDigits();
     if (text.charAt(at) === '.') {
       at++;
       readDigits();
@@ -118,7 +133,8 @@ export function parseJson(text: string, { who, start, maxDepth = 32, maxValues =
     for (;;) {
       skipSpace();
       const key = readString();
-      if (out.has(key)) fail('DUPLICATE', `the key ${JSON.stringify(key.slice(0, 60))} stands twice in one object`, key);
+      if (out.has(key))
+        fail('DUPLICATE', `the key ${JSON.stringify(key.slice(0, 60))} stands twice in one object`, key);
       skipSpace();
       take(':');
       out.set(key, readValue(depth + 1));
@@ -135,14 +151,24 @@ export function parseJson(text: string, { who, start, maxDepth = 32, maxValues =
     if (depth > maxDepth) fail('HEADER', `JSON nested deeper than ${maxDepth}`);
     skipSpace();
     switch (text.charAt(at)) {
-      case '{': return readObject(depth);
-      case '[': return readArray(depth);
-      case '"': return readString();
-      case 't': take('true'); return true;
-      case 'f': take('false'); return false;
-      case 'n': take('null'); return null;
+      case '{':
+        return readObject(depth);
+      case '[':
+        return readArray(depth);
+      case '"':
+        return readString();
+      case 't':
+        take('true');
+        return true;
+      case 'f':
+        take('false');
+        return false;
+      case 'n':
+        take('null');
+        return null;
       default:
-        if (text.charAt(at) !== '-' && !isDigit(text.charCodeAt(at))) fail('HEADER', at < text.length ? 'expected a JSON value' : 'the JSON text ends too early');
+        if (text.charAt(at) !== '-' && !isDigit(text.charCodeAt(at)))
+          fail('HEADER', at < text.length ? 'expected a JSON value' : 'the JSON text ends too early');
         return readNumber();
     }
   }

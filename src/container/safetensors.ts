@@ -11,11 +11,36 @@ import { isWellFormed, parseJson } from './json.ts';
 import type { Json } from './json.ts';
 
 /** Bytes per element. */
-export const DTYPE_BYTES = { F64: 8, I64: 8, U64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, I16: 2, U16: 2, I8: 1, U8: 1, BOOL: 1 } as const;
+export const DTYPE_BYTES = {
+  F64: 8,
+  I64: 8,
+  U64: 8,
+  F32: 4,
+  I32: 4,
+  U32: 4,
+  F16: 2,
+  BF16: 2,
+  I16: 2,
+  U16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+} as const;
 export type Dtype = keyof typeof DTYPE_BYTES;
 
 /** Types that the format knows and this reader does not: named, so that the error can be plain. */
-const UNSUPPORTED_DTYPES: readonly string[] = ['F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ', 'F6_E2M3', 'F6_E3M2', 'F4', 'C64', 'C128'];
+const UNSUPPORTED_DTYPES: readonly string[] = [
+  'F8_E4M3',
+  'F8_E5M2',
+  'F8_E8M0',
+  'F8_E4M3FNUZ',
+  'F8_E5M2FNUZ',
+  'F6_E2M3',
+  'F6_E3M2',
+  'F4',
+  'C64',
+  'C128',
+];
 
 /** `bytes` holds the elements, row-major and little endian. */
 export interface StoredArray {
@@ -49,8 +74,9 @@ const METADATA = '__metadata__';
 const LENGTH_BYTES = 8;
 
 /**
- * The file's bytes: the same for the same tensors in any order. Tensors stand by element size, largest first, then by name, and
- * the data start at a multiple of 8, so every tensor is aligned. Metadata keep their order and stand first in the header.
+ * The file's bytes: the same for the same tensors in any order. Tensors stand by element size, largest first, then by
+ * name, and the data start at a multiple of 8, so every tensor is aligned. Metadata keep their order and stand first in
+ * the header.
  *
  * @throws {TypeError} for values that are not strings or bytes
  * @throws {RangeError} for a name twice or '__metadata__', or bytes that do not fit dtype and shape
@@ -60,13 +86,23 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
   const names = new Set<string>();
   for (const { name, dtype, shape, bytes } of sorted) {
     checkText('writeSafetensors', 'name', name);
-    if (name === METADATA || names.has(name)) throw new RangeError(`writeSafetensors: name: ${show(name)} ${name === METADATA ? 'is reserved' : 'is given twice'}; rename the tensor`);
+    if (name === METADATA || names.has(name))
+      throw new RangeError(
+        `writeSafetensors: name: ${show(name)} ${name === METADATA ? 'is reserved' : 'is given twice'}; rename the tensor`,
+      );
     names.add(name);
     checkShape('writeSafetensors', `${name}.shape`, shape);
-    if (!Object.hasOwn(DTYPE_BYTES, dtype)) throw new RangeError(`writeSafetensors: ${name}.dtype: expected one of ${Object.keys(DTYPE_BYTES).join(', ')}, got ${show(dtype)}`);
+    if (!Object.hasOwn(DTYPE_BYTES, dtype))
+      throw new RangeError(
+        `writeSafetensors: ${name}.dtype: expected one of ${Object.keys(DTYPE_BYTES).join(', ')}, got ${show(dtype)}`,
+      );
     const expected = sizeOf(shape) * DTYPE_BYTES[dtype];
-    if (!(bytes instanceof Uint8Array)) throw new TypeError(`writeSafetensors: ${name}.bytes: expected a Uint8Array, got ${show(bytes)}`);
-    if (bytes.length !== expected) throw new RangeError(`writeSafetensors: ${name}.bytes: expected ${expected} bytes for ${dtype} of [${shape.join(', ')}], got ${bytes.length}`);
+    if (!(bytes instanceof Uint8Array))
+      throw new TypeError(`writeSafetensors: ${name}.bytes: expected a Uint8Array, got ${show(bytes)}`);
+    if (bytes.length !== expected)
+      throw new RangeError(
+        `writeSafetensors: ${name}.bytes: expected ${expected} bytes for ${dtype} of [${shape.join(', ')}], got ${bytes.length}`,
+      );
   }
   sorted.sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (a.name < b.name ? -1 : 1));
 
@@ -76,12 +112,17 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
     checkText('writeSafetensors', 'metadata key', key);
     checkText('writeSafetensors', `metadata ${show(key)}`, value);
   }
-  if (pairs.length > 0) entries.push(`"${METADATA}":{${pairs.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`);
+  if (pairs.length > 0)
+    entries.push(
+      `"${METADATA}":{${pairs.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`,
+    );
   let end = 0;
   for (const { name, dtype, shape, bytes } of sorted) {
     const begin = end;
     end += bytes.length;
-    entries.push(`${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${begin},${end}]}`);
+    entries.push(
+      `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${begin},${end}]}`,
+    );
   }
 
   const header = new TextEncoder().encode(`{${entries.join(',')}}`);
@@ -99,7 +140,9 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
 }
 
 export function metadataPairs(metadata: Metadata): [string, string][] {
-  return metadata instanceof Map ? [...metadata as ReadonlyMap<string, string>] : Object.entries(metadata as Readonly<Record<string, string>>);
+  return metadata instanceof Map
+    ? [...(metadata as ReadonlyMap<string, string>)]
+    : Object.entries(metadata as Readonly<Record<string, string>>);
 }
 
 /**
@@ -107,7 +150,8 @@ export function metadataPairs(metadata: Metadata): [string, string][] {
  * copied first where it could change beneath them (shared or resizable memory).
  *
  * @throws {TypeError} if `input` is not bytes
- * @throws {EspalierError} TRUNCATED, BAD_MAGIC, HEADER, DUPLICATE, LAYOUT, RANGE, SHAPE, FIELD, UNSUPPORTED, TOO_LARGE, INPUT
+ * @throws {EspalierError} TRUNCATED, BAD_MAGIC, HEADER, DUPLICATE, LAYOUT, RANGE, SHAPE, FIELD, UNSUPPORTED, TOO_LARGE,
+ *   INPUT
  */
 export function readSafetensors(input: Uint8Array | ArrayBuffer, limits: ReadLimits = {}): SafetensorsFile {
   const { maxHeaderBytes = 100_000_000, maxTensors = 250_000, maxRank = 32 } = limits;
@@ -119,13 +163,23 @@ export function readSafetensors(input: Uint8Array | ArrayBuffer, limits: ReadLim
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(LENGTH_BYTES, dataStart));
   } catch (cause) {
-    throw new EspalierError('HEADER', 'readSafetensors: the header is not valid UTF-8; the file is damaged', { offset: LENGTH_BYTES, cause });
+    throw new EspalierError('HEADER', 'readSafetensors: the header is not valid UTF-8; the file is damaged', {
+      offset: LENGTH_BYTES,
+      cause,
+    });
   }
   const header = parseJson(text, { who: 'readSafetensors', start: LENGTH_BYTES, maxDepth: 16 });
-  if (!(header instanceof Map)) throw new EspalierError('HEADER', 'readSafetensors: the header is not a JSON object; the file is damaged', { offset: LENGTH_BYTES });
+  if (!(header instanceof Map))
+    throw new EspalierError('HEADER', 'readSafetensors: the header is not a JSON object; the file is damaged', {
+      offset: LENGTH_BYTES,
+    });
   const fields = header as ReadonlyMap<string, Json>;
   if (fields.size > maxTensors + 1) {
-    throw new EspalierError('TOO_LARGE', `readSafetensors: ${fields.size} tensors; at most ${maxTensors} are read, raise maxTensors if this is meant`, { limit: maxTensors, found: fields.size });
+    throw new EspalierError(
+      'TOO_LARGE',
+      `readSafetensors: ${fields.size} tensors; at most ${maxTensors} are read, raise maxTensors if this is meant`,
+      { limit: maxTensors, found: fields.size },
+    );
   }
 
   const entries: Entry[] = [];
@@ -134,7 +188,12 @@ export function readSafetensors(input: Uint8Array | ArrayBuffer, limits: ReadLim
   }
   checkLayout(entries, bytes.length - dataStart, dataStart);
   return {
-    tensors: new Map(entries.map(({ name, dtype, shape, begin, end }) => [name, { dtype, shape, bytes: bytes.subarray(dataStart + begin, dataStart + end) }])),
+    tensors: new Map(
+      entries.map(({ name, dtype, shape, begin, end }) => [
+        name,
+        { dtype, shape, bytes: bytes.subarray(dataStart + begin, dataStart + end) },
+      ]),
+    ),
     metadata: readMetadata(fields.get(METADATA)),
   };
 }
@@ -151,18 +210,31 @@ interface Entry {
 export function steadyBytes(who: string, input: Uint8Array | ArrayBuffer): Uint8Array {
   const isView = ArrayBuffer.isView(input);
   const kind = Object.prototype.toString.call(isView ? input.buffer : input);
-  if ((isView && !(input instanceof Uint8Array)) || (kind !== '[object ArrayBuffer]' && kind !== '[object SharedArrayBuffer]')) {
+  if (
+    (isView && !(input instanceof Uint8Array)) ||
+    (kind !== '[object ArrayBuffer]' && kind !== '[object SharedArrayBuffer]')
+  ) {
     throw new TypeError(`${who}: bytes: expected a Uint8Array or an ArrayBuffer, got ${show(input)}`);
   }
-  const buffer: ArrayBufferLike & { readonly resizable?: boolean; readonly growable?: boolean } = isView ? input.buffer : input;
+  const buffer: ArrayBufferLike & { readonly resizable?: boolean; readonly growable?: boolean } = isView
+    ? input.buffer
+    : input;
   let whole: Uint8Array;
   try {
     whole = new Uint8Array(buffer);
   } catch (cause) {
-    throw new EspalierError('INPUT', `${who}: bytes: the buffer is detached (it was transferred elsewhere); pass a copy`, { cause });
+    throw new EspalierError(
+      'INPUT',
+      `${who}: bytes: the buffer is detached (it was transferred elsewhere); pass a copy`,
+      { cause },
+    );
   }
   const bytes = isView ? input : whole;
-  if (buffer.resizable === true && bytes.length === 0) throw new EspalierError('INPUT', `${who}: bytes: a view of a resizable buffer that no longer reaches it; pass a copy`);
+  if (buffer.resizable === true && bytes.length === 0)
+    throw new EspalierError(
+      'INPUT',
+      `${who}: bytes: a view of a resizable buffer that no longer reaches it; pass a copy`,
+    );
   const mayChange = kind === '[object SharedArrayBuffer]' || buffer.resizable === true;
   // `new Uint8Array(view)` copies into memory of its own; `slice` of a Buffer would not.
   return mayChange ? new Uint8Array(bytes) : bytes;
@@ -171,7 +243,11 @@ export function steadyBytes(who: string, input: Uint8Array | ArrayBuffer): Uint8
 /** Refuses what is not a safetensors file before it looks at the header. */
 function readHeaderLength(bytes: Uint8Array, maxHeaderBytes: number): number {
   if (bytes.length < LENGTH_BYTES) {
-    throw new EspalierError('TRUNCATED', `readSafetensors: ${bytes.length} bytes, of which a safetensors file has at least ${LENGTH_BYTES}; the file is empty or cut`, { offset: bytes.length });
+    throw new EspalierError(
+      'TRUNCATED',
+      `readSafetensors: ${bytes.length} bytes, of which a safetensors file has at least ${LENGTH_BYTES}; the file is empty or cut`,
+      { offset: bytes.length },
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES);
   // Both halves as doubles: exact to 2^53, and never small where the true number is not.
@@ -179,32 +255,69 @@ function readHeaderLength(bytes: Uint8Array, maxHeaderBytes: number): number {
   const opensHeader = bytes.length === LENGTH_BYTES || bytes[LENGTH_BYTES] === 0x7b;
   if (length > maxHeaderBytes || !opensHeader) {
     const foreign = looksLike(bytes);
-    if (foreign !== undefined) throw new EspalierError('BAD_MAGIC', `readSafetensors: expected a safetensors file, got what looks like ${foreign}`, { offset: 0 });
+    if (foreign !== undefined)
+      throw new EspalierError(
+        'BAD_MAGIC',
+        `readSafetensors: expected a safetensors file, got what looks like ${foreign}`,
+        { offset: 0 },
+      );
   }
   if (length > maxHeaderBytes) {
-    if (!opensHeader) throw new EspalierError('BAD_MAGIC', 'readSafetensors: expected a safetensors file, got bytes of no format known here', { offset: 0 });
-    throw new EspalierError(length > Number.MAX_SAFE_INTEGER ? 'RANGE' : 'TOO_LARGE',
-      `readSafetensors: a header of ${length} bytes; at most ${maxHeaderBytes} are read`, { offset: 0, limit: maxHeaderBytes, found: length });
+    if (!opensHeader)
+      throw new EspalierError(
+        'BAD_MAGIC',
+        'readSafetensors: expected a safetensors file, got bytes of no format known here',
+        { offset: 0 },
+      );
+    throw new EspalierError(
+      length > Number.MAX_SAFE_INTEGER ? 'RANGE' : 'TOO_LARGE',
+      `readSafetensors: a header of ${length} bytes; at most ${maxHeaderBytes} are read`,
+      { offset: 0, limit: maxHeaderBytes, found: length },
+    );
   }
-  if (length < 2) throw new EspalierError('HEADER', `readSafetensors: a header of ${length} bytes cannot hold a JSON object; the file is damaged`, { offset: 0, found: length });
+  if (length < 2)
+    throw new EspalierError(
+      'HEADER',
+      `readSafetensors: a header of ${length} bytes cannot hold a JSON object; the file is damaged`,
+      { offset: 0, found: length },
+    );
   if (length > bytes.length - LENGTH_BYTES) {
-    throw new EspalierError('TRUNCATED', `readSafetensors: a header of ${length} bytes in a file of ${bytes.length}; the file is cut`, { offset: bytes.length, found: length });
+    throw new EspalierError(
+      'TRUNCATED',
+      `readSafetensors: a header of ${length} bytes in a file of ${bytes.length}; the file is cut`,
+      { offset: bytes.length, found: length },
+    );
   }
-  if (!opensHeader) throw new EspalierError('HEADER', "readSafetensors: the header does not begin with '{'; the file is damaged or of another format", { offset: LENGTH_BYTES });
+  if (!opensHeader)
+    throw new EspalierError(
+      'HEADER',
+      "readSafetensors: the header does not begin with '{'; the file is damaged or of another format",
+      { offset: LENGTH_BYTES },
+    );
   return length;
 }
 
 function readEntry(name: string, value: Json, maxRank: number): Entry {
-  function fail(code: 'HEADER' | 'FIELD' | 'UNSUPPORTED' | 'SHAPE' | 'LAYOUT' | 'RANGE', problem: string, found?: unknown): never {
+  function fail(
+    code: 'HEADER' | 'FIELD' | 'UNSUPPORTED' | 'SHAPE' | 'LAYOUT' | 'RANGE',
+    problem: string,
+    found?: unknown,
+  ): never {
     throw new EspalierError(code, `readSafetensors: tensor ${show(name)}: ${problem}`, { name, found });
   }
   if (!(value instanceof Map)) fail('HEADER', 'expected an object with dtype, shape and data_offsets', value);
   const fields = value as ReadonlyMap<string, Json>;
-  const dtype = fields.get('dtype'), shape = fields.get('shape'), offsets = fields.get('data_offsets');
+  const dtype = fields.get('dtype'),
+    shape = fields.get('shape'),
+    offsets = fields.get('data_offsets');
 
   if (typeof dtype !== 'string') return fail('HEADER', `dtype: expected a string, got ${show(dtype)}`, dtype);
   if (!isDtype(dtype)) {
-    return fail(UNSUPPORTED_DTYPES.includes(dtype) ? 'UNSUPPORTED' : 'FIELD', `dtype ${show(dtype)} is not read here; convert it to one of ${Object.keys(DTYPE_BYTES).join(', ')}`, dtype);
+    return fail(
+      UNSUPPORTED_DTYPES.includes(dtype) ? 'UNSUPPORTED' : 'FIELD',
+      `dtype ${show(dtype)} is not read here; convert it to one of ${Object.keys(DTYPE_BYTES).join(', ')}`,
+      dtype,
+    );
   }
 
   if (!Array.isArray(shape)) return fail('HEADER', `shape: expected an array, got ${show(shape)}`, shape);
@@ -219,16 +332,25 @@ function readEntry(name: string, value: Json, maxRank: number): Entry {
   }
   const whole = [...sides] as number[];
 
-  if (!Array.isArray(offsets) || offsets.length !== 2) return fail('LAYOUT', `data_offsets: expected [begin, end], got ${show(offsets)}`, offsets);
+  if (!Array.isArray(offsets) || offsets.length !== 2)
+    return fail('LAYOUT', `data_offsets: expected [begin, end], got ${show(offsets)}`, offsets);
   const [begin, end] = offsets as readonly Json[];
   for (const offset of [begin, end]) {
-    if (typeof offset === 'number' && offset > Number.MAX_SAFE_INTEGER) fail('RANGE', `data_offsets: ${offset} lies beyond 2^53`, offset);
-    if (!isCount(offset)) return fail('LAYOUT', `data_offsets: expected whole numbers from 0, got ${show(offsets)}`, offset);
+    if (typeof offset === 'number' && offset > Number.MAX_SAFE_INTEGER)
+      fail('RANGE', `data_offsets: ${offset} lies beyond 2^53`, offset);
+    if (!isCount(offset))
+      return fail('LAYOUT', `data_offsets: expected whole numbers from 0, got ${show(offsets)}`, offset);
   }
-  const from = begin as number, to = end as number;
+  const from = begin as number,
+    to = end as number;
   if (from > to) fail('LAYOUT', `data_offsets: begin ${from} lies behind end ${to}`, from);
   const expected = sizeOf(whole) * DTYPE_BYTES[dtype];
-  if (to - from !== expected) fail('SHAPE', `${dtype} of [${whole.join(', ')}] takes ${expected} bytes, its data_offsets span ${to - from}`, to - from);
+  if (to - from !== expected)
+    fail(
+      'SHAPE',
+      `${dtype} of [${whole.join(', ')}] takes ${expected} bytes, its data_offsets span ${to - from}`,
+      to - from,
+    );
   return { name, dtype, shape: whole, begin: from, end: to };
 }
 
@@ -238,21 +360,44 @@ function checkLayout(entries: readonly Entry[], available: number, dataStart: nu
   let end = 0;
   for (const entry of sorted) {
     if (entry.begin !== end) {
-      throw new EspalierError('LAYOUT', `readSafetensors: tensor ${show(entry.name)} begins at ${entry.begin} of the data, the one before it ends at ${end}: ${entry.begin < end ? 'they overlap' : 'there is a gap'}`,
-        { name: entry.name, offset: dataStart + entry.begin, found: entry.begin });
+      throw new EspalierError(
+        'LAYOUT',
+        `readSafetensors: tensor ${show(entry.name)} begins at ${entry.begin} of the data, the one before it ends at ${end}: ${entry.begin < end ? 'they overlap' : 'there is a gap'}`,
+        { name: entry.name, offset: dataStart + entry.begin, found: entry.begin },
+      );
     }
     end = entry.end;
   }
-  if (end > available) throw new EspalierError('TRUNCATED', `readSafetensors: the header speaks of ${end} bytes of data, the file has ${available}; it is cut`, { offset: dataStart + available, found: end, limit: available });
-  if (end < available) throw new EspalierError('LAYOUT', `readSafetensors: ${available - end} bytes behind the last tensor; the file is not what was written`, { offset: dataStart + end, found: available - end });
+  if (end > available)
+    throw new EspalierError(
+      'TRUNCATED',
+      `readSafetensors: the header speaks of ${end} bytes of data, the file has ${available}; it is cut`,
+      { offset: dataStart + available, found: end, limit: available },
+    );
+  if (end < available)
+    throw new EspalierError(
+      'LAYOUT',
+      `readSafetensors: ${available - end} bytes behind the last tensor; the file is not what was written`,
+      { offset: dataStart + end, found: available - end },
+    );
 }
 
 function readMetadata(value: Json | undefined): Map<string, string> {
   const metadata = new Map<string, string>();
   if (value === undefined) return metadata;
-  if (!(value instanceof Map)) throw new EspalierError('FIELD', `readSafetensors: ${METADATA}: expected an object of strings, got ${show(value)}`, { name: METADATA });
+  if (!(value instanceof Map))
+    throw new EspalierError(
+      'FIELD',
+      `readSafetensors: ${METADATA}: expected an object of strings, got ${show(value)}`,
+      { name: METADATA },
+    );
   for (const [key, text] of value as ReadonlyMap<string, Json>) {
-    if (typeof text !== 'string') throw new EspalierError('FIELD', `readSafetensors: ${METADATA}: ${show(key)}: expected a string, got ${show(text)}`, { name: key, found: text });
+    if (typeof text !== 'string')
+      throw new EspalierError(
+        'FIELD',
+        `readSafetensors: ${METADATA}: ${show(key)}: expected a string, got ${show(text)}`,
+        { name: key, found: text },
+      );
     metadata.set(key, text);
   }
   return metadata;
@@ -269,5 +414,8 @@ function isCount(value: Json): value is number {
 /** A string that UTF-8 can hold: no half of a surrogate pair. */
 function checkText(who: string, name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw new TypeError(`${who}: ${name}: expected a string, got ${show(value)}`);
-  if (!isWellFormed(value)) throw new RangeError(`${who}: ${name}: ${JSON.stringify(value.slice(0, 60))} holds half of a surrogate pair, which no file can hold; rename it`);
+  if (!isWellFormed(value))
+    throw new RangeError(
+      `${who}: ${name}: ${JSON.stringify(value.slice(0, 60))} holds half of a surrogate pair, which no file can hold; rename it`,
+    );
 }

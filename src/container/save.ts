@@ -12,7 +12,10 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-/** The part of `node:fs/promises` that is used here: anything that does the same will do, such as one that fails on purpose. */
+/**
+ * The part of `node:fs/promises` that is used here: anything that does the same will do, such as one that fails on
+ * purpose.
+ */
 export interface FileSystem {
   open(path: string, flags: string, mode?: number): Promise<OpenFile>;
   readFile(path: string): Promise<Uint8Array>;
@@ -34,13 +37,15 @@ export const UNFINISHED = '.unfinished';
 
 // On Windows a virus scanner may hold the target for a moment. Together a little over a second.
 const RENAME_WAITS = [10, 40, 160, 320, 640];
-// What folders answer where they cannot be synced (Windows, some network drives): the rename itself is then all there is.
+// What folders answer where they cannot be synced (Windows, some network drives): the rename itself is then all there
+// is.
 const NO_FOLDER_SYNC = ['EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP', 'EBADF', 'ENOSYS'];
 const MAX_LINKS = 40;
 
 /**
- * Writes `bytes` to `path`, whole or not at all: through a symbolic link to the file that it names, with the mode of the file that
- * was there. On an error the old file is untouched and nothing is left beside it; only where the very last sync fails is the new file in place.
+ * Writes `bytes` to `path`, whole or not at all: through a symbolic link to the file that it names, with the mode of
+ * the file that was there. On an error the old file is untouched and nothing is left beside it; only where the very
+ * last sync fails is the new file in place.
  *
  * @throws {EspalierError} IO, with the system's error as cause
  */
@@ -50,10 +55,13 @@ export async function saveFile(path: string, bytes: Uint8Array, options: FileOpt
   const { dirname } = requireNode('saveFile', 'node:path');
   const target = await throughLinks(fileSystem, checkPath('saveFile', path));
   const found = await attempt('saveFile', path, 'look at', () => fileSystem.stat(target)).catch(absent);
-  if (found?.isDirectory()) throw new EspalierError('IO', `saveFile: ${show(path)} is a folder; name a file in it`, { name: path });
+  if (found?.isDirectory())
+    throw new EspalierError('IO', `saveFile: ${show(path)} is a folder; name a file in it`, { name: path });
 
   const unfinished = `${target}.${globalThis.crypto.randomUUID()}${UNFINISHED}`;
-  const file = await attempt('saveFile', path, 'write', () => fileSystem.open(unfinished, 'wx', found === undefined ? 0o666 : found.mode & 0o777));
+  const file = await attempt('saveFile', path, 'write', () =>
+    fileSystem.open(unfinished, 'wx', found === undefined ? 0o666 : found.mode & 0o777),
+  );
   try {
     await attempt('saveFile', path, 'write', () => writeAll(file, bytes));
     await attempt('saveFile', path, 'replace', () => renameWithPatience(fileSystem, unfinished, target));
@@ -118,7 +126,11 @@ async function throughLinks(fileSystem: FileSystem, path: string): Promise<strin
     }
     target = resolve(dirname(target), next);
   }
-  throw new EspalierError('IO', `saveFile: ${show(path)}: more than ${MAX_LINKS} symbolic links; do they go round in a circle?`, { name: path, limit: MAX_LINKS });
+  throw new EspalierError(
+    'IO',
+    `saveFile: ${show(path)}: more than ${MAX_LINKS} symbolic links; do they go round in a circle?`,
+    { name: path, limit: MAX_LINKS },
+  );
 }
 
 async function writeAll(file: OpenFile, bytes: Uint8Array): Promise<void> {
@@ -144,7 +156,9 @@ async function renameWithPatience(fileSystem: FileSystem, from: string, to: stri
       const { code } = error as { code?: unknown };
       if (code !== 'EPERM' && code !== 'EBUSY') throw error;
     }
-    await new Promise((resolve) => { setTimeout(resolve, wait); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, wait);
+    });
   }
   return fileSystem.rename(from, to);
 }

@@ -1,6 +1,6 @@
 /**
- * Checkpoints: where they are kept (a folder, memory, or anything with four functions), and two slots that take turns, so
- * that the previous good checkpoint outlives a damaged newer one. A checkpoint is a checked safetensors file.
+ * Checkpoints: where they are kept (a folder, memory, or anything with four functions), and two slots that take turns,
+ * so that the previous good checkpoint outlives a damaged newer one. A checkpoint is a checked safetensors file.
  */
 import { EspalierError, show } from '../errors.ts';
 import { requireNode } from '../platform.ts';
@@ -13,8 +13,8 @@ import { attempt, isAbsent, loadFile, nodeFiles, saveFile, UNFINISHED } from './
 import type { FileOptions } from './save.ts';
 
 /**
- * Named bytes. `write` must be whole or not at all. One job at a time uses a store. Names are 1 to 200 letters, digits, '-', '_' and '.', the first
- * not '.'.
+ * Named bytes. `write` must be whole or not at all. One job at a time uses a store. Names are 1 to 200 letters, digits,
+ * '-', '_' and '.', the first not '.'.
  */
 export interface CheckpointStore {
   /** undefined: there is nothing of this name. The caller owns the bytes. */
@@ -26,11 +26,15 @@ export interface CheckpointStore {
   list(): Promise<string[]>;
 }
 
-/** Files of a folder, which is made when first written to. Whatever a killed run left unfinished is passed by, and removed with the next write. */
+/**
+ * Files of a folder, which is made when first written to. Whatever a killed run left unfinished is passed by, and
+ * removed with the next write.
+ */
 export function folderStore(directory: string, options: FileOptions = {}): CheckpointStore {
   const { fileSystem = nodeFiles('folderStore') } = options;
   const { join } = requireNode('folderStore', 'node:path');
-  if (typeof directory !== 'string' || directory === '') throw new TypeError(`folderStore: directory: expected the path of a folder, got ${show(directory)}`);
+  if (typeof directory !== 'string' || directory === '')
+    throw new TypeError(`folderStore: directory: expected the path of a folder, got ${show(directory)}`);
   const pathOf = (name: string): string => join(directory, checkName(name));
 
   async function names(): Promise<string[]> {
@@ -45,7 +49,9 @@ export function folderStore(directory: string, options: FileOptions = {}): Check
   async function clear(keep: (name: string) => boolean): Promise<void> {
     for (const name of await names()) {
       if (keep(name)) continue;
-      await attempt('folderStore', join(directory, name), 'remove', () => fileSystem.unlink(join(directory, name))).catch((error: unknown) => {
+      await attempt('folderStore', join(directory, name), 'remove', () =>
+        fileSystem.unlink(join(directory, name)),
+      ).catch((error: unknown) => {
         if (!isAbsent(error)) throw error;
       });
     }
@@ -87,7 +93,10 @@ export function memoryStore(): CheckpointStore {
   };
 }
 
-/** What a checkpoint must agree with to be of use: for example { network, options, data, seed }, each as a string that differs where they differ. */
+/**
+ * What a checkpoint must agree with to be of use: for example { network, options, data, seed }, each as a string that
+ * differs where they differ.
+ */
 export type Fingerprint = Readonly<Record<string, string>>;
 
 export interface CheckpointPayload {
@@ -115,26 +124,44 @@ export async function writeCheckpoint(store: CheckpointStore, key: string, paylo
   const sequences = slots.map((slot) => slot?.sequence ?? 0);
   const [loser, sequence] = [sequences[0] <= sequences[1] ? 0 : 1, Math.max(...sequences) + 1];
   const header = JSON.stringify({ version: VERSION, sequence, fingerprint: payload.fingerprint });
-  await store.write(slotNames(key)[loser], writeChecked(payload.tensors, new Map([[HEADER_KEY, header], ...metadataPairs(payload.metadata)])));
+  await store.write(
+    slotNames(key)[loser],
+    writeChecked(payload.tensors, new Map([[HEADER_KEY, header], ...metadataPairs(payload.metadata)])),
+  );
 }
 
 /**
  * The newest checkpoint that is whole, or undefined if there never was one.
- * @throws {EspalierError} CHECKPOINT if there are slots and none is whole, if it is of another version, or if it was made for another
- * fingerprint, naming what differs: a run never starts anew in silence
+ * @throws {EspalierError} CHECKPOINT if there are slots and none is whole, if it is of another version, or if it was
+ *   made for another fingerprint, naming what differs: a run never starts anew in silence
  */
-export async function readCheckpoint(store: CheckpointStore, key: string, fingerprint: Fingerprint): Promise<Checkpoint | undefined> {
-  const slots = (await Promise.all(slotNames(key).map((name) => readSlot(store, name)))).filter((slot) => slot !== undefined);
+export async function readCheckpoint(
+  store: CheckpointStore,
+  key: string,
+  fingerprint: Fingerprint,
+): Promise<Checkpoint | undefined> {
+  const slots = (await Promise.all(slotNames(key).map((name) => readSlot(store, name)))).filter(
+    (slot) => slot !== undefined,
+  );
   if (slots.length === 0) return undefined;
   const damaged = slots.flatMap((slot) => (slot.problem === undefined ? [] : [slot.problem]));
   const [newest] = slots.filter((slot) => slot.problem === undefined).sort((a, b) => b.sequence - a.sequence);
   if (newest === undefined) {
-    throw new EspalierError('CHECKPOINT', `readCheckpoint: no checkpoint of ${show(key)} can be read (${damaged.join('; ')}); remove them to start anew`, { name: key });
+    throw new EspalierError(
+      'CHECKPOINT',
+      `readCheckpoint: no checkpoint of ${show(key)} can be read (${damaged.join('; ')}); remove them to start anew`,
+      { name: key },
+    );
   }
-  const differing = [...new Set([...Object.keys(fingerprint), ...newest.fingerprint.keys()])]
-    .filter((field) => newest.fingerprint.get(field) !== (Object.hasOwn(fingerprint, field) ? fingerprint[field] : undefined));
+  const differing = [...new Set([...Object.keys(fingerprint), ...newest.fingerprint.keys()])].filter(
+    (field) => newest.fingerprint.get(field) !== (Object.hasOwn(fingerprint, field) ? fingerprint[field] : undefined),
+  );
   if (differing.length > 0) {
-    throw new EspalierError('CHECKPOINT', `readCheckpoint: the checkpoint of ${show(key)} was made with another ${differing.join(', ')}; go on with what it was made with, or remove it to start anew`, { name: key, found: differing });
+    throw new EspalierError(
+      'CHECKPOINT',
+      `readCheckpoint: the checkpoint of ${show(key)} was made with another ${differing.join(', ')}; go on with what it was made with, or remove it to start anew`,
+      { name: key, found: differing },
+    );
   }
   return { metadata: newest.metadata, tensors: newest.tensors, sequence: newest.sequence, damaged };
 }
@@ -167,13 +194,26 @@ async function readSlot(store: CheckpointStore, name: string): Promise<Slot | un
     const fields = header === undefined ? undefined : parseJson(header, { who: 'readCheckpoint' });
     if (!(fields instanceof Map)) throw new EspalierError('CHECKPOINT', 'it is no checkpoint');
     const { version, sequence, fingerprint } = Object.fromEntries(fields as ReadonlyMap<string, Json>);
-    if (version !== VERSION) throw new EspalierError('CHECKPOINT', `it has format version ${show(version)}, this program reads ${VERSION}`);
-    if (!Number.isSafeInteger(sequence) || (sequence as number) < 1 || !(fingerprint instanceof Map)) throw new EspalierError('CHECKPOINT', 'its sequence or fingerprint is missing');
+    if (version !== VERSION)
+      throw new EspalierError('CHECKPOINT', `it has format version ${show(version)}, this program reads ${VERSION}`);
+    if (!Number.isSafeInteger(sequence) || (sequence as number) < 1 || !(fingerprint instanceof Map))
+      throw new EspalierError('CHECKPOINT', 'its sequence or fingerprint is missing');
     const metadata = new Map([...file.metadata].filter(([key]) => key !== HEADER_KEY && key !== CHECKSUM_KEY));
-    return { sequence: sequence as number, fingerprint: fingerprint as ReadonlyMap<string, Json>, metadata, tensors: file.tensors };
+    return {
+      sequence: sequence as number,
+      fingerprint: fingerprint as ReadonlyMap<string, Json>,
+      metadata,
+      tensors: file.tensors,
+    };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
-    return { problem: `${name}: ${error.message}`, sequence: 0, fingerprint: new Map(), metadata: new Map(), tensors: new Map() };
+    return {
+      problem: `${name}: ${error.message}`,
+      sequence: 0,
+      fingerprint: new Map(),
+      metadata: new Map(),
+      tensors: new Map(),
+    };
   }
 }
 
@@ -183,6 +223,9 @@ function isName(name: string): boolean {
 
 function checkName(name: unknown): string {
   if (typeof name !== 'string') throw new TypeError(`CheckpointStore: name: expected a string, got ${show(name)}`);
-  if (!isName(name)) throw new RangeError(`CheckpointStore: name: expected up to 200 letters, digits, '-', '_' and '.', the first not '.', got ${show(name)}`);
+  if (!isName(name))
+    throw new RangeError(
+      `CheckpointStore: name: expected up to 200 letters, digits, '-', '_' and '.', the first not '.', got ${show(name)}`,
+    );
   return name;
 }

@@ -1,6 +1,6 @@
 /**
- * Augmentation of faces with landmarks: a random rotation, scale, shift and mirroring of each sample, the points with it.
- * Applied to network inputs (already resized and standardized).
+ * Augmentation of faces with landmarks: a random rotation, scale, shift and mirroring of each sample, the points with
+ * it. Applied to network inputs (already resized and standardized).
  */
 import { checkInteger, checkNumber } from '../errors.ts';
 import type { Examples } from '../network/types.ts';
@@ -31,26 +31,38 @@ export interface AugmentOptions {
 export const AUGMENT_DEFAULTS = { rotation: 20, scale: 0.12, shift: 0.05, mirrorProbability: 0.5 } as const;
 
 /**
- * A set whose samples are warped anew in every epoch. Reads `examples` and changes what came: inputs (channels, height, width) by an
- * affine map (bilinear, border pixels repeated), targets x0, y0, x1, y1, ... (units of the side) by its inverse. Unlabelled sets: the image alone.
- * Numbers come from `stream(pass.seed, 'augment', pass.epoch, index)`, so they depend on seed, epoch and sample only; without
- * `pass` (evaluation) nothing is changed. Cost: about 15 ns a pixel.
+ * A set whose samples are warped anew in every epoch. Reads `examples` and changes what came: inputs (channels, height,
+ * width) by an affine map (bilinear, border pixels repeated), targets x0, y0, x1, y1, ... (units of the side) by its
+ * inverse. Unlabelled sets: the image alone. Numbers come from `stream(pass.seed, 'augment', pass.epoch, index)`, so
+ * they depend on seed, epoch and sample only; without `pass` (evaluation) nothing is changed. Cost: about 15 ns a
+ * pixel.
  *
- * @throws {RangeError} if shapes do not fit (inputs of rank 3, an even number of targets, `mirror` a permutation of the points)
+ * @throws {RangeError} if shapes do not fit (inputs of rank 3, an even number of targets, `mirror` a permutation of the
+ *   points)
  */
 export function augmentLandmarks(examples: Examples, options: AugmentOptions = {}): Examples {
   const who = 'augmentLandmarks';
   const { mirror } = options;
-  const rotation = checkNumber(who, 'rotation', options.rotation ?? AUGMENT_DEFAULTS.rotation, 0, 180) * (Math.PI / 180);
+  const rotation =
+    checkNumber(who, 'rotation', options.rotation ?? AUGMENT_DEFAULTS.rotation, 0, 180) * (Math.PI / 180);
   const scale = checkNumber(who, 'scale', options.scale ?? AUGMENT_DEFAULTS.scale, 0, 0.99);
   const shift = checkNumber(who, 'shift', options.shift ?? AUGMENT_DEFAULTS.shift, 0, 1);
-  const mirrorProbability = checkNumber(who, 'mirrorProbability', options.mirrorProbability ?? AUGMENT_DEFAULTS.mirrorProbability, 0, 1);
+  const mirrorProbability = checkNumber(
+    who,
+    'mirrorProbability',
+    options.mirrorProbability ?? AUGMENT_DEFAULTS.mirrorProbability,
+    0,
+    1,
+  );
   const { inputShape, targetShape } = examples;
   checkImageShape(who, inputShape);
-  const inputSize = sizeOf(inputShape), targetSize = targetShape ? sizeOf(targetShape) : 0;
-  if (targetSize % 2 !== 0) throw new RangeError(`${who}: examples: expected targets x0, y0, x1, y1, ..., got ${targetSize} numbers a sample`);
+  const inputSize = sizeOf(inputShape),
+    targetSize = targetShape ? sizeOf(targetShape) : 0;
+  if (targetSize % 2 !== 0)
+    throw new RangeError(`${who}: examples: expected targets x0, y0, x1, y1, ..., got ${targetSize} numbers a sample`);
   if (mirror) checkMirror(who, mirror, targetShape ? targetSize / 2 : mirror.length);
-  const source = new Float32Array(inputSize), points = new Float32Array(targetSize);
+  const source = new Float32Array(inputSize),
+    points = new Float32Array(targetSize);
 
   return {
     ...shapesOf(examples),
@@ -59,11 +71,14 @@ export function augmentLandmarks(examples: Examples, options: AugmentOptions = {
       if (!pass) return;
       for (let i = 0; i < indices.length; i++) {
         const random = stream(pass.seed, 'augment', pass.epoch, indices[i]);
-        const angle = uniform(random, -rotation, rotation), size = 1 + uniform(random, -scale, scale);
+        const angle = uniform(random, -rotation, rotation),
+          size = 1 + uniform(random, -scale, scale);
         // The side is 2 long in these coordinates.
-        const tx = uniform(random, -2 * shift, 2 * shift), ty = uniform(random, -2 * shift, 2 * shift);
+        const tx = uniform(random, -2 * shift, 2 * shift),
+          ty = uniform(random, -2 * shift, 2 * shift);
         const mirrored = mirror !== undefined && random() < mirrorProbability;
-        const c = Math.cos(angle) * size, s = Math.sin(angle) * size;
+        const c = Math.cos(angle) * size,
+          s = Math.sin(angle) * size;
         // Mirroring comes after the map, so its output x is turned round before the map is asked where to look.
         const matrix: WarpMatrix = mirrored ? [-c, -s, tx, -s, c, ty] : [c, -s, tx, s, c, ty];
 
@@ -87,28 +102,50 @@ export function augmentLandmarks(examples: Examples, options: AugmentOptions = {
 }
 
 /**
- * Resamples an image (channels, height, width) through a map from output to source: bilinear, pixel centres at half coordinates,
- * border pixels repeated. The same as PyTorch's `grid_sample(affine_grid(matrix), padding_mode='border', align_corners=False)`.
+ * Resamples an image (channels, height, width) through a map from output to source: bilinear, pixel centres at half
+ * coordinates, border pixels repeated. The same as PyTorch's `grid_sample(affine_grid(matrix), padding_mode='border',
+ * align_corners=False)`.
  * @param out - destination, not `image` itself. Default: a new array
  */
-export function warp(image: Float32Array, shape: Shape, matrix: WarpMatrix, out: Float32Array = new Float32Array(image.length)): Float32Array {
+export function warp(
+  image: Float32Array,
+  shape: Shape,
+  matrix: WarpMatrix,
+  out: Float32Array = new Float32Array(image.length),
+): Float32Array {
   checkImageShape('warp', shape);
-  if (image.length !== sizeOf(shape) || out.length !== image.length) throw new RangeError(`warp: image and out: expected ${sizeOf(shape)} numbers each, got ${image.length} and ${out.length}`);
+  if (image.length !== sizeOf(shape) || out.length !== image.length)
+    throw new RangeError(
+      `warp: image and out: expected ${sizeOf(shape)} numbers each, got ${image.length} and ${out.length}`,
+    );
   if (out === image) throw new RangeError('warp: out: expected another array than image, got the same');
   const [channels, height, width] = shape;
   const [a, b, tx, c, d, ty] = matrix;
-  const area = height * width, right = width - 1, bottom = height - 1;
+  const area = height * width,
+    right = width - 1,
+    bottom = height - 1;
   // In pixels from the image's middle, so that the identity and a mirroring hit pixel centres exactly.
-  const middleX = right / 2, middleY = bottom / 2;
-  const bx = (b * width) / height, cy = (c * height) / width;
+  const middleX = right / 2,
+    middleY = bottom / 2;
+  const bx = (b * width) / height,
+    cy = (c * height) / width;
   for (let y = 0; y < height; y++) {
-    const startX = bx * (y - middleY) + (tx * width) / 2 + middleX, startY = d * (y - middleY) + (ty * height) / 2 + middleY;
+    const startX = bx * (y - middleY) + (tx * width) / 2 + middleX,
+      startY = d * (y - middleY) + (ty * height) / 2 + middleY;
     for (let x = 0; x < width; x++) {
-      const sourceX = Math.min(Math.max(a * (x - middleX) + startX, 0), right), sourceY = Math.min(Math.max(cy * (x - middleX) + startY, 0), bottom);
-      const left = Math.floor(sourceX), top = Math.floor(sourceY);
-      const fx = sourceX - left, fy = sourceY - top;
-      const stepX = left < right ? 1 : 0, stepY = top < bottom ? width : 0;
-      for (let channel = 0, at = top * width + left, to = y * width + x; channel < channels; channel++, at += area, to += area) {
+      const sourceX = Math.min(Math.max(a * (x - middleX) + startX, 0), right),
+        sourceY = Math.min(Math.max(cy * (x - middleX) + startY, 0), bottom);
+      const left = Math.floor(sourceX),
+        top = Math.floor(sourceY);
+      const fx = sourceX - left,
+        fy = sourceY - top;
+      const stepX = left < right ? 1 : 0,
+        stepY = top < bottom ? width : 0;
+      for (
+        let channel = 0, at = top * width + left, to = y * width + x;
+        channel < channels;
+        channel++, at += area, to += area
+      ) {
         const upper = image[at] + fx * (image[at + stepX] - image[at]);
         const lower = image[at + stepY] + fx * (image[at + stepY + stepX] - image[at + stepY]);
         out[to] = upper + fy * (lower - upper);
@@ -118,13 +155,22 @@ export function warp(image: Float32Array, shape: Shape, matrix: WarpMatrix, out:
   return out;
 }
 
-/** Where points x0, y0, x1, y1, ... (units of the side, 0 to 1) of the source lie in the output of {@link warp}: the inverse map. `out` may be `points`. */
-export function warpPoints(points: Float32Array, matrix: WarpMatrix, out: Float32Array = new Float32Array(points.length)): Float32Array {
+/**
+ * Where points x0, y0, x1, y1, ... (units of the side, 0 to 1) of the source lie in the output of {@link warp}: the
+ * inverse map. `out` may be `points`.
+ */
+export function warpPoints(
+  points: Float32Array,
+  matrix: WarpMatrix,
+  out: Float32Array = new Float32Array(points.length),
+): Float32Array {
   const [a, b, tx, c, d, ty] = matrix;
   const determinant = a * d - b * c;
-  if (!(Math.abs(determinant) > 0)) throw new RangeError(`warpPoints: matrix: expected one that can be inverted, got determinant ${determinant}`);
+  if (!(Math.abs(determinant) > 0))
+    throw new RangeError(`warpPoints: matrix: expected one that can be inverted, got determinant ${determinant}`);
   for (let i = 0; i < points.length; i += 2) {
-    const x = 2 * points[i] - 1 - tx, y = 2 * points[i + 1] - 1 - ty;
+    const x = 2 * points[i] - 1 - tx,
+      y = 2 * points[i + 1] - 1 - ty;
     out[i] = ((d * x - b * y) / determinant + 1) / 2;
     out[i + 1] = ((a * y - c * x) / determinant + 1) / 2;
   }
@@ -132,11 +178,13 @@ export function warpPoints(points: Float32Array, matrix: WarpMatrix, out: Float3
 }
 
 function checkImageShape(who: string, shape: Shape): void {
-  if (shape.length !== 3 || sizeOf(shape) === 0) throw new RangeError(`${who}: expected images (channels, height, width), got shape [${shape.join(', ')}]`);
+  if (shape.length !== 3 || sizeOf(shape) === 0)
+    throw new RangeError(`${who}: expected images (channels, height, width), got shape [${shape.join(', ')}]`);
 }
 
 function checkMirror(who: string, mirror: readonly number[], points: number): void {
-  if (mirror.length !== points) throw new RangeError(`${who}: mirror: expected ${points} numbers, one for each point, got ${mirror.length}`);
+  if (mirror.length !== points)
+    throw new RangeError(`${who}: mirror: expected ${points} numbers, one for each point, got ${mirror.length}`);
   const seen = new Set<number>();
   mirror.forEach((point, i) => {
     checkInteger(who, `mirror[${i}]`, point, 0, points - 1);

@@ -19,7 +19,9 @@ export interface FolderOptions {
   preprocessing?: Preprocessing | undefined;
   /** What the targets mean. Default: by the files there (landmarks, labels or targets). */
   task?: Task | undefined;
-  /** Bytes of inputs that may be held in memory; a larger set is read from the disk, batch by batch. Default 512 MiB. */
+  /**
+   * Bytes of inputs that may be held in memory; a larger set is read from the disk, batch by batch. Default 512 MiB.
+   */
   memoryLimit?: number | undefined;
 }
 
@@ -43,29 +45,39 @@ export interface Dataset extends Examples {
 /**
  * Opens a part of an array folder.
  *
- * images: uint8, (n, height, width) or (n, height, width, 1 | 3 | 4), sent through `preprocessing`. inputs: float, (n, ...), used as they are.
- * landmarks: float, (n, points, 2), in units of the crop's side: targets x0, y0, x1, y1, .... labels: integers, (n): one target each.
- * targets: float, (n, ...). Without any of these the set is unlabelled. Targets are held in memory always.
+ * images: uint8, (n, height, width) or (n, height, width, 1 | 3 | 4), sent through `preprocessing`. inputs: float, (n,
+ * ...), used as they are. landmarks: float, (n, points, 2), in units of the crop's side: targets x0, y0, x1, y1, ....
+ * labels: integers, (n): one target each. targets: float, (n, ...). Without any of these the set is unlabelled. Targets
+ * are held in memory always.
  *
- * Inputs that take at most `memoryLimit` bytes as float32 are prepared once and kept. Else they are read by range and prepared at
- * each read; of a `.npy.gz` that is itself larger than the limit, a temporary file is inflated in the system's folder for these
- * (it has no name any more once it is open, and goes away with `close` or the process).
+ * Inputs that take at most `memoryLimit` bytes as float32 are prepared once and kept. Else they are read by range and
+ * prepared at each read; of a `.npy.gz` that is itself larger than the limit, a temporary file is inflated in the
+ * system's folder for these (it has no name any more once it is open, and goes away with `close` or the process).
  *
  * @param part - 'train', 'validation', 'test', ...
- * @throws {EspalierError} MISSING (no such folder, part or preprocessing), DATA (empty, other counts, types or shapes, a value that is
- * not finite, a label out of range), IO, and what {@link readNpy} and {@link gunzip} throw; file and sample are named
+ * @throws {EspalierError} MISSING (no such folder, part or preprocessing), DATA (empty, other counts, types or shapes,
+ *   a value that is not finite, a label out of range), IO, and what {@link readNpy} and {@link gunzip} throw; file and
+ *   sample are named
  * @example
  * import { openFolder } from 'espalier/data';
  * const train = await openFolder('faces68', 'train', { preprocessing });
  */
 export async function openFolder(directory: string, part: string, options: FolderOptions = {}): Promise<Dataset> {
   const who = 'openFolder';
-  for (const [name, value] of [['directory', directory], ['part', part]]) if (typeof value !== 'string') throw new TypeError(`${who}: ${name}: expected a string, got ${show(value)}`);
+  for (const [name, value] of [
+    ['directory', directory],
+    ['part', part],
+  ])
+    if (typeof value !== 'string') throw new TypeError(`${who}: ${name}: expected a string, got ${show(value)}`);
   const memoryLimit = checkNumber(who, 'memoryLimit', options.memoryLimit ?? FOLDER_DEFAULTS.memoryLimit, 0);
   if (options.preprocessing !== undefined) checkPreprocessing(who, options.preprocessing);
   const files = await findFiles(who, directory, part);
   if (files.inputKind === 'images' && !options.preprocessing) {
-    throw new EspalierError('MISSING', `${who}: ${files.inputPath} holds images: expected preprocessing (options.preprocessing, on the command line --preprocess file.json), got none`, { name: 'preprocessing' });
+    throw new EspalierError(
+      'MISSING',
+      `${who}: ${files.inputPath} holds images: expected preprocessing (options.preprocessing, on the command line --preprocess file.json), got none`,
+      { name: 'preprocessing' },
+    );
   }
   const rows = await openRows(who, files.inputPath, memoryLimit);
   try {
@@ -79,9 +91,15 @@ export async function openFolder(directory: string, part: string, options: Folde
     let isOpen = true;
     const set: SetShape = { count, inputShape, ...(targets && { targetShape: targets.shape }) };
     return {
-      ...set, partName: part, inMemory, ...(imageShape && { imageShape }), ...(task && { task }), ...(names && { names }),
+      ...set,
+      partName: part,
+      inMemory,
+      ...(imageShape && { imageShape }),
+      ...(task && { task }),
+      ...(names && { names }),
       read(indices, inputsOut, targetsOut) {
-        if (!isOpen) throw new EspalierError('DISPOSED', `${who}: part ${show(part)} is closed; open it again`, { name: part });
+        if (!isOpen)
+          throw new EspalierError('DISPOSED', `${who}: part ${show(part)} is closed; open it again`, { name: part });
         checkRead(who, set, indices, inputsOut, targetsOut);
         for (let i = 0; i < indices.length; i++) source.write(indices[i], inputsOut, i * inputSize);
         if (targets && targetsOut) copyRows(targets.data, indices, sizeOf(targets.shape), targetsOut);
@@ -110,19 +128,43 @@ interface PartFiles {
 }
 
 async function findFiles(who: string, directory: string, part: string): Promise<PartFiles> {
-  const fs = requireNode(who, 'node:fs'), { join } = requireNode(who, 'node:path');
-  const there = new Set(await inFile(who, directory, () => fs.promises.readdir(directory)).catch((error: unknown) => {
-    throw fs.existsSync(directory) ? error : new EspalierError('MISSING', `${who}: directory: there is no folder ${show(directory)}`, { name: directory, cause: error });
-  }));
-  const find = (kind: string): string | undefined => [`${part}-${kind}.npy`, `${part}-${kind}.npy.gz`].find((name) => there.has(name));
+  const fs = requireNode(who, 'node:fs'),
+    { join } = requireNode(who, 'node:path');
+  const there = new Set(
+    await inFile(who, directory, () => fs.promises.readdir(directory)).catch((error: unknown) => {
+      throw fs.existsSync(directory)
+        ? error
+        : new EspalierError('MISSING', `${who}: directory: there is no folder ${show(directory)}`, {
+            name: directory,
+            cause: error,
+          });
+    }),
+  );
+  const find = (kind: string): string | undefined =>
+    [`${part}-${kind}.npy`, `${part}-${kind}.npy.gz`].find((name) => there.has(name));
   const found = INPUT_KINDS.filter((kind) => find(kind) !== undefined);
   const inputKind = found[0];
   if (inputKind === undefined) {
-    const parts = [...there].flatMap((name) => INPUT_KINDS.flatMap((kind) => [`-${kind}.npy`, `-${kind}.npy.gz`].filter((end) => name.endsWith(end)).map((end) => name.slice(0, -end.length))));
+    const parts = [...there].flatMap((name) =>
+      INPUT_KINDS.flatMap((kind) =>
+        [`-${kind}.npy`, `-${kind}.npy.gz`]
+          .filter((end) => name.endsWith(end))
+          .map((end) => name.slice(0, -end.length)),
+      ),
+    );
     const looked = INPUT_KINDS.flatMap((kind) => [`${part}-${kind}.npy`, `${part}-${kind}.npy.gz`]);
-    throw new EspalierError('MISSING', `${who}: part: ${show(part)} is not in ${directory}: looked for ${looked.join(', ')}; parts there: ${[...new Set(parts)].sort().join(', ') || 'none'}`, { name: part });
+    throw new EspalierError(
+      'MISSING',
+      `${who}: part: ${show(part)} is not in ${directory}: looked for ${looked.join(', ')}; parts there: ${[...new Set(parts)].sort().join(', ') || 'none'}`,
+      { name: part },
+    );
   }
-  if (found.length > 1) throw new EspalierError('DATA', `${who}: ${directory}: part ${show(part)} has both images and inputs; keep one of them`, { name: part });
+  if (found.length > 1)
+    throw new EspalierError(
+      'DATA',
+      `${who}: ${directory}: part ${show(part)} has both images and inputs; keep one of them`,
+      { name: part },
+    );
   const path = (kind: string): string | undefined => {
     const name = find(kind);
     return name && join(directory, name);
@@ -132,7 +174,12 @@ async function findFiles(who: string, directory: string, part: string): Promise<
     const found = path(kind);
     if (found) targetPaths.set(kind, found);
   }
-  return { inputKind, inputPath: path(inputKind) ?? '', targetPaths, ...(there.has(`${part}-names.txt`) && { namesPath: join(directory, `${part}-names.txt`) }) };
+  return {
+    inputKind,
+    inputPath: path(inputKind) ?? '',
+    targetPaths,
+    ...(there.has(`${part}-names.txt`) && { namesPath: join(directory, `${part}-names.txt`) }),
+  };
 }
 
 interface InputSource {
@@ -145,17 +192,37 @@ interface InputSource {
 }
 
 /** Inputs in memory if they fit, else prepared from the rows at each read. Takes the rows over. */
-function prepared(who: string, { inputKind, inputPath }: PartFiles, rows: RowReader, preprocessing: Preprocessing | undefined, memoryLimit: number): InputSource {
+function prepared(
+  who: string,
+  { inputKind, inputPath }: PartFiles,
+  rows: RowReader,
+  preprocessing: Preprocessing | undefined,
+  memoryLimit: number,
+): InputSource {
   const { shape, type } = rows.header;
-  const bad = (expected: string): EspalierError => new EspalierError('DATA', `${who}: ${inputPath}: expected ${expected}, got ${type} of shape [${shape.join(', ')}]`, { name: inputPath, found: type });
-  const rowShape = shape.slice(1), rowSize = sizeOf(rowShape), count = shape[0];
+  const bad = (expected: string): EspalierError =>
+    new EspalierError(
+      'DATA',
+      `${who}: ${inputPath}: expected ${expected}, got ${type} of shape [${shape.join(', ')}]`,
+      { name: inputPath, found: type },
+    );
+  const rowShape = shape.slice(1),
+    rowSize = sizeOf(rowShape),
+    count = shape[0];
   let inputShape: Shape;
   /** Prepares samples first ... first + n - 1. */
   let prepare: (first: number, n: number, out: Float32Array, offset: number) => void;
   if (inputKind === 'images' && preprocessing) {
-    if (type !== 'u1' || (rowShape.length !== 2 && rowShape.length !== 3) || ![1, 3, 4].includes(rowShape[2] ?? 1) || rowSize === 0) throw bad('uint8 images (n, height, width) or (n, height, width, 1 | 3 | 4)');
+    if (
+      type !== 'u1' ||
+      (rowShape.length !== 2 && rowShape.length !== 3) ||
+      ![1, 3, 4].includes(rowShape[2] ?? 1) ||
+      rowSize === 0
+    )
+      throw bad('uint8 images (n, height, width) or (n, height, width, 1 | 3 | 4)');
     inputShape = preprocessedShape(preprocessing);
-    const convert = preprocessor(who, rowShape, preprocessing), inputSize = sizeOf(inputShape);
+    const convert = preprocessor(who, rowShape, preprocessing),
+      inputSize = sizeOf(inputShape);
     prepare = (first, n, out, offset) => {
       const images = rows.read(first, n);
       for (let i = 0; i < n; i++) convert(images.subarray(i * rowSize, (i + 1) * rowSize), out, offset + i * inputSize);
@@ -170,16 +237,29 @@ function prepared(who: string, { inputKind, inputPath }: PartFiles, rows: RowRea
     };
   }
   const images = inputKind === 'images' && { imageShape: rowShape };
-  const inputSize = sizeOf(inputShape), bytes = count * inputSize * 4;
-  if (bytes > memoryLimit) return { inputShape, ...images, inMemory: false, write: (index, out, offset) => prepare(index, 1, out, offset), close: rows.close };
+  const inputSize = sizeOf(inputShape),
+    bytes = count * inputSize * 4;
+  if (bytes > memoryLimit)
+    return {
+      inputShape,
+      ...images,
+      inMemory: false,
+      write: (index, out, offset) => prepare(index, 1, out, offset),
+      close: rows.close,
+    };
 
   let kept = new Float32Array(allocateBytes(bytes).buffer);
-  for (let first = 0; first < count; first += BLOCK) prepare(first, Math.min(BLOCK, count - first), kept, first * inputSize);
+  for (let first = 0; first < count; first += BLOCK)
+    prepare(first, Math.min(BLOCK, count - first), kept, first * inputSize);
   rows.close();
   return {
-    inputShape, ...images, inMemory: true,
+    inputShape,
+    ...images,
+    inMemory: true,
     write: (index, out, offset) => out.set(kept.subarray(index * inputSize, (index + 1) * inputSize), offset),
-    close: () => { kept = new Float32Array(0); },
+    close: () => {
+      kept = new Float32Array(0);
+    },
   };
 }
 
@@ -192,18 +272,38 @@ interface Targets {
   readonly task: Task;
 }
 
-async function readTargets(who: string, { inputPath, targetPaths }: PartFiles, task: Task | undefined, count: number): Promise<Targets | undefined> {
+async function readTargets(
+  who: string,
+  { inputPath, targetPaths }: PartFiles,
+  task: Task | undefined,
+  count: number,
+): Promise<Targets | undefined> {
   const kinds = [...targetPaths.keys()];
   if (kinds.length === 0) return undefined;
-  if (!task && kinds.length > 1) throw new EspalierError('MISSING', `${who}: ${inputPath}: there are ${kinds.join(' and ')} beside it: expected task (options.task, on the command line --task) to say which, got none`, { name: 'task' });
+  if (!task && kinds.length > 1)
+    throw new EspalierError(
+      'MISSING',
+      `${who}: ${inputPath}: there are ${kinds.join(' and ')} beside it: expected task (options.task, on the command line --task) to say which, got none`,
+      { name: 'task' },
+    );
   const kind = task ? TARGET_KINDS[task.kind] : kinds[0];
   const path = targetPaths.get(kind);
-  if (path === undefined) throw new EspalierError('MISSING', `${who}: ${inputPath}: expected a file of ${kind} beside it for the task ${task?.kind}, got ${kinds.join(', ')}`, { name: kind });
+  if (path === undefined)
+    throw new EspalierError(
+      'MISSING',
+      `${who}: ${inputPath}: expected a file of ${kind} beside it for the task ${task?.kind}, got ${kinds.join(', ')}`,
+      { name: kind },
+    );
   const { data, shape } = await readArrayFile(who, path);
-  const bad = (what: string, sample?: number): EspalierError => new EspalierError('DATA', `${who}: ${path}: ${what}`, { name: path, ...(sample !== undefined && { offset: sample }) });
+  const bad = (what: string, sample?: number): EspalierError =>
+    new EspalierError('DATA', `${who}: ${path}: ${what}`, {
+      name: path,
+      ...(sample !== undefined && { offset: sample }),
+    });
   const isFloat = data instanceof Float32Array || data instanceof Float64Array;
   const found = `${isFloat ? 'floats' : data.constructor.name} of shape [${shape.join(', ')}]`;
-  if (shape[0] !== count) throw bad(`expected ${count} samples, as many as in ${inputPath}, got ${shape[0] ?? 'a single number'}`);
+  if (shape[0] !== count)
+    throw bad(`expected ${count} samples, as many as in ${inputPath}, got ${shape[0] ?? 'a single number'}`);
   const width = sizeOf(shape.slice(1));
 
   if (kind === 'labels') {
@@ -211,10 +311,17 @@ async function readTargets(who: string, { inputPath, targetPaths }: PartFiles, t
     const classes = task?.kind === 'classes' ? task.classes : Infinity;
     let most = 0;
     data.forEach((label: number, sample: number) => {
-      if (!Number.isInteger(label) || label < 0 || label >= classes) throw bad(`expected whole numbers ${classes === Infinity ? 'from 0' : `from 0 to ${classes - 1}`}, got ${label} in sample ${sample}`, sample);
+      if (!Number.isInteger(label) || label < 0 || label >= classes)
+        throw bad(
+          `expected whole numbers ${classes === Infinity ? 'from 0' : `from 0 to ${classes - 1}`}, got ${label} in sample ${sample}`,
+          sample,
+        );
       most = Math.max(most, label);
     });
-    if (!task && most === 0) throw bad('every label is 0: one class cannot be learnt; give the task if this part is no more than one class of several');
+    if (!task && most === 0)
+      throw bad(
+        'every label is 0: one class cannot be learnt; give the task if this part is no more than one class of several',
+      );
     return { data: Float32Array.from(data), shape: [1], task: task ?? { kind: 'classes', classes: most + 1 } };
   }
   if (!isFloat) throw bad(`expected float32, got ${found}`);
@@ -222,11 +329,20 @@ async function readTargets(who: string, { inputPath, targetPaths }: PartFiles, t
   if (kind === 'landmarks') {
     if (shape.length !== 3 || shape[2] !== 2 || shape[1] === 0) throw bad(`expected (n, points, 2), got ${found}`);
     const points = shape[1];
-    if (task?.kind === 'landmarks' && task.points !== points) throw bad(`expected ${task.points} points, as the task says, got ${points}`);
-    return { data: Float32Array.from(data), shape: [2 * points], task: task ?? (points === 68 ? landmarks68Task() : { kind: 'landmarks', points }) };
+    if (task?.kind === 'landmarks' && task.points !== points)
+      throw bad(`expected ${task.points} points, as the task says, got ${points}`);
+    return {
+      data: Float32Array.from(data),
+      shape: [2 * points],
+      task: task ?? (points === 68 ? landmarks68Task() : { kind: 'landmarks', points }),
+    };
   }
   if (width === 0) throw bad(`expected (n, ...) without an empty side, got ${found}`);
-  return { data: Float32Array.from(data), shape: shape.length === 1 ? [1] : shape.slice(1), task: task ?? { kind: 'regression' } };
+  return {
+    data: Float32Array.from(data),
+    shape: shape.length === 1 ? [1] : shape.slice(1),
+    task: task ?? { kind: 'regression' },
+  };
 }
 
 async function readNames(who: string, path: string | undefined, count: number): Promise<readonly string[] | undefined> {
@@ -234,6 +350,9 @@ async function readNames(who: string, path: string | undefined, count: number): 
   const text = await inFile(who, path, () => requireNode(who, 'node:fs').promises.readFile(path, 'utf8'));
   const names = text.split('\n').map((line) => line.trimEnd());
   if (names.at(-1) === '') names.pop();
-  if (names.length !== count) throw new EspalierError('DATA', `${who}: ${path}: expected ${count} lines, one a sample, got ${names.length}`, { name: path });
+  if (names.length !== count)
+    throw new EspalierError('DATA', `${who}: ${path}: expected ${count} lines, one a sample, got ${names.length}`, {
+      name: path,
+    });
   return names;
 }

@@ -1,4 +1,7 @@
-/** Inflating gzip by the platform's own `DecompressionStream` (Node 18 and later, browsers), with a bound on what comes out. */
+/**
+ * Inflating gzip by the platform's own `DecompressionStream` (Node 18 and later, browsers), with a bound on what comes
+ * out.
+ */
 import { EspalierError, show } from '../errors.ts';
 
 /** DEFLATE cannot do better than 1032 to 1: more than this is declared falsely. */
@@ -6,16 +9,23 @@ export const GZIP_RATIO_LIMIT = 1032;
 
 /**
  * Inflates a gzip file held in memory.
- * @param limit - most bytes that may come out. Default 1032 times the bytes that went in, DEFLATE's best, so unbounded in effect
+ * @param limit - most bytes that may come out. Default 1032 times the bytes that went in, DEFLATE's best, so unbounded
+ *   in effect
  * @throws {EspalierError} BAD_MAGIC (no gzip), TRUNCATED (cut short or damaged), BUDGET (more than `limit` bytes)
  */
 export async function gunzip(bytes: Uint8Array, limit = bytes.length * GZIP_RATIO_LIMIT): Promise<Uint8Array> {
-  if (!ArrayBuffer.isView(bytes) || bytes[Symbol.toStringTag] !== 'Uint8Array') throw new TypeError(`gunzip: bytes: expected a Uint8Array, got ${show(bytes)}`);
+  if (!ArrayBuffer.isView(bytes) || bytes[Symbol.toStringTag] !== 'Uint8Array')
+    throw new TypeError(`gunzip: bytes: expected a Uint8Array, got ${show(bytes)}`);
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of inflate('gunzip', pieces(bytes))) {
     size += part.length;
-    if (size > limit) throw new EspalierError('BUDGET', `gunzip: more than ${limit} bytes come out; raise the limit if the file is trusted`, { limit });
+    if (size > limit)
+      throw new EspalierError(
+        'BUDGET',
+        `gunzip: more than ${limit} bytes come out; raise the limit if the file is trusted`,
+        { limit },
+      );
     parts.push(part);
   }
   const out = new Uint8Array(size);
@@ -27,8 +37,14 @@ export async function gunzip(bytes: Uint8Array, limit = bytes.length * GZIP_RATI
   return out;
 }
 
-/** The same, piece by piece, for what is larger than memory. Stopping early releases everything; an error of `source` comes through as it is. */
-export async function* inflate(who: string, source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/**
+ * The same, piece by piece, for what is larger than memory. Stopping early releases everything; an error of `source`
+ * comes through as it is.
+ */
+export async function* inflate(
+  who: string,
+  source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
   const stream = new DecompressionStream('gzip');
   const writer = stream.writable.getWriter();
   const reader = stream.readable.getReader();
@@ -39,11 +55,21 @@ export async function* inflate(who: string, source: Iterable<Uint8Array> | Async
     try {
       for await (const part of source) {
         if (start && (part[0] !== 0x1f || (part.length > 1 && part[1] !== 0x8b))) {
-          throw new EspalierError('BAD_MAGIC', `${who}: expected gzip (1f 8b at the start), got other bytes; is the file compressed at all?`, { offset: 0 });
+          throw new EspalierError(
+            'BAD_MAGIC',
+            `${who}: expected gzip (1f 8b at the start), got other bytes; is the file compressed at all?`,
+            { offset: 0 },
+          );
         }
         start = false;
         // A copy: the stream may take the buffer over. A write that fails shows on the reading side.
-        if (!(await writer.write(part.slice()).then(() => true, () => false))) return;
+        if (
+          !(await writer.write(part.slice()).then(
+            () => true,
+            () => false,
+          ))
+        )
+          return;
       }
     } catch (error) {
       fault = { error };
@@ -59,7 +85,11 @@ export async function* inflate(who: string, source: Iterable<Uint8Array> | Async
       yield value;
     }
   } catch (error) {
-    throw fault ? fault.error : new EspalierError('TRUNCATED', `${who}: the gzip file is cut short or damaged; fetch or write it anew`, { cause: error });
+    throw fault
+      ? fault.error
+      : new EspalierError('TRUNCATED', `${who}: the gzip file is cut short or damaged; fetch or write it anew`, {
+          cause: error,
+        });
   } finally {
     await reader.cancel().catch(ignore);
     await feeding;

@@ -1,4 +1,7 @@
-/** Sets of samples, metrics, augmentation, preprocessing. `ndarray.ts` stands apart on purpose: it loads a package that builds code from strings. */
+/**
+ * Sets of samples, metrics, augmentation, preprocessing. `ndarray.ts` stands apart on purpose: it loads a package that
+ * builds code from strings.
+ */
 export { concatenated, examplesFromArrays, meanTarget, subset } from './arrays.ts';
 export type { ArrayExamples } from './arrays.ts';
 export { AUGMENT_DEFAULTS, augmentLandmarks, warp, warpPoints } from './augment.ts';

@@ -6,7 +6,9 @@ import { rootMeanSquare } from '../tensor.ts';
 export interface LandmarkMetricsOptions {
   /** Points a face. */
   points: number;
-  /** The two points whose distance normalizes a face's error (for example `OUTER_EYES_68`). Default: none, and no NME. */
+  /**
+   * The two points whose distance normalizes a face's error (for example `OUTER_EYES_68`). Default: none, and no NME.
+   */
   normalizeBy?: Pair | undefined;
   /** Side of the crop in pixels, for `rmsePixels`. Default: left out. */
   side?: number | undefined;
@@ -38,34 +40,49 @@ export interface LandmarkMetrics extends Partial<NormalizedErrors> {
 export const FAILURE_LIMIT = 0.1;
 
 /**
- * Errors of predicted landmarks. predictions, targets: (samples, 2 points), x0, y0, x1, y1, ..., in units of the crop's side.
- * The NME is the one of the 300-W challenge (Sagonas et al. 2016) when normalized by the outer eye corners.
+ * Errors of predicted landmarks. predictions, targets: (samples, 2 points), x0, y0, x1, y1, ..., in units of the crop's
+ * side. The NME is the one of the 300-W challenge (Sagonas et al. 2016) when normalized by the outer eye corners.
  * @throws {RangeError} if the arrays do not fit
  * @throws {EspalierError} NONFINITE; DATA if the normalizing points coincide in every face
  */
-export function landmarkMetrics(predictions: ArrayLike<number>, targets: ArrayLike<number>, options: LandmarkMetricsOptions): LandmarkMetrics {
+export function landmarkMetrics(
+  predictions: ArrayLike<number>,
+  targets: ArrayLike<number>,
+  options: LandmarkMetricsOptions,
+): LandmarkMetrics {
   const who = 'landmarkMetrics';
   const { normalizeBy, side } = options;
   const points = checkInteger(who, 'points', options.points, 1);
   const samples = checkRows(who, predictions, targets, 2 * points);
   const rmse = rootMeanSquare(predictions, targets);
   return {
-    samples, rmse,
+    samples,
+    rmse,
     ...(side !== undefined && { rmsePixels: rmse * checkNumber(who, 'side', side, 0, Infinity, true) }),
     ...(normalizeBy && normalizedErrors(who, predictions, targets, samples, points, normalizeBy)),
   };
 }
 
 /**
- * Cumulative error distribution: which fraction of the faces has at most each error. `errors`: from {@link landmarkMetrics}, NaN left out.
- * `area`: below the curve from 0 to `limit`, over `limit` (exact, not by the steps): 1 if every error is 0.
+ * Cumulative error distribution: which fraction of the faces has at most each error. `errors`: from {@link
+ * landmarkMetrics}, NaN left out. `area`: below the curve from 0 to `limit`, over `limit` (exact, not by the steps): 1
+ * if every error is 0.
  * @param steps - thresholds are limit / steps, 2 limit / steps, ..., limit, after a first one of 0
  */
-export function cumulativeCurve(errors: ArrayLike<number>, limit = FAILURE_LIMIT, steps = 100): { thresholds: Float64Array; fractions: Float64Array; area: number } {
+export function cumulativeCurve(
+  errors: ArrayLike<number>,
+  limit = FAILURE_LIMIT,
+  steps = 100,
+): { thresholds: Float64Array; fractions: Float64Array; area: number } {
   checkNumber('cumulativeCurve', 'limit', limit, 0, Infinity, true);
   checkInteger('cumulativeCurve', 'steps', steps, 1);
-  const sorted = Float64Array.from(errors).filter((error) => !Number.isNaN(error)).sort();
-  if (sorted.length === 0) throw new EspalierError('DATA', 'cumulativeCurve: errors: expected at least one number, got none', { name: 'errors' });
+  const sorted = Float64Array.from(errors)
+    .filter((error) => !Number.isNaN(error))
+    .sort();
+  if (sorted.length === 0)
+    throw new EspalierError('DATA', 'cumulativeCurve: errors: expected at least one number, got none', {
+      name: 'errors',
+    });
   const thresholds = Float64Array.from({ length: steps + 1 }, (_, i) => limit * (i / steps));
   let below = 0;
   const fractions = thresholds.map((threshold) => {
@@ -80,17 +97,27 @@ export function cumulativeCurve(errors: ArrayLike<number>, limit = FAILURE_LIMIT
  * Accuracy: how often the largest of a sample's scores is at its label; of equal scores the first counts.
  * scores (samples, classes), logits or probabilities; labels (samples).
  */
-export function classMetrics(scores: ArrayLike<number>, labels: ArrayLike<number>, classes: number): { samples: number; accuracy: number } {
+export function classMetrics(
+  scores: ArrayLike<number>,
+  labels: ArrayLike<number>,
+  classes: number,
+): { samples: number; accuracy: number } {
   const who = 'classMetrics';
   checkInteger(who, 'classes', classes, 1);
   const samples = labels.length;
   if (samples === 0) throw new EspalierError('DATA', `${who}: labels: the set is empty`, { name: 'labels' });
-  if (scores.length !== samples * classes) throw new RangeError(`${who}: scores: expected ${samples} x ${classes} numbers, got ${scores.length}`);
+  if (scores.length !== samples * classes)
+    throw new RangeError(`${who}: scores: expected ${samples} x ${classes} numbers, got ${scores.length}`);
   checkFinite(who, 'scores', scores, classes);
   let right = 0;
   for (let i = 0; i < samples; i++) {
     const label = labels[i];
-    if (!Number.isInteger(label) || label < 0 || label >= classes) throw new EspalierError('DATA', `${who}: labels: expected whole numbers from 0 to ${classes - 1}, got ${show(label)} in sample ${i}`, { name: 'labels', offset: i, found: label });
+    if (!Number.isInteger(label) || label < 0 || label >= classes)
+      throw new EspalierError(
+        'DATA',
+        `${who}: labels: expected whole numbers from 0 to ${classes - 1}, got ${show(label)} in sample ${i}`,
+        { name: 'labels', offset: i, found: label },
+      );
     let best = 0;
     for (let c = 1; c < classes; c++) if (scores[i * classes + c] > scores[i * classes + best]) best = c;
     if (best === label) right++;
@@ -99,25 +126,45 @@ export function classMetrics(scores: ArrayLike<number>, labels: ArrayLike<number
 }
 
 /** RMSE over all outputs. predictions, targets: (samples, width). */
-export function regressionMetrics(predictions: ArrayLike<number>, targets: ArrayLike<number>, width: number): { samples: number; rmse: number } {
+export function regressionMetrics(
+  predictions: ArrayLike<number>,
+  targets: ArrayLike<number>,
+  width: number,
+): { samples: number; rmse: number } {
   checkInteger('regressionMetrics', 'width', width, 1);
   const samples = checkRows('regressionMetrics', predictions, targets, width);
   return { samples, rmse: rootMeanSquare(predictions, targets) };
 }
 
-function normalizedErrors(who: string, predictions: ArrayLike<number>, targets: ArrayLike<number>, samples: number, points: number, normalizeBy: Pair): NormalizedErrors {
+function normalizedErrors(
+  who: string,
+  predictions: ArrayLike<number>,
+  targets: ArrayLike<number>,
+  samples: number,
+  points: number,
+  normalizeBy: Pair,
+): NormalizedErrors {
   const [from, to] = normalizeBy.map((point, i) => 2 * checkInteger(who, `normalizeBy[${i}]`, point, 0, points - 1));
   const errors = new Float64Array(samples);
   for (let face = 0; face < samples; face++) {
     const start = face * 2 * points;
     let sum = 0;
-    for (let i = start; i < start + 2 * points; i += 2) sum += Math.hypot(predictions[i] - targets[i], predictions[i + 1] - targets[i + 1]);
-    const distance = Math.hypot(targets[start + from] - targets[start + to], targets[start + from + 1] - targets[start + to + 1]);
+    for (let i = start; i < start + 2 * points; i += 2)
+      sum += Math.hypot(predictions[i] - targets[i], predictions[i + 1] - targets[i + 1]);
+    const distance = Math.hypot(
+      targets[start + from] - targets[start + to],
+      targets[start + from + 1] - targets[start + to + 1],
+    );
     errors[face] = distance > 0 ? sum / points / distance : NaN;
   }
   const counted = errors.filter((error) => !Number.isNaN(error)).sort();
   const n = counted.length;
-  if (n === 0) throw new EspalierError('DATA', `${who}: points ${from / 2} and ${to / 2} coincide in every face, so no error can be normalized; give other points as normalizeBy`, { name: 'normalizeBy' });
+  if (n === 0)
+    throw new EspalierError(
+      'DATA',
+      `${who}: points ${from / 2} and ${to / 2} coincide in every face, so no error can be normalized; give other points as normalizeBy`,
+      { name: 'normalizeBy' },
+    );
   const middle = n >> 1;
   return {
     nme: counted.reduce((sum, error) => sum + error, 0) / n,
@@ -130,8 +177,12 @@ function normalizedErrors(who: string, predictions: ArrayLike<number>, targets: 
 
 function checkRows(who: string, predictions: ArrayLike<number>, targets: ArrayLike<number>, width: number): number {
   if (targets.length === 0) throw new EspalierError('DATA', `${who}: targets: the set is empty`, { name: 'targets' });
-  if (targets.length % width !== 0) throw new RangeError(`${who}: targets: expected a multiple of ${width} numbers, got ${targets.length}`);
-  if (predictions.length !== targets.length) throw new RangeError(`${who}: predictions: expected ${targets.length} numbers, as many as targets, got ${predictions.length}`);
+  if (targets.length % width !== 0)
+    throw new RangeError(`${who}: targets: expected a multiple of ${width} numbers, got ${targets.length}`);
+  if (predictions.length !== targets.length)
+    throw new RangeError(
+      `${who}: predictions: expected ${targets.length} numbers, as many as targets, got ${predictions.length}`,
+    );
   checkFinite(who, 'predictions', predictions, width);
   checkFinite(who, 'targets', targets, width);
   return targets.length / width;

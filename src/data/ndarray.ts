@@ -1,6 +1,7 @@
 /**
- * The bridge to `ndarray`, in a file and a sub-path of its own: the package builds code from strings when an array is made, which strict
- * content policies refuse, so nothing that only runs a model may load it. The other way needs no bridge: an `ndarray` is accepted wherever a tensor is.
+ * The bridge to `ndarray`, in a file and a sub-path of its own: the package builds code from strings when an array is
+ * made, which strict content policies refuse, so nothing that only runs a model may load it. The other way needs no
+ * bridge: an `ndarray` is accepted wherever a tensor is.
  */
 import ndarray from 'ndarray';
 import type { NdArray } from 'ndarray';

@@ -1,4 +1,7 @@
-/** From an image to the network's input: grey or colour, resized, scaled, standardized. What it does travels with the model. */
+/**
+ * From an image to the network's input: grey or colour, resized, scaled, standardized. What it does travels with the
+ * model.
+ */
 import { checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
 import type { Preprocessing } from '../network/types.ts';
 import { checkShape, sizeOf, toTensor } from '../tensor.ts';
@@ -9,11 +12,13 @@ import { planeResizer, RESIZE_FILTERS } from './resize.ts';
 export type Preprocessor = (pixels: ArrayLike<number>, out: Float32Array, offset?: number) => void;
 
 /**
- * Turns an image (height, width) or (height, width, 1 | 3 | 4), values 0 ... 255, into a network input (channels, height, width).
+ * Turns an image (height, width) or (height, width, 1 | 3 | 4), values 0 ... 255, into a network input (channels,
+ * height, width).
  *
- * In this order: a fourth channel (alpha) is left out; colour becomes grey by 0.299 R + 0.587 G + 0.114 B where one channel
- * is wanted, grey is repeated where three are; resized by `filter`; multiplied by `scale`; standardized: per image, minus the mean, over
- * (standard deviation with n - 1, plus epsilon; an image without contrast becomes zeros), or per channel by fixed numbers.
+ * In this order: a fourth channel (alpha) is left out; colour becomes grey by 0.299 R + 0.587 G + 0.114 B where one
+ * channel is wanted, grey is repeated where three are; resized by `filter`; multiplied by `scale`; standardized: per
+ * image, minus the mean, over (standard deviation with n - 1, plus epsilon; an image without contrast becomes zeros),
+ * or per channel by fixed numbers.
  *
  * @throws {TypeError | RangeError} if the image or the preprocessing is not of this form
  * @example
@@ -22,9 +27,15 @@ export type Preprocessor = (pixels: ArrayLike<number>, out: Float32Array, offset
  */
 export function preprocess(image: TensorLike, preprocessing: Preprocessing): Float32Array {
   checkPreprocessing('preprocess', preprocessing);
-  const contiguous = typeof image === 'object' && image !== null && 'shape' in image && !('stride' in image) ? image : toTensor('preprocess', 'image', image);
+  const contiguous =
+    typeof image === 'object' && image !== null && 'shape' in image && !('stride' in image)
+      ? image
+      : toTensor('preprocess', 'image', image);
   checkShape('preprocess', 'image.shape', contiguous.shape);
-  if (contiguous.data?.length !== sizeOf(contiguous.shape)) throw new RangeError(`preprocess: image: expected ${sizeOf(contiguous.shape)} values for shape [${contiguous.shape.join(', ')}], got ${contiguous.data?.length}`);
+  if (contiguous.data?.length !== sizeOf(contiguous.shape))
+    throw new RangeError(
+      `preprocess: image: expected ${sizeOf(contiguous.shape)} values for shape [${contiguous.shape.join(', ')}], got ${contiguous.data?.length}`,
+    );
   const out = new Float32Array(sizeOf(preprocessedShape(preprocessing)));
   preprocessor('preprocess', contiguous.shape, preprocessing)(contiguous.data, out);
   return out;
@@ -35,11 +46,20 @@ export function preprocessedShape({ channels, height, width }: Preprocessing): S
   return [channels, height, width];
 }
 
-/** Prepares one preprocessing for many images of one shape; {@link preprocess} is this for one image. The preprocessing must have been checked. */
+/**
+ * Prepares one preprocessing for many images of one shape; {@link preprocess} is this for one image. The preprocessing
+ * must have been checked.
+ */
 export function preprocessor(who: string, imageShape: Shape, preprocessing: Preprocessing): Preprocessor {
   const [sourceHeight, sourceWidth, sourceChannels = 1] = imageShape;
-  if ((imageShape.length !== 2 && imageShape.length !== 3) || ![1, 3, 4].includes(sourceChannels) || sizeOf(imageShape) === 0) {
-    throw new RangeError(`${who}: image: expected shape (height, width) or (height, width, channels) with 1, 3 or 4 channels, got [${imageShape.join(', ')}]`);
+  if (
+    (imageShape.length !== 2 && imageShape.length !== 3) ||
+    ![1, 3, 4].includes(sourceChannels) ||
+    sizeOf(imageShape) === 0
+  ) {
+    throw new RangeError(
+      `${who}: image: expected shape (height, width) or (height, width, channels) with 1, 3 or 4 channels, got [${imageShape.join(', ')}]`,
+    );
   }
   const { width, height, channels, filter, scale, standardize } = preprocessing;
   const resize = planeResizer(sourceWidth, sourceHeight, width, height, filter);
@@ -48,8 +68,11 @@ export function preprocessor(who: string, imageShape: Shape, preprocessing: Prep
 
   const fillPlane = (pixels: ArrayLike<number>, channel: number): void => {
     if (sourceChannels === 1) for (let i = 0; i < plane.length; i++) plane[i] = pixels[i];
-    else if (channels === 3) for (let i = 0, at = channel; i < plane.length; i++, at += sourceChannels) plane[i] = pixels[at];
-    else for (let i = 0, at = 0; i < plane.length; i++, at += sourceChannels) plane[i] = 0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2];
+    else if (channels === 3)
+      for (let i = 0, at = channel; i < plane.length; i++, at += sourceChannels) plane[i] = pixels[at];
+    else
+      for (let i = 0, at = 0; i < plane.length; i++, at += sourceChannels)
+        plane[i] = 0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2];
   };
   return (pixels, out, offset = 0) => {
     for (let channel = 0; channel < channels; channel++) {
@@ -58,7 +81,13 @@ export function preprocessor(who: string, imageShape: Shape, preprocessing: Prep
     }
     if (standardize.kind === 'fixed') {
       for (let channel = 0; channel < channels; channel++) {
-        affine(out, offset + channel * area, area, scale / standardize.deviation[channel], -standardize.mean[channel] / standardize.deviation[channel]);
+        affine(
+          out,
+          offset + channel * area,
+          area,
+          scale / standardize.deviation[channel],
+          -standardize.mean[channel] / standardize.deviation[channel],
+        );
       }
     } else if (standardize.kind === 'image') {
       const { mean, deviation } = moments(out, offset, channels * area);
@@ -71,22 +100,37 @@ export function preprocessor(who: string, imageShape: Shape, preprocessing: Prep
 
 /** Checks a preprocessing that came from a caller or a file. @throws {TypeError | RangeError} naming the field */
 export function checkPreprocessing(who: string, preprocessing: unknown): asserts preprocessing is Preprocessing {
-  if (typeof preprocessing !== 'object' || preprocessing === null) throw new TypeError(`${who}: preprocessing: expected an object { width, height, channels, filter, scale, standardize }, got ${show(preprocessing)}`);
-  const { width, height, channels, filter, scale, standardize } = preprocessing as Partial<Record<keyof Preprocessing, unknown>>;
+  if (typeof preprocessing !== 'object' || preprocessing === null)
+    throw new TypeError(
+      `${who}: preprocessing: expected an object { width, height, channels, filter, scale, standardize }, got ${show(preprocessing)}`,
+    );
+  const { width, height, channels, filter, scale, standardize } = preprocessing as Partial<
+    Record<keyof Preprocessing, unknown>
+  >;
   checkInteger(who, 'preprocessing.width', width, 1, 32768);
   checkInteger(who, 'preprocessing.height', height, 1, 32768);
-  if (channels !== 1 && channels !== 3) throw new RangeError(`${who}: preprocessing.channels: expected 1 or 3, got ${show(channels)}`);
+  if (channels !== 1 && channels !== 3)
+    throw new RangeError(`${who}: preprocessing.channels: expected 1 or 3, got ${show(channels)}`);
   checkOneOf(who, 'preprocessing.filter', filter, RESIZE_FILTERS);
-  if (checkNumber(who, 'preprocessing.scale', scale) === 0) throw new RangeError(`${who}: preprocessing.scale: expected a number other than 0 (1/255 is usual), got 0`);
-  if (typeof standardize !== 'object' || standardize === null) throw new TypeError(`${who}: preprocessing.standardize: expected { kind: 'none' | 'image' | 'fixed' }, got ${show(standardize)}`);
+  if (checkNumber(who, 'preprocessing.scale', scale) === 0)
+    throw new RangeError(`${who}: preprocessing.scale: expected a number other than 0 (1/255 is usual), got 0`);
+  if (typeof standardize !== 'object' || standardize === null)
+    throw new TypeError(
+      `${who}: preprocessing.standardize: expected { kind: 'none' | 'image' | 'fixed' }, got ${show(standardize)}`,
+    );
   const { kind, epsilon, mean, deviation } = standardize as Record<string, unknown>;
   checkOneOf(who, 'preprocessing.standardize.kind', kind, ['none', 'image', 'fixed']);
   if (kind === 'image') checkNumber(who, 'preprocessing.standardize.epsilon', epsilon, 0);
   if (kind === 'fixed') {
-    for (const [name, list, from] of [['mean', mean, -Infinity], ['deviation', deviation, 0]] as const) {
+    for (const [name, list, from] of [
+      ['mean', mean, -Infinity],
+      ['deviation', deviation, 0],
+    ] as const) {
       const field = `preprocessing.standardize.${name}`;
-      if (!Array.isArray(list)) throw new TypeError(`${who}: ${field}: expected ${channels} numbers, got ${show(list)}`);
-      if (list.length !== channels) throw new RangeError(`${who}: ${field}: expected ${channels} numbers, got ${list.length}`);
+      if (!Array.isArray(list))
+        throw new TypeError(`${who}: ${field}: expected ${channels} numbers, got ${show(list)}`);
+      if (list.length !== channels)
+        throw new RangeError(`${who}: ${field}: expected ${channels} numbers, got ${list.length}`);
       list.forEach((value, c) => checkNumber(who, `${field}[${c}]`, value, from, Infinity, name === 'deviation'));
     }
   }

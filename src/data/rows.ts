@@ -24,8 +24,9 @@ export async function readArrayFile(who: string, path: string): Promise<Tensor<T
 }
 
 /**
- * Opens an array for reading by rows. A `.npy` stays on the disk; a `.npy.gz` is inflated into memory up to `memoryLimit` bytes,
- * beyond that into a temporary file. Fortran order has no rows to read by range, so it must fit the limit.
+ * Opens an array for reading by rows. A `.npy` stays on the disk; a `.npy.gz` is inflated into memory up to
+ * `memoryLimit` bytes, beyond that into a temporary file. Fortran order has no rows to read by range, so it must fit
+ * the limit.
  */
 export async function openRows(who: string, path: string, memoryLimit: number): Promise<RowReader> {
   return inFile(who, path, async () => {
@@ -102,15 +103,24 @@ function memorySink(total: number): Sink {
   const whole = allocateBytes(total);
   let at = 0;
   return {
-    append: (part) => { whole.set(part, at); at += part.length; },
+    append: (part) => {
+      whole.set(part, at);
+      at += part.length;
+    },
     finish: () => memoryReader(whole),
     drop: () => undefined,
   };
 }
 
-/** The file's name is removed as soon as it is open: its bytes live until it is closed, and nothing stays behind if the process is killed. */
+/**
+ * The file's name is removed as soon as it is open: its bytes live until it is closed, and nothing stays behind if the
+ * process is killed.
+ */
 function temporarySink(who: string, fs: Fs, header: NpyHeader): Sink {
-  const path = requireNode(who, 'node:path').join(requireNode(who, 'node:os').tmpdir(), `espalier-${globalThis.crypto.randomUUID()}.npy`);
+  const path = requireNode(who, 'node:path').join(
+    requireNode(who, 'node:os').tmpdir(),
+    `espalier-${globalThis.crypto.randomUUID()}.npy`,
+  );
   const file = fs.openSync(path, 'wx+', 0o600);
   try {
     fs.unlinkSync(path);
@@ -135,7 +145,9 @@ function memoryReader(bytes: Uint8Array): RowReader {
       if (!data) throw closed();
       return data.subarray(first * width, (first + count) * width);
     },
-    close() { data = undefined; },
+    close() {
+      data = undefined;
+    },
   };
 }
 
@@ -162,19 +174,28 @@ function fileReader(fs: Fs, file: number, header: NpyHeader): RowReader {
 function readFully(fs: Fs, file: number, out: Uint8Array, position: number): void {
   for (let at = 0; at < out.length;) {
     const got = fs.readSync(file, out, at, out.length - at, position + at);
-    if (got === 0) throw new EspalierError('TRUNCATED', `the file ended at byte ${position + at}; did another program change it?`, { offset: position + at });
+    if (got === 0)
+      throw new EspalierError('TRUNCATED', `the file ended at byte ${position + at}; did another program change it?`, {
+        offset: position + at,
+      });
     at += got;
   }
 }
 
 function checkRows(header: NpyHeader): NpyHeader {
-  if (header.shape.length === 0) throw new EspalierError('DATA', 'expected an array of samples, got a single number (rank 0)');
+  if (header.shape.length === 0)
+    throw new EspalierError('DATA', 'expected an array of samples, got a single number (rank 0)');
   if (header.shape[0] === 0) throw new EspalierError('DATA', 'the set is empty; give at least one sample');
   return header;
 }
 
 function checkFortran(header: NpyHeader, memoryLimit: number): void {
-  if (header.dataBytes > memoryLimit) throw new EspalierError('TOO_LARGE', `${header.dataBytes} bytes in Fortran order are above memoryLimit ${memoryLimit} and cannot be read by range; save it in C order (numpy.ascontiguousarray) or raise memoryLimit`, { limit: memoryLimit, found: header.dataBytes });
+  if (header.dataBytes > memoryLimit)
+    throw new EspalierError(
+      'TOO_LARGE',
+      `${header.dataBytes} bytes in Fortran order are above memoryLimit ${memoryLimit} and cannot be read by range; save it in C order (numpy.ascontiguousarray) or raise memoryLimit`,
+      { limit: memoryLimit, found: header.dataBytes },
+    );
 }
 
 /** @throws {EspalierError} MEMORY where the engine refuses */
@@ -182,7 +203,11 @@ export function allocateBytes(bytes: number): Uint8Array {
   try {
     return new Uint8Array(bytes);
   } catch (cause) {
-    throw new EspalierError('MEMORY', `cannot set ${bytes} bytes aside; lower memoryLimit, then the set is read from the disk`, { limit: bytes, cause });
+    throw new EspalierError(
+      'MEMORY',
+      `cannot set ${bytes} bytes aside; lower memoryLimit, then the set is read from the disk`,
+      { limit: bytes, cause },
+    );
   }
 }
 
@@ -196,7 +221,8 @@ export async function inFile<T>(who: string, path: string, work: () => T | Promi
     return await work();
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    if (cause instanceof EspalierError) throw new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
+    if (cause instanceof EspalierError)
+      throw new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
     if ('syscall' in cause) throw new EspalierError('IO', `${who}: ${path}: ${cause.message}`, { name: path, cause });
     throw cause;
   }

@@ -9,13 +9,19 @@ export function matrixSides(shape: Shape): { rows: number; columns: number } {
 }
 
 export function checkLength(who: string, name: string, values: ArrayLike<number>, expected: number): void {
-  if (values.length !== expected) throw new RangeError(`${who}: ${name}: expected ${expected} elements, got ${values.length}`);
+  if (values.length !== expected)
+    throw new RangeError(`${who}: ${name}: expected ${expected} elements, got ${values.length}`);
 }
 
 /** A shape from a file: whole numbers, their product below 2^53. @throws {EspalierError} SHAPE */
 export function headerShape(name: string, shape: unknown): Shape {
   const isShape = Array.isArray(shape) && shape.every((side) => Number.isSafeInteger(side) && side >= 0);
-  if (!isShape || !(sizeOf(shape as Shape) <= Number.MAX_SAFE_INTEGER)) throw new EspalierError('SHAPE', `read: ${name}: shape: expected whole numbers whose product is below 2^53, got ${show(shape)}`, { name, found: shape });
+  if (!isShape || !(sizeOf(shape as Shape) <= Number.MAX_SAFE_INTEGER))
+    throw new EspalierError(
+      'SHAPE',
+      `read: ${name}: shape: expected whole numbers whose product is below 2^53, got ${show(shape)}`,
+      { name, found: shape },
+    );
   return shape as Shape;
 }
 

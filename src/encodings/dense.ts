@@ -14,10 +14,25 @@ const trainedCount = ({ data }: DenseEncoding): number => data.length;
 const trainedValues = ({ data }: DenseEncoding): Float32Array => data.slice();
 
 function read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): DenseEncoding {
-  const shape = headerShape(name, header.shape), stored = get(''), size = sizeOf(shape);
-  if (stored.dtype !== 'F32') throw new EspalierError('FIELD', `read: ${name}: expected a tensor of F32, got ${show(stored.dtype)}`, { name, found: stored.dtype });
-  if (!sameShape(stored.shape, shape)) throw new EspalierError('SHAPE', `read: ${name}: expected shape [${shape.join(', ')}], got [${stored.shape.join(', ')}]`, { name, found: stored.shape });
-  if (stored.bytes.length !== 4 * size) throw new EspalierError('SHAPE', `read: ${name}: expected ${4 * size} bytes, got ${stored.bytes.length}`, { name, found: stored.bytes.length });
+  const shape = headerShape(name, header.shape),
+    stored = get(''),
+    size = sizeOf(shape);
+  if (stored.dtype !== 'F32')
+    throw new EspalierError('FIELD', `read: ${name}: expected a tensor of F32, got ${show(stored.dtype)}`, {
+      name,
+      found: stored.dtype,
+    });
+  if (!sameShape(stored.shape, shape))
+    throw new EspalierError(
+      'SHAPE',
+      `read: ${name}: expected shape [${shape.join(', ')}], got [${stored.shape.join(', ')}]`,
+      { name, found: stored.shape },
+    );
+  if (stored.bytes.length !== 4 * size)
+    throw new EspalierError('SHAPE', `read: ${name}: expected ${4 * size} bytes, got ${stored.bytes.length}`, {
+      name,
+      found: stored.bytes.length,
+    });
   const data = floatsOf(stored.bytes);
   checkFinite('read', name, data);
   return { kind: 'dense', shape, data };
@@ -32,7 +47,9 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
     out.set(data);
     return out;
   },
-  trainedCount, trainedValues, read,
+  trainedCount,
+  trainedValues,
+  read,
   withTrainedValues(encoding, values) {
     checkLength('withTrainedValues', 'values', values, encoding.data.length);
     return { ...encoding, data: values.slice() };
@@ -46,6 +63,9 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
     return { values, codes: 0, signs: 0, codebooks: 0, total: values };
   },
   write({ shape, data }) {
-    return { header: { kind: 'dense', shape }, tensors: [{ suffix: '', dtype: 'F32', shape, bytes: new Uint8Array(data.slice().buffer) }] };
+    return {
+      header: { kind: 'dense', shape },
+      tensors: [{ suffix: '', dtype: 'F32', shape, bytes: new Uint8Array(data.slice().buffer) }],
+    };
   },
 };

@@ -1,6 +1,6 @@
 /**
- * Half-precision floats (IEEE 754 binary16) in 16 bits: sign 1, exponent 5, fraction 10. JavaScript engines of 2024 lack a
- * Float16Array. Rounding is to nearest, ties to even, straight from the number given: never by way of a float32.
+ * Half-precision floats (IEEE 754 binary16) in 16 bits: sign 1, exponent 5, fraction 10. JavaScript engines of 2024
+ * lack a Float16Array. Rounding is to nearest, ties to even, straight from the number given: never by way of a float32.
  */
 
 /** Largest finite half. */
@@ -8,7 +8,9 @@ export const LARGEST_HALF = 65504;
 
 /** Number of a half given as its 16 bits. */
 export function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1,
+    exponent = (bits >> 10) & 31,
+    fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   if (exponent === 0) return sign * fraction * 2 ** -24;
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
@@ -23,7 +25,9 @@ export function numberToHalf(value: number): number {
   // Spacing of the halves around the magnitude: 2^-24 up to 2^-14, then 2^-10 of the power of two below.
   let exponent = -14;
   while (magnitude >= 2 ** (exponent + 1)) exponent++;
-  const steps = magnitude * 2 ** (10 - exponent), whole = Math.floor(steps), rest = steps - whole;
+  const steps = magnitude * 2 ** (10 - exponent),
+    whole = Math.floor(steps),
+    rest = steps - whole;
   const rounded = whole + (rest > 0.5 || (rest === 0.5 && whole % 2 === 1) ? 1 : 0);
   // A fraction that rounds up to 2^10 or 2^11 carries into the exponent, which is what the addition does.
   return sign | (((exponent + 14) << 10) + rounded);

@@ -2,7 +2,14 @@
 import { denseOperations } from './dense.ts';
 import { productOperations } from './product.ts';
 import { checkEncodingKind } from './reading.ts';
-import type { Encoding, EncodingHeader, EncodingKind, EncodingOperations, EncodingSize, StoredTensor } from './types.ts';
+import type {
+  Encoding,
+  EncodingHeader,
+  EncodingKind,
+  EncodingOperations,
+  EncodingSize,
+  StoredTensor,
+} from './types.ts';
 
 export { codeWidth, packCodes, packedBytes, unpackCodes } from './bits.ts';
 export { denseEncoding } from './dense.ts';
@@ -11,10 +18,8 @@ export { canonicalSigns } from './product.ts';
 export { readEncoding, trainedCount, trainedValues } from './reading.ts';
 export type * from './types.ts';
 
-const OPERATIONS: { readonly [K in EncodingKind]: EncodingOperations<Extract<Encoding, { kind: K }>> } = /* @__PURE__ */ Object.freeze({
-  dense: denseOperations,
-  product: productOperations,
-});
+const OPERATIONS: { readonly [K in EncodingKind]: EncodingOperations<Extract<Encoding, { kind: K }>> } =
+  /* @__PURE__ */ Object.freeze({ dense: denseOperations, product: productOperations });
 
 /**
  * The operations of a kind; they take encodings of that kind only, which is the caller's to keep.
@@ -29,7 +34,10 @@ export function decode(encoding: Encoding, out?: Float32Array): Float32Array {
   return encodingOperations(encoding.kind).decode(encoding, out);
 }
 
-/** Bits that the encoding takes in a file, by kind of content; equals 8 x the bytes of the tensors of {@link writeEncoding}. */
+/**
+ * Bits that the encoding takes in a file, by kind of content; equals 8 x the bytes of the tensors of {@link
+ * writeEncoding}.
+ */
 export function encodingSize(encoding: Encoding): EncodingSize {
   return encodingOperations(encoding.kind).size(encoding);
 }
@@ -40,7 +48,10 @@ export function withTrainedValues<E extends Encoding>(encoding: E, values: Float
 }
 
 /** Gradient of the trained values from that of the dense weights, and the number of members of each. */
-export function pullback<F extends Float32Array | Float64Array>(encoding: Encoding, gradient: F): { gradient: F; counts: Float32Array } {
+export function pullback<F extends Float32Array | Float64Array>(
+  encoding: Encoding,
+  gradient: F,
+): { gradient: F; counts: Float32Array } {
   return encodingOperations(encoding.kind).pullback(encoding, gradient);
 }
 

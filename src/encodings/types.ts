@@ -1,6 +1,7 @@
 /**
  * Encodings: how a parameter is stored. An encoding is plain data; what can be done with it is in one file per kind
- * (`dense.ts`, `product.ts`) and listed in `index.ts`. Fitting an encoding to weights is the business of `quantization`.
+ * (`dense.ts`, `product.ts`) and listed in `index.ts`. Fitting an encoding to weights is the business of
+ * `quantization`.
  */
 import type { Shape } from '../tensor.ts';
 
@@ -12,8 +13,9 @@ export interface DenseEncoding {
 }
 
 /**
- * A range of columns of the weight matrix that shares one codebook: columns [first, first + M d), cut in M sub-spaces of d columns.
- * A codebook per layer is one block (and a second one, M = 1, for the columns that d leaves over); a codebook per sub-space is M blocks with M = 1.
+ * A range of columns of the weight matrix that shares one codebook: columns [first, first + M d), cut in M sub-spaces
+ * of d columns. A codebook per layer is one block (and a second one, M = 1, for the columns that d leaves over); a
+ * codebook per sub-space is M blocks with M = 1.
  */
 export interface ProductBlock {
   /** First column. */
@@ -24,11 +26,17 @@ export interface ProductBlock {
   readonly subvectorLength: number;
   /** K: 2 to 65536 (1 where all sub-vectors are alike). */
   readonly codewordCount: number;
-  /** (K, d). With signs apart they stand for absolute values, but training may move them below zero; {@link canonicalSigns} mends that. */
+  /**
+   * (K, d). With signs apart they stand for absolute values, but training may move them below zero; {@link
+   * canonicalSigns} mends that.
+   */
   readonly codewords: Float32Array;
   /** (rows, M), each below K. */
   readonly codes: Uint16Array;
-  /** With signs apart: one bit per weight of the block in the order (row, m, j), 1 = negative; bit (i & 7) of byte i >> 3. */
+  /**
+   * With signs apart: one bit per weight of the block in the order (row, m, j), 1 = negative; bit (i & 7) of byte i >>
+   * 3.
+   */
   readonly signs?: Uint8Array;
 }
 
@@ -38,7 +46,10 @@ export interface ProductEncoding {
   readonly shape: Shape;
   /** Ascending in `first`; together they cover every column once. */
   readonly blocks: readonly ProductBlock[];
-  /** How codewords are stored. Rounding them to halves is a transform of its own, so with 'float16' every codeword is a half already. */
+  /**
+   * How codewords are stored. Rounding them to halves is a transform of its own, so with 'float16' every codeword is a
+   * half already.
+   */
   readonly codewordPrecision: 'float32' | 'float16';
 }
 
@@ -72,7 +83,10 @@ export interface EncodingReading<E extends Encoding> {
   trainedCount(encoding: E): number;
   /** The trained values in a fixed order, copied. */
   trainedValues(encoding: E): Float32Array;
-  /** Checks everything before it allocates. `get(suffix)` gives a stored tensor or throws MISSING. @throws {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE */
+  /**
+   * Checks everything before it allocates. `get(suffix)` gives a stored tensor or throws MISSING. @throws
+   * {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE
+   */
   read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): E;
 }
 
@@ -83,8 +97,8 @@ export interface EncodingOperations<E extends Encoding> extends EncodingReading<
   /** The same encoding with other trained values. */
   withTrainedValues(encoding: E, values: Float32Array): E;
   /**
-   * Gradient of the trained values from that of the dense weights (float32 or float64, same out type): for a codeword the sum over its members.
-   * counts: members per trained value, so that an optimizer may average.
+   * Gradient of the trained values from that of the dense weights (float32 or float64, same out type): for a codeword
+   * the sum over its members. counts: members per trained value, so that an optimizer may average.
    */
   pullback<F extends Float32Array | Float64Array>(encoding: E, gradient: F): { gradient: F; counts: Float32Array };
   size(encoding: E): EncodingSize;

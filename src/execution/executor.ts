@@ -11,8 +11,8 @@ import type { Executor, ExecutorOptions } from './types.ts';
 const FORWARD = 0;
 
 /**
- * Plans the buffers of `network` for batches of `options.batch` (default 1) and puts its parameters on a heap of its own.
- * The network itself is not changed. Call `dispose` when done: it ends the threads and lets the memory go.
+ * Plans the buffers of `network` for batches of `options.batch` (default 1) and puts its parameters on a heap of its
+ * own. The network itself is not changed. Call `dispose` when done: it ends the threads and lets the memory go.
  *
  * @throws {TypeError | RangeError} for wrong arguments
  * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE for a network that does not fit together, MEMORY, WORKER
@@ -25,7 +25,13 @@ export async function createExecutor(network: Network, options: ExecutorOptions)
   const forward = forwardSteps(layout).flat();
   const stages = layout.stages.filter(({ steps }) => steps.length > 0);
   checkWords('createExecutor', layout.top);
-  const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs: [forward, ...stages.map(({ steps }) => steps)], threads, precision });
+  const workspace = await kernels.open({
+    words: layout.top,
+    scratchWords: layout.scratchWords,
+    programs: [forward, ...stages.map(({ steps }) => steps)],
+    threads,
+    precision,
+  });
   layout.fill(workspace.heap);
   stages.forEach(({ parameter }, i) => {
     if (parameter) fillParameter(workspace.heap, parameter);
@@ -37,7 +43,11 @@ export async function createExecutor(network: Network, options: ExecutorOptions)
 }
 
 /** What inference and training executors have in common: reading and writing values, and prediction in batches. */
-export function passes(layout: Layout, workspace: Workspace, forward: () => void): Pick<Executor, 'batch' | 'workspace' | 'input' | 'output' | 'shapeOf' | 'forward' | 'predict' | 'dispose'> {
+export function passes(
+  layout: Layout,
+  workspace: Workspace,
+  forward: () => void,
+): Pick<Executor, 'batch' | 'workspace' | 'input' | 'output' | 'shapeOf' | 'forward' | 'predict' | 'dispose'> {
   const { structure } = layout;
   const { network, batch } = structure;
   // One view of each value, so that a call makes none.
@@ -52,23 +62,41 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
     return made;
   };
   const input = (name = network.inputs[0].name): FloatArray => {
-    if (structure.producer.get(name) !== -1) throw new RangeError(`input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`);
+    if (structure.producer.get(name) !== -1)
+      throw new RangeError(
+        `input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`,
+      );
     return view(name);
   };
   const output = (name = network.outputs[0]): FloatArray => {
-    if (!structure.observed.has(name)) throw new RangeError(`output: name: expected one of ${[...structure.observed].map(show).join(', ')}, got ${show(name)}; name it in watch to keep it`);
+    if (!structure.observed.has(name))
+      throw new RangeError(
+        `output: name: expected one of ${[...structure.observed].map(show).join(', ')}, got ${show(name)}; name it in watch to keep it`,
+      );
     return view(name);
   };
   return {
-    batch, workspace, input, output, forward,
+    batch,
+    workspace,
+    input,
+    output,
+    forward,
     shapeOf: (name) => shapeOf(structure, name),
     predict(inputs, count) {
-      if (network.inputs.length !== 1 || network.outputs.length !== 1) throw new EspalierError('GRAPH', 'predict: the network has several inputs or outputs; use input, forward and output');
+      if (network.inputs.length !== 1 || network.outputs.length !== 1)
+        throw new EspalierError(
+          'GRAPH',
+          'predict: the network has several inputs or outputs; use input, forward and output',
+        );
       const inputSize = sizeOf(shapeOf(structure, network.inputs[0].name));
       const outputSize = sizeOf(shapeOf(structure, network.outputs[0]));
       checkInteger('predict', 'count', count, 0);
-      if (!(inputs instanceof Float32Array)) throw new TypeError(`predict: inputs: expected a Float32Array, got ${show(inputs)}`);
-      if (inputs.length !== count * inputSize) throw new RangeError(`predict: inputs: expected ${count} samples of ${inputSize} values, got ${inputs.length} values`);
+      if (!(inputs instanceof Float32Array))
+        throw new TypeError(`predict: inputs: expected a Float32Array, got ${show(inputs)}`);
+      if (inputs.length !== count * inputSize)
+        throw new RangeError(
+          `predict: inputs: expected ${count} samples of ${inputSize} values, got ${inputs.length} values`,
+        );
       const results = new Float32Array(count * outputSize);
       for (let first = 0; first < count; first += batch) {
         const samples = Math.min(batch, count - first);

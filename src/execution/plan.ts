@@ -42,7 +42,10 @@ export interface Structure {
   readonly observed: ReadonlySet<string>;
   /** Node positions whose activation is applied by the node before them. */
   readonly fused: ReadonlySet<number>;
-  /** Inference only: node positions (batch normalization, affine) that are multiplied into the weights of the convolution or dense layer before them. */
+  /**
+   * Inference only: node positions (batch normalization, affine) that are multiplied into the weights of the
+   * convolution or dense layer before them.
+   */
   readonly folded: ReadonlySet<number>;
   readonly storage: ReadonlyMap<string, Storage>;
 }
@@ -55,7 +58,13 @@ export function soleConsumer(structure: Pick<Structure, 'consumers' | 'observed'
   return consumers.length === 1 && !structure.observed.has(value) ? consumers[0] : -1;
 }
 
-export function analyse(who: string, network: Network, batch: number, watch: readonly string[], reads: Reads | undefined): Structure {
+export function analyse(
+  who: string,
+  network: Network,
+  batch: number,
+  watch: readonly string[],
+  reads: Reads | undefined,
+): Structure {
   const shapes = inferShapes(network);
   const { nodes } = network;
   const end = 2 * nodes.length;
@@ -78,7 +87,8 @@ export function analyse(who: string, network: Network, batch: number, watch: rea
   const fused = new Set<number>();
   const folded = new Set<number>();
   const storage = new Map<string, Storage>();
-  // Storages whose contents the caller (inputs) or the backward pass needs as they are: nothing may be computed in place over them.
+  // Storages whose contents the caller (inputs) or the backward pass needs as they are: nothing may be computed in
+  // place over them.
   const needed = new Set<Storage>();
   for (const { name, shape } of network.inputs) {
     const input = { words: align(batch * sizeOf(shape)), from: -1, until: Infinity, offset: 0 };
@@ -94,13 +104,26 @@ export function analyse(who: string, network: Network, batch: number, watch: rea
     const before: Node | undefined = sole ? nodes[producer.get(first)!] : undefined;
     const read = reads?.(node);
     let own: Storage | undefined;
-    if ((node.kind === 'relu' || node.kind === 'leakyRelu') && before && operatorOf(before.kind).fusesActivation && !needed.has(source)) {
+    if (
+      (node.kind === 'relu' || node.kind === 'leakyRelu') &&
+      before &&
+      operatorOf(before.kind).fusesActivation &&
+      !needed.has(source)
+    ) {
       fused.add(i);
       own = source;
-    } else if (!reads && isChannelMap(node) && before && (operatorOf(before.kind).foldsChannelMaps || folded.has(producer.get(first)!))) {
+    } else if (
+      !reads &&
+      isChannelMap(node) &&
+      before &&
+      (operatorOf(before.kind).foldsChannelMaps || folded.has(producer.get(first)!))
+    ) {
       folded.add(i);
       own = source;
-    } else if (sole && (operator.inPlace === 'view' || (operator.inPlace === 'overwrite' && !needed.has(source) && !read?.inputs))) {
+    } else if (
+      sole &&
+      (operator.inPlace === 'view' || (operator.inPlace === 'overwrite' && !needed.has(source) && !read?.inputs))
+    ) {
       own = source;
     }
     own ??= { words: align(batch * sizeOf(shapes.get(node.name)!)), from: i, until: i, offset: 0 };
@@ -123,16 +146,20 @@ function isChannelMap(node: Node): node is NodeOf<'affine' | 'batchNorm'> {
   return node.kind === 'affine' || node.kind === 'batchNorm';
 }
 
-/** Gives storages offsets, largest first, each the lowest place that is free during its time. Returns the words used. */
+/**
+ * Gives storages offsets, largest first, each the lowest place that is free during its time. Returns the words used.
+ */
 export function place(storages: Iterable<Storage>): number {
-  // In ascending order of their offsets: a network from a file may have tens of thousands, too many to sort anew for each.
+  // In ascending order of their offsets: a network from a file may have tens of thousands, too many to sort anew for
+  // each.
   const placed: Storage[] = [];
   let top = 0;
   for (const storage of [...new Set(storages)].sort((a, b) => b.words - a.words)) {
     let offset = 0;
     for (const other of placed) {
       if (other.offset >= offset + storage.words) break;
-      if (other.from <= storage.until && storage.from <= other.until) offset = Math.max(offset, other.offset + other.words);
+      if (other.from <= storage.until && storage.from <= other.until)
+        offset = Math.max(offset, other.offset + other.words);
     }
     storage.offset = offset;
     let [low, high] = [0, placed.length];
@@ -163,7 +190,9 @@ export interface PlacedParameter {
   readonly decode: readonly Step[];
 }
 
-/** A part of preparation: steps behind a parameter that is put in its place right before them, where it does not stay. */
+/**
+ * A part of preparation: steps behind a parameter that is put in its place right before them, where it does not stay.
+ */
 export interface Stage {
   readonly parameter?: PlacedParameter | undefined;
   readonly steps: Step[];
@@ -196,7 +225,8 @@ function passingParameters(structure: Structure): Set<string> {
   for (const { kind, name: node, parameters } of structure.network.nodes) {
     const { packsWeight, foldsChannelMaps } = operatorOf(kind);
     const isPassing = packsWeight || (foldsChannelMaps && structure.folded.has(soleConsumer(structure, node)));
-    for (const [role, name] of Object.entries(parameters)) (role === 'weight' && isPassing ? passing : lasting).add(name);
+    for (const [role, name] of Object.entries(parameters))
+      (role === 'weight' && isPassing ? passing : lasting).add(name);
   }
   for (const name of lasting) passing.delete(name);
   return passing;
@@ -204,8 +234,9 @@ function passingParameters(structure: Structure): Set<string> {
 
 /**
  * Offsets for parameters, constants and everything that is asked for, above the `valueWords` that {@link place} used.
- * @param once - preparation is run once, before values are written: what it alone reads (weights that are packed, codes) lies where they will, one parameter
- * after the other in the same place, so that the heap holds no weight twice
+ * @param once - preparation is run once, before values are written: what it alone reads (weights that are packed,
+ *   codes) lies where they will, one parameter after the other in the same place, so that the heap holds no weight
+ *   twice
  */
 export function createLayout(structure: Structure, kernels: KernelSet, valueWords: number, once: boolean): Layout {
   const { network, batch, shapes, storage, fused, folded } = structure;
@@ -234,16 +265,24 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
   const placed = [...network.parameters].filter(([name]) => used.has(name));
   const passing = once ? passingParameters(structure) : new Set<string>();
   const denseWords = (name: string, { shape }: Encoding): number => (passing.has(name) ? align(sizeOf(shape)) : 0);
-  const passingWords = once ? placed.reduce((most, [name, encoding]) => Math.max(most, sourceWords(encoding) + denseWords(name, encoding)), 0) : 0;
+  const passingWords = once
+    ? placed.reduce((most, [name, encoding]) => Math.max(most, sourceWords(encoding) + denseWords(name, encoding)), 0)
+    : 0;
   // Behind it room for weights that are multiplied with what follows on their way to being packed.
-  const passingRoom = folded.size > 0 ? placed.reduce((most, [name, encoding]) => Math.max(most, denseWords(name, encoding)), 0) : 0;
+  const passingRoom =
+    folded.size > 0 ? placed.reduce((most, [name, encoding]) => Math.max(most, denseWords(name, encoding)), 0) : 0;
   const passingAllocator = (): Layout['allocate'] => {
     let next = 0;
     return (words) => (next += align(words)) - align(words);
   };
 
   const layout: Layout = {
-    structure, kernels, parameters, stages, allocate, value,
+    structure,
+    kernels,
+    parameters,
+    stages,
+    allocate,
+    value,
     top: Math.max(valueWords, passingWords + passingRoom),
     scratchWords: 0,
     integers: (values) => constant(values, 'int'),
@@ -256,7 +295,11 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
       const node = network.nodes[i];
       const maps: ChannelMap[] = [];
       let next = soleConsumer(structure, node.name);
-      for (let map = network.nodes[next]; !folded.has(i) && folded.has(next) && isChannelMap(map); map = network.nodes[next]) {
+      for (
+        let map = network.nodes[next];
+        !folded.has(i) && folded.has(next) && isChannelMap(map);
+        map = network.nodes[next]
+      ) {
         maps.push(channelMapOf(map, layout.planNode(next, mode, steps)));
         next = soleConsumer(structure, map.name);
       }
@@ -266,11 +309,16 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
         return name === undefined ? undefined : parameters.get(name);
       };
       return {
-        batch, kernels, mode,
+        batch,
+        kernels,
+        mode,
         folded: maps,
         inputs: node.inputs.map(value),
         output: value(node.name),
-        activation: follower && (follower.kind === 'relu' || follower.kind === 'leakyRelu') ? activationOf(follower) : { code: 0, slope: 0 },
+        activation:
+          follower && (follower.kind === 'relu' || follower.kind === 'leakyRelu')
+            ? activationOf(follower)
+            : { code: 0, slope: 0 },
         parameter: (role) => parameterOf(role)?.dense ?? -1,
         kernelSize: (role) => {
           const shape = parameterOf(role)?.encoding.shape ?? [];
@@ -314,7 +362,10 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
 
   for (const [name, encoding] of placed) {
     const pass = passingAllocator();
-    const parameter = placeParameter(layout, name, encoding, { dense: passing.has(name) ? pass : allocate, source: once ? pass : allocate });
+    const parameter = placeParameter(layout, name, encoding, {
+      dense: passing.has(name) ? pass : allocate,
+      source: once ? pass : allocate,
+    });
     parameters.set(name, parameter);
     if (!passing.has(name) && parameter.decode.length > 0) stages.push({ parameter, steps: [...parameter.decode] });
   }
@@ -329,17 +380,30 @@ function pushStep(steps: Step[], kernel: KernelName, pieces: readonly (readonly 
 function sourceWords(encoding: Encoding): number {
   if (encoding.kind === 'dense') return 0;
   const [rows] = encoding.shape;
-  return align(trainedCount(encoding)) + encoding.blocks.reduce((sum, { subspaceCount: M, subvectorLength: d, signs }) => sum + align(rows * M) + (signs ? align(signWords(rows * M * d)) : 0), 0);
+  return (
+    align(trainedCount(encoding)) +
+    encoding.blocks.reduce(
+      (sum, { subspaceCount: M, subvectorLength: d, signs }) =>
+        sum + align(rows * M) + (signs ? align(signWords(rows * M * d)) : 0),
+      0,
+    )
+  );
 }
 
 const signWords = (count: number): number => Math.ceil(count / 32);
 
 /** @param allocate - of the dense values, and of what they are decoded from */
-function placeParameter(layout: Layout, name: string, encoding: Encoding, allocate: Record<'dense' | 'source', Layout['allocate']>): PlacedParameter {
+function placeParameter(
+  layout: Layout,
+  name: string,
+  encoding: Encoding,
+  allocate: Record<'dense' | 'source', Layout['allocate']>,
+): PlacedParameter {
   checkLengths(name, encoding);
   const dense = allocate.dense(sizeOf(encoding.shape));
   const count = trainedCount(encoding);
-  if (encoding.kind === 'dense') return { name, encoding, dense, values: dense, count, codes: [], signs: [], decode: [] };
+  if (encoding.kind === 'dense')
+    return { name, encoding, dense, values: dense, count, codes: [], signs: [], decode: [] };
   const [rows] = encoding.shape;
   const columns = sizeOf(encoding.shape.slice(1));
   const values = allocate.source(count);
@@ -354,17 +418,30 @@ function placeParameter(layout: Layout, name: string, encoding: Encoding, alloca
     codes.push(codesAt);
     signs.push(signsAt);
     const at = codewords;
-    decode.push({ kernel: 'codebookDecode', pieces: cut(rows).map(([row, count]) => [at, codesAt, signsAt, dense, columns, first, row, count, M, d]) });
-    layout.scratchWords = Math.max(layout.scratchWords, layout.kernels.scratchWords('codebookDecode', undefined, [K, d]));
+    decode.push({
+      kernel: 'codebookDecode',
+      pieces: cut(rows).map(([row, count]) => [at, codesAt, signsAt, dense, columns, first, row, count, M, d]),
+    });
+    layout.scratchWords = Math.max(
+      layout.scratchWords,
+      layout.kernels.scratchWords('codebookDecode', undefined, [K, d]),
+    );
     codewords += K * d;
   }
   return { name, encoding, dense, values, count, codes, signs, decode };
 }
 
-/** Arrays as long as the shapes beside them say: a network made by hand must not write over its neighbours on the heap. */
+/**
+ * Arrays as long as the shapes beside them say: a network made by hand must not write over its neighbours on the heap.
+ */
 function checkLengths(name: string, encoding: Encoding): void {
   const check = (what: string, found: number, expected: number): void => {
-    if (found !== expected) throw new EspalierError('SHAPE', `parameter ${show(name)}: ${what}: expected ${expected} for shape [${encoding.shape.join(', ')}], got ${found}`, { name, found });
+    if (found !== expected)
+      throw new EspalierError(
+        'SHAPE',
+        `parameter ${show(name)}: ${what}: expected ${expected} for shape [${encoding.shape.join(', ')}], got ${found}`,
+        { name, found },
+      );
   };
   if (encoding.kind === 'dense') return check('values', encoding.data.length, sizeOf(encoding.shape));
   const [rows] = encoding.shape;
@@ -373,7 +450,11 @@ function checkLengths(name: string, encoding: Encoding): void {
     check('codeword values of a block', codewords.length, K * d);
     if (signs) check('bytes of signs of a block', signs.length, Math.ceil((rows * M * d) / 8));
   }
-  check('columns of all blocks', encoding.blocks.reduce((sum, { subspaceCount, subvectorLength }) => sum + subspaceCount * subvectorLength, 0), sizeOf(encoding.shape.slice(1)));
+  check(
+    'columns of all blocks',
+    encoding.blocks.reduce((sum, { subspaceCount, subvectorLength }) => sum + subspaceCount * subvectorLength, 0),
+    sizeOf(encoding.shape.slice(1)),
+  );
 }
 
 /** Writes a parameter's values (and codes, signs) to its place. */
@@ -387,7 +468,9 @@ export function fillParameter(heap: Heap, { encoding, values, codes, signs }: Pl
     const padded = new Uint8Array(words * 4);
     padded.set(block.signs);
     // Little-endian by construction, whatever the machine: bit i of the block is bit i & 31 of word i >> 5.
-    for (let i = 0; i < words; i++) heap.int[signs[b] + i] = padded[4 * i] | (padded[4 * i + 1] << 8) | (padded[4 * i + 2] << 16) | (padded[4 * i + 3] << 24);
+    for (let i = 0; i < words; i++)
+      heap.int[signs[b] + i] =
+        padded[4 * i] | (padded[4 * i + 1] << 8) | (padded[4 * i + 2] << 16) | (padded[4 * i + 3] << 24);
   });
 }
 
@@ -397,15 +480,26 @@ export function forwardSteps(layout: Layout): Step[][] {
   return network.nodes.map((node, i) => {
     const steps: Step[] = [];
     layout.beginStage(node);
-    if (!fused.has(i) && !folded.has(i)) operatorOf(node.kind).forward(node as never, layout.planNode(i, 'inference', steps));
+    if (!fused.has(i) && !folded.has(i))
+      operatorOf(node.kind).forward(node as never, layout.planNode(i, 'inference', steps));
     return steps;
   });
 }
 
-/** Network and options of either executor, with the defaults; threads and precision are checked where the kernels are opened. @throws {TypeError | RangeError} */
-export function checkExecutorOptions(who: string, network: Network, options: ExecutorOptions): Required<ExecutorOptions> {
+/**
+ * Network and options of either executor, with the defaults; threads and precision are checked where the kernels are
+ * opened. @throws {TypeError | RangeError}
+ */
+export function checkExecutorOptions(
+  who: string,
+  network: Network,
+  options: ExecutorOptions,
+): Required<ExecutorOptions> {
   if (!Array.isArray(network?.nodes)) throw new TypeError(`${who}: network: expected a network, got ${show(network)}`);
-  if (typeof options?.kernels?.open !== 'function') throw new TypeError(`${who}: options.kernels: expected a kernel set (await loadKernels()), got ${show(options?.kernels)}`);
+  if (typeof options?.kernels?.open !== 'function')
+    throw new TypeError(
+      `${who}: options.kernels: expected a kernel set (await loadKernels()), got ${show(options?.kernels)}`,
+    );
   const { kernels, threads = 1, precision = 'float32', watch = [] } = options;
   if (!Array.isArray(watch)) throw new TypeError(`${who}: watch: expected an array of names, got ${show(watch)}`);
   return { kernels, threads, precision, watch, batch: checkInteger(who, 'batch', options.batch ?? 1, 1) };
@@ -413,5 +507,10 @@ export function checkExecutorOptions(who: string, network: Network, options: Exe
 
 /** 2^30 words are the 4 GiB that WebAssembly can address. */
 export function checkWords(who: string, words: number): void {
-  if (words >= 2 ** 30) throw new EspalierError('MEMORY', `${who}: the network needs ${(words * 4 / 2 ** 30).toFixed(1)} GiB at this batch size, the limit is 4; choose a smaller batch`, { limit: 2 ** 30, found: words });
+  if (words >= 2 ** 30)
+    throw new EspalierError(
+      'MEMORY',
+      `${who}: the network needs ${((words * 4) / 2 ** 30).toFixed(1)} GiB at this batch size, the limit is 4; choose a smaller batch`,
+      { limit: 2 ** 30, found: words },
+    );
 }

@@ -12,7 +12,16 @@ import { stream } from '../random.ts';
 import { sameShape, sizeOf } from '../tensor.ts';
 import type { FloatArray } from '../tensor.ts';
 import { passes } from './executor.ts';
-import { analyse, checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps, place, soleConsumer } from './plan.ts';
+import {
+  analyse,
+  checkExecutorOptions,
+  checkWords,
+  createLayout,
+  fillParameter,
+  forwardSteps,
+  place,
+  soleConsumer,
+} from './plan.ts';
 import type { Layout, PlacedParameter, Storage, Structure } from './plan.ts';
 import type { TrainingExecutor, TrainingExecutorOptions } from './types.ts';
 
@@ -38,13 +47,17 @@ const SLOTS = { sgd: ['velocity'], adam: ['first', 'second'] } as const;
  * @throws {TypeError | RangeError} for wrong arguments
  * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE, MEMORY, WORKER
  */
-export async function createTrainingExecutor(network: Network, options: TrainingExecutorOptions): Promise<TrainingExecutor> {
+export async function createTrainingExecutor(
+  network: Network,
+  options: TrainingExecutorOptions,
+): Promise<TrainingExecutor> {
   const who = 'createTrainingExecutor';
   const { kernels, threads, precision, watch, batch } = checkExecutorOptions(who, network, options);
   const { frozen = new Set<string>(), optimizer, seed = 0 } = options;
   checkOneOf(who, 'optimizer.kind', optimizer?.kind, ['sgd', 'adam']);
   for (const name of frozen) {
-    if (!network.parameters.has(name)) throw new RangeError(`${who}: frozen: expected names of parameters of ${show(network.name)}, got ${show(name)}`);
+    if (!network.parameters.has(name))
+      throw new RangeError(`${who}: frozen: expected names of parameters of ${show(network.name)}, got ${show(name)}`);
   }
   const structure = analyse(who, network, batch, watch, (node) => trainingOperatorOf(node.kind).reads);
   const roles = parameterKinds(network);
@@ -73,14 +86,25 @@ export async function createTrainingExecutor(network: Network, options: Training
   const update = updateSteps(layout, trained, options.optimizer, { hyper, clip, limit });
   checkWords(who, layout.top);
   const programs = [preparation(layout), inference.flat(), training.flat(), backward, update.steps];
-  const workspace = await kernels.open({ words: layout.top, scratchWords: layout.scratchWords, programs, threads, precision });
+  const workspace = await kernels.open({
+    words: layout.top,
+    scratchWords: layout.scratchWords,
+    programs,
+    threads,
+    precision,
+  });
   // Asked for each time: a workspace that was disposed of says so and lets its memory go.
   const floats = (): FloatArray => workspace.heap.float;
   layout.fill(workspace.heap);
   for (const { offset, values } of update.averages) floats().set(values, offset);
   const { kind, momentum, nesterov, beta1, beta2, epsilon, weightDecay, decoupled } = optimizer;
   // The rate, which comes first, and what depends on the step are written with each update.
-  floats().set(kind === 'sgd' ? [0, momentum, weightDecay, nesterov ? 1 : 0] : [0, beta1, beta2, epsilon, weightDecay, decoupled ? 1 : 0], hyper);
+  floats().set(
+    kind === 'sgd'
+      ? [0, momentum, weightDecay, nesterov ? 1 : 0]
+      : [0, beta1, beta2, epsilon, weightDecay, decoupled ? 1 : 0],
+    hyper,
+  );
 
   // Decoded and packed weights, folded batch statistics: made again before the next pass once a parameter has moved.
   let stale = true;
@@ -92,7 +116,11 @@ export async function createTrainingExecutor(network: Network, options: Training
     refresh();
     workspace.run(FORWARD);
   });
-  const dropouts = network.nodes.flatMap((node, i) => (node.kind === 'dropout' ? [{ node, mask: layout.planNode(i, 'training', []).kept('mask'), words: layout.value(node.name).words }] : []));
+  const dropouts = network.nodes.flatMap((node, i) =>
+    node.kind === 'dropout'
+      ? [{ node, mask: layout.planNode(i, 'training', []).kept('mask'), words: layout.value(node.name).words }]
+      : [],
+  );
   const hasState = [...roles.values()].includes('state');
 
   return {
@@ -112,7 +140,10 @@ export async function createTrainingExecutor(network: Network, options: Training
     },
     outputGradient(name = network.outputs[0]) {
       const storage = network.outputs.includes(name) ? gradients.get(name) : undefined;
-      if (!storage) throw new RangeError(`outputGradient: name: expected an output that depends on a trained parameter, got ${show(name)}`);
+      if (!storage)
+        throw new RangeError(
+          `outputGradient: name: expected an output that depends on a trained parameter, got ${show(name)}`,
+        );
       return floats().subarray(storage.offset, storage.offset + layout.value(name).words);
     },
     backward: () => workspace.run(BACKWARD),
@@ -133,7 +164,10 @@ export async function createTrainingExecutor(network: Network, options: Training
       const storage = network.inputs.some((input) => input.name === name) ? gradients.get(name) : undefined;
       if (storage) return floats().slice(storage.offset, storage.offset + layout.value(name).words);
       const own = trained.get(name);
-      if (!own) throw new RangeError(`gradient: name: expected a trained parameter (or an input, with inputGradients), got ${show(name)}`);
+      if (!own)
+        throw new RangeError(
+          `gradient: name: expected a trained parameter (or an input, with inputGradients), got ${show(name)}`,
+        );
       return floats().slice(own.gradient, own.gradient + own.parameter.count);
     },
     values(name) {
@@ -149,7 +183,13 @@ export async function createTrainingExecutor(network: Network, options: Training
       const float = floats();
       for (const [name, parameter] of layout.parameters) {
         if (!trained.has(name) && (roles.get(name) !== 'state' || frozen.has(name))) continue;
-        parameters.set(name, withValues(parameter.encoding, Float32Array.from(float.subarray(parameter.values, parameter.values + parameter.count))));
+        parameters.set(
+          name,
+          withValues(
+            parameter.encoding,
+            Float32Array.from(float.subarray(parameter.values, parameter.values + parameter.count)),
+          ),
+        );
       }
       return { ...network, parameters };
     },
@@ -158,7 +198,11 @@ export async function createTrainingExecutor(network: Network, options: Training
       const filled = [...layout.parameters].map(([name, parameter]): PlacedParameter => {
         const encoding = source.parameters.get(name);
         if (!encoding || !sameStructure(encoding, parameter.encoding)) {
-          throw new EspalierError('SHAPE', `restore: network: parameter ${show(name)} is missing or is stored in another way; pass a snapshot of the same network`, { name });
+          throw new EspalierError(
+            'SHAPE',
+            `restore: network: parameter ${show(name)} is missing or is stored in another way; pass a snapshot of the same network`,
+            { name },
+          );
         }
         return { ...parameter, encoding };
       });
@@ -168,40 +212,72 @@ export async function createTrainingExecutor(network: Network, options: Training
     optimizerState() {
       const state = new Map<string, Float32Array>();
       for (const [name, own] of trained) {
-        SLOTS[optimizer.kind].forEach((slot, i) => state.set(`${name}/${slot}`, Float32Array.from(floats().subarray(own.state[i], own.state[i] + own.parameter.count))));
+        SLOTS[optimizer.kind].forEach((slot, i) =>
+          state.set(
+            `${name}/${slot}`,
+            Float32Array.from(floats().subarray(own.state[i], own.state[i] + own.parameter.count)),
+          ),
+        );
       }
       return state;
     },
     restoreOptimizer(state) {
-      const filled = [...trained].flatMap(([name, { parameter: { count }, state: slots }]) => SLOTS[optimizer.kind].map((slot, i) => {
-        const values = state.get(`${name}/${slot}`);
-        if (values?.length !== count) throw new EspalierError('CHECKPOINT', `restoreOptimizer: state: expected ${count} values for ${show(`${name}/${slot}`)}, got ${values?.length ?? 'none'}`, { name });
-        return { values, at: slots[i] };
-      }));
+      const filled = [...trained].flatMap(
+        ([
+          name,
+          {
+            parameter: { count },
+            state: slots,
+          },
+        ]) =>
+          SLOTS[optimizer.kind].map((slot, i) => {
+            const values = state.get(`${name}/${slot}`);
+            if (values?.length !== count)
+              throw new EspalierError(
+                'CHECKPOINT',
+                `restoreOptimizer: state: expected ${count} values for ${show(`${name}/${slot}`)}, got ${values?.length ?? 'none'}`,
+                { name },
+              );
+            return { values, at: slots[i] };
+          }),
+      );
       for (const { values, at } of filled) floats().set(values, at);
     },
   };
 }
 
-const withValues = (encoding: Encoding, values: Float32Array): Encoding => encodingOperations(encoding.kind).withTrainedValues(encoding, values);
+const withValues = (encoding: Encoding, values: Float32Array): Encoding =>
+  encodingOperations(encoding.kind).withTrainedValues(encoding, values);
 
 /** Whether the values of one fit the place of the other: blocks of the same sizes, signs where the other has them. */
 function sameStructure(a: Encoding, b: Encoding): boolean {
   if (!sameShape(a.shape, b.shape)) return false;
-  if (a.kind === 'dense' || b.kind === 'dense') return a.kind === 'dense' && b.kind === 'dense' && a.data.length === b.data.length;
-  const sizes = ({ blocks }: ProductEncoding): number[] => blocks.flatMap(({ first, subspaceCount, subvectorLength, codewordCount, codes, codewords, signs }) =>
-    [first, subspaceCount, subvectorLength, codewordCount, codes.length, codewords.length, signs?.length ?? -1]);
+  if (a.kind === 'dense' || b.kind === 'dense')
+    return a.kind === 'dense' && b.kind === 'dense' && a.data.length === b.data.length;
+  const sizes = ({ blocks }: ProductEncoding): number[] =>
+    blocks.flatMap(({ first, subspaceCount, subvectorLength, codewordCount, codes, codewords, signs }) => [
+      first,
+      subspaceCount,
+      subvectorLength,
+      codewordCount,
+      codes.length,
+      codewords.length,
+      signs?.length ?? -1,
+    ]);
   return sameShape(sizes(a), sizes(b));
 }
 
 /**
- * Decoding and the rest, then all weights packed in one step: each is one piece, which by itself would keep one thread busy and the others waiting, before
- * every pass of training.
+ * Decoding and the rest, then all weights packed in one step: each is one piece, which by itself would keep one thread
+ * busy and the others waiting, before every pass of training.
  */
 function preparation({ stages }: Layout): Step[] {
   const steps = stages.flatMap((stage) => stage.steps);
   const pieces = steps.flatMap((step) => (step.kernel === 'convolutionPack' ? step.pieces : []));
-  return [...steps.filter(({ kernel }) => kernel !== 'convolutionPack'), ...(pieces.length > 0 ? [{ kernel: 'convolutionPack' as const, pieces }] : [])];
+  return [
+    ...steps.filter(({ kernel }) => kernel !== 'convolutionPack'),
+    ...(pieces.length > 0 ? [{ kernel: 'convolutionPack' as const, pieces }] : []),
+  ];
 }
 
 /** Kind of every parameter in use; one that serves in several roles is trained if it is in any. */
@@ -217,13 +293,18 @@ function parameterKinds(network: Network): Map<string, RoleRule['kind']> {
 }
 
 /** Storages of the gradients of all values on a path from a trained parameter to an output. */
-function gradientStorages(structure: Structure, isTrained: (name: string) => boolean, inputGradients: boolean): Map<string, Storage> {
+function gradientStorages(
+  structure: Structure,
+  isTrained: (name: string) => boolean,
+  inputGradients: boolean,
+): Map<string, Storage> {
   const { network, shapes, batch, consumers } = structure;
   const { nodes } = network;
   const end = 2 * nodes.length;
   const wanted = new Set<string>(inputGradients ? network.inputs.map((input) => input.name) : []);
   for (const node of nodes) {
-    if (node.inputs.some((name) => wanted.has(name)) || Object.values(node.parameters).some(isTrained)) wanted.add(node.name);
+    if (node.inputs.some((name) => wanted.has(name)) || Object.values(node.parameters).some(isTrained))
+      wanted.add(node.name);
   }
   const gradients = new Map<string, Storage>();
   // From the outputs back, so that a value's own gradient exists when that of its input may move in with it.
@@ -231,14 +312,24 @@ function gradientStorages(structure: Structure, isTrained: (name: string) => boo
     const users = consumers.get(name) ?? [];
     const from = network.outputs.includes(name) ? nodes.length : end - Math.max(...users);
     const producer = structure.producer.get(name)!;
-    gradients.set(name, { words: Math.ceil((batch * sizeOf(shapes.get(name)!)) / 4) * 4, from, until: producer < 0 ? Infinity : end - producer, offset: 0 });
+    gradients.set(name, {
+      words: Math.ceil((batch * sizeOf(shapes.get(name)!)) / 4) * 4,
+      from,
+      until: producer < 0 ? Infinity : end - producer,
+      offset: 0,
+    });
   };
   for (let i = nodes.length - 1; i >= 0; i--) {
     const { name } = nodes[i];
     if (!wanted.has(name)) continue;
     const users = consumers.get(name) ?? [];
     const only = soleConsumer(structure, name);
-    const shared = only >= 0 && (structure.fused.has(only) || operatorOf(nodes[only].kind).inPlace !== false) && nodes[only].inputs[0] === name ? gradients.get(nodes[only].name) : undefined;
+    const shared =
+      only >= 0 &&
+      (structure.fused.has(only) || operatorOf(nodes[only].kind).inPlace !== false) &&
+      nodes[only].inputs[0] === name
+        ? gradients.get(nodes[only].name)
+        : undefined;
     if (shared) {
       shared.until = end - i;
       gradients.set(name, shared);
@@ -250,7 +341,10 @@ function gradientStorages(structure: Structure, isTrained: (name: string) => boo
   return gradients;
 }
 
-/** Where an operator has no pass of its own for training, that of inference. Of running statistics that are frozen it moves words that nobody reads. */
+/**
+ * Where an operator has no pass of its own for training, that of inference. Of running statistics that are frozen it
+ * moves words that nobody reads.
+ */
 function trainingSteps(layout: Layout, inference: readonly Step[][], frozen: ReadonlySet<string>): Step[][] {
   const { network, fused } = layout.structure;
   return network.nodes.map((node, i) => {
@@ -258,18 +352,31 @@ function trainingSteps(layout: Layout, inference: readonly Step[][], frozen: Rea
     if (fused.has(i) || !operator.forwardTraining) return inference[i];
     const steps: Step[] = [];
     const plan = layout.planNode(i, 'training', steps);
-    const moved = new Set(operatorOf(node.kind).roles.filter(({ kind }) => kind === 'state').map(({ role }) => role));
+    const moved = new Set(
+      operatorOf(node.kind)
+        .roles.filter(({ kind }) => kind === 'state')
+        .map(({ role }) => role),
+    );
     const parameter = (role: ParameterRole): number => {
       const name = node.parameters[role];
-      return name !== undefined && moved.has(role) && frozen.has(name) ? plan.temporary(sizeOf(network.parameters.get(name)!.shape)) : plan.parameter(role);
+      return name !== undefined && moved.has(role) && frozen.has(name)
+        ? plan.temporary(sizeOf(network.parameters.get(name)!.shape))
+        : plan.parameter(role);
     };
     operator.forwardTraining(node as never, { ...plan, parameter });
     return steps;
   });
 }
 
-/** Backward pass. Where a value or a parameter is used several times the first gradient is written, the others are added. */
-function backwardSteps(layout: Layout, gradients: ReadonlyMap<string, Storage>, trained: ReadonlyMap<string, Trained>): Step[] {
+/**
+ * Backward pass. Where a value or a parameter is used several times the first gradient is written, the others are
+ * added.
+ */
+function backwardSteps(
+  layout: Layout,
+  gradients: ReadonlyMap<string, Storage>,
+  trained: ReadonlyMap<string, Trained>,
+): Step[] {
   const { network, batch, shapes } = layout.structure;
   const steps: Step[] = [];
   const written = new Set<string>();
@@ -299,7 +406,11 @@ function backwardSteps(layout: Layout, gradients: ReadonlyMap<string, Storage>, 
       answers.set(key, offset);
       return offset;
     };
-    const valueOf = (name: string, offset: number): Value => ({ offset, shape: [batch, ...shapes.get(name)!], words: batch * sizeOf(shapes.get(name)!) });
+    const valueOf = (name: string, offset: number): Value => ({
+      offset,
+      shape: [batch, ...shapes.get(name)!],
+      words: batch * sizeOf(shapes.get(name)!),
+    });
     const backwardPlan: BackwardPlan = {
       ...plan,
       outputGradient: valueOf(node.name, outputGradient.offset),
@@ -309,18 +420,28 @@ function backwardSteps(layout: Layout, gradients: ReadonlyMap<string, Storage>, 
         if (!storage) return undefined;
         const { words } = layout.value(name);
         // Sharing memory with the output's gradient means being its sole consumer: nothing to add to.
-        const offset = storage === outputGradient ? storage.offset : once(`input ${index}`, () => destination(`value ${name}`, storage.offset, words));
+        const offset =
+          storage === outputGradient
+            ? storage.offset
+            : once(`input ${index}`, () => destination(`value ${name}`, storage.offset, words));
         return valueOf(name, offset);
       },
       parameterGradient(role: ParameterRole) {
         const own = trained.get(node.parameters[role] ?? '');
-        return own ? once(`parameter ${role}`, () => destination(`parameter ${own.parameter.name}`, own.denseGradient, sizeOf(own.parameter.encoding.shape))) : -1;
+        return own
+          ? once(`parameter ${role}`, () =>
+              destination(`parameter ${own.parameter.name}`, own.denseGradient, sizeOf(own.parameter.encoding.shape)),
+            )
+          : -1;
       },
     };
     trainingOperatorOf(node.kind).backward(node as never, backwardPlan);
     for (const { from, to, words } of sums) {
       const none = layout.floats([0]);
-      steps.push({ kernel: 'add', pieces: cutWords(words).map(([first, count]) => [from + first, to + first, to + first, count, 0, none]) });
+      steps.push({
+        kernel: 'add',
+        pieces: cutWords(words).map(([first, count]) => [from + first, to + first, to + first, count, 0, none]),
+      });
     }
   }
   for (const own of trained.values()) pullbackSteps(layout, own, steps);
@@ -338,17 +459,47 @@ function pullbackSteps(layout: Layout, { parameter, denseGradient, gradient }: T
     const { subspaceCount: M, subvectorLength: d, codewordCount: K, first } = block;
     const runs = cut(rows);
     const parts = layout.allocate(runs.length * K * d);
-    layout.scratchWords = Math.max(layout.scratchWords, layout.kernels.scratchWords('codebookPullback', undefined, [K, d]));
-    steps.push({ kernel: 'codebookPullback', pieces: runs.map(([row, count], i) => [denseGradient, columns, first, row, count, M, d, codes[b], signs[b], K, parts + i * K * d]) });
-    steps.push({ kernel: 'sumParts', pieces: cutWords(K * d).map(([at, count]) => [parts + at, to + at, runs.length, K * d, count]) });
+    layout.scratchWords = Math.max(
+      layout.scratchWords,
+      layout.kernels.scratchWords('codebookPullback', undefined, [K, d]),
+    );
+    steps.push({
+      kernel: 'codebookPullback',
+      pieces: runs.map(([row, count], i) => [
+        denseGradient,
+        columns,
+        first,
+        row,
+        count,
+        M,
+        d,
+        codes[b],
+        signs[b],
+        K,
+        parts + i * K * d,
+      ]),
+    });
+    steps.push({
+      kernel: 'sumParts',
+      pieces: cutWords(K * d).map(([at, count]) => [parts + at, to + at, runs.length, K * d, count]),
+    });
     to += K * d;
   });
 }
 
-interface UpdatePlaces { hyper: number; clip: number; limit: number }
+interface UpdatePlaces {
+  hyper: number;
+  clip: number;
+  limit: number;
+}
 
 /** Averages codeword gradients if asked to, measures the global norm, and updates. */
-function updateSteps(layout: Layout, trained: ReadonlyMap<string, Trained>, optimizer: TrainingExecutorOptions['optimizer'], places: UpdatePlaces): { steps: Step[]; averages: { offset: number; values: Float32Array }[] } {
+function updateSteps(
+  layout: Layout,
+  trained: ReadonlyMap<string, Trained>,
+  optimizer: TrainingExecutorOptions['optimizer'],
+  places: UpdatePlaces,
+): { steps: Step[]; averages: { offset: number; values: Float32Array }[] } {
   const averages: { offset: number; values: Float32Array }[] = [];
   const scaling: number[][] = [];
   const squares: number[][] = [];
@@ -363,7 +514,14 @@ function updateSteps(layout: Layout, trained: ReadonlyMap<string, Trained>, opti
     }
     for (const [first, length] of cutWords(count)) {
       squares.push([gradient + first, length]);
-      updates.push([values + first, gradient + first, ...state.map((slot) => slot + first), length, places.hyper, places.clip]);
+      updates.push([
+        values + first,
+        gradient + first,
+        ...state.map((slot) => slot + first),
+        length,
+        places.hyper,
+        places.clip,
+      ]);
     }
   }
   const parts = layout.allocate(squares.length);

@@ -22,13 +22,19 @@ export interface Executor {
   readonly workspace: Workspace;
   /** View of a network input, (batch, ...shape), to be filled by the caller before a pass. Default: the first. */
   input(name?: string): FloatArray;
-  /** View of an output or watched value after a pass, (batch, ...shape); overwritten by the next pass. Default: the first output. */
+  /**
+   * View of an output or watched value after a pass, (batch, ...shape); overwritten by the next pass. Default: the
+   * first output.
+   */
   output(name?: string): FloatArray;
   /** Shape per sample of a value. */
   shapeOf(name: string): Shape;
   /** Runs the inference pass over the whole batch. Nothing is allocated. */
   forward(): void;
-  /** Whole cycle for `count` samples of any number, in batches: inputs (count, ...) to outputs (count, ...). @throws {EspalierError} GRAPH for a network of several inputs or outputs */
+  /**
+   * Whole cycle for `count` samples of any number, in batches: inputs (count, ...) to outputs (count, ...). @throws
+   * {EspalierError} GRAPH for a network of several inputs or outputs
+   */
   predict(inputs: Float32Array, count: number): Float32Array;
   dispose(): void;
 }
@@ -68,24 +74,35 @@ export interface TrainingExecutorOptions extends ExecutorOptions {
 
 /** The training half: forward with everything kept, backward, update. */
 export interface TrainingExecutor extends Executor {
-  /** Runs the training pass: dropout and batch statistics active. `step` is the number of this step (dropout's stream). */
+  /**
+   * Runs the training pass: dropout and batch statistics active. `step` is the number of this step (dropout's stream).
+   */
   forwardTraining(step: number): void;
   /**
-   * View (batch, ...output shape): the caller writes dLoss/dOutput here, of every output, between `forwardTraining` and `backward`; the memory serves other
-   * values at other times.
+   * View (batch, ...output shape): the caller writes dLoss/dOutput here, of every output, between `forwardTraining` and
+   * `backward`; the memory serves other values at other times.
    */
   outputGradient(name?: string): FloatArray;
   backward(): void;
-  /** Applies the optimizer, once per `backward`; returns the gradient norm before clipping. Step is counted from 1 for Adam's bias correction. */
+  /**
+   * Applies the optimizer, once per `backward`; returns the gradient norm before clipping. Step is counted from 1 for
+   * Adam's bias correction.
+   */
   update(options: UpdateOptions, step: number): number;
-  /** Gradient of a network input or of a parameter's trained values after `backward`, copied: for tests and for Taylor-like scores. */
+  /**
+   * Gradient of a network input or of a parameter's trained values after `backward`, copied: for tests and for
+   * Taylor-like scores.
+   */
   gradient(name: string): FloatArray;
   /** View of a trained parameter's values; call `changed` after writing to it. */
   values(name: string): FloatArray;
   changed(): void;
   /** The network with the values that it has now, copied; encodings keep their kind. */
   snapshot(): Network;
-  /** Puts values of a network of the same structure in. @throws {EspalierError} SHAPE if it is of another; nothing has changed then */
+  /**
+   * Puts values of a network of the same structure in. @throws {EspalierError} SHAPE if it is of another; nothing has
+   * changed then
+   */
   restore(network: Network): void;
   /** Optimizer state by parameter name and slot, copied; and back. */
   optimizerState(): ReadonlyMap<string, Float32Array>;

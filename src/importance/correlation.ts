@@ -1,11 +1,11 @@
 /**
- * Pearson correlation of rows, in double: rows are centred and scaled to length 1, and correlations are their inner products.
- * A constant row has no correlation (0 / 0); here it is 0 with every row, itself included.
+ * Pearson correlation of rows, in double: rows are centred and scaled to length 1, and correlations are their inner
+ * products. A constant row has no correlation (0 / 0); here it is 0 with every row, itself included.
  */
 
 /**
- * Rows minus their mean, over their Euclidean length; a constant row becomes zeros. Two passes, so that a large mean does not cancel.
- * x (rows, columns) row-major; the result has the same layout.
+ * Rows minus their mean, over their Euclidean length; a constant row becomes zeros. Two passes, so that a large mean
+ * does not cancel. x (rows, columns) row-major; the result has the same layout.
  */
 export function standardizeRows(x: ArrayLike<number>, rows: number, columns: number): Float64Array {
   const z = centreRows(x, rows, columns);
@@ -37,10 +37,16 @@ export function centreRows(x: ArrayLike<number>, rows: number, columns: number):
 }
 
 /**
- * Inner products of all rows of a (rowsA, columns) with all rows of b (rowsB, columns): (rowsA, rowsB). Cost: rowsA rowsB columns multiply-adds.
- * Sums run in ascending order of the column, so equal rows give equal products.
+ * Inner products of all rows of a (rowsA, columns) with all rows of b (rowsB, columns): (rowsA, rowsB). Cost: rowsA
+ * rowsB columns multiply-adds. Sums run in ascending order of the column, so equal rows give equal products.
  */
-export function rowProducts(a: Float64Array, rowsA: number, b: Float64Array, rowsB: number, columns: number): Float64Array {
+export function rowProducts(
+  a: Float64Array,
+  rowsA: number,
+  b: Float64Array,
+  rowsB: number,
+  columns: number,
+): Float64Array {
   const out = new Float64Array(rowsA * rowsB);
   for (let i = 0; i < rowsA; i += 2) for (let j = 0; j < rowsB; j += 4) block(a, i, rowsA, b, j, rowsB, columns, out);
   return out;
@@ -54,7 +60,10 @@ export function gram(a: Float64Array, rows: number, columns: number): Float64Arr
   return out;
 }
 
-/** Pearson correlations of the rows of x with one another: (rows, rows), in [-1, 1]; 1 on the diagonal, 0 where a row is constant. */
+/**
+ * Pearson correlations of the rows of x with one another: (rows, rows), in [-1, 1]; 1 on the diagonal, 0 where a row is
+ * constant.
+ */
 export function correlationMatrix(x: ArrayLike<number>, rows: number, columns: number): Float64Array {
   return gram(standardizeRows(x, rows, columns), rows, columns).map((r) => Math.max(-1, Math.min(1, r)));
 }
@@ -65,21 +74,51 @@ export function covarianceMatrix(x: ArrayLike<number>, rows: number, columns: nu
 }
 
 /** Rows i, i + 1 of a with j ... j + 3 of b. Rows beyond the end are read as the last one and not written. */
-function block(a: Float64Array, i: number, rowsA: number, b: Float64Array, j: number, rowsB: number, columns: number, out: Float64Array): void {
+function block(
+  a: Float64Array,
+  i: number,
+  rowsA: number,
+  b: Float64Array,
+  j: number,
+  rowsB: number,
+  columns: number,
+  out: Float64Array,
+): void {
   const two = i + 1 < rowsA;
   const last = rowsB - 1;
   const a0 = i * columns;
   const a1 = two ? a0 + columns : a0;
-  const b0 = j * columns, b1 = Math.min(j + 1, last) * columns, b2 = Math.min(j + 2, last) * columns, b3 = Math.min(j + 3, last) * columns;
-  let s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
+  const b0 = j * columns,
+    b1 = Math.min(j + 1, last) * columns,
+    b2 = Math.min(j + 2, last) * columns,
+    b3 = Math.min(j + 3, last) * columns;
+  let s00 = 0,
+    s01 = 0,
+    s02 = 0,
+    s03 = 0,
+    s10 = 0,
+    s11 = 0,
+    s12 = 0,
+    s13 = 0;
   for (let k = 0; k < columns; k++) {
-    const x0 = a[a0 + k], x1 = a[a1 + k];
-    const y0 = b[b0 + k], y1 = b[b1 + k], y2 = b[b2 + k], y3 = b[b3 + k];
-    s00 += x0 * y0; s01 += x0 * y1; s02 += x0 * y2; s03 += x0 * y3;
-    s10 += x1 * y0; s11 += x1 * y1; s12 += x1 * y2; s13 += x1 * y3;
+    const x0 = a[a0 + k],
+      x1 = a[a1 + k];
+    const y0 = b[b0 + k],
+      y1 = b[b1 + k],
+      y2 = b[b2 + k],
+      y3 = b[b3 + k];
+    s00 += x0 * y0;
+    s01 += x0 * y1;
+    s02 += x0 * y2;
+    s03 += x0 * y3;
+    s10 += x1 * y0;
+    s11 += x1 * y1;
+    s12 += x1 * y2;
+    s13 += x1 * y3;
   }
   const width = Math.min(4, rowsB - j);
-  const row0 = [s00, s01, s02, s03], row1 = [s10, s11, s12, s13];
+  const row0 = [s00, s01, s02, s03],
+    row1 = [s10, s11, s12, s13];
   for (let c = 0; c < width; c++) {
     out[i * rowsB + j + c] = row0[c];
     if (two) out[(i + 1) * rowsB + j + c] = row1[c];

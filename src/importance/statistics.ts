@@ -1,10 +1,11 @@
 /**
  * Activation statistics: what the consumers of each channel group see, and how it correlates with what they make of it.
  *
- * Reading of Sun, Wang, Tang (CVPR 2016) that is taken here: b is the value that the consumer reads (after nonlinearity, pooling,
- * ...), a the consumer's output after its own nonlinearity. A convolution's weight is shared by all positions: its correlation is the mean of
- * |r| over pairs (output position m, tap), each r over samples; so many pairs (`positions`) are drawn of all that lie inside the image. A channel that
- * a flatten spreads over several inputs of a dense layer has one r per input; the same number of inputs is drawn.
+ * Reading of Sun, Wang, Tang (CVPR 2016) that is taken here: b is the value that the consumer reads (after
+ * nonlinearity, pooling, ...), a the consumer's output after its own nonlinearity. A convolution's weight is shared by
+ * all positions: its correlation is the mean of |r| over pairs (output position m, tap), each r over samples; so many
+ * pairs (`positions`) are drawn of all that lie inside the image. A channel that a flatten spreads over several inputs
+ * of a dense layer has one r per input; the same number of inputs is drawn.
  */
 import { checkInteger, EspalierError, show } from '../errors.ts';
 import { createExecutor } from '../execution/executor.ts';
@@ -31,7 +32,10 @@ export interface MeasureOptions {
   covariances?: boolean;
 }
 
-/** One consumer of one group, and what is collected at it. Element (c, p) of the value that it reads: base + c span + p, p in [0, span). */
+/**
+ * One consumer of one group, and what is collected at it. Element (c, p) of the value that it reads: base + c span + p,
+ * p in [0, span).
+ */
 interface Probe {
   readonly node: string;
   readonly group: ChannelGroup;
@@ -56,20 +60,26 @@ interface Probe {
 }
 
 /**
- * Runs the network over training samples and measures the given groups at every consumer: means, and on demand correlations and covariances.
- * The same seed gives the same samples and positions. Memory: samples x positions x (channels + outputs) x 4 bytes per consumer; time: the
- * passes, and per consumer samples x positions x channels x outputs multiply-adds in double.
+ * Runs the network over training samples and measures the given groups at every consumer: means, and on demand
+ * correlations and covariances. The same seed gives the same samples and positions. Memory: samples x positions x
+ * (channels + outputs) x 4 bytes per consumer; time: the passes, and per consumer samples x positions x channels x
+ * outputs multiply-adds in double.
  *
  * @param context - kernels, threads, seed, training set, abort signal
- * @throws {EspalierError} DATA if there is no training set, it is empty, has one sample where correlations are wanted, or an input or activation is not finite (node named)
+ * @throws {EspalierError} DATA if there is no training set, it is empty, has one sample where correlations are wanted,
+ *   or an input or activation is not finite (node named)
  * @example
  * import { measureActivations, score } from 'espalier/importance';
  * import { findGroups } from 'espalier/pruning';
  * const [group] = findGroups(network);
  * const scores = score('activationCorrelation', network, group, await measureActivations(network, [group], context));
  */
-export async function measureActivations(network: Network, groups: readonly ChannelGroup[],
-  context: Pick<Context, 'kernels' | 'threads' | 'seed' | 'training' | 'signal'>, options: MeasureOptions = {}): Promise<ActivationStatistics> {
+export async function measureActivations(
+  network: Network,
+  groups: readonly ChannelGroup[],
+  context: Pick<Context, 'kernels' | 'threads' | 'seed' | 'training' | 'signal'>,
+  options: MeasureOptions = {},
+): Promise<ActivationStatistics> {
   const who = 'measureActivations';
   const wanted = checkInteger(who, 'samples', options.samples ?? 512, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
@@ -77,20 +87,44 @@ export async function measureActivations(network: Network, groups: readonly Chan
   const { correlations = true, covariances = false } = options;
   const { training, seed, kernels, threads, signal } = context;
   if (!training || training.count === 0) {
-    throw new EspalierError('DATA', `${who}: context.training: expected samples to measure on, got ${training ? 'an empty set' : 'none'}; give a training set, or choose a criterion that reads weights only and fold nothing`);
+    throw new EspalierError(
+      'DATA',
+      `${who}: context.training: expected samples to measure on, got ${training ? 'an empty set' : 'none'}; give a training set, or choose a criterion that reads weights only and fold nothing`,
+    );
   }
-  if (network.inputs.length !== 1) throw new EspalierError('UNSUPPORTED', `${who}: network: expected one input, got ${network.inputs.length}`);
+  if (network.inputs.length !== 1)
+    throw new EspalierError('UNSUPPORTED', `${who}: network: expected one input, got ${network.inputs.length}`);
   if (!sameShape(training.inputShape, network.inputs[0].shape)) {
-    throw new EspalierError('DATA', `${who}: context.training: expected samples of shape [${network.inputs[0].shape.join(', ')}], got [${training.inputShape.join(', ')}]`);
+    throw new EspalierError(
+      'DATA',
+      `${who}: context.training: expected samples of shape [${network.inputs[0].shape.join(', ')}], got [${training.inputShape.join(', ')}]`,
+    );
   }
   const samples = Math.min(wanted, training.count);
-  if (samples < 2 && (correlations || covariances)) throw new EspalierError('DATA', `${who}: context.training: expected at least 2 samples, got 1: one sample has no correlation`);
+  if (samples < 2 && (correlations || covariances))
+    throw new EspalierError(
+      'DATA',
+      `${who}: context.training: expected at least 2 samples, got 1: one sample has no correlation`,
+    );
   const indices = permutation(stream(seed, 'activation samples'), training.count).slice(0, samples).sort();
 
-  const watch = new Set(groups.flatMap((group) => group.consumers.flatMap((consumer) => [consumer.value, activationOf(network, consumer.node)])));
-  const executor = await createExecutor(network, { batch: Math.min(batch, samples), kernels, threads, watch: [...watch] });
+  const watch = new Set(
+    groups.flatMap((group) =>
+      group.consumers.flatMap((consumer) => [consumer.value, activationOf(network, consumer.node)]),
+    ),
+  );
+  const executor = await createExecutor(network, {
+    batch: Math.min(batch, samples),
+    kernels,
+    threads,
+    watch: [...watch],
+  });
   try {
-    const probes = groups.map((group) => group.consumers.map((consumer) => probeOf(network, group, consumer, executor, { samples, positions, seed, correlations, covariances })));
+    const probes = groups.map((group) =>
+      group.consumers.map((consumer) =>
+        probeOf(network, group, consumer, executor, { samples, positions, seed, correlations, covariances }),
+      ),
+    );
     const size = sizeOf(training.inputShape);
     for (let first = 0; first < samples; first += executor.batch) {
       signal?.throwIfAborted();
@@ -100,15 +134,25 @@ export async function measureActivations(network: Network, groups: readonly Chan
       const wrong = inputs.findIndex((x) => !Number.isFinite(x));
       if (wrong >= 0) {
         const sample = some[Math.floor(wrong / size)];
-        throw new EspalierError('DATA', `${who}: context.training: expected finite inputs, got ${inputs[wrong]} in sample ${sample}; remove the sample or mend it`, { name: 'training', found: inputs[wrong] });
+        throw new EspalierError(
+          'DATA',
+          `${who}: context.training: expected finite inputs, got ${inputs[wrong]} in sample ${sample}; remove the sample or mend it`,
+          { name: 'training', found: inputs[wrong] },
+        );
       }
       executor.input().set(inputs);
       executor.forward();
-      for (const probe of probes.flat()) for (let i = 0; i < some.length; i++) collect(probe, executor, i, first + i, samples, some[i], seed);
+      for (const probe of probes.flat())
+        for (let i = 0; i < some.length; i++) collect(probe, executor, i, first + i, samples, some[i], seed);
     }
     return {
       samples,
-      groups: new Map(groups.map((group, g): [string, GroupStatistics] => [group.name, { channels: group.channels, consumers: probes[g].map((probe) => summarize(probe, samples)) }])),
+      groups: new Map(
+        groups.map((group, g): [string, GroupStatistics] => [
+          group.name,
+          { channels: group.channels, consumers: probes[g].map((probe) => summarize(probe, samples)) },
+        ]),
+      ),
     };
   } finally {
     executor.dispose();
@@ -123,7 +167,13 @@ interface ProbeSettings {
   readonly covariances: boolean;
 }
 
-function probeOf(network: Network, group: ChannelGroup, consumer: Consumer, executor: Executor, settings: ProbeSettings): Probe {
+function probeOf(
+  network: Network,
+  group: ChannelGroup,
+  consumer: Consumer,
+  executor: Executor,
+  settings: ProbeSettings,
+): Probe {
   const { samples, positions, seed, correlations, covariances } = settings;
   const node = nodeOf(network, consumer.node);
   const shape = executor.shapeOf(consumer.value);
@@ -133,14 +183,36 @@ function probeOf(network: Network, group: ChannelGroup, consumer: Consumer, exec
   const output = activationOf(network, consumer.node);
   const [outputs, ...outputSides] = executor.shapeOf(output);
   const draw = stream(seed, 'activation positions', group.name, consumer.node, consumer.first);
-  const pairs = !correlations ? [] : isConv ? convolutionPairs(network, node, shape, outputSides, positions, draw) : choose(draw, span, positions).map((p) => [p, 0] as const);
-  const matrices = (rows: number, which: readonly number[]): Map<number, Float32Array> => new Map([...new Set(which)].map((p) => [p, new Float32Array(rows * samples)]));
+  const pairs = !correlations
+    ? []
+    : isConv
+      ? convolutionPairs(network, node, shape, outputSides, positions, draw)
+      : choose(draw, span, positions).map((p) => [p, 0] as const);
+  const matrices = (rows: number, which: readonly number[]): Map<number, Float32Array> =>
+    new Map([...new Set(which)].map((p) => [p, new Float32Array(rows * samples)]));
   const spreadCount = covariances ? Math.min(positions, span) : 0;
   return {
-    node: consumer.node, group, value: consumer.value, base: isConv ? consumer.first * span : consumer.first, span,
-    output, outputs, outputSpan: sizeOf(outputSides), pairs, width, sums: new Float64Array(group.channels * width),
-    seen: matrices(group.channels, pairs.map(([p]) => p)), made: matrices(outputs, pairs.map(([, m]) => m)),
-    spread: new Float32Array(group.channels * samples * spreadCount), spreadCount,
+    node: consumer.node,
+    group,
+    value: consumer.value,
+    base: isConv ? consumer.first * span : consumer.first,
+    span,
+    output,
+    outputs,
+    outputSpan: sizeOf(outputSides),
+    pairs,
+    width,
+    sums: new Float64Array(group.channels * width),
+    seen: matrices(
+      group.channels,
+      pairs.map(([p]) => p),
+    ),
+    made: matrices(
+      outputs,
+      pairs.map(([, m]) => m),
+    ),
+    spread: new Float32Array(group.channels * samples * spreadCount),
+    spreadCount,
   };
 }
 
@@ -159,8 +231,18 @@ function activationOf(network: Network, name: string): string {
   }
 }
 
-/** Pairs (input position, output position) that a weight of the convolution joins, each pair inside the image, drawn evenly from all of them. */
-function convolutionPairs(network: Network, node: NodeOf<'conv'>, [, height, width]: Shape, [outHeight, outWidth]: Shape, count: number, draw: Stream): [number, number][] {
+/**
+ * Pairs (input position, output position) that a weight of the convolution joins, each pair inside the image, drawn
+ * evenly from all of them.
+ */
+function convolutionPairs(
+  network: Network,
+  node: NodeOf<'conv'>,
+  [, height, width]: Shape,
+  [outHeight, outWidth]: Shape,
+  count: number,
+  draw: Stream,
+): [number, number][] {
   const weight = node.parameters.weight === undefined ? undefined : network.parameters.get(node.parameters.weight);
   const [kernelHeight, kernelWidth] = weight?.shape.slice(2) ?? [0, 0];
   const { stride, padding, dilation } = node.attributes;
@@ -179,12 +261,17 @@ function convolutionPairs(network: Network, node: NodeOf<'conv'>, [, height, wid
     let at = 0;
     while (rest >= taps[at].count) rest -= taps[at++].count;
     const { y, x } = taps[at];
-    const oy = y.first + Math.floor(rest / x.count), ox = x.first + (rest % x.count);
+    const oy = y.first + Math.floor(rest / x.count),
+      ox = x.first + (rest % x.count);
     return [(oy * stride[0] + y.shift) * width + ox * stride[1] + x.shift, oy * outWidth + ox];
   });
 }
 
-interface Range { readonly first: number; readonly count: number; readonly shift: number }
+interface Range {
+  readonly first: number;
+  readonly count: number;
+  readonly shift: number;
+}
 
 /** Output coordinates o whose input coordinate o stride + shift lies in [0, side). */
 function insideOf(shift: number, stride: number, side: number, outSide: number): Range {
@@ -202,8 +289,25 @@ function choose(draw: Stream, total: number, count: number): number[] {
 }
 
 /** Takes sample `row` of the batch in as observation `at`. */
-function collect(probe: Probe, executor: Executor, row: number, at: number, samples: number, sample: number, seed: number): void {
-  const { group: { channels }, base, span, width, sums, outputs, outputSpan, spreadCount } = probe;
+function collect(
+  probe: Probe,
+  executor: Executor,
+  row: number,
+  at: number,
+  samples: number,
+  sample: number,
+  seed: number,
+): void {
+  const {
+    group: { channels },
+    base,
+    span,
+    width,
+    sums,
+    outputs,
+    outputSpan,
+    spreadCount,
+  } = probe;
   const seen = rowOf(executor, probe.value, row);
   for (let c = 0; c < channels; c++) {
     const first = base + c * span;
@@ -215,7 +319,8 @@ function collect(probe: Probe, executor: Executor, row: number, at: number, samp
     if (!Number.isFinite(sum)) throw notFinite(probe.value, seen.subarray(first, first + span), sample);
     if (width === 1) sums[c] += sum;
   }
-  for (const [p, matrix] of probe.seen) for (let c = 0; c < channels; c++) matrix[c * samples + at] = seen[base + c * span + p];
+  for (const [p, matrix] of probe.seen)
+    for (let c = 0; c < channels; c++) matrix[c * samples + at] = seen[base + c * span + p];
   if (probe.made.size > 0) {
     const made = rowOf(executor, probe.output, row);
     for (const [m, matrix] of probe.made) {
@@ -243,11 +348,24 @@ function rowOf(executor: Executor, value: string, row: number): FloatArray {
 
 function notFinite(value: string, among: ArrayLike<number>, sample: number): EspalierError {
   const found = Array.from(among).find((x) => !Number.isFinite(x));
-  return new EspalierError('DATA', `measureActivations: node ${show(value)}: expected finite activations, got ${found} for sample ${sample}; the network has diverged or the sample is out of range`, { name: value, found });
+  return new EspalierError(
+    'DATA',
+    `measureActivations: node ${show(value)}: expected finite activations, got ${found} for sample ${sample}; the network has diverged or the sample is out of range`,
+    { name: value, found },
+  );
 }
 
 function summarize(probe: Probe, samples: number): ConsumerStatistics {
-  const { node, group: { channels }, outputs, pairs, width, span, spread, spreadCount } = probe;
+  const {
+    node,
+    group: { channels },
+    outputs,
+    pairs,
+    width,
+    span,
+    spread,
+    spreadCount,
+  } = probe;
   const mean = probe.sums.map((sum) => sum / (samples * (span / width)));
   const summary: { -readonly [K in keyof ConsumerStatistics]: ConsumerStatistics[K] } = { node, mean, outputs };
   if (spreadCount > 0) summary.covariance = covarianceMatrix(spread, channels, samples * spreadCount);
@@ -257,8 +375,10 @@ function summarize(probe: Probe, samples: number): ConsumerStatistics {
 
 /** (channels, O): |r| averaged over the pairs of positions. */
 function meanCorrelation({ group: { channels }, outputs, pairs, seen, made }: Probe, samples: number): Float64Array {
-  const standard = (matrices: ReadonlyMap<number, Float32Array>, rows: number): Map<number, Float64Array> => new Map([...matrices].map(([p, matrix]) => [p, standardizeRows(matrix, rows, samples)]));
-  const b = standard(seen, channels), a = standard(made, outputs);
+  const standard = (matrices: ReadonlyMap<number, Float32Array>, rows: number): Map<number, Float64Array> =>
+    new Map([...matrices].map(([p, matrix]) => [p, standardizeRows(matrix, rows, samples)]));
+  const b = standard(seen, channels),
+    a = standard(made, outputs);
   const correlation = new Float64Array(channels * outputs);
   for (const [p, m] of pairs) {
     const r = rowProducts(b.get(p) ?? new Float64Array(0), channels, a.get(m) ?? new Float64Array(0), outputs, samples);
@@ -269,6 +389,11 @@ function meanCorrelation({ group: { channels }, outputs, pairs, seen, made }: Pr
 
 function nodeOf(network: Network, name: string): NodeOf<'conv'> | NodeOf<'dense'> {
   const node = network.nodes.find((candidate) => candidate.name === name);
-  if (node?.kind !== 'conv' && node?.kind !== 'dense') throw new EspalierError('GRAPH', `measureActivations: groups: ${show(name)} is no conv or dense node of this network; take the groups from findGroups of the same network`, { name });
+  if (node?.kind !== 'conv' && node?.kind !== 'dense')
+    throw new EspalierError(
+      'GRAPH',
+      `measureActivations: groups: ${show(name)} is no conv or dense node of this network; take the groups from findGroups of the same network`,
+      { name },
+    );
   return node;
 }

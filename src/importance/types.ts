@@ -4,10 +4,15 @@
  */
 import type { Network } from '../network/types.ts';
 
-/** A run of a parameter's axis that belongs to a group: channel c owns elements [first + c width, first + (c + 1) width). */
+/**
+ * A run of a parameter's axis that belongs to a group: channel c owns elements [first + c width, first + (c + 1)
+ * width).
+ */
 export interface ParameterSlice {
   readonly parameter: string;
-  /** 0: rows (filters, neurons, norm vectors); 1: columns (input channels of a convolution, inputs of a dense layer). */
+  /**
+   * 0: rows (filters, neurons, norm vectors); 1: columns (input channels of a convolution, inputs of a dense layer).
+   */
   readonly axis: 0 | 1;
   readonly first: number;
   readonly width: number;
@@ -17,7 +22,10 @@ export interface ParameterSlice {
 export interface Consumer extends ParameterSlice {
   readonly axis: 1;
   readonly node: string;
-  /** The value that the node reads. There channel c of the group is channel first + c (conv), or elements [first + c width, first + (c + 1) width) (dense). */
+  /**
+   * The value that the node reads. There channel c of the group is channel first + c (conv), or elements [first + c
+   * width, first + (c + 1) width) (dense).
+   */
   readonly value: string;
 }
 
@@ -28,7 +36,10 @@ export interface ChannelGroup {
   readonly channels: number;
   /** conv and dense nodes whose output channels these are, in topological order. */
   readonly producers: readonly string[];
-  /** Everything that is cut along its rows: producers' weights and biases, norm and affine vectors, depthwise filters and biases. */
+  /**
+   * Everything that is cut along its rows: producers' weights and biases, norm and affine vectors, depthwise filters
+   * and biases.
+   */
   readonly rows: readonly ParameterSlice[];
   /** Depthwise convolutions on the way: their `groups` follows. */
   readonly depthwise: readonly string[];
@@ -41,7 +52,10 @@ export interface ChannelGroup {
 
 /** Moments of the channels as one consumer sees them. */
 export interface ChannelMoments {
-  /** (channels, width): per channel over samples and positions for a convolution (width 1), per input column for a dense layer. */
+  /**
+   * (channels, width): per channel over samples and positions for a convolution (width 1), per input column for a dense
+   * layer.
+   */
   readonly mean: ArrayLike<number>;
   /** (channels, channels), over samples and positions. */
   readonly covariance?: Float64Array;
@@ -53,7 +67,10 @@ export interface ConsumerStatistics extends ChannelMoments {
   readonly mean: Float64Array;
   /** O: output channels of the consumer. */
   readonly outputs: number;
-  /** (channels, O): |Pearson correlation| of channel and output over samples, averaged over positions that share the weight. */
+  /**
+   * (channels, O): |Pearson correlation| of channel and output over samples, averaged over positions that share the
+   * weight.
+   */
   readonly correlation?: Float64Array;
 }
 
@@ -80,4 +97,9 @@ export interface ScoreOptions {
 }
 
 /** One number per channel, larger = more important. */
-export type Scorer = (network: Network, group: ChannelGroup, statistics: ActivationStatistics | undefined, options: ScoreOptions) => Float64Array;
+export type Scorer = (
+  network: Network,
+  group: ChannelGroup,
+  statistics: ActivationStatistics | undefined,
+  options: ScoreOptions,
+) => Float64Array;

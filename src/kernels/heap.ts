@@ -41,7 +41,13 @@ export function heapOver(buffer: ArrayBufferLike): Heap {
 export function heapFrom({ precision, floats, integers }: HeapBuffers): Heap {
   const double = new Float64Array(floats);
   const int = new Int32Array(integers);
-  return { precision, words: int.length, float: precision === 'float32' ? new Float32Array(floats) : double, int, double };
+  return {
+    precision,
+    words: int.length,
+    float: precision === 'float32' ? new Float32Array(floats) : double,
+    int,
+    double,
+  };
 }
 
 export function heapBuffers(heap: Heap): HeapBuffers {
@@ -49,5 +55,9 @@ export function heapBuffers(heap: Heap): HeapBuffers {
 }
 
 export function outOfMemory(bytes: number, cause: unknown): EspalierError {
-  return new EspalierError('MEMORY', `open: could not get ${bytes} bytes of memory; use a smaller batch or fewer threads`, { limit: bytes, cause });
+  return new EspalierError(
+    'MEMORY',
+    `open: could not get ${bytes} bytes of memory; use a smaller batch or fewer threads`,
+    { limit: bytes, cause },
+  );
 }

@@ -6,5 +6,9 @@ import type { Selection } from './selection.ts';
 import { productScratchWords } from './sizes.ts';
 
 export const INFERENCE_KERNELS: Selection = {
-  arguments: INFERENCE_ARGUMENTS, others: 'loadKernels()', compiled, createPortable: createInferenceKernels, simdScratchWords: productScratchWords,
+  arguments: INFERENCE_ARGUMENTS,
+  others: 'loadKernels()',
+  compiled,
+  createPortable: createInferenceKernels,
+  simdScratchWords: productScratchWords,
 };

@@ -4,8 +4,8 @@ import { loadSelection, type LoadOptions } from './load-selection.ts';
 import type { KernelSet } from './types.ts';
 
 /**
- * Like {@link loadKernels}, with the kernels alone that a forward pass in inference calls: enough to run a model, and less to carry. A program
- * that names another kernel is refused with UNSUPPORTED when its workspace is opened.
+ * Like {@link loadKernels}, with the kernels alone that a forward pass in inference calls: enough to run a model, and
+ * less to carry. A program that names another kernel is refused with UNSUPPORTED when its workspace is opened.
  */
 export function loadInferenceKernels(options: LoadOptions = {}): Promise<KernelSet> {
   return loadSelection('loadInferenceKernels', INFERENCE_KERNELS, options);

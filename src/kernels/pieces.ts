@@ -1,18 +1,32 @@
 /**
  * How threads share the pieces of a step. `control` holds counters, all modulo 2^32, that only grow: `next` piece to be
  * taken, `limit` behind the last piece of the current step, `done` pieces finished; between steps the three are equal.
- * A piece is taken by a compare-and-exchange on `next`, which succeeds only if no step ended in between, so that `step` and
- * `first` belong to it. Nobody waits for a thread that has taken nothing.
+ * A piece is taken by a compare-and-exchange on `next`, which succeeds only if no step ended in between, so that `step`
+ * and `first` belong to it. Nobody waits for a thread that has taken nothing.
  */
 import { runPiece, type KernelTable } from './program.ts';
 
 /** Each counter on a cache line of its own. */
-export const CONTROL = { next: 0, limit: 16, first: 32, step: 33, done: 48, failed: 64, claimed: 65, textLength: 66, text: 67 } as const;
+export const CONTROL = {
+  next: 0,
+  limit: 16,
+  first: 32,
+  step: 33,
+  done: 48,
+  failed: 64,
+  claimed: 65,
+  textLength: 66,
+  text: 67,
+} as const;
 const TEXT_LIMIT = 300;
 export const CONTROL_WORDS = CONTROL.text + TEXT_LIMIT;
 
-/** Milliseconds of waiting for other threads' last pieces after which it is asked whether they live: the first time, and at most. */
-const FIRST_SLICE = 250, LAST_SLICE = 1000;
+/**
+ * Milliseconds of waiting for other threads' last pieces after which it is asked whether they live: the first time, and
+ * at most.
+ */
+const FIRST_SLICE = 250,
+  LAST_SLICE = 1000;
 
 /** Rounds of looking at a counter before a thread goes to sleep: some 20 to 50 µs, about as long as waking up takes. */
 const SPINS = 2000;
@@ -22,7 +36,8 @@ function takePieces(control: Int32Array, table: KernelTable, int: Int32Array, sc
   for (;;) {
     const piece = Atomics.load(control, CONTROL.next);
     if (piece === Atomics.load(control, CONTROL.limit)) return;
-    const step = Atomics.load(control, CONTROL.step), first = Atomics.load(control, CONTROL.first);
+    const step = Atomics.load(control, CONTROL.step),
+      first = Atomics.load(control, CONTROL.first);
     if (Atomics.compareExchange(control, CONTROL.next, piece, (piece + 1) | 0) !== piece) continue;
     runPiece(table, int, step, (piece - first) | 0, scratch);
     const done = (Atomics.add(control, CONTROL.done, 1) + 1) | 0;
@@ -40,7 +55,8 @@ export function servePieces(control: Int32Array, table: KernelTable, int: Int32A
     }
   } catch (error) {
     reportFailure(control, error);
-    // The piece counts as finished, or the thread that waits for it would miss a failure reported just before it fell asleep.
+    // The piece counts as finished, or the thread that waits for it would miss a failure reported just before it fell
+    // asleep.
     Atomics.add(control, CONTROL.done, 1);
     Atomics.notify(control, CONTROL.done);
   }
@@ -48,10 +64,20 @@ export function servePieces(control: Int32Array, table: KernelTable, int: Int32A
 
 /**
  * Runs one step of `count` pieces with whoever helps, and comes back when all are done or a thread has failed.
- * @param lost - asked again and again while the last pieces are awaited, with the milliseconds that went by without one: why they will never come, if so
+ * @param lost - asked again and again while the last pieces are awaited, with the milliseconds that went by without
+ *   one: why they will never come, if so
  */
-export function sharePieces(control: Int32Array, table: KernelTable, int: Int32Array, scratch: number, step: number, count: number, lost: (waited: number) => string | undefined): void {
-  const first = Atomics.load(control, CONTROL.limit), limit = (first + count) | 0;
+export function sharePieces(
+  control: Int32Array,
+  table: KernelTable,
+  int: Int32Array,
+  scratch: number,
+  step: number,
+  count: number,
+  lost: (waited: number) => string | undefined,
+): void {
+  const first = Atomics.load(control, CONTROL.limit),
+    limit = (first + count) | 0;
   Atomics.store(control, CONTROL.step, step);
   Atomics.store(control, CONTROL.first, first);
   Atomics.store(control, CONTROL.limit, limit);

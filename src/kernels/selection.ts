@@ -1,6 +1,6 @@
 /**
- * A selection of the kernels, with all that the two sets of it are made of. There are two: every kernel (all.ts) and those
- * of inference (inference.ts). What loads, opens and runs kernels takes a selection and names none of them.
+ * A selection of the kernels, with all that the two sets of it are made of. There are two: every kernel (all.ts) and
+ * those of inference (inference.ts). What loads, opens and runs kernels takes a selection and names none of them.
  */
 import type { ArgumentCounts, Geometry, Heap, KernelName, Kernels } from './types.ts';
 

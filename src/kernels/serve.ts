@@ -1,4 +1,7 @@
-/** A worker thread: binds the kernels to the shared heap, says that it is ready, and takes pieces until it is terminated. */
+/**
+ * A worker thread: binds the kernels to the shared heap, says that it is ready, and takes pieces until it is
+ * terminated.
+ */
 import { nodeModule } from '../platform.ts';
 import { heapFrom } from './heap.ts';
 import { instantiate } from './instance.ts';
@@ -16,12 +19,16 @@ export function serve(createPortable: Selection['createPortable']): void {
     servePieces(start.control, kernelTable(kernels, start.names), heap.int, start.scratch);
   };
   const threads = nodeModule('node:worker_threads');
-  if (threads) return work((threads.workerData as { start: ThreadStart }).start, () => threads.parentPort?.postMessage('ready'));
+  if (threads)
+    return work((threads.workerData as { start: ThreadStart }).start, () => threads.parentPort?.postMessage('ready'));
   const ready = (): void => postMessage({ pulse: URL.createObjectURL(new Blob()) } satisfies Ready);
   addEventListener('message', ({ data }: MessageEvent<ThreadStart>) => work(data, ready), { once: true });
 }
 
-function bind({ foundation }: ThreadStart, createPortable: Selection['createPortable']): { heap: Heap; kernels: Partial<Kernels> } {
+function bind(
+  { foundation }: ThreadStart,
+  createPortable: Selection['createPortable'],
+): { heap: Heap; kernels: Partial<Kernels> } {
   if (foundation.set === 'simd') return instantiate(WebAssembly, foundation.module, foundation.memory);
   const heap = heapFrom(foundation.buffers);
   return { heap, kernels: createPortable(heap) };

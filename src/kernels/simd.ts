@@ -1,4 +1,7 @@
-/** The SIMD set: WebAssembly that was compiled from assembly/ and travels in the package as text, so that no bundler has to find a file. */
+/**
+ * The SIMD set: WebAssembly that was compiled from assembly/ and travels in the package as text, so that no bundler has
+ * to find a file.
+ */
 import { outOfMemory } from './heap.ts';
 import { instantiate } from './instance.ts';
 import type { Compiled, Selection } from './selection.ts';
@@ -24,7 +27,12 @@ export function simdBytes({ simd, memoryFlag }: Compiled, shared: boolean): Uint
  * Compiles the SIMD set of a selection from its {@link simdBytes} for memory that is not shared.
  * @throws whatever the platform throws if it has no SIMD, or may not compile or instantiate
  */
-export async function compileSimd(selection: Selection, wasm: typeof WebAssembly, bytes: Uint8Array<ArrayBuffer>, reason: string): Promise<KernelSet> {
+export async function compileSimd(
+  selection: Selection,
+  wasm: typeof WebAssembly,
+  bytes: Uint8Array<ArrayBuffer>,
+  reason: string,
+): Promise<KernelSet> {
   const single = await wasm.compile(bytes);
   // Some policies let a module be compiled and refuse its instance: better to know before a heap is asked for.
   instantiate(wasm, single, allocate(wasm, 1, false));
@@ -34,8 +42,8 @@ export async function compileSimd(selection: Selection, wasm: typeof WebAssembly
     precisions: ['float32'],
     bind(words, _precision, shared) {
       // The module asks for a page even where nobody asked for a word.
-      const memory = allocate(wasm, Math.max(1, Math.ceil(words * 4 / PAGE_BYTES)), shared);
-      const module = shared ? threaded ??= new wasm.Module(simdBytes(selection.compiled, true)) : single;
+      const memory = allocate(wasm, Math.max(1, Math.ceil((words * 4) / PAGE_BYTES)), shared);
+      const module = shared ? (threaded ??= new wasm.Module(simdBytes(selection.compiled, true))) : single;
       return { ...instantiate(wasm, module, memory), foundation: { set: 'simd', module, memory } };
     },
   };

@@ -1,6 +1,6 @@
 /**
- * Where threads come from: Node's worker threads, or a browser's workers, started from the text that travels in the package, so that no
- * bundler has to find a file. What a page must send for it is in docs/threads.md.
+ * Where threads come from: Node's worker threads, or a browser's workers, started from the text that travels in the
+ * package, so that no bundler has to find a file. What a page must send for it is in docs/threads.md.
  */
 import type * as workerThreads from 'node:worker_threads';
 import { nodeModule } from '../platform.ts';
@@ -35,7 +35,10 @@ export interface ThreadHost {
   startThread(source: string, start: ThreadStart, onDeath: (cause: unknown) => void): Thread;
 }
 
-/** What a page's worker posts once it is ready: the address of a blob of its own, which lives exactly as long as it does. */
+/**
+ * What a page's worker posts once it is ready: the address of a blob of its own, which lives exactly as long as it
+ * does.
+ */
 export interface Ready {
   readonly pulse: string;
 }
@@ -44,11 +47,15 @@ export interface Ready {
 export function threadHost(): ThreadHost | string {
   const node = nodeModule('node:worker_threads');
   const page = globalThis as { readonly crossOriginIsolated?: boolean; readonly Worker?: unknown };
-  if (!node && page.crossOriginIsolated === undefined) return 'this platform has neither the worker threads of Node nor those of a browser';
-  if (!node && !page.crossOriginIsolated) return 'this page is not cross-origin isolated, so it has no shared memory: send it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
+  if (!node && page.crossOriginIsolated === undefined)
+    return 'this platform has neither the worker threads of Node nor those of a browser';
+  if (!node && !page.crossOriginIsolated)
+    return 'this page is not cross-origin isolated, so it has no shared memory: send it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
   if (!mayWait()) return "a page's main thread may not wait for others: do this in a worker";
   if (node) return nodeThreadHost(node);
-  return page.Worker === undefined ? 'a worker of this kind cannot start others: do this in a dedicated worker' : pageThreadHost;
+  return page.Worker === undefined
+    ? 'a worker of this kind cannot start others: do this in a dedicated worker'
+    : pageThreadHost;
 }
 
 /** A wait that is over before it begins, unless it is forbidden. */
@@ -66,16 +73,26 @@ function nodeThreadHost(node: typeof workerThreads): ThreadHost {
   return {
     startThread(source, start, onDeath) {
       const pulse = new node.MessageChannel();
-      const worker = new node.Worker(source, { eval: true, workerData: { start, pulse: pulse.port2 }, transferList: [pulse.port2], execArgv: [], stdin: false });
+      const worker = new node.Worker(source, {
+        eval: true,
+        workerData: { start, pulse: pulse.port2 },
+        transferList: [pulse.port2],
+        execArgv: [],
+        stdin: false,
+      });
       pulse.port1.unref();
-      let started = false, terminated = false, cause: unknown;
+      let started = false,
+        terminated = false,
+        cause: unknown;
       const ready = new Promise<void>((resolve, reject) => {
         worker.once('message', () => {
           started = true;
           worker.unref();
           resolve();
         });
-        worker.on('error', (error) => { cause = error; });
+        worker.on('error', (error) => {
+          cause = error;
+        });
         worker.on('exit', (code) => {
           const reason = cause ?? new Error(`the thread exited with code ${code}`);
           reject(reason instanceof Error ? reason : new Error(String(reason)));
@@ -84,7 +101,8 @@ function nodeThreadHost(node: typeof workerThreads): ThreadHost {
       });
       return {
         ready,
-        // The only news of its end that needs no event: a port says whether a message has anywhere to go. (Undefined in a Node that should no longer say so.)
+        // The only news of its end that needs no event: a port says whether a message has anywhere to go. (Undefined in
+        // a Node that should no longer say so.)
         alive: () => (pulse.port1.postMessage(0) as unknown) !== false,
         terminate() {
           terminated = true;
@@ -124,7 +142,8 @@ const pageThreadHost: ThreadHost = {
     worker.postMessage(start);
     return {
       ready,
-      // Its blob dies with it. A content policy may refuse to read any: then the one of its source, which is ours, cannot be read either.
+      // Its blob dies with it. A content policy may refuse to read any: then the one of its source, which is ours,
+      // cannot be read either.
       alive: () => pulse === undefined || canRead(pulse) || !canRead(url),
       terminate() {
         worker.terminate();

@@ -17,7 +17,10 @@ export interface Crew {
   dispose(): void;
 }
 
-/** Milliseconds within which a thread takes pieces (about 30 on a quiet machine), or it is taken for one that never will. */
+/**
+ * Milliseconds within which a thread takes pieces (about 30 on a quiet machine), or it is taken for one that never
+ * will.
+ */
 const START_LIMIT = 20_000;
 
 /** Milliseconds for a piece. Where nothing tells that a thread has died in the middle of one, this does. */
@@ -27,11 +30,19 @@ const PATIENCE = 600_000;
  * Starts one thread per offset of scratch. Those that cannot be started are done without.
  * @param startLimit - milliseconds to wait for each
  */
-export async function startCrew(host: ThreadHost, selection: Selection, foundation: Foundation, scratches: readonly number[], startLimit = START_LIMIT): Promise<Crew> {
+export async function startCrew(
+  host: ThreadHost,
+  selection: Selection,
+  foundation: Foundation,
+  scratches: readonly number[],
+  startLimit = START_LIMIT,
+): Promise<Crew> {
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
   const names = namesOf(selection);
   const start = async (scratch: number): Promise<Thread> => {
-    const thread = host.startThread(selection.compiled.worker, { foundation, names, control, scratch }, (cause) => reportFailure(control, cause));
+    const thread = host.startThread(selection.compiled.worker, { foundation, names, control, scratch }, (cause) =>
+      reportFailure(control, cause),
+    );
     try {
       await within(startLimit, thread.ready);
       return thread;
@@ -48,7 +59,10 @@ export async function startCrew(host: ThreadHost, selection: Selection, foundati
     const failure = failureText(control);
     if (failure === undefined) return;
     dispose();
-    throw new EspalierError('WORKER', `run: a thread failed: ${failure}; open another workspace, with threads: 1 if it happens again`);
+    throw new EspalierError(
+      'WORKER',
+      `run: a thread failed: ${failure}; open another workspace, with threads: 1 if it happens again`,
+    );
   };
   const lost = (waited: number): string | undefined => {
     if (threads.some((thread) => !thread.alive())) return 'it ended in the middle of its work';

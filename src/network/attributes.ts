@@ -25,7 +25,10 @@ const RULES: { readonly [K in OperatorKind]: { readonly [A in keyof OperatorAttr
   sigmoid: {},
   tanh: {},
   softmax: {},
-  batchNorm: { epsilon: { kind: 'number', from: 0, to: Infinity, exclusive: 'from' }, momentum: { kind: 'number', from: 0, to: 1, exclusive: 'none' } },
+  batchNorm: {
+    epsilon: { kind: 'number', from: 0, to: Infinity, exclusive: 'from' },
+    momentum: { kind: 'number', from: 0, to: 1, exclusive: 'none' },
+  },
   affine: {},
   flatten: {},
   add: {},
@@ -37,10 +40,19 @@ export function isOperatorKind(kind: unknown): kind is OperatorKind {
   return typeof kind === 'string' && Object.hasOwn(RULES, kind);
 }
 
-/** Every attribute there, of the right kind and value, and no other. @throws {EspalierError} ATTRIBUTE, naming the node */
-export function checkAttributes(who: string, node: Pick<Node, 'name' | 'kind'> & { readonly attributes: unknown }): void {
+/**
+ * Every attribute there, of the right kind and value, and no other. @throws {EspalierError} ATTRIBUTE, naming the node
+ */
+export function checkAttributes(
+  who: string,
+  node: Pick<Node, 'name' | 'kind'> & { readonly attributes: unknown },
+): void {
   function fail(problem: string, found: unknown): never {
-    throw new EspalierError('ATTRIBUTE', `${who}: node ${show(node.name)} (${node.kind}): ${problem}, got ${show(found)}`, { name: node.name, found });
+    throw new EspalierError(
+      'ATTRIBUTE',
+      `${who}: node ${show(node.name)} (${node.kind}): ${problem}, got ${show(found)}`,
+      { name: node.name, found },
+    );
   }
   const rules = RULES[node.kind] as Readonly<Record<string, AttributeRule>>;
   const { attributes } = node;
@@ -49,7 +61,9 @@ export function checkAttributes(who: string, node: Pick<Node, 'name' | 'kind'> &
     if (!Object.hasOwn(rules, name)) fail(`attributes: expected ${Object.keys(rules).join(', ') || 'none'}`, name);
   }
   for (const [name, rule] of Object.entries(rules)) {
-    const value: unknown = Object.hasOwn(attributes, name) ? (attributes as Readonly<Record<string, unknown>>)[name] : undefined;
+    const value: unknown = Object.hasOwn(attributes, name)
+      ? (attributes as Readonly<Record<string, unknown>>)[name]
+      : undefined;
     const problem = problemOf(rule, value);
     if (problem !== undefined) fail(`${name}: expected ${problem}`, value);
   }
@@ -57,18 +71,27 @@ export function checkAttributes(who: string, node: Pick<Node, 'name' | 'kind'> &
 
 /** What was expected, or undefined if the value is that. */
 function problemOf(rule: AttributeRule, value: unknown): string | undefined {
-  const isInteger = (one: unknown, from: number): boolean => Number.isInteger(one) && (one as number) >= from && (one as number) <= LARGEST;
+  const isInteger = (one: unknown, from: number): boolean =>
+    Number.isInteger(one) && (one as number) >= from && (one as number) <= LARGEST;
   switch (rule.kind) {
     case 'integers':
-      return Array.isArray(value) && value.length === rule.count && value.every((one) => isInteger(one, rule.from)) ? undefined : `${rule.count} whole numbers from ${rule.from} to ${LARGEST}`;
+      return Array.isArray(value) && value.length === rule.count && value.every((one) => isInteger(one, rule.from))
+        ? undefined
+        : `${rule.count} whole numbers from ${rule.from} to ${LARGEST}`;
     case 'integer':
       return isInteger(value, rule.from) ? undefined : `a whole number from ${rule.from} to ${LARGEST}`;
     case 'boolean':
       return typeof value === 'boolean' ? undefined : 'true or false';
     case 'number': {
       const { from, to, exclusive } = rule;
-      const fits = typeof value === 'number' && Number.isFinite(value) && (exclusive === 'from' ? value > from : value >= from) && (exclusive === 'to' ? value < to : value <= to);
-      return fits ? undefined : `a finite number ${exclusive === 'from' ? 'above' : 'of at least'} ${from}${to === Infinity ? '' : ` and ${exclusive === 'to' ? 'below' : 'at most'} ${to}`}`;
+      const fits =
+        typeof value === 'number' &&
+        Number.isFinite(value) &&
+        (exclusive === 'from' ? value > from : value >= from) &&
+        (exclusive === 'to' ? value < to : value <= to);
+      return fits
+        ? undefined
+        : `a finite number ${exclusive === 'from' ? 'above' : 'of at least'} ${from}${to === Infinity ? '' : ` and ${exclusive === 'to' ? 'below' : 'at most'} ${to}`}`;
     }
   }
 }

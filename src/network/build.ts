@@ -13,7 +13,17 @@ import type { Shape } from '../tensor.ts';
 import { checkShape, sizeOf } from '../tensor.ts';
 import { constantInitializer, heNormal } from './initializers.ts';
 import type { Initializer } from './initializers.ts';
-import type { Network, Node, OperatorAttributes, OperatorKind, Padding, Pair, ParameterRole, Preprocessing, Task } from './types.ts';
+import type {
+  Network,
+  Node,
+  OperatorAttributes,
+  OperatorKind,
+  Padding,
+  Pair,
+  ParameterRole,
+  Preprocessing,
+  Task,
+} from './types.ts';
 
 /** A layer before it has inputs: what `sequential` takes. Made by the functions below. */
 export interface Layer {
@@ -39,7 +49,10 @@ export interface WeightOptions extends NamedOptions {
 export interface ConvOptions extends WeightOptions {
   /** Default 1. */
   stride?: number | Pair;
-  /** 'same' (default): output side = input side / stride, rounded up; 'valid': none; a number for all sides; or [top, left, bottom, right]. */
+  /**
+   * 'same' (default): output side = input side / stride, rounded up; 'valid': none; a number for all sides; or [top,
+   * left, bottom, right].
+   */
   padding?: 'same' | 'valid' | number | Padding;
   /** Default 1. */
   dilation?: number | Pair;
@@ -47,14 +60,22 @@ export interface ConvOptions extends WeightOptions {
   groups?: number;
 }
 
-const pair = (value: number | Pair): Pair => (Array.isArray(value) ? (value as unknown as Pair) : [value as number, value as number]);
+const pair = (value: number | Pair): Pair =>
+  Array.isArray(value) ? (value as unknown as Pair) : [value as number, value as number];
 const none = (): Record<never, never> => ({});
 
 function paddingFor(padding: ConvOptions['padding'], input: Shape, size: Pair, stride: Pair, dilation: Pair): Padding {
   if (Array.isArray(padding)) return padding as unknown as Padding;
   if (typeof padding === 'number') return [padding, padding, padding, padding];
   if (checkOneOf('conv', 'padding', padding ?? 'same', ['same', 'valid']) === 'valid') return [0, 0, 0, 0];
-  const total = (axis: 0 | 1): number => Math.max(0, (Math.ceil(input[axis + 1] / stride[axis]) - 1) * stride[axis] + dilation[axis] * (size[axis] - 1) + 1 - input[axis + 1]);
+  const total = (axis: 0 | 1): number =>
+    Math.max(
+      0,
+      (Math.ceil(input[axis + 1] / stride[axis]) - 1) * stride[axis] +
+        dilation[axis] * (size[axis] - 1) +
+        1 -
+        input[axis + 1],
+    );
   const [vertical, horizontal] = [total(0), total(1)];
   // The odd pixel goes to the bottom and the right.
   return [vertical >> 1, horizontal >> 1, vertical - (vertical >> 1), horizontal - (horizontal >> 1)];
@@ -70,9 +91,15 @@ export function conv(filters: number, size: number | Pair, options: ConvOptions 
   const groups = checkInteger('conv', 'groups', options.groups ?? 1, 1);
   return {
     ...named('conv', options),
-    attributes: (input) => ({ stride, dilation, groups, padding: paddingFor(options.padding, input, kernel, stride, dilation) }),
+    attributes: (input) => ({
+      stride,
+      dilation,
+      groups,
+      padding: paddingFor(options.padding, input, kernel, stride, dilation),
+    }),
     parameters([channels]) {
-      if (channels % groups !== 0) throw new RangeError(`conv: groups: expected a divisor of the ${channels} input channels, got ${groups}`);
+      if (channels % groups !== 0)
+        throw new RangeError(`conv: groups: expected a divisor of the ${channels} input channels, got ${groups}`);
       return withBias(options, [filters, channels / groups, ...kernel]);
     },
   };
@@ -81,12 +108,18 @@ export function conv(filters: number, size: number | Pair, options: ConvOptions 
 /** `units` neurons, each connected to all inputs (a vector: put `flatten()` before it). Weight [units, in]. */
 export function dense(units: number, options: WeightOptions = {}): Layer {
   checkInteger('dense', 'units', units, 1);
-  return { ...named('dense', options), attributes: none, parameters: (input) => withBias(options, [units, sizeOf(input)]) };
+  return {
+    ...named('dense', options),
+    attributes: none,
+    parameters: (input) => withBias(options, [units, sizeOf(input)]),
+  };
 }
 
 function withBias(options: WeightOptions, shape: Shape): ReturnType<Layer['parameters']> {
   const weight = { shape, initialize: options.initializer ?? heNormal };
-  return options.bias === false ? { weight } : { weight, bias: { shape: [shape[0]], initialize: constantInitializer(0) } };
+  return options.bias === false
+    ? { weight }
+    : { weight, bias: { shape: [shape[0]], initialize: constantInitializer(0) } };
 }
 
 function named(kind: OperatorKind, { name }: NamedOptions): Pick<Layer, 'kind' | 'name'> {
@@ -104,12 +137,21 @@ export interface PoolOptions extends NamedOptions {
 
 function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, options: PoolOptions): Layer {
   const { padding = 0 } = options;
-  const window = { size: pair(size), stride: pair(options.stride ?? size), padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding };
-  return { ...named(kind, options), attributes: () => (kind === 'averagePool' ? { ...window, countPadding: options.countPadding ?? false } : window), parameters: none };
+  const window = {
+    size: pair(size),
+    stride: pair(options.stride ?? size),
+    padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding,
+  };
+  return {
+    ...named(kind, options),
+    attributes: () => (kind === 'averagePool' ? { ...window, countPadding: options.countPadding ?? false } : window),
+    parameters: none,
+  };
 }
 
 export const maxPool = (size: number | Pair, options: PoolOptions = {}): Layer => pool('maxPool', size, options);
-export const averagePool = (size: number | Pair, options: PoolOptions = {}): Layer => pool('averagePool', size, options);
+export const averagePool = (size: number | Pair, options: PoolOptions = {}): Layer =>
+  pool('averagePool', size, options);
 
 function plain(kind: OperatorKind, options: NamedOptions, attributes: OperatorAttributes[OperatorKind] = {}): Layer {
   return { ...named(kind, options), attributes: () => attributes, parameters: none };
@@ -135,20 +177,32 @@ export function batchNorm(options: NamedOptions & { epsilon?: number; momentum?:
     ...named('batchNorm', options),
     attributes: () => ({ epsilon, momentum }),
     parameters: ([channels]) => ({
-      scale: { shape: [channels], initialize: constantInitializer(1) }, shift: { shape: [channels], initialize: constantInitializer(0) },
-      mean: { shape: [channels], initialize: constantInitializer(0) }, variance: { shape: [channels], initialize: constantInitializer(1) },
+      scale: { shape: [channels], initialize: constantInitializer(1) },
+      shift: { shape: [channels], initialize: constantInitializer(0) },
+      mean: { shape: [channels], initialize: constantInitializer(0) },
+      variance: { shape: [channels], initialize: constantInitializer(1) },
     }),
   };
 }
 
 /** y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels. */
 export function affine(scale: number | Float32Array, shift: number | Float32Array, options: NamedOptions = {}): Layer {
-  const constant = (value: number | Float32Array): Initializer => (shape) => {
-    if (typeof value === 'number') return new Float32Array(sizeOf(shape)).fill(value);
-    if (value.length !== sizeOf(shape)) throw new RangeError(`affine: scale and shift: expected ${sizeOf(shape)} values, got ${value.length}`);
-    return Float32Array.from(value);
+  const constant =
+    (value: number | Float32Array): Initializer =>
+    (shape) => {
+      if (typeof value === 'number') return new Float32Array(sizeOf(shape)).fill(value);
+      if (value.length !== sizeOf(shape))
+        throw new RangeError(`affine: scale and shift: expected ${sizeOf(shape)} values, got ${value.length}`);
+      return Float32Array.from(value);
+    };
+  return {
+    ...named('affine', options),
+    attributes: none,
+    parameters: ([channels]) => ({
+      scale: { shape: [channels], initialize: constant(scale) },
+      shift: { shape: [channels], initialize: constant(shift) },
+    }),
   };
-  return { ...named('affine', options), attributes: none, parameters: ([channels]) => ({ scale: { shape: [channels], initialize: constant(scale) }, shift: { shape: [channels], initialize: constant(shift) } }) };
 }
 
 export interface NetworkOptions {
@@ -173,7 +227,10 @@ export interface GraphBuilder {
  * A network of any shape: `describe` adds nodes and returns the name of the output, or of several.
  * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE, naming the node
  */
-export function graph(options: NetworkOptions, describe: (builder: GraphBuilder) => string | readonly string[]): Network {
+export function graph(
+  options: NetworkOptions,
+  describe: (builder: GraphBuilder) => string | readonly string[],
+): Network {
   const { name = 'network', seed = 0 } = options;
   const inputs: Network['inputs'][number][] = [];
   const nodes: Node[] = [];
@@ -181,13 +238,21 @@ export function graph(options: NetworkOptions, describe: (builder: GraphBuilder)
   const shapes = new Map<string, Shape>();
   const counts = new Map<string, number>();
   const define = (value: string, shape: Shape): string => {
-    if (shapes.has(value)) throw new EspalierError('GRAPH', `graph: two values are called ${show(value)}; give one another name`, { name: value });
+    if (shapes.has(value))
+      throw new EspalierError('GRAPH', `graph: two values are called ${show(value)}; give one another name`, {
+        name: value,
+      });
     shapes.set(value, shape);
     return value;
   };
   const shapeOf = (value: string): Shape => {
     const shape = shapes.get(value);
-    if (!shape) throw new EspalierError('GRAPH', `graph: there is no value ${show(value)} yet; known are ${[...shapes.keys()].map(show).join(', ')}`, { name: value });
+    if (!shape)
+      throw new EspalierError(
+        'GRAPH',
+        `graph: there is no value ${show(value)} yet; known are ${[...shapes.keys()].map(show).join(', ')}`,
+        { name: value },
+      );
     return shape;
   };
   const outputs = describe({
@@ -207,20 +272,40 @@ export function graph(options: NetworkOptions, describe: (builder: GraphBuilder)
         const parameter = `${value}.${role}`;
         checkShape(value, role, shape);
         const data = initialize(shape, seed, parameter);
-        if (!(data instanceof Float32Array) || data.length !== sizeOf(shape)) throw new RangeError(`graph: initializer of ${show(parameter)}: expected a Float32Array of ${sizeOf(shape)} values, got ${show(data)}`);
+        if (!(data instanceof Float32Array) || data.length !== sizeOf(shape))
+          throw new RangeError(
+            `graph: initializer of ${show(parameter)}: expected a Float32Array of ${sizeOf(shape)} values, got ${show(data)}`,
+          );
         parameters.set(parameter, { kind: 'dense', shape, data } satisfies DenseEncoding);
         names[role as ParameterRole] = parameter;
       }
-      const node = { name: value, kind: layer.kind, inputs: from, parameters: names, attributes: layer.attributes(input) } as Node;
+      const node = {
+        name: value,
+        kind: layer.kind,
+        inputs: from,
+        parameters: names,
+        attributes: layer.attributes(input),
+      } as Node;
       nodes.push(node);
       const partial: Network = { name, inputs, nodes, outputs: [], parameters };
       const [least, most] = operatorOf(node.kind).arity;
-      if (from.length < least || from.length > most) throw new EspalierError('GRAPH', `node ${show(value)} (${node.kind}): expected ${least === most ? least : `${least} to ${most}`} inputs, got ${from.length}`, { name: value });
-      return define(value, OPERATORS[node.kind].shape(node as never, from.map(shapeOf), parameterShapes(partial, node)));
+      if (from.length < least || from.length > most)
+        throw new EspalierError(
+          'GRAPH',
+          `node ${show(value)} (${node.kind}): expected ${least === most ? least : `${least} to ${most}`} inputs, got ${from.length}`,
+          { name: value },
+        );
+      return define(
+        value,
+        OPERATORS[node.kind].shape(node as never, from.map(shapeOf), parameterShapes(partial, node)),
+      );
     },
   });
   const network: Network = {
-    name, inputs, nodes, parameters,
+    name,
+    inputs,
+    nodes,
+    parameters,
     outputs: typeof outputs === 'string' ? [outputs] : [...outputs],
     ...(options.preprocessing && { preprocessing: options.preprocessing }),
     ...(options.task && { task: options.task }),
@@ -230,7 +315,11 @@ export function graph(options: NetworkOptions, describe: (builder: GraphBuilder)
 }
 
 /** A chain of layers behind one input of shape `options.input` per sample, for example [1, 64, 64]. */
-export function sequential(options: NetworkOptions & { input: Shape; inputName?: string }, layers: readonly Layer[]): Network {
-  return graph(options, (builder) => layers.reduce((value, layer) => builder.node(layer, value), builder.input(options.input, options.inputName)));
+export function sequential(
+  options: NetworkOptions & { input: Shape; inputName?: string },
+  layers: readonly Layer[],
+): Network {
+  return graph(options, (builder) =>
+    layers.reduce((value, layer) => builder.node(layer, value), builder.input(options.input, options.inputName)),
+  );
 }
-

@@ -1,6 +1,6 @@
 /**
- * The graph as JSON, in the file's metadata: everything of a network but the values of its parameters. Short where that costs
- * nothing: a node whose only input is the value before it does not say so, and empty parts are left out.
+ * The graph as JSON, in the file's metadata: everything of a network but the values of its parameters. Short where that
+ * costs nothing: a node whose only input is the value before it does not say so, and empty parts are left out.
  */
 import { EspalierError, show } from '../errors.ts';
 import type { Json } from '../container/json.ts';
@@ -42,7 +42,11 @@ export function describe({ name, inputs, nodes, outputs, preprocessing, task }: 
 }
 
 /** The default input of node i. */
-function valueBefore(inputs: Network['inputs'], nodes: readonly { readonly name: string }[], i: number): string | undefined {
+function valueBefore(
+  inputs: Network['inputs'],
+  nodes: readonly { readonly name: string }[],
+  i: number,
+): string | undefined {
   return i > 0 ? nodes[i - 1].name : inputs[0]?.name;
 }
 
@@ -54,14 +58,28 @@ export function readDescription(who: string, json: Json): Description {
   const fields = object(who, 'network', json);
   const version = fields.get('version');
   if (typeof version !== 'number' || !Number.isInteger(version)) fail(who, 'version', 'a whole number', version);
-  if (version !== FORMAT_VERSION) throw new EspalierError('UNSUPPORTED_VERSION', `${who}: format version ${version}; this program reads version ${FORMAT_VERSION}, ${version > FORMAT_VERSION ? 'update it' : 'the file is damaged'}`, { name: 'version', found: version });
-  // Later versions may name features that a reader must know; what is only optional stands in fields that are passed by.
+  if (version !== FORMAT_VERSION)
+    throw new EspalierError(
+      'UNSUPPORTED_VERSION',
+      `${who}: format version ${version}; this program reads version ${FORMAT_VERSION}, ${version > FORMAT_VERSION ? 'update it' : 'the file is damaged'}`,
+      { name: 'version', found: version },
+    );
+  // Later versions may name features that a reader must know; what is only optional stands in fields that are passed
+  // by.
   const required = list(who, 'requires', fields.get('requires') ?? []).map((feature) => text(who, 'requires', feature));
-  if (required.length > 0) throw new EspalierError('UNSUPPORTED_VERSION', `${who}: the file needs ${required.slice(0, 8).map(show).join(', ')}, which this program does not have; update it`, { name: 'requires', found: required.length });
+  if (required.length > 0)
+    throw new EspalierError(
+      'UNSUPPORTED_VERSION',
+      `${who}: the file needs ${required.slice(0, 8).map(show).join(', ')}, which this program does not have; update it`,
+      { name: 'requires', found: required.length },
+    );
 
   const inputs = list(who, 'inputs', fields.get('inputs')).map((value) => {
     const input = object(who, 'inputs', value);
-    return { name: text(who, 'inputs: name', input.get('name')), shape: readShape(who, 'inputs: shape', input.get('shape')) };
+    return {
+      name: text(who, 'inputs: name', input.get('name')),
+      shape: readShape(who, 'inputs: shape', input.get('shape')),
+    };
   });
   const nodes: Node[] = [];
   const described = list(who, 'nodes', fields.get('nodes'));
@@ -88,8 +106,17 @@ function readNode(who: string, value: Json, before: string | undefined): Node {
     name,
     // `checkGraph` refuses kinds, roles and attributes that are not known; until then they are only text.
     kind: text(who, `node ${show(name)}: kind`, fields.get('kind')) as OperatorKind,
-    inputs: inputs === undefined ? (before === undefined ? [] : [before]) : list(who, `node ${show(name)}: inputs`, inputs).map((input) => text(who, `node ${show(name)}: inputs`, input)),
-    parameters: Object.fromEntries([...parameters].map(([role, parameter]) => [role, text(who, `node ${show(name)}: ${show(role)}`, parameter)])),
+    inputs:
+      inputs === undefined
+        ? before === undefined
+          ? []
+          : [before]
+        : list(who, `node ${show(name)}: inputs`, inputs).map((input) =>
+            text(who, `node ${show(name)}: inputs`, input),
+          ),
+    parameters: Object.fromEntries(
+      [...parameters].map(([role, parameter]) => [role, text(who, `node ${show(name)}: ${show(role)}`, parameter)]),
+    ),
     attributes: toPlain(object(who, `node ${show(name)}: attributes`, fields.get('attributes') ?? new Map())),
   } as Node;
 }
@@ -120,7 +147,9 @@ function readStandardize(who: string, channels: number, fields: Fields): Preproc
     return { kind, epsilon };
   }
   const perChannel = (name: string): number[] => {
-    const values = list(who, `preprocessing.standardize.${name}`, fields.get(name)).map((one) => number(who, `preprocessing.standardize.${name}`, one));
+    const values = list(who, `preprocessing.standardize.${name}`, fields.get(name)).map((one) =>
+      number(who, `preprocessing.standardize.${name}`, one),
+    );
     if (values.length !== channels) fail(who, `preprocessing.standardize.${name}`, `${channels} numbers`, values);
     return values;
   };
@@ -142,14 +171,22 @@ function readTask(who: string, value: Json): Task {
   }
   const points = integer(who, 'task.points', fields.get('points'), 1);
   const indices = (name: string, length: number): number[] => {
-    const values = list(who, `task.${name}`, fields.get(name)).map((one) => integer(who, `task.${name}`, one, 0, points - 1));
+    const values = list(who, `task.${name}`, fields.get(name)).map((one) =>
+      integer(who, `task.${name}`, one, 0, points - 1),
+    );
     if (values.length !== length) fail(who, `task.${name}`, `${length} numbers of points`, values);
     return values;
   };
   const [left, right] = fields.has('normalizeBy') ? indices('normalizeBy', 2) : [];
   const mirror = fields.has('mirror') ? indices('mirror', points) : undefined;
-  if (mirror?.some((point, i) => mirror[point] !== i)) fail(who, 'task.mirror', 'pairs of points: mirrored twice, each is itself again', mirror);
-  return { kind, points, ...(left === undefined ? {} : { normalizeBy: [left, right] as const }), ...(mirror && { mirror }) };
+  if (mirror?.some((point, i) => mirror[point] !== i))
+    fail(who, 'task.mirror', 'pairs of points: mirrored twice, each is itself again', mirror);
+  return {
+    kind,
+    points,
+    ...(left === undefined ? {} : { normalizeBy: [left, right] as const }),
+    ...(mirror && { mirror }),
+  };
 }
 
 /** Maps become plain objects; '__proto__' becomes a field of its own like any other. */
@@ -162,15 +199,19 @@ export function toPlain(json: Fields): Record<string, unknown> {
 }
 
 export function fail(who: string, field: string, expected: string, found: unknown): never {
-  throw new EspalierError('FIELD', `${who}: ${field}: expected ${expected}, got ${show(found)}; the file is damaged or was not written by espalier`, { name: field, found });
+  throw new EspalierError(
+    'FIELD',
+    `${who}: ${field}: expected ${expected}, got ${show(found)}; the file is damaged or was not written by espalier`,
+    { name: field, found },
+  );
 }
 
 export function object(who: string, field: string, value: Json | undefined): Fields {
-  return value instanceof Map ? value as Fields : fail(who, field, 'an object', value);
+  return value instanceof Map ? (value as Fields) : fail(who, field, 'an object', value);
 }
 
 export function list(who: string, field: string, value: Json | undefined): readonly Json[] {
-  return Array.isArray(value) ? value as readonly Json[] : fail(who, field, 'a list', value);
+  return Array.isArray(value) ? (value as readonly Json[]) : fail(who, field, 'a list', value);
 }
 
 export function text(who: string, field: string, value: Json | undefined): string {
@@ -181,13 +222,19 @@ export function text(who: string, field: string, value: Json | undefined): strin
 export function readShape(who: string, field: string, value: Json | undefined): Shape {
   const shape = list(who, field, value).map((side) => integer(who, field, side, 0, MAX_SIDE));
   if (shape.length > MAX_RANK || shape.reduce((size, side) => size * Math.max(1, side), 1) > Number.MAX_SAFE_INTEGER) {
-    throw new EspalierError('SHAPE', `${who}: ${field}: expected at most ${MAX_RANK} sides and 2^53 elements, got ${show(shape)}`, { name: field, found: shape });
+    throw new EspalierError(
+      'SHAPE',
+      `${who}: ${field}: expected at most ${MAX_RANK} sides and 2^53 elements, got ${show(shape)}`,
+      { name: field, found: shape },
+    );
   }
   return shape;
 }
 
 function integer(who: string, field: string, value: Json | undefined, from: number, to = MAX_SIDE): number {
-  return Number.isInteger(value) && (value as number) >= from && (value as number) <= to ? value as number : fail(who, field, `a whole number from ${from} to ${to}`, value);
+  return Number.isInteger(value) && (value as number) >= from && (value as number) <= to
+    ? (value as number)
+    : fail(who, field, `a whole number from ${from} to ${to}`, value);
 }
 
 function number(who: string, field: string, value: Json | undefined): number {
@@ -195,5 +242,5 @@ function number(who: string, field: string, value: Json | undefined): number {
 }
 
 function oneOf<T extends string>(who: string, field: string, value: Json | undefined, allowed: readonly T[]): T {
-  return allowed.includes(value as T) ? value as T : fail(who, field, `one of ${allowed.join(', ')}`, value);
+  return allowed.includes(value as T) ? (value as T) : fail(who, field, `one of ${allowed.join(', ')}`, value);
 }

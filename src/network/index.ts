@@ -1,7 +1,34 @@
 /** `espalier/network`: networks as plain data, builders, initializers, shapes and costs. */
 export * from './types.ts';
-export { add, affine, averagePool, batchNorm, concat, conv, dense, dropout, flatten, globalAveragePool, graph, leakyRelu, maxPool, relu, sequential, sigmoid, softmax, tanh } from './build.ts';
-export type { ConvOptions, GraphBuilder, Layer, NamedOptions, NetworkOptions, PoolOptions, WeightOptions } from './build.ts';
+export {
+  add,
+  affine,
+  averagePool,
+  batchNorm,
+  concat,
+  conv,
+  dense,
+  dropout,
+  flatten,
+  globalAveragePool,
+  graph,
+  leakyRelu,
+  maxPool,
+  relu,
+  sequential,
+  sigmoid,
+  softmax,
+  tanh,
+} from './build.ts';
+export type {
+  ConvOptions,
+  GraphBuilder,
+  Layer,
+  NamedOptions,
+  NetworkOptions,
+  PoolOptions,
+  WeightOptions,
+} from './build.ts';
 export { constantInitializer, glorotUniform, heNormal, normalInitializer } from './initializers.ts';
 export type { Initializer } from './initializers.ts';
 export { vgg } from './vgg.ts';

@@ -18,10 +18,14 @@ function fans(shape: Shape): { fanIn: number; fanOut: number } {
 }
 
 /** N(0, deviation^2). */
-export const normalInitializer = (deviation: number): Initializer => (shape, seed, name) => filled(shape, seed, name, (random) => deviation * normal(random));
+export const normalInitializer =
+  (deviation: number): Initializer =>
+  (shape, seed, name) =>
+    filled(shape, seed, name, (random) => deviation * normal(random));
 
 /** N(0, 2 / fan in): for layers before a ReLU (He et al. 2015, eq. 10). */
-export const heNormal: Initializer = (shape, seed, name) => normalInitializer(Math.sqrt(2 / fans(shape).fanIn))(shape, seed, name);
+export const heNormal: Initializer = (shape, seed, name) =>
+  normalInitializer(Math.sqrt(2 / fans(shape).fanIn))(shape, seed, name);
 
 /** Uniform within +-sqrt(6 / (fan in + fan out)) (Glorot, Bengio 2010, eq. 16). */
 export const glorotUniform: Initializer = (shape, seed, name) => {
@@ -30,4 +34,7 @@ export const glorotUniform: Initializer = (shape, seed, name) => {
   return filled(shape, seed, name, (random) => uniform(random, -limit, limit));
 };
 
-export const constantInitializer = (value: number): Initializer => (shape) => new Float32Array(sizeOf(shape)).fill(value);
+export const constantInitializer =
+  (value: number): Initializer =>
+  (shape) =>
+    new Float32Array(sizeOf(shape)).fill(value);

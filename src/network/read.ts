@@ -1,4 +1,7 @@
-/** A network from a file's bytes. The file is untrusted: everything is checked, sizes before anything is allocated by them. */
+/**
+ * A network from a file's bytes. The file is untrusted: everything is checked, sizes before anything is allocated by
+ * them.
+ */
 import { CHECKSUM_KEY, verifyChecksum } from '../container/checksum.ts';
 import { parseJson } from '../container/json.ts';
 import type { Json } from '../container/json.ts';
@@ -14,7 +17,9 @@ import { fail, list, NETWORK_KEY, object, readDescription, readShape, text, toPl
 import type { Network } from './types.ts';
 
 export interface ReadOptions {
-  /** false: do not compare the checksum, for a file that another tool saved anew. Every other check stays. Default true. */
+  /**
+   * false: do not compare the checksum, for a file that another tool saved anew. Every other check stays. Default true.
+   */
   verify?: boolean;
 }
 
@@ -29,8 +34,9 @@ const MAX_EXPANSION = 4096;
  * The network that `writeNetwork` wrote, its values bit by bit.
  *
  * @throws {TypeError} if `input` is not bytes
- * @throws {EspalierError} CHECKSUM if the bytes are not those that were written; MISSING if it is a safetensors file of another program; UNSUPPORTED_VERSION,
- * FIELD, GRAPH, ATTRIBUTE, SHAPE, PQ_PARAM, NONFINITE, BUDGET, UNSUPPORTED for what is wrong inside; and whatever `readSafetensors` throws
+ * @throws {EspalierError} CHECKSUM if the bytes are not those that were written; MISSING if it is a safetensors file of
+ *   another program; UNSUPPORTED_VERSION, FIELD, GRAPH, ATTRIBUTE, SHAPE, PQ_PARAM, NONFINITE, BUDGET, UNSUPPORTED for
+ *   what is wrong inside; and whatever `readSafetensors` throws
  */
 export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOptions = {}): Network {
   const { verify = true } = options;
@@ -38,10 +44,15 @@ export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOption
   const file = readSafetensors(bytes);
   const description = file.metadata.get(NETWORK_KEY);
   if (description === undefined && !file.metadata.has(CHECKSUM_KEY)) {
-    throw new EspalierError('MISSING', `${WHO}: the file holds tensors and no network; read it with readPlain() and put the tensors into a network with withWeights()`, { name: NETWORK_KEY });
+    throw new EspalierError(
+      'MISSING',
+      `${WHO}: the file holds tensors and no network; read it with readPlain() and put the tensors into a network with withWeights()`,
+      { name: NETWORK_KEY },
+    );
   }
   if (verify) verifyChecksum(WHO, bytes);
-  if (description === undefined) throw new EspalierError('MISSING', `${WHO}: the file describes no network`, { name: NETWORK_KEY });
+  if (description === undefined)
+    throw new EspalierError('MISSING', `${WHO}: the file describes no network`, { name: NETWORK_KEY });
 
   const json = parseJson(description, { who: WHO });
   const parts = readDescription(WHO, json);
@@ -49,8 +60,12 @@ export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOption
   checkBudget(stored, bytes.length);
   const parameters = new Map<string, Encoding>();
   for (const { name, header, tensors } of stored) {
-    if (parameters.has(name)) throw new EspalierError('GRAPH', `${WHO}: two parameters are called ${show(name)}`, { name });
-    parameters.set(name, readEncoding(name, header, (suffix) => storedTensor(file, suffix, tensors.get(suffix) ?? name + suffix)));
+    if (parameters.has(name))
+      throw new EspalierError('GRAPH', `${WHO}: two parameters are called ${show(name)}`, { name });
+    parameters.set(
+      name,
+      readEncoding(name, header, (suffix) => storedTensor(file, suffix, tensors.get(suffix) ?? name + suffix)),
+    );
   }
   const network: Network = { ...parts, parameters };
   checkGraph(network, WHO);
@@ -83,7 +98,9 @@ function readStored(file: SafetensorsFile, parameters: readonly Json[]): StoredP
         kind: text(WHO, `parameter ${show(name)}: kind`, header.get('kind')) as EncodingHeader['kind'],
         shape: readShape(WHO, `parameter ${show(name)}: shape`, header.get('shape')),
       },
-      tensors: new Map([...renamed].map(([suffix, tensor]) => [suffix, text(WHO, `parameter ${show(name)}: tensors`, tensor)])),
+      tensors: new Map(
+        [...renamed].map(([suffix, tensor]) => [suffix, text(WHO, `parameter ${show(name)}: tensors`, tensor)]),
+      ),
     };
   });
 }
@@ -95,7 +112,11 @@ function checkBudget(stored: readonly StoredParameter[], fileBytes: number): voi
   for (const { name, header } of stored) {
     bytes += 4 * sizeOf(header.shape);
     if (bytes > limit) {
-      throw new EspalierError('BUDGET', `${WHO}: the parameters up to ${show(name)} decode to ${bytes} bytes; a file of ${fileBytes} bytes may decode to ${limit}`, { name, limit, found: bytes });
+      throw new EspalierError(
+        'BUDGET',
+        `${WHO}: the parameters up to ${show(name)} decode to ${bytes} bytes; a file of ${fileBytes} bytes may decode to ${limit}`,
+        { name, limit, found: bytes },
+      );
     }
   }
 }
@@ -104,10 +125,13 @@ function storedTensor(file: SafetensorsFile, suffix: string, name: string): Stor
   const found = file.tensors.get(name);
   if (found === undefined) throw missing(name);
   const dtype = STORED_DTYPES.find((known) => known === found.dtype);
-  if (dtype === undefined) return fail(WHO, `tensor ${show(name)}: dtype`, `one of ${STORED_DTYPES.join(', ')}`, found.dtype);
+  if (dtype === undefined)
+    return fail(WHO, `tensor ${show(name)}: dtype`, `one of ${STORED_DTYPES.join(', ')}`, found.dtype);
   return { suffix, dtype, shape: found.shape, bytes: found.bytes };
 }
 
 function missing(name: string): EspalierError {
-  return new EspalierError('MISSING', `${WHO}: the file has no tensor ${show(name)}, which its network needs`, { name });
+  return new EspalierError('MISSING', `${WHO}: the file has no tensor ${show(name)}, which its network needs`, {
+    name,
+  });
 }

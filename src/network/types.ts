@@ -66,19 +66,35 @@ export interface Preprocessing {
   readonly width: number;
   readonly height: number;
   readonly channels: 1 | 3;
-  /** 'area': plain mean of the pixels that an output pixel touches (PyTorch's mode='area'); 'bilinear': triangle filter, widened when shrinking. */
+  /**
+   * 'area': plain mean of the pixels that an output pixel touches (PyTorch's mode='area'); 'bilinear': triangle filter,
+   * widened when shrinking.
+   */
   readonly filter: 'area' | 'bilinear';
   /** Multiplies pixel values (0 ... 255). Default 1/255. */
   readonly scale: number;
-  /** 'image': minus the image's mean, over (its standard deviation (n - 1) + epsilon). 'none'. Or fixed per-channel mean and deviation, after scaling. */
-  readonly standardize: { readonly kind: 'none' } | { readonly kind: 'image'; readonly epsilon: number }
+  /**
+   * 'image': minus the image's mean, over (its standard deviation (n - 1) + epsilon). 'none'. Or fixed per-channel mean
+   * and deviation, after scaling.
+   */
+  readonly standardize:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'image'; readonly epsilon: number }
     | { readonly kind: 'fixed'; readonly mean: readonly number[]; readonly deviation: readonly number[] };
 }
 
 /** What the output means. */
 export type Task =
-  /** output [2 points]: x0, y0, x1, y1, ... in units of the crop's side; NME is normalized by the distance of the two `normalizeBy` points; `mirror[i]`: which point is i after mirroring. */
-  | { readonly kind: 'landmarks'; readonly points: number; readonly normalizeBy?: Pair; readonly mirror?: readonly number[] }
+  /**
+   * output [2 points]: x0, y0, x1, y1, ... in units of the crop's side; NME is normalized by the distance of the two
+   * `normalizeBy` points; `mirror[i]`: which point is i after mirroring.
+   */
+  | {
+      readonly kind: 'landmarks';
+      readonly points: number;
+      readonly normalizeBy?: Pair;
+      readonly mirror?: readonly number[];
+    }
   | { readonly kind: 'classes'; readonly classes: number; readonly labels?: readonly string[] }
   | { readonly kind: 'regression' };
 
@@ -100,15 +116,23 @@ export interface Pass {
   readonly epoch: number;
 }
 
-/** A set of samples, read in batches, so that it may be larger than memory. Inputs are network inputs (already preprocessed). */
+/**
+ * A set of samples, read in batches, so that it may be larger than memory. Inputs are network inputs (already
+ * preprocessed).
+ */
 export interface Examples {
   readonly count: number;
   readonly inputShape: Shape;
   /** per sample; absent: unlabelled */
   readonly targetShape?: Shape;
   /**
-   * Writes samples `indices` one after another: inputs (n x size of inputShape) and targets (n x size of targetShape; class labels are one number).
-   * May be asynchronous. Must not keep the arrays.
+   * Writes samples `indices` one after another: inputs (n x size of inputShape) and targets (n x size of targetShape;
+   * class labels are one number). May be asynchronous. Must not keep the arrays.
    */
-  read(indices: ArrayLike<number>, inputs: Float32Array, targets: Float32Array | undefined, pass?: Pass): void | Promise<void>;
+  read(
+    indices: ArrayLike<number>,
+    inputs: Float32Array,
+    targets: Float32Array | undefined,
+    pass?: Pass,
+  ): void | Promise<void>;
 }

@@ -1,4 +1,7 @@
-/** The VGG-like landmark network of the experiments: pairs of 3x3 convolutions, each pair followed by pooling, then dense layers. */
+/**
+ * The VGG-like landmark network of the experiments: pairs of 3x3 convolutions, each pair followed by pooling, then
+ * dense layers.
+ */
 import { affine, conv, dense, dropout, flatten, maxPool, relu, sequential } from './build.ts';
 import type { Layer, NetworkOptions } from './build.ts';
 import { normalInitializer } from './initializers.ts';
@@ -18,26 +21,50 @@ export interface VggOptions extends NetworkOptions {
   outputs?: number;
   /** Dropout behind each hidden dense layer. Default 0: none. */
   dropout?: number;
-  /** true: no pooling; the second convolution of a stage has stride 2 instead (the journal version's acceleration). Default false. */
+  /**
+   * true: no pooling; the second convolution of a stage has stride 2 instead (the journal version's acceleration).
+   * Default false.
+   */
   strided?: boolean;
-  /** The last dense layer yields (y - shift) / scale, and a constant node brings that to the unit of the targets. Default: no such node. */
+  /**
+   * The last dense layer yields (y - shift) / scale, and a constant node brings that to the unit of the targets.
+   * Default: no such node.
+   */
   unit?: OutputUnit;
 }
 
-/** Names: conv1_1, conv1_2, pool1, ..., flatten, dense1, ...; the output is the last dense layer, or with `unit` the node 'output' behind it. Dense weights He normal, the last layer N(0, 0.01^2). */
+/**
+ * Names: conv1_1, conv1_2, pool1, ..., flatten, dense1, ...; the output is the last dense layer, or with `unit` the
+ * node 'output' behind it. Dense weights He normal, the last layer N(0, 0.01^2).
+ */
 export function vgg(options: VggOptions = {}): Network {
-  const { side = 64, channels = 1, widths = [32, 64, 128, 256], hidden = [1024], outputs = 136, strided = false, unit } = options;
+  const {
+    side = 64,
+    channels = 1,
+    widths = [32, 64, 128, 256],
+    hidden = [1024],
+    outputs = 136,
+    strided = false,
+    unit,
+  } = options;
   const stages = widths.flatMap((width, i): Layer[] => [
-    conv(width, 3, { name: `conv${i + 1}_1` }), relu({ name: `relu${i + 1}_1` }),
-    conv(width, 3, { name: `conv${i + 1}_2`, stride: strided ? 2 : 1 }), relu({ name: `relu${i + 1}_2` }),
+    conv(width, 3, { name: `conv${i + 1}_1` }),
+    relu({ name: `relu${i + 1}_1` }),
+    conv(width, 3, { name: `conv${i + 1}_2`, stride: strided ? 2 : 1 }),
+    relu({ name: `relu${i + 1}_2` }),
     ...(strided ? [] : [maxPool(2, { name: `pool${i + 1}` })]),
   ]);
   const denses = hidden.flatMap((units, i): Layer[] => [
-    dense(units, { name: `dense${i + 1}` }), relu({ name: `relu_dense${i + 1}` }),
+    dense(units, { name: `dense${i + 1}` }),
+    relu({ name: `relu_dense${i + 1}` }),
     ...(options.dropout ? [dropout(options.dropout, { name: `dropout${i + 1}` })] : []),
   ]);
   const last = dense(outputs, { name: `dense${hidden.length + 1}`, initializer: normalInitializer(0.01) });
   return sequential({ name: 'vgg', ...options, input: [channels, side, side], inputName: 'image' }, [
-    ...stages, flatten({ name: 'flatten' }), ...denses, last, ...(unit ? [affine(unit.scale, unit.shift, { name: 'output' })] : []),
+    ...stages,
+    flatten({ name: 'flatten' }),
+    ...denses,
+    last,
+    ...(unit ? [affine(unit.scale, unit.shift, { name: 'output' })] : []),
   ]);
 }

@@ -1,7 +1,7 @@
 /**
- * A network as a file: safetensors whose tensors any reader lists, the graph, preprocessing, task and encodings as JSON in its
- * metadata under 'espalier', and a checksum. A dense parameter is the tensor of its name; the parts of an encoded one are its name with
- * a suffix.
+ * A network as a file: safetensors whose tensors any reader lists, the graph, preprocessing, task and encodings as JSON
+ * in its metadata under 'espalier', and a checksum. A dense parameter is the tensor of its name; the parts of an
+ * encoded one are its name with a suffix.
  */
 import { CHECKSUM_KEY, writeChecked } from '../container/checksum.ts';
 import { parseJson } from '../container/json.ts';
@@ -19,15 +19,18 @@ export interface WriteOptions {
 }
 
 /**
- * The file's bytes, self-contained: the same network gives the same bytes. Values come back bit by bit from `readNetwork`.
+ * The file's bytes, self-contained: the same network gives the same bytes. Values come back bit by bit from
+ * `readNetwork`.
  *
- * @throws {EspalierError} GRAPH, ATTRIBUTE, UNSUPPORTED, FIELD for a network that could not be read again, NONFINITE for a value that is not finite
+ * @throws {EspalierError} GRAPH, ATTRIBUTE, UNSUPPORTED, FIELD for a network that could not be read again, NONFINITE
+ *   for a value that is not finite
  * @throws {RangeError} if `metadata` uses a key of espalier's own
  */
 export function writeNetwork(network: Network, options: WriteOptions = {}): Uint8Array {
   const further = metadataPairs(options.metadata ?? {});
   for (const [key] of further) {
-    if (key === NETWORK_KEY || key === CHECKSUM_KEY) throw new RangeError(`writeNetwork: metadata: the key ${JSON.stringify(key)} is espalier's own; use another`);
+    if (key === NETWORK_KEY || key === CHECKSUM_KEY)
+      throw new RangeError(`writeNetwork: metadata: the key ${JSON.stringify(key)} is espalier's own; use another`);
   }
   checkGraph(network, 'writeNetwork');
 
@@ -45,7 +48,11 @@ export function writeNetwork(network: Network, options: WriteOptions = {}): Uint
       tensors.push({ name: stored, dtype, shape, bytes });
     }
     // The shape of a plain dense parameter stands with its tensor: its name says everything.
-    const isPlain = header.kind === 'dense' && Object.keys(header).length === 2 && parts.length === 1 && Object.keys(renamed).length === 0;
+    const isPlain =
+      header.kind === 'dense' &&
+      Object.keys(header).length === 2 &&
+      parts.length === 1 &&
+      Object.keys(renamed).length === 0;
     return isPlain ? name : { name, header, ...(Object.keys(renamed).length > 0 && { tensors: renamed }) };
   });
   const description = JSON.stringify({ ...describe(network), parameters });

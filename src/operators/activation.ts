@@ -15,19 +15,33 @@ export function activationOf(node: NodeOf<ActivationKind>): { code: number; slop
 
 function activation<K extends ActivationKind>(kind: K): Operator<K> {
   return {
-    kind, roles: [], arity: [1, 1], fusesActivation: false, inPlace: 'overwrite',
+    kind,
+    roles: [],
+    arity: [1, 1],
+    fusesActivation: false,
+    inPlace: 'overwrite',
     shape(node, [input]) {
       const own = node as NodeOf<ActivationKind>;
       const slope = slopeOf(own);
       // A slope of 0 or less would make the sign of the output say nothing of that of the input.
-      if (own.kind === 'leakyRelu' && !(Number.isFinite(slope) && slope > 0)) throw nodeError('ATTRIBUTE', own, `slope: expected a number above 0, got ${slope}`);
+      if (own.kind === 'leakyRelu' && !(Number.isFinite(slope) && slope > 0))
+        throw nodeError('ATTRIBUTE', own, `slope: expected a number above 0, got ${slope}`);
       return input;
     },
     multiplyAdds: () => 0,
     forward(node, plan) {
       const { code, slope } = activationOf(node as NodeOf<ActivationKind>);
       const slopeAt = plan.floats([slope]);
-      plan.step('activationForward', cutWords(plan.output.words).map(([first, count]) => [plan.inputs[0].offset + first, plan.output.offset + first, count, code, slopeAt]));
+      plan.step(
+        'activationForward',
+        cutWords(plan.output.words).map(([first, count]) => [
+          plan.inputs[0].offset + first,
+          plan.output.offset + first,
+          count,
+          code,
+          slopeAt,
+        ]),
+      );
     },
   };
 }
@@ -41,7 +55,17 @@ function activationTraining<K extends ActivationKind>(kind: K): TrainingOperator
       if (!dx) return;
       const { code, slope } = activationOf(node as NodeOf<ActivationKind>);
       const slopeAt = plan.floats([slope]);
-      plan.step('activationBackward', cutWords(dx.words).map(([first, count]) => [plan.output.offset + first, plan.outputGradient.offset + first, dx.offset + first, count, code, slopeAt]));
+      plan.step(
+        'activationBackward',
+        cutWords(dx.words).map(([first, count]) => [
+          plan.output.offset + first,
+          plan.outputGradient.offset + first,
+          dx.offset + first,
+          count,
+          code,
+          slopeAt,
+        ]),
+      );
     },
   };
 }

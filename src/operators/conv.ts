@@ -18,8 +18,14 @@ function shape(node: NodeOf<'conv'>, [input]: readonly Shape[], parameters: Para
   checkRank(node, input, 3, '[channels, height, width]');
   const { weight } = parameters;
   const { groups } = node.attributes;
-  if (weight?.length !== 4) throw nodeError('SHAPE', node, `weight: expected [out, in / groups, height, width], got ${weight ? `[${weight.join(', ')}]` : 'none'}`);
-  if (!Number.isSafeInteger(groups) || groups < 1 || weight[0] % groups !== 0) throw nodeError('ATTRIBUTE', node, `groups: expected a divisor of the ${weight[0]} filters, got ${String(groups)}`);
+  if (weight?.length !== 4)
+    throw nodeError(
+      'SHAPE',
+      node,
+      `weight: expected [out, in / groups, height, width], got ${weight ? `[${weight.join(', ')}]` : 'none'}`,
+    );
+  if (!Number.isSafeInteger(groups) || groups < 1 || weight[0] % groups !== 0)
+    throw nodeError('ATTRIBUTE', node, `groups: expected a divisor of the ${weight[0]} filters, got ${String(groups)}`);
   checkParameterShape(node, 'weight', weight, [weight[0], input[0] / groups, weight[2], weight[3]]);
   checkParameterShape(node, 'bias', parameters.bias, [weight[0]], true);
   return [weight[0], ...windowOutput(node, input[1], input[2], windowOf(node, weight))];
@@ -41,21 +47,41 @@ function forward(node: NodeOf<'conv'>, plan: Plan): void {
   plan.needsScratch(plan.kernels.scratchWords('convolutionPack', geometry));
   plan.needsScratch(plan.kernels.scratchWords('convolutionForward', geometry));
   // Packing reads the weights for the last time.
-  const { weight, bias } = foldedParameters(plan, geometry.channelsOut, (geometry.channelsIn / geometry.groups) * geometry.kernelHeight * geometry.kernelWidth, (words) => plan.passing(words));
+  const { weight, bias } = foldedParameters(
+    plan,
+    geometry.channelsOut,
+    (geometry.channelsIn / geometry.groups) * geometry.kernelHeight * geometry.kernelWidth,
+    (words) => plan.passing(words),
+  );
   plan.prepare('convolutionPack', [[at, weight, packed, 0]]);
   const { code, slope } = plan.activation;
   const slopeAt = plan.floats([slope]);
   const positions = geometry.heightOut * geometry.widthOut;
   // Whole samples where the batch is large; within a sample runs that suit the kernel.
   const pieces = cut(plan.batch).flatMap(([sample, samples]) =>
-    cut(positions, plan.kernels.forwardRun(geometry), plan.batch >= 4 ? 1 : 8).map(([position, count]) =>
-      [at, plan.inputs[0].offset, packed, bias, plan.output.offset, sample, samples, position, count, code, slopeAt]));
+    cut(positions, plan.kernels.forwardRun(geometry), plan.batch >= 4 ? 1 : 8).map(([position, count]) => [
+      at,
+      plan.inputs[0].offset,
+      packed,
+      bias,
+      plan.output.offset,
+      sample,
+      samples,
+      position,
+      count,
+      code,
+      slopeAt,
+    ]),
+  );
   plan.step('convolutionForward', pieces);
 }
 
 export const conv: Operator<'conv'> = {
   kind: 'conv',
-  roles: [{ role: 'weight', kind: 'trained', optional: false }, { role: 'bias', kind: 'trained', optional: true }],
+  roles: [
+    { role: 'weight', kind: 'trained', optional: false },
+    { role: 'bias', kind: 'trained', optional: true },
+  ],
   arity: [1, 1],
   fusesActivation: true,
   packsWeight: true,
@@ -76,17 +102,35 @@ export const convTraining: TrainingOperator<'conv'> = {
     const positions = geometry.heightOut * geometry.widthOut;
     const bias = plan.parameterGradient('bias');
     if (bias >= 0) {
-      plan.step('channelSums', cut(geometry.channelsOut).map(([channel, channels]) => [dy, bias, plan.batch, geometry.channelsOut, positions, channel, channels]));
+      plan.step(
+        'channelSums',
+        cut(geometry.channelsOut).map(([channel, channels]) => [
+          dy,
+          bias,
+          plan.batch,
+          geometry.channelsOut,
+          positions,
+          channel,
+          channels,
+        ]),
+      );
     }
     const weights = plan.parameterGradient('weight');
     if (weights >= 0) {
       plan.needsScratch(plan.kernels.scratchWords('convolutionBackwardWeights', geometry));
-      const count = geometry.channelsOut * (geometry.channelsIn / geometry.groups) * geometry.kernelHeight * geometry.kernelWidth;
+      const count =
+        geometry.channelsOut * (geometry.channelsIn / geometry.groups) * geometry.kernelHeight * geometry.kernelWidth;
       const groups = cut(plan.batch);
       const parts = groups.length === 1 ? weights : plan.temporary(count * groups.length);
-      plan.step('convolutionBackwardWeights', groups.map(([sample, samples], i) => [at, plan.inputs[0].offset, dy, parts + i * count, sample, samples, 0]));
+      plan.step(
+        'convolutionBackwardWeights',
+        groups.map(([sample, samples], i) => [at, plan.inputs[0].offset, dy, parts + i * count, sample, samples, 0]),
+      );
       if (groups.length > 1) {
-        plan.step('sumParts', cutWords(count).map(([first, length]) => [parts + first, weights + first, groups.length, count, length]));
+        plan.step(
+          'sumParts',
+          cutWords(count).map(([first, length]) => [parts + first, weights + first, groups.length, count, length]),
+        );
       }
     }
     const dx = plan.inputGradient(0);
@@ -94,7 +138,10 @@ export const convTraining: TrainingOperator<'conv'> = {
       const packed = plan.kept('packedBackward', plan.kernels.packedWords(geometry, 'backward'));
       plan.needsScratch(plan.kernels.scratchWords('convolutionBackwardInput', geometry));
       plan.prepare('convolutionPack', [[at, plan.parameter('weight'), packed, 1]]);
-      plan.step('convolutionBackwardInput', cut(plan.batch).map(([sample, samples]) => [at, dy, packed, dx.offset, sample, samples]));
+      plan.step(
+        'convolutionBackwardInput',
+        cut(plan.batch).map(([sample, samples]) => [at, dy, packed, dx.offset, sample, samples]),
+      );
     }
   },
 };

@@ -14,7 +14,10 @@ function sizes(plan: Plan): { n: number; inputs: number; outputs: number } {
 
 export const dense: Operator<'dense'> = {
   kind: 'dense',
-  roles: [{ role: 'weight', kind: 'trained', optional: false }, { role: 'bias', kind: 'trained', optional: true }],
+  roles: [
+    { role: 'weight', kind: 'trained', optional: false },
+    { role: 'bias', kind: 'trained', optional: true },
+  ],
   arity: [1, 1],
   fusesActivation: true,
   foldsChannelMaps: true,
@@ -22,7 +25,8 @@ export const dense: Operator<'dense'> = {
   shape(node, [input], parameters) {
     checkRank(node, input, 1, 'a vector; put a flatten before it');
     const { weight } = parameters;
-    if (weight?.length !== 2) throw nodeError('SHAPE', node, `weight: expected [out, in], got ${weight ? `[${weight.join(', ')}]` : 'none'}`);
+    if (weight?.length !== 2)
+      throw nodeError('SHAPE', node, `weight: expected [out, in], got ${weight ? `[${weight.join(', ')}]` : 'none'}`);
     checkParameterShape(node, 'weight', weight, [weight[0], input[0]]);
     checkParameterShape(node, 'bias', parameters.bias, [weight[0]], true);
     return [weight[0]];
@@ -34,9 +38,26 @@ export const dense: Operator<'dense'> = {
     const { code, slope } = plan.activation;
     const slopeAt = plan.floats([slope]);
     plan.needsScratch(plan.kernels.scratchWords('matmul', undefined, [n, outputs, inputs]));
-    plan.step('matmul', pieces(outputs, n * inputs * outputs).map(([first, count]) => [
-      n, count, inputs, plan.inputs[0].offset, inputs, 1, weight + first * inputs, 1, inputs,
-      plan.output.offset + first, outputs, bias >= 0 ? MATMUL.biasPerColumn : 0, bias + first, code, slopeAt]));
+    plan.step(
+      'matmul',
+      pieces(outputs, n * inputs * outputs).map(([first, count]) => [
+        n,
+        count,
+        inputs,
+        plan.inputs[0].offset,
+        inputs,
+        1,
+        weight + first * inputs,
+        1,
+        inputs,
+        plan.output.offset + first,
+        outputs,
+        bias >= 0 ? MATMUL.biasPerColumn : 0,
+        bias + first,
+        code,
+        slopeAt,
+      ]),
+    );
   },
 };
 
@@ -52,14 +73,50 @@ export const denseTraining: TrainingOperator<'dense'> = {
     const weight = plan.parameterGradient('weight');
     if (weight >= 0) {
       plan.needsScratch(plan.kernels.scratchWords('matmul', undefined, [outputs, inputs, n]));
-      plan.step('matmul', pieces(outputs, work).map(([first, count]) => [
-        count, inputs, n, dy + first, 1, outputs, plan.inputs[0].offset, inputs, 1, weight + first * inputs, inputs, 0, -1, 0, 0]));
+      plan.step(
+        'matmul',
+        pieces(outputs, work).map(([first, count]) => [
+          count,
+          inputs,
+          n,
+          dy + first,
+          1,
+          outputs,
+          plan.inputs[0].offset,
+          inputs,
+          1,
+          weight + first * inputs,
+          inputs,
+          0,
+          -1,
+          0,
+          0,
+        ]),
+      );
     }
     const dx = plan.inputGradient(0);
     if (dx) {
       plan.needsScratch(plan.kernels.scratchWords('matmul', undefined, [n, inputs, outputs]));
-      plan.step('matmul', pieces(inputs, work).map(([first, count]) => [
-        n, count, outputs, dy, outputs, 1, plan.parameter('weight') + first, inputs, 1, dx.offset + first, inputs, 0, -1, 0, 0]));
+      plan.step(
+        'matmul',
+        pieces(inputs, work).map(([first, count]) => [
+          n,
+          count,
+          outputs,
+          dy,
+          outputs,
+          1,
+          plan.parameter('weight') + first,
+          inputs,
+          1,
+          dx.offset + first,
+          inputs,
+          0,
+          -1,
+          0,
+          0,
+        ]),
+      );
     }
   },
 };

@@ -10,10 +10,28 @@ import type { OperatorKind } from '../network/types.ts';
 import type { Operator } from './types.ts';
 
 export const OPERATORS: { readonly [K in OperatorKind]: Operator<K> } = {
-  conv, dense, maxPool, averagePool, globalAveragePool, relu, leakyRelu, sigmoid, tanh, softmax, batchNorm, affine, flatten, add, concat, dropout,
+  conv,
+  dense,
+  maxPool,
+  averagePool,
+  globalAveragePool,
+  relu,
+  leakyRelu,
+  sigmoid,
+  tanh,
+  softmax,
+  batchNorm,
+  affine,
+  flatten,
+  add,
+  concat,
+  dropout,
 };
 
-/** The operator of a node. The table is keyed by kind, so the node fits its operator; the type system cannot follow that through a lookup. */
+/**
+ * The operator of a node. The table is keyed by kind, so the node fits its operator; the type system cannot follow that
+ * through a lookup.
+ */
 export function operatorOf(kind: OperatorKind): Operator {
   return OPERATORS[kind] as unknown as Operator;
 }

@@ -11,11 +11,18 @@ export function nodeError(code: ErrorCode, node: Node, text: string): EspalierEr
 
 /** A sample of the given rank, or SHAPE. */
 export function checkRank(node: Node, shape: Shape, rank: number, what: string): void {
-  if (shape.length !== rank) throw nodeError('SHAPE', node, `input: expected ${what}, got shape [${shape.join(', ')}] per sample`);
+  if (shape.length !== rank)
+    throw nodeError('SHAPE', node, `input: expected ${what}, got shape [${shape.join(', ')}] per sample`);
 }
 
 /** A stored parameter of exactly this shape, or SHAPE. */
-export function checkParameterShape(node: Node, role: string, found: Shape | undefined, expected: Shape, optional = false): void {
+export function checkParameterShape(
+  node: Node,
+  role: string,
+  found: Shape | undefined,
+  expected: Shape,
+  optional = false,
+): void {
   if (found === undefined) {
     if (optional) return;
     throw nodeError('GRAPH', node, `${role}: the node names no parameter in this role`);
@@ -26,7 +33,11 @@ export function checkParameterShape(node: Node, role: string, found: Shape | und
 }
 
 function checkPair(node: Node, name: string, pair: Pair, from: number): void {
-  if (!Array.isArray(pair) || pair.length !== 2 || pair.some((v) => !Number.isSafeInteger(v) || v < from || v > 65535)) {
+  if (
+    !Array.isArray(pair) ||
+    pair.length !== 2 ||
+    pair.some((v) => !Number.isSafeInteger(v) || v < from || v > 65535)
+  ) {
     throw nodeError('ATTRIBUTE', node, `${name}: expected two whole numbers from ${from} to 65535, got ${show(pair)}`);
   }
 }
@@ -44,14 +55,26 @@ export function windowOutput(node: Node, height: number, width: number, window: 
   checkPair(node, 'kernel size', size, 1);
   checkPair(node, 'stride', stride, 1);
   checkPair(node, 'dilation', dilation, 1);
-  if (!Array.isArray(padding) || padding.length !== 4 || padding.some((v: unknown) => !Number.isSafeInteger(v) || (v as number) < 0 || (v as number) > 65535)) {
-    throw nodeError('ATTRIBUTE', node, `padding: expected four whole numbers from 0 (top, left, bottom, right), got ${show(padding)}`);
+  if (
+    !Array.isArray(padding) ||
+    padding.length !== 4 ||
+    padding.some((v: unknown) => !Number.isSafeInteger(v) || (v as number) < 0 || (v as number) > 65535)
+  ) {
+    throw nodeError(
+      'ATTRIBUTE',
+      node,
+      `padding: expected four whole numbers from 0 (top, left, bottom, right), got ${show(padding)}`,
+    );
   }
   const [top, left, bottom, right] = padding;
   const outHeight = Math.floor((height + top + bottom - dilation[0] * (size[0] - 1) - 1) / stride[0]) + 1;
   const outWidth = Math.floor((width + left + right - dilation[1] * (size[1] - 1) - 1) / stride[1]) + 1;
   if (outHeight < 1 || outWidth < 1) {
-    throw nodeError('ATTRIBUTE', node, `a window of ${size.join(' x ')} (dilation ${dilation.join(', ')}) does not fit a padded input of ${height + top + bottom} x ${width + left + right}`);
+    throw nodeError(
+      'ATTRIBUTE',
+      node,
+      `a window of ${size.join(' x ')} (dilation ${dilation.join(', ')}) does not fit a padded input of ${height + top + bottom} x ${width + left + right}`,
+    );
   }
   return [outHeight, outWidth];
 }
@@ -59,26 +82,40 @@ export function windowOutput(node: Node, height: number, width: number, window: 
 /** [C, H, W] per sample in and out; pooling passes groups = C. */
 export function geometryOf(input: Shape, output: Shape, window: Window, groups: number): Geometry {
   return {
-    channelsIn: input[0], heightIn: input[1], widthIn: input[2],
-    channelsOut: output[0], heightOut: output[1], widthOut: output[2],
-    kernelHeight: window.size[0], kernelWidth: window.size[1],
-    strideY: window.stride[0], strideX: window.stride[1],
-    paddingTop: window.padding[0], paddingLeft: window.padding[1],
-    dilationY: window.dilation[0], dilationX: window.dilation[1],
+    channelsIn: input[0],
+    heightIn: input[1],
+    widthIn: input[2],
+    channelsOut: output[0],
+    heightOut: output[1],
+    widthOut: output[2],
+    kernelHeight: window.size[0],
+    kernelWidth: window.size[1],
+    strideY: window.stride[0],
+    strideX: window.stride[1],
+    paddingTop: window.padding[0],
+    paddingLeft: window.padding[1],
+    dilationY: window.dilation[0],
+    dilationX: window.dilation[1],
     groups,
   };
 }
 
-/** How many pieces a step is cut into where there is work enough: divisible by 2, 3 (nearly) and 4 threads. A constant, so that results do not depend on threads. */
+/**
+ * How many pieces a step is cut into where there is work enough: divisible by 2, 3 (nearly) and 4 threads. A constant,
+ * so that results do not depend on threads.
+ */
 const PIECES = 8;
 
 /**
- * Cuts [0, count) in at most `pieces` runs, each but the last a multiple of `multiple`: [first, length] each. They differ by one multiple at most and the
- * longer ones come first, so that threads which take one after another end together.
+ * Cuts [0, count) in at most `pieces` runs, each but the last a multiple of `multiple`: [first, length] each. They
+ * differ by one multiple at most and the longer ones come first, so that threads which take one after another end
+ * together.
  */
 export function cut(count: number, multiple = 1, pieces = PIECES): [number, number][] {
-  const units = Math.ceil(count / multiple), most = Math.min(pieces, units);
-  const longer = units % most, length = Math.floor(units / most) * multiple;
+  const units = Math.ceil(count / multiple),
+    most = Math.min(pieces, units);
+  const longer = units % most,
+    length = Math.floor(units / most) * multiple;
   const runs: [number, number][] = [];
   for (let first = 0; first < count;) {
     const next = Math.min(first + length + (runs.length < longer ? multiple : 0), count);

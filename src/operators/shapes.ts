@@ -7,12 +7,15 @@ import { operatorOf, OPERATORS } from './inference.ts';
 import { nodeError } from './rules.ts';
 import type { ParameterShapes } from './types.ts';
 
-/** Stored shapes of a node's parameters by role. @throws {EspalierError} GRAPH if one is missing or has no place there */
+/**
+ * Stored shapes of a node's parameters by role. @throws {EspalierError} GRAPH if one is missing or has no place there
+ */
 export function parameterShapes(network: Network, node: Node): ParameterShapes {
   const { roles } = operatorOf(node.kind);
   const shapes: Partial<Record<ParameterRole, Shape>> = {};
   for (const [role, name] of Object.entries(node.parameters) as [ParameterRole, string][]) {
-    if (!roles.some((rule) => rule.role === role)) throw nodeError('GRAPH', node, `parameters: the operator has no role ${show(role)}`);
+    if (!roles.some((rule) => rule.role === role))
+      throw nodeError('GRAPH', node, `parameters: the operator has no role ${show(role)}`);
     const encoding = network.parameters.get(name);
     if (!encoding) throw nodeError('GRAPH', node, `${role}: the network has no parameter ${show(name)}`);
     shapes[role] = encoding.shape;
@@ -27,24 +30,43 @@ export function parameterShapes(network: Network, node: Node): ParameterShapes {
 export function inferShapes(network: Network): Map<string, Shape> {
   const shapes = new Map<string, Shape>();
   const define = (name: string, shape: Shape): void => {
-    if (shapes.has(name)) throw new EspalierError('GRAPH', `network ${show(network.name)}: two values are called ${show(name)}; give one another name`, { name });
+    if (shapes.has(name))
+      throw new EspalierError(
+        'GRAPH',
+        `network ${show(network.name)}: two values are called ${show(name)}; give one another name`,
+        { name },
+      );
     shapes.set(name, shape);
   };
   for (const input of network.inputs) define(input.name, input.shape);
   for (const node of network.nodes) {
-    if (!Object.hasOwn(OPERATORS, node.kind)) throw new EspalierError('UNSUPPORTED', `node ${show(node.name)}: unknown operator ${show(node.kind)}`, { name: node.name });
+    if (!Object.hasOwn(OPERATORS, node.kind))
+      throw new EspalierError('UNSUPPORTED', `node ${show(node.name)}: unknown operator ${show(node.kind)}`, {
+        name: node.name,
+      });
     const operator = operatorOf(node.kind);
     const [least, most] = operator.arity;
-    if (node.inputs.length < least || node.inputs.length > most) throw nodeError('GRAPH', node, `inputs: expected ${least === most ? least : `${least} to ${most}`}, got ${node.inputs.length}`);
+    if (node.inputs.length < least || node.inputs.length > most)
+      throw nodeError(
+        'GRAPH',
+        node,
+        `inputs: expected ${least === most ? least : `${least} to ${most}`}, got ${node.inputs.length}`,
+      );
     const inputs = node.inputs.map((name) => {
       const shape = shapes.get(name);
-      if (!shape) throw nodeError('GRAPH', node, `inputs: ${show(name)} is no network input and no node before this one`);
+      if (!shape)
+        throw nodeError('GRAPH', node, `inputs: ${show(name)} is no network input and no node before this one`);
       return shape;
     });
     define(node.name, operator.shape(node as never, inputs, parameterShapes(network, node)));
   }
   for (const name of network.outputs) {
-    if (!shapes.has(name)) throw new EspalierError('GRAPH', `network ${show(network.name)}: output ${show(name)} is no value of the network`, { name });
+    if (!shapes.has(name))
+      throw new EspalierError(
+        'GRAPH',
+        `network ${show(network.name)}: output ${show(name)} is no value of the network`,
+        { name },
+      );
   }
   return shapes;
 }
@@ -75,7 +97,13 @@ export function nodeCosts(network: Network): NodeCost[] {
     }
     const inputs = node.inputs.map((name) => shapes.get(name) ?? []);
     const outputShape = shapes.get(node.name) ?? [];
-    return { name: node.name, kind: node.kind, outputShape, parameters, multiplyAdds: operator.multiplyAdds(node as never, inputs, outputShape, own) };
+    return {
+      name: node.name,
+      kind: node.kind,
+      outputShape,
+      parameters,
+      multiplyAdds: operator.multiplyAdds(node as never, inputs, outputShape, own),
+    };
   });
 }
 

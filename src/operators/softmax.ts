@@ -3,7 +3,11 @@ import { cut, nodeError } from './rules.ts';
 import type { Operator, TrainingOperator } from './types.ts';
 
 export const softmax: Operator<'softmax'> = {
-  kind: 'softmax', roles: [], arity: [1, 1], fusesActivation: false, inPlace: 'overwrite',
+  kind: 'softmax',
+  roles: [],
+  arity: [1, 1],
+  fusesActivation: false,
+  inPlace: 'overwrite',
   shape(node, [input]) {
     if (input.length === 0) throw nodeError('SHAPE', node, 'input: expected at least one axis');
     return input;
@@ -11,7 +15,15 @@ export const softmax: Operator<'softmax'> = {
   multiplyAdds: () => 0,
   forward(_node, plan) {
     const columns = plan.output.shape[plan.output.shape.length - 1];
-    plan.step('softmaxForward', cut(plan.output.words / columns).map(([row, rows]) => [plan.inputs[0].offset + row * columns, plan.output.offset + row * columns, rows, columns]));
+    plan.step(
+      'softmaxForward',
+      cut(plan.output.words / columns).map(([row, rows]) => [
+        plan.inputs[0].offset + row * columns,
+        plan.output.offset + row * columns,
+        rows,
+        columns,
+      ]),
+    );
   },
 };
 
@@ -22,6 +34,15 @@ export const softmaxTraining: TrainingOperator<'softmax'> = {
     const dx = plan.inputGradient(0);
     if (!dx) return;
     const columns = dx.shape[dx.shape.length - 1];
-    plan.step('softmaxBackward', cut(dx.words / columns).map(([row, rows]) => [plan.output.offset + row * columns, plan.outputGradient.offset + row * columns, dx.offset + row * columns, rows, columns]));
+    plan.step(
+      'softmaxBackward',
+      cut(dx.words / columns).map(([row, rows]) => [
+        plan.output.offset + row * columns,
+        plan.outputGradient.offset + row * columns,
+        dx.offset + row * columns,
+        rows,
+        columns,
+      ]),
+    );
   },
 };

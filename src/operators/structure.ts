@@ -5,7 +5,11 @@ import type { BackwardPlan, Operator, Plan, TrainingOperator } from './types.ts'
 
 /** Copies a whole value; nothing where source and destination share memory. */
 function copy(plan: Plan, from: number, to: number, words: number): void {
-  if (from !== to) plan.step('copyRows', cutWords(words).map(([first, count]) => [from + first, count, to + first, count, 1, count]));
+  if (from !== to)
+    plan.step(
+      'copyRows',
+      cutWords(words).map(([first, count]) => [from + first, count, to + first, count, 1, count]),
+    );
 }
 
 function passGradient(plan: BackwardPlan): void {
@@ -14,17 +18,34 @@ function passGradient(plan: BackwardPlan): void {
 }
 
 export const flatten: Operator<'flatten'> = {
-  kind: 'flatten', roles: [], arity: [1, 1], fusesActivation: false, inPlace: 'view',
+  kind: 'flatten',
+  roles: [],
+  arity: [1, 1],
+  fusesActivation: false,
+  inPlace: 'view',
   shape: (_node, [input]) => [sizeOf(input)],
   multiplyAdds: () => 0,
   forward: (_node, plan) => copy(plan, plan.inputs[0].offset, plan.output.offset, plan.output.words),
 };
-export const flattenTraining: TrainingOperator<'flatten'> = { kind: 'flatten', reads: { inputs: false, output: false }, backward: (_node, plan) => passGradient(plan) };
+export const flattenTraining: TrainingOperator<'flatten'> = {
+  kind: 'flatten',
+  reads: { inputs: false, output: false },
+  backward: (_node, plan) => passGradient(plan),
+};
 
 export const add: Operator<'add'> = {
-  kind: 'add', roles: [], arity: [2, 2], fusesActivation: true, inPlace: 'overwrite',
+  kind: 'add',
+  roles: [],
+  arity: [2, 2],
+  fusesActivation: true,
+  inPlace: 'overwrite',
   shape(node, [a, b]) {
-    if (!sameShape(a, b)) throw nodeError('SHAPE', node, `inputs: expected two values of one shape, got [${a.join(', ')}] and [${b.join(', ')}]`);
+    if (!sameShape(a, b))
+      throw nodeError(
+        'SHAPE',
+        node,
+        `inputs: expected two values of one shape, got [${a.join(', ')}] and [${b.join(', ')}]`,
+      );
     return a;
   },
   multiplyAdds: () => 0,
@@ -32,7 +53,17 @@ export const add: Operator<'add'> = {
     const [a, b] = plan.inputs;
     const { code, slope } = plan.activation;
     const slopeAt = plan.floats([slope]);
-    plan.step('add', cutWords(plan.output.words).map(([first, count]) => [a.offset + first, b.offset + first, plan.output.offset + first, count, code, slopeAt]));
+    plan.step(
+      'add',
+      cutWords(plan.output.words).map(([first, count]) => [
+        a.offset + first,
+        b.offset + first,
+        plan.output.offset + first,
+        count,
+        code,
+        slopeAt,
+      ]),
+    );
   },
 };
 export const addTraining: TrainingOperator<'add'> = {
@@ -47,12 +78,21 @@ export const addTraining: TrainingOperator<'add'> = {
 };
 
 export const concat: Operator<'concat'> = {
-  kind: 'concat', roles: [], arity: [1, 64], fusesActivation: false, inPlace: false,
+  kind: 'concat',
+  roles: [],
+  arity: [1, 64],
+  fusesActivation: false,
+  inPlace: false,
   shape(node, inputs) {
     const [first] = inputs;
     if (first.length === 0) throw nodeError('SHAPE', node, 'inputs: expected channels as the first axis of a sample');
     inputs.forEach((input, i) => {
-      if (!sameShape(input.slice(1), first.slice(1))) throw nodeError('SHAPE', node, `input ${i}: expected [any, ${first.slice(1).join(', ')}], got [${input.join(', ')}]`);
+      if (!sameShape(input.slice(1), first.slice(1)))
+        throw nodeError(
+          'SHAPE',
+          node,
+          `input ${i}: expected [any, ${first.slice(1).join(', ')}], got [${input.join(', ')}]`,
+        );
     });
     return [inputs.reduce((sum, input) => sum + input[0], 0), ...first.slice(1)];
   },
@@ -76,7 +116,8 @@ export const concatTraining: TrainingOperator<'concat'> = {
     plan.inputs.forEach((input, i) => {
       const columns = input.words / plan.batch;
       const dx = plan.inputGradient(i);
-      if (dx) plan.step('copyRows', [[plan.outputGradient.offset + first, stride, dx.offset, columns, plan.batch, columns]]);
+      if (dx)
+        plan.step('copyRows', [[plan.outputGradient.offset + first, stride, dx.offset, columns, plan.batch, columns]]);
       first += columns;
     });
   },
@@ -84,10 +125,15 @@ export const concatTraining: TrainingOperator<'concat'> = {
 
 /** The executor draws the mask (0 or 1 / (1 - rate)) before each training pass into `kept('mask')`. */
 export const dropout: Operator<'dropout'> = {
-  kind: 'dropout', roles: [], arity: [1, 1], fusesActivation: false, inPlace: 'overwrite',
+  kind: 'dropout',
+  roles: [],
+  arity: [1, 1],
+  fusesActivation: false,
+  inPlace: 'overwrite',
   shape(node, [input]) {
     const { rate } = node.attributes;
-    if (!(rate >= 0 && rate < 1)) throw nodeError('ATTRIBUTE', node, `rate: expected a number from 0 to below 1, got ${rate}`);
+    if (!(rate >= 0 && rate < 1))
+      throw nodeError('ATTRIBUTE', node, `rate: expected a number from 0 to below 1, got ${rate}`);
     return input;
   },
   multiplyAdds: () => 0,
@@ -98,12 +144,28 @@ export const dropoutTraining: TrainingOperator<'dropout'> = {
   reads: { inputs: false, output: false },
   forwardTraining(_node, plan) {
     const mask = plan.kept('mask', plan.output.words);
-    plan.step('multiply', cutWords(plan.output.words).map(([first, count]) => [plan.inputs[0].offset + first, mask + first, plan.output.offset + first, count]));
+    plan.step(
+      'multiply',
+      cutWords(plan.output.words).map(([first, count]) => [
+        plan.inputs[0].offset + first,
+        mask + first,
+        plan.output.offset + first,
+        count,
+      ]),
+    );
   },
   backward(_node, plan) {
     const dx = plan.inputGradient(0);
     if (!dx) return;
     const mask = plan.kept('mask');
-    plan.step('multiply', cutWords(dx.words).map(([first, count]) => [plan.outputGradient.offset + first, mask + first, dx.offset + first, count]));
+    plan.step(
+      'multiply',
+      cutWords(dx.words).map(([first, count]) => [
+        plan.outputGradient.offset + first,
+        mask + first,
+        dx.offset + first,
+        count,
+      ]),
+    );
   },
 };

@@ -10,9 +10,22 @@ import type { OperatorKind } from '../network/types.ts';
 import type { TrainingOperator } from './types.ts';
 
 export const TRAINING_OPERATORS: { readonly [K in OperatorKind]: TrainingOperator<K> } = {
-  conv: convTraining, dense: denseTraining, maxPool: maxPoolTraining, averagePool: averagePoolTraining, globalAveragePool: globalAveragePoolTraining,
-  relu: reluTraining, leakyRelu: leakyReluTraining, sigmoid: sigmoidTraining, tanh: tanhTraining, softmax: softmaxTraining, batchNorm: batchNormTraining,
-  affine: affineTraining, flatten: flattenTraining, add: addTraining, concat: concatTraining, dropout: dropoutTraining,
+  conv: convTraining,
+  dense: denseTraining,
+  maxPool: maxPoolTraining,
+  averagePool: averagePoolTraining,
+  globalAveragePool: globalAveragePoolTraining,
+  relu: reluTraining,
+  leakyRelu: leakyReluTraining,
+  sigmoid: sigmoidTraining,
+  tanh: tanhTraining,
+  softmax: softmaxTraining,
+  batchNorm: batchNormTraining,
+  affine: affineTraining,
+  flatten: flattenTraining,
+  add: addTraining,
+  concat: concatTraining,
+  dropout: dropoutTraining,
 };
 
 export function trainingOperatorOf(kind: OperatorKind): TrainingOperator {

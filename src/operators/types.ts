@@ -1,6 +1,7 @@
 /**
  * The operator interface. An operator is one file that exports a forward half (an {@link Operator}) and a training half
- * (a {@link TrainingOperator}), listed in `inference.ts` and `training.ts`: what only runs a model carries no backward code.
+ * (a {@link TrainingOperator}), listed in `inference.ts` and `training.ts`: what only runs a model carries no backward
+ * code.
  */
 import type { KernelName, KernelSet } from '../kernels/types.ts';
 import type { NodeOf, OperatorKind, ParameterRole } from '../network/types.ts';
@@ -40,8 +41,9 @@ export interface Plan {
   /** An activation that follows and is applied on the way out; only for operators with `fusesActivation`. */
   readonly activation: { readonly code: number; readonly slope: number };
   /**
-   * Maps per channel, y = scale x + shift, that follow (before the activation) and are multiplied into the weights and the bias, in their order: offsets of as
-   * many values as there are output channels. Only for operators with `foldsChannelMaps`.
+   * Maps per channel, y = scale x + shift, that follow (before the activation) and are multiplied into the weights and
+   * the bias, in their order: offsets of as many values as there are output channels. Only for operators with
+   * `foldsChannelMaps`.
    */
   readonly folded: readonly ChannelMap[];
   /** Offset of a parameter's dense values, or -1 if the node has none in this role. */
@@ -51,9 +53,15 @@ export interface Plan {
   /** Offset of words that hold the given whole numbers, or floats. */
   integers(values: readonly number[]): number;
   floats(values: readonly number[]): number;
-  /** Offset of words that live as long as the executor, by a name that the backward half asks for again (0 words: must exist). */
+  /**
+   * Offset of words that live as long as the executor, by a name that the backward half asks for again (0 words: must
+   * exist).
+   */
   kept(name: string, words?: number): number;
-  /** Words that hold nothing once preparation is over, for a plan that is prepared once (inference): they lie where values will. */
+  /**
+   * Words that hold nothing once preparation is over, for a plan that is prepared once (inference): they lie where
+   * values will.
+   */
   passing(words: number): number;
   /** Words that hold nothing between steps. */
   temporary(words: number): number;
@@ -84,7 +92,10 @@ export interface Operator<K extends OperatorKind = OperatorKind> {
   readonly packsWeight?: boolean;
   /** conv, dense: scale and shift per channel that follow can be folded into the weights. Absent: false. */
   readonly foldsChannelMaps?: boolean;
-  /** Output may share memory with input 0: 'view' leaves it as it is, 'overwrite' does not. The gradients may share memory in both cases. */
+  /**
+   * Output may share memory with input 0: 'view' leaves it as it is, 'overwrite' does not. The gradients may share
+   * memory in both cases.
+   */
   readonly inPlace: false | 'view' | 'overwrite';
   /** Output shape per sample. @throws {EspalierError} ATTRIBUTE or SHAPE, naming the node */
   shape(node: NodeOf<K>, inputs: readonly Shape[], parameters: ParameterShapes): Shape;

@@ -26,22 +26,33 @@ export interface PruneGroupOptions {
   /** Fold the mean of what goes into the consumers' biases, where there are statistics. Default true. */
   fold?: boolean;
   /**
-   * Least-squares repair of the consumers' columns; implies `fold`. Default: as `fold`, where the statistics hold covariances. Measured on a trained landmark
-   * network, a quarter of all channels removed by activationCorrelation, error without retraining (0.0193 before): cut 0.0220, folded 0.0219, repaired 0.0192.
+   * Least-squares repair of the consumers' columns; implies `fold`. Default: as `fold`, where the statistics hold
+   * covariances. Measured on a trained landmark network, a quarter of all channels removed by activationCorrelation,
+   * error without retraining (0.0193 before): cut 0.0220, folded 0.0219, repaired 0.0192.
    */
   repair?: boolean;
   /** Default {@link DEFAULT_RIDGE}. */
   ridge?: number;
 }
 
-export interface PruneOptions extends Omit<PruneGroupOptions, 'keep'>, Pick<MeasureOptions, 'samples' | 'positions' | 'batch'> {
+export interface PruneOptions
+  extends Omit<PruneGroupOptions, 'keep'>, Pick<MeasureOptions, 'samples' | 'positions' | 'batch'> {
   /** Share of channels that stays: one number for every prunable group, or by group name for the named ones. */
   keep: number | Readonly<Record<string, number>>;
 }
 
-export const PRUNE_DEFAULTS = { criterion: 'activationCorrelation', scoring: {}, multipleOf: 1, fold: true, ridge: DEFAULT_RIDGE } as const satisfies Omit<Required<PruneGroupOptions>, 'keep' | 'repair'>;
+export const PRUNE_DEFAULTS = {
+  criterion: 'activationCorrelation',
+  scoring: {},
+  multipleOf: 1,
+  fold: true,
+  ridge: DEFAULT_RIDGE,
+} as const satisfies Omit<Required<PruneGroupOptions>, 'keep' | 'repair'>;
 
-export interface GroupReport extends Omit<RemovalReport, 'transform'>, Pick<SelectionReport, 'asked' | 'raised' | 'lowestKept' | 'highestRemoved'> {
+export interface GroupReport
+  extends
+    Omit<RemovalReport, 'transform'>,
+    Pick<SelectionReport, 'asked' | 'raised' | 'lowestKept' | 'highestRemoved'> {
   readonly transform: 'pruneGroup';
 }
 
@@ -56,29 +67,40 @@ export interface PruneReport extends TransformReport {
 }
 
 /**
- * Prunes all prunable groups, or the named ones, to a share of their channels. Scores are all taken before anything is removed.
+ * Prunes all prunable groups, or the named ones, to a share of their channels. Scores are all taken before anything is
+ * removed.
  *
- * Reads `context.training` where the criterion, `fold` or `repair` needs activations; criteria on weights with `fold: false` need no data.
+ * Reads `context.training` where the criterion, `fold` or `repair` needs activations; criteria on weights with `fold:
+ * false` need no data.
  * @returns a {@link Transform}; its report is a {@link PruneReport}
  * @throws {EspalierError} (from the transform) COUPLING if a named group cannot be pruned; DATA from the measurement
  * @example
  * import { prune } from 'espalier/pruning';
  * const { network: thinner, report } = await prune({ keep: 0.5 })(network, context);
  */
-export function prune(options: PruneOptions): (network: Network, context: Context) => Promise<{ network: Network; report: PruneReport }> {
+export function prune(
+  options: PruneOptions,
+): (network: Network, context: Context) => Promise<{ network: Network; report: PruneReport }> {
   const criterion = checkCriterion('prune', options.criterion);
   checkKeep(options.keep);
   const step = async (network: Network, context: Context): Promise<{ network: Network; report: PruneReport }> => {
     const all = findGroups(network);
     const shares = shareByGroup(all, options.keep);
     const chosen = [...shares.keys()];
-    const skipped = typeof options.keep === 'number' ? all.filter((group) => !group.prunable).map(({ name, reason = '' }) => ({ group: name, reason })) : [];
-    const statistics = needsActivations(criterion, options) && chosen.length > 0 ? await measureActivations(network, chosen, context, {
-      ...(options.samples === undefined ? {} : { samples: options.samples }),
-      ...(options.positions === undefined ? {} : { positions: options.positions }),
-      ...(options.batch === undefined ? {} : { batch: options.batch }),
-      correlations: measures(criterion), covariances: options.repair ?? options.fold ?? PRUNE_DEFAULTS.fold,
-    }) : undefined;
+    const skipped =
+      typeof options.keep === 'number'
+        ? all.filter((group) => !group.prunable).map(({ name, reason = '' }) => ({ group: name, reason }))
+        : [];
+    const statistics =
+      needsActivations(criterion, options) && chosen.length > 0
+        ? await measureActivations(network, chosen, context, {
+            ...(options.samples === undefined ? {} : { samples: options.samples }),
+            ...(options.positions === undefined ? {} : { positions: options.positions }),
+            ...(options.batch === undefined ? {} : { batch: options.batch }),
+            correlations: measures(criterion),
+            covariances: options.repair ?? options.fold ?? PRUNE_DEFAULTS.fold,
+          })
+        : undefined;
 
     const scoring: ScoreOptions = { seed: context.seed, ...options.scoring };
     const scores = chosen.map((group) => score(criterion, network, group, statistics, scoring));
@@ -87,15 +109,22 @@ export function prune(options: PruneOptions): (network: Network, context: Contex
     chosen.forEach((group, i) => {
       context.signal?.throwIfAborted();
       context.onEvent?.({ kind: 'stage', name: 'prune', index: i, count: chosen.length, detail: group.name });
-      const { network: thinner, report } = removeWorst(pruned, group, scores[i], statistics, { ...options, keep: shares.get(group) ?? 1 });
+      const { network: thinner, report } = removeWorst(pruned, group, scores[i], statistics, {
+        ...options,
+        keep: shares.get(group) ?? 1,
+      });
       pruned = thinner;
       reports.push(report);
     });
     return {
       network: pruned,
       report: {
-        transform: 'prune', criterion: typeof criterion === 'string' ? criterion : criterion.name || 'custom', groups: reports, skipped,
-        parametersBefore: parameterCount(network), parametersAfter: parameterCount(pruned),
+        transform: 'prune',
+        criterion: typeof criterion === 'string' ? criterion : criterion.name || 'custom',
+        groups: reports,
+        skipped,
+        parametersBefore: parameterCount(network),
+        parametersAfter: parameterCount(pruned),
       },
     };
   };
@@ -103,25 +132,64 @@ export function prune(options: PruneOptions): (network: Network, context: Contex
 }
 
 /**
- * Prunes one group: scores it, keeps the best, removes the rest. `statistics` (of this network, from `measureActivations`) are needed by
- * activationCorrelation, fold and repair; without them nothing is folded.
+ * Prunes one group: scores it, keeps the best, removes the rest. `statistics` (of this network, from
+ * `measureActivations`) are needed by activationCorrelation, fold and repair; without them nothing is folded.
  * @param group - name of a conv or dense node of the group
  * @throws {EspalierError} COUPLING if the group cannot be pruned, with the reason
  */
-export function pruneGroup(network: Network, group: string, statistics: ActivationStatistics | undefined, options: PruneGroupOptions): { network: Network; report: GroupReport } {
+export function pruneGroup(
+  network: Network,
+  group: string,
+  statistics: ActivationStatistics | undefined,
+  options: PruneGroupOptions,
+): { network: Network; report: GroupReport } {
   const criterion = checkCriterion('pruneGroup', options.criterion);
   const found = prunableGroup('pruneGroup', findGroups(network), group);
-  return removeWorst(network, found, score(criterion, network, found, statistics, options.scoring), statistics, options);
+  return removeWorst(
+    network,
+    found,
+    score(criterion, network, found, statistics, options.scoring),
+    statistics,
+    options,
+  );
 }
 
-function removeWorst(network: Network, group: ChannelGroup, scores: Float64Array, statistics: ActivationStatistics | undefined, options: PruneGroupOptions): { network: Network; report: GroupReport } {
-  const { keep, multipleOf = PRUNE_DEFAULTS.multipleOf, fold = PRUNE_DEFAULTS.fold, ridge = PRUNE_DEFAULTS.ridge } = options;
-  const { kept, report: { asked, raised, lowestKept, highestRemoved } } = keepBest(scores, { fraction: keep, multipleOf });
+function removeWorst(
+  network: Network,
+  group: ChannelGroup,
+  scores: Float64Array,
+  statistics: ActivationStatistics | undefined,
+  options: PruneGroupOptions,
+): { network: Network; report: GroupReport } {
+  const {
+    keep,
+    multipleOf = PRUNE_DEFAULTS.multipleOf,
+    fold = PRUNE_DEFAULTS.fold,
+    ridge = PRUNE_DEFAULTS.ridge,
+  } = options;
+  const {
+    kept,
+    report: { asked, raised, lowestKept, highestRemoved },
+  } = keepBest(scores, { fraction: keep, multipleOf });
   const measured = statistics?.groups.get(group.name)?.consumers;
   const repair = options.repair ?? (fold && measured?.every(({ covariance }) => covariance !== undefined) === true);
   const moments = fold || repair ? measured : undefined;
-  const { network: thinner, report } = removeNeurons(network, group.name, kept, { ...(moments ? { moments } : {}), repair, ridge });
-  return { network: thinner, report: { ...report, transform: 'pruneGroup', asked, raised, lowestKept, ...(highestRemoved === undefined ? {} : { highestRemoved }) } };
+  const { network: thinner, report } = removeNeurons(network, group.name, kept, {
+    ...(moments ? { moments } : {}),
+    repair,
+    ridge,
+  });
+  return {
+    network: thinner,
+    report: {
+      ...report,
+      transform: 'pruneGroup',
+      asked,
+      raised,
+      lowestKept,
+      ...(highestRemoved === undefined ? {} : { highestRemoved }),
+    },
+  };
 }
 
 /** A function may read anything, so correlations are measured for it. */
@@ -129,17 +197,24 @@ function measures(criterion: CriterionName | Scorer): boolean {
   return typeof criterion === 'function' || CRITERIA[criterion].measures;
 }
 
-function needsActivations(criterion: CriterionName | Scorer, { fold = PRUNE_DEFAULTS.fold, repair = fold }: PruneOptions): boolean {
+function needsActivations(
+  criterion: CriterionName | Scorer,
+  { fold = PRUNE_DEFAULTS.fold, repair = fold }: PruneOptions,
+): boolean {
   return fold || repair || measures(criterion);
 }
 
-function checkCriterion(who: string, criterion: CriterionName | Scorer = PRUNE_DEFAULTS.criterion): CriterionName | Scorer {
+function checkCriterion(
+  who: string,
+  criterion: CriterionName | Scorer = PRUNE_DEFAULTS.criterion,
+): CriterionName | Scorer {
   return typeof criterion === 'function' ? criterion : checkOneOf(who, 'criterion', criterion, CRITERION_NAMES);
 }
 
 function checkKeep(keep: PruneOptions['keep']): void {
   if (typeof keep === 'number') checkNumber('prune', 'keep', keep, 0, 1);
-  else if (typeof keep !== 'object' || keep === null) throw new TypeError(`prune: keep: expected a share from 0 to 1, or shares by group name, got ${show(keep)}`);
+  else if (typeof keep !== 'object' || keep === null)
+    throw new TypeError(`prune: keep: expected a share from 0 to 1, or shares by group name, got ${show(keep)}`);
   else for (const [name, share] of Object.entries(keep)) checkNumber('prune', `keep[${show(name)}]`, share, 0, 1);
 }
 
@@ -148,7 +223,10 @@ function shareByGroup(all: readonly ChannelGroup[], keep: PruneOptions['keep']):
   const shares = new Map<ChannelGroup, number>();
   for (const [name, share] of Object.entries(keep)) {
     const group = prunableGroup('prune', all, name);
-    if (shares.has(group)) throw new RangeError(`prune: keep: expected each group once, got ${show(name)} and another of ${group.producers.join(', ')}, which go together`);
+    if (shares.has(group))
+      throw new RangeError(
+        `prune: keep: expected each group once, got ${show(name)} and another of ${group.producers.join(', ')}, which go together`,
+      );
     shares.set(group, share);
   }
   return shares;

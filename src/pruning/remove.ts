@@ -1,6 +1,6 @@
 /**
- * Removal of neurons for real: smaller tensors, no masks. What the removed channels contributed is folded into their consumers:
- * the mean into the bias, and on demand the part that the remaining channels predict into their columns.
+ * Removal of neurons for real: smaller tensors, no masks. What the removed channels contributed is folded into their
+ * consumers: the mean into the bias, and on demand the part that the remaining channels predict into their columns.
  */
 import type { DenseEncoding, Encoding } from '../encodings/types.ts';
 import { EspalierError, show } from '../errors.ts';
@@ -12,13 +12,17 @@ import type { TransformReport } from '../transform.ts';
 import { findGroups, prunableGroup } from './groups.ts';
 import { regression } from './repair.ts';
 
-/** Ridge of the least-squares repair. Measured on a trained landmark network from 512 samples: convolutions like 0.01 or less (flat to 0.1), a dense layer with more channels than samples 0.1 to 0.3. */
+/**
+ * Ridge of the least-squares repair. Measured on a trained landmark network from 512 samples: convolutions like 0.01 or
+ * less (flat to 0.1), a dense layer with more channels than samples 0.1 to 0.3.
+ */
 export const DEFAULT_RIDGE = 0.03;
 
 export interface RemoveOptions {
   /**
-   * Moments of the channels as the consumers see them: one per consumer in the order of the group's consumers (`measureActivations(...).groups.get(name).consumers`), or
-   * one alone for all. Given: the mean of what goes is folded into the consumers' biases. Absent: nothing is folded.
+   * Moments of the channels as the consumers see them: one per consumer in the order of the group's consumers
+   * (`measureActivations(...).groups.get(name).consumers`), or one alone for all. Given: the mean of what goes is
+   * folded into the consumers' biases. Absent: nothing is folded.
    */
   moments?: ChannelMoments | readonly ChannelMoments[];
   /** Least-squares repair of the consumers' columns; needs `covariance` in the moments. Default false. */
@@ -44,10 +48,12 @@ export interface RemovalReport extends TransformReport {
 }
 
 /**
- * Removes all but the `kept` channels of a group: rows and biases of the producers, norm vectors, depthwise filters and the consumers' columns.
+ * Removes all but the `kept` channels of a group: rows and biases of the producers, norm vectors, depthwise filters and
+ * the consumers' columns.
  *
- * The fold of the mean is exact for a channel that is constant, away from padded borders (there the consumer sees zeros instead); a consumer
- * without bias gains one. Repair adds to the column of each kept channel k the sum over removed r of B[r, k] times r's column, B the same at every tap.
+ * The fold of the mean is exact for a channel that is constant, away from padded borders (there the consumer sees zeros
+ * instead); a consumer without bias gains one. Repair adds to the column of each kept channel k the sum over removed r
+ * of B[r, k] times r's column, B the same at every tap.
  *
  * @param group - name of a conv or dense node of the group
  * @param kept - channels to keep, each once, in any order; at least one
@@ -57,7 +63,12 @@ export interface RemovalReport extends TransformReport {
  * import { removeNeurons } from 'espalier/pruning';
  * const { network: thinner, report } = removeNeurons(network, 'conv1', [0, 2, 3]);
  */
-export function removeNeurons(network: Network, group: string, kept: ArrayLike<number>, options: RemoveOptions = {}): { network: Network; report: RemovalReport } {
+export function removeNeurons(
+  network: Network,
+  group: string,
+  kept: ArrayLike<number>,
+  options: RemoveOptions = {},
+): { network: Network; report: RemovalReport } {
   const who = 'removeNeurons';
   const found = prunableGroup(who, findGroups(network), group);
   const stays = keptMask(who, kept, found);
@@ -65,8 +76,16 @@ export function removeNeurons(network: Network, group: string, kept: ArrayLike<n
   const moments = momentsOf(who, found, options);
   const parametersBefore = parameterCount(network);
   const report: RemovalReport = {
-    transform: who, group: found.name, before: found.channels, after: found.channels - removed.length, removed, folded: removed.length > 0 && moments !== undefined,
-    repaired: removed.length > 0 && options.repair === true, merged: 0, parametersBefore, parametersAfter: parametersBefore,
+    transform: who,
+    group: found.name,
+    before: found.channels,
+    after: found.channels - removed.length,
+    removed,
+    folded: removed.length > 0 && moments !== undefined,
+    repaired: removed.length > 0 && options.repair === true,
+    merged: 0,
+    parametersBefore,
+    parametersAfter: parametersBefore,
   };
   if (removed.length === 0) return { network, report };
 
@@ -82,7 +101,12 @@ export function removeNeurons(network: Network, group: string, kept: ArrayLike<n
     const [{ parameter, axis }] = slices;
     draft.parameters.set(parameter, cut(denseOf(draft, parameter), axis, slices, stays));
   }
-  for (const name of found.depthwise) replaceNode(draft, name, (node) => (node.kind === 'conv' ? { ...node, attributes: { ...node.attributes, groups: node.attributes.groups - removed.length } } : node));
+  for (const name of found.depthwise)
+    replaceNode(draft, name, (node) =>
+      node.kind === 'conv'
+        ? { ...node, attributes: { ...node.attributes, groups: node.attributes.groups - removed.length } }
+        : node,
+    );
   const smaller = { ...network, nodes: draft.nodes, parameters: draft.parameters };
   return { network: smaller, report: { ...report, merged, parametersAfter: parameterCount(smaller) } };
 }
@@ -101,12 +125,19 @@ interface Choice {
 }
 
 function keptMask(who: string, kept: ArrayLike<number>, group: ChannelGroup): Uint8Array {
-  if (typeof kept !== 'object' || kept === null || typeof kept.length !== 'number') throw new TypeError(`${who}: kept: expected an array of channel numbers, got ${show(kept)}`);
-  if (kept.length === 0) throw new RangeError(`${who}: kept: expected at least one channel of group ${show(group.name)}, got none; a layer without channels computes nothing`);
+  if (typeof kept !== 'object' || kept === null || typeof kept.length !== 'number')
+    throw new TypeError(`${who}: kept: expected an array of channel numbers, got ${show(kept)}`);
+  if (kept.length === 0)
+    throw new RangeError(
+      `${who}: kept: expected at least one channel of group ${show(group.name)}, got none; a layer without channels computes nothing`,
+    );
   const stays = new Uint8Array(group.channels);
   for (let i = 0; i < kept.length; i++) {
     const channel = kept[i];
-    if (!Number.isSafeInteger(channel) || channel < 0 || channel >= group.channels) throw new RangeError(`${who}: kept: expected whole numbers from 0 to ${group.channels - 1}, got ${show(channel)}`);
+    if (!Number.isSafeInteger(channel) || channel < 0 || channel >= group.channels)
+      throw new RangeError(
+        `${who}: kept: expected whole numbers from 0 to ${group.channels - 1}, got ${show(channel)}`,
+      );
     if (stays[channel] === 1) throw new RangeError(`${who}: kept: expected each channel once, got ${channel} twice`);
     stays[channel] = 1;
   }
@@ -115,46 +146,81 @@ function keptMask(who: string, kept: ArrayLike<number>, group: ChannelGroup): Ui
 
 function indicesOf(mask: Uint8Array, value: boolean): number[] {
   const indices: number[] = [];
-  mask.forEach((bit, i) => { if ((bit === 1) === value) indices.push(i); });
+  mask.forEach((bit, i) => {
+    if ((bit === 1) === value) indices.push(i);
+  });
   return indices;
 }
 
-function momentsOf(who: string, group: ChannelGroup, { moments, repair }: RemoveOptions): readonly ChannelMoments[] | undefined {
+function momentsOf(
+  who: string,
+  group: ChannelGroup,
+  { moments, repair }: RemoveOptions,
+): readonly ChannelMoments[] | undefined {
   if (!moments) {
-    if (repair) throw new TypeError(`${who}: moments: expected means and covariances for repair, got none; measure them with measureActivations(..., { covariances: true })`);
+    if (repair)
+      throw new TypeError(
+        `${who}: moments: expected means and covariances for repair, got none; measure them with measureActivations(..., { covariances: true })`,
+      );
     return undefined;
   }
   const { channels, consumers } = group;
   const list = 'mean' in moments ? consumers.map(() => moments) : moments;
-  if (list.length !== consumers.length) throw new RangeError(`${who}: moments: expected one for each of the ${consumers.length} consumers of group ${show(group.name)}, got ${list.length}`);
+  if (list.length !== consumers.length)
+    throw new RangeError(
+      `${who}: moments: expected one for each of the ${consumers.length} consumers of group ${show(group.name)}, got ${list.length}`,
+    );
   consumers.forEach((consumer, i) => {
     const { mean, covariance } = list[i];
     if (mean.length !== channels && mean.length !== channels * consumer.width) {
-      throw new RangeError(`${who}: moments: expected ${channels} means${consumer.width > 1 ? ` or ${channels * consumer.width}` : ''} for consumer ${show(consumer.node)}, got ${mean.length}`);
+      throw new RangeError(
+        `${who}: moments: expected ${channels} means${consumer.width > 1 ? ` or ${channels * consumer.width}` : ''} for consumer ${show(consumer.node)}, got ${mean.length}`,
+      );
     }
     const wrong = Array.from(mean).find((value) => !Number.isFinite(value));
-    if (wrong !== undefined) throw new EspalierError('NONFINITE', `${who}: moments: expected finite means, got ${wrong} at consumer ${show(consumer.node)}`, { name: consumer.node, found: wrong });
+    if (wrong !== undefined)
+      throw new EspalierError(
+        'NONFINITE',
+        `${who}: moments: expected finite means, got ${wrong} at consumer ${show(consumer.node)}`,
+        { name: consumer.node, found: wrong },
+      );
     if (repair && covariance?.length !== channels * channels) {
-      throw new RangeError(`${who}: moments: expected ${channels} x ${channels} covariances for repair at consumer ${show(consumer.node)}, got ${covariance?.length ?? 'none'}`);
+      throw new RangeError(
+        `${who}: moments: expected ${channels} x ${channels} covariances for repair at consumer ${show(consumer.node)}, got ${covariance?.length ?? 'none'}`,
+      );
     }
   });
   return list;
 }
 
-/** Adds to a consumer's bias (and in repair to its kept columns) what the removed channels contributed. Returns how many merged exactly. */
-function fold(draft: Draft, consumer: Consumer, { stays, removed, channels }: Choice, moments: ChannelMoments, options: RemoveOptions): number {
+/**
+ * Adds to a consumer's bias (and in repair to its kept columns) what the removed channels contributed. Returns how many
+ * merged exactly.
+ */
+function fold(
+  draft: Draft,
+  consumer: Consumer,
+  { stays, removed, channels }: Choice,
+  moments: ChannelMoments,
+  options: RemoveOptions,
+): number {
   const { first, width } = consumer;
   const kept = indicesOf(stays, true);
-  const { coefficients, merged } = options.repair && moments.covariance
-    ? regression(moments.covariance, channels, kept, removed, options.ridge ?? DEFAULT_RIDGE)
-    : { coefficients: undefined, merged: 0 };
-  const mean = (c: number, p: number): number => (moments.mean.length === channels ? moments.mean[c] : moments.mean[c * width + p]);
+  const { coefficients, merged } =
+    options.repair && moments.covariance
+      ? regression(moments.covariance, channels, kept, removed, options.ridge ?? DEFAULT_RIDGE)
+      : { coefficients: undefined, merged: 0 };
+  const mean = (c: number, p: number): number =>
+    moments.mean.length === channels ? moments.mean[c] : moments.mean[c * width + p];
   // What is left of the mean after the prediction from kept channels: (removed, width).
   const constant = new Float64Array(removed.length * width);
   removed.forEach((r, i) => {
     for (let p = 0; p < width; p++) {
       let rest = mean(r, p);
-      if (coefficients) kept.forEach((k, j) => { rest -= coefficients[i * kept.length + j] * mean(k, p); });
+      if (coefficients)
+        kept.forEach((k, j) => {
+          rest -= coefficients[i * kept.length + j] * mean(k, p);
+        });
       constant[i * width + p] = rest;
     }
   });
@@ -214,10 +280,16 @@ function bySide(slices: readonly ParameterSlice[]): Iterable<readonly ParameterS
 }
 
 /** Leaves the removed channels' elements of one axis out. */
-function cut(encoding: DenseEncoding, axis: 0 | 1, slices: readonly ParameterSlice[], stays: Uint8Array): DenseEncoding {
+function cut(
+  encoding: DenseEncoding,
+  axis: 0 | 1,
+  slices: readonly ParameterSlice[],
+  stays: Uint8Array,
+): DenseEncoding {
   const { shape, data } = encoding;
   const left = new Uint8Array(shape[axis]).fill(1);
-  for (const { first, width } of slices) stays.forEach((bit, c) => left.fill(bit, first + c * width, first + (c + 1) * width));
+  for (const { first, width } of slices)
+    stays.forEach((bit, c) => left.fill(bit, first + c * width, first + (c + 1) * width));
   const count = left.reduce((sum, bit) => sum + bit, 0);
   const outer = sizeOf(shape.slice(0, axis));
   const inner = sizeOf(shape.slice(axis + 1));
@@ -235,6 +307,11 @@ function cut(encoding: DenseEncoding, axis: 0 | 1, slices: readonly ParameterSli
 
 function denseOf(draft: Draft, name: string): DenseEncoding {
   const encoding = draft.parameters.get(name);
-  if (encoding?.kind !== 'dense') throw new EspalierError('COUPLING', `removeNeurons: parameter ${show(name)} is ${encoding?.kind ?? 'missing'}: no step cuts an encoded tensor`, { name });
+  if (encoding?.kind !== 'dense')
+    throw new EspalierError(
+      'COUPLING',
+      `removeNeurons: parameter ${show(name)} is ${encoding?.kind ?? 'missing'}: no step cuts an encoded tensor`,
+      { name },
+    );
   return encoding;
 }

@@ -1,7 +1,8 @@
 /**
- * Least-squares repair: what removed channels did is predicted from those that stay, x_r ~ mean_r + sum over k of B[r, k] (x_k - mean_k), and
- * folded into the consumers. Ridge regression, by Cholesky in double.
- * Source: as the reconstruction step of He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, here on channels instead of outputs, so that one solution serves all taps.
+ * Least-squares repair: what removed channels did is predicted from those that stay, x_r ~ mean_r + sum over k of B[r,
+ * k] (x_k - mean_k), and folded into the consumers. Ridge regression, by Cholesky in double. Source: as the
+ * reconstruction step of He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, here
+ * on channels instead of outputs, so that one solution serves all taps.
  */
 import { checkInteger, checkNumber, EspalierError } from '../errors.ts';
 
@@ -18,35 +19,55 @@ export interface Regression {
 /**
  * Coefficients that predict removed channels from kept ones: C_rk (C_kk + ridge mean(diagonal of C_kk) I)^-1.
  *
- * The ridge is a share of the mean variance and not of each channel's own: a channel that hardly ever fired in the samples must not get
- * a large coefficient (measured on the 1024 dense units of a landmark network, a quarter removed at random, error against the original's
- * outputs: 0.116 with each channel's own variance, 0.004 with the mean). A removed channel whose |correlation| with a kept one is 1 takes that one alone (the lowest index of
- * several), so exact duplicates merge without ridge or rounding; not so where that one is both weaker and below the ridge, for two that fired once, together, correlate fully by chance.
- * A constant channel neither predicts nor is predicted. Cost: kept^3 / 6 + removed kept^2 multiply-adds.
+ * The ridge is a share of the mean variance and not of each channel's own: a channel that hardly ever fired in the
+ * samples must not get a large coefficient (measured on the 1024 dense units of a landmark network, a quarter removed
+ * at random, error against the original's outputs: 0.116 with each channel's own variance, 0.004 with the mean). A
+ * removed channel whose |correlation| with a kept one is 1 takes that one alone (the lowest index of several), so exact
+ * duplicates merge without ridge or rounding; not so where that one is both weaker and below the ridge, for two that
+ * fired once, together, correlate fully by chance. A constant channel neither predicts nor is predicted. Cost: kept^3 /
+ * 6 + removed kept^2 multiply-adds.
  * @param covariance - (channels, channels), symmetric
  * @param ridge - share of the kept channels' mean variance that is added to the diagonal; above 0
  */
-export function regression(covariance: Float64Array, channels: number, kept: ArrayLike<number>, removed: ArrayLike<number>, ridge: number): Regression {
+export function regression(
+  covariance: Float64Array,
+  channels: number,
+  kept: ArrayLike<number>,
+  removed: ArrayLike<number>,
+  ridge: number,
+): Regression {
   checkInteger('regression', 'channels', channels, 1);
   checkNumber('regression', 'ridge', ridge, 0, Infinity, true);
-  if (covariance.length !== channels * channels) throw new RangeError(`regression: covariance: expected ${channels} x ${channels} numbers, got ${covariance.length}`);
+  if (covariance.length !== channels * channels)
+    throw new RangeError(
+      `regression: covariance: expected ${channels} x ${channels} numbers, got ${covariance.length}`,
+    );
   const variance = Float64Array.from({ length: channels }, (_, c) => covariance[c * channels + c]);
-  if (variance.some((v) => !(v >= 0 && v < Infinity))) throw new EspalierError('NONFINITE', 'regression: covariance: expected finite variances of at least 0', { name: 'covariance' });
+  if (variance.some((v) => !(v >= 0 && v < Infinity)))
+    throw new EspalierError('NONFINITE', 'regression: covariance: expected finite variances of at least 0', {
+      name: 'covariance',
+    });
 
   const coefficients = new Float64Array(removed.length * kept.length);
   // Places (in `kept`) of the channels that vary.
   const active = Array.from({ length: kept.length }, (_, i) => i).filter((i) => variance[kept[i]] > 0);
   const n = active.length;
-  const damping = ridge * active.reduce((sum, i) => sum + variance[kept[i]], 0) / n;
+  const damping = (ridge * active.reduce((sum, i) => sum + variance[kept[i]], 0)) / n;
   const factor = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) factor[i * n + j] = covariance[kept[active[i]] * channels + kept[active[j]]] + (i === j ? damping : 0);
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j <= i; j++)
+      factor[i * n + j] = covariance[kept[active[i]] * channels + kept[active[j]]] + (i === j ? damping : 0);
   let factored = false;
   let merged = 0;
   for (let r = 0; r < removed.length; r++) {
     const channel = removed[r];
     if (variance[channel] === 0) continue;
-    const twin = active.find((i) => variance[kept[i]] >= Math.min(EXACT * variance[channel], damping)
-      && Math.abs(covariance[channel * channels + kept[i]]) >= EXACT * Math.sqrt(variance[channel]) * Math.sqrt(variance[kept[i]]));
+    const twin = active.find(
+      (i) =>
+        variance[kept[i]] >= Math.min(EXACT * variance[channel], damping) &&
+        Math.abs(covariance[channel * channels + kept[i]]) >=
+          EXACT * Math.sqrt(variance[channel]) * Math.sqrt(variance[kept[i]]),
+    );
     if (twin !== undefined) {
       coefficients[r * kept.length + twin] = covariance[channel * channels + kept[twin]] / variance[kept[twin]];
       merged++;
@@ -58,12 +79,17 @@ export function regression(covariance: Float64Array, channels: number, kept: Arr
     }
     const solution = Float64Array.from(active, (i) => covariance[channel * channels + kept[i]]);
     solveInPlace(factor, n, solution);
-    active.forEach((i, at) => { coefficients[r * kept.length + i] = solution[at]; });
+    active.forEach((i, at) => {
+      coefficients[r * kept.length + i] = solution[at];
+    });
   }
   return { coefficients, merged };
 }
 
-/** Lower triangle of a (n, n) becomes L with L L^T = a. A covariance plus a ridge is positive definite; what is not is an error, not a NaN. */
+/**
+ * Lower triangle of a (n, n) becomes L with L L^T = a. A covariance plus a ridge is positive definite; what is not is
+ * an error, not a NaN.
+ */
 function choleskyInPlace(a: Float64Array, n: number): void {
   for (let j = 0; j < n; j++) {
     for (let i = j; i < n; i++) {
@@ -71,7 +97,12 @@ function choleskyInPlace(a: Float64Array, n: number): void {
       for (let k = 0; k < j; k++) sum -= a[i * n + k] * a[j * n + k];
       if (i > j) a[i * n + j] = sum / a[j * n + j];
       else if (sum > 0) a[j * n + j] = Math.sqrt(sum);
-      else throw new EspalierError('NONFINITE', `regression: covariance: not positive definite (pivot ${sum} at kept channel ${j}); raise the ridge`, { name: 'covariance', found: sum });
+      else
+        throw new EspalierError(
+          'NONFINITE',
+          `regression: covariance: not positive definite (pivot ${sum} at kept channel ${j}); raise the ridge`,
+          { name: 'covariance', found: sum },
+        );
     }
   }
 }

@@ -1,4 +1,7 @@
-/** Which channels stay: by number or share, or above a threshold. Pure functions of scores; the same integers everywhere. */
+/**
+ * Which channels stay: by number or share, or above a threshold. Pure functions of scores; the same integers
+ * everywhere.
+ */
 import { checkFinite, checkInteger, checkNumber, show } from '../errors.ts';
 
 export interface KeepOptions {
@@ -38,8 +41,14 @@ export interface Selection {
 export function keepBest(scores: ArrayLike<number>, options: KeepOptions): Selection {
   const channels = checkScores('keepBest', scores);
   const { fraction, count, multipleOf = 1, minimum = 1 } = options;
-  if ((fraction === undefined) === (count === undefined)) throw new RangeError(`keepBest: options: expected either fraction or count, got ${fraction === undefined ? 'neither' : 'both'}`);
-  const asked = fraction === undefined ? Math.min(channels, checkInteger('keepBest', 'count', count, 0)) : Math.round(checkNumber('keepBest', 'fraction', fraction, 0, 1) * channels);
+  if ((fraction === undefined) === (count === undefined))
+    throw new RangeError(
+      `keepBest: options: expected either fraction or count, got ${fraction === undefined ? 'neither' : 'both'}`,
+    );
+  const asked =
+    fraction === undefined
+      ? Math.min(channels, checkInteger('keepBest', 'count', count, 0))
+      : Math.round(checkNumber('keepBest', 'fraction', fraction, 0, 1) * channels);
   checkInteger('keepBest', 'multipleOf', multipleOf, 1);
   checkInteger('keepBest', 'minimum', minimum, 1);
   const raised = asked < Math.min(minimum, channels);
@@ -47,7 +56,10 @@ export function keepBest(scores: ArrayLike<number>, options: KeepOptions): Selec
   return select(scores, number, asked, raised);
 }
 
-/** The channels that score above `threshold`; if none does, the `minimum` best stay and the report says so. @throws {EspalierError} NONFINITE if a score is not a finite number */
+/**
+ * The channels that score above `threshold`; if none does, the `minimum` best stay and the report says so. @throws
+ * {EspalierError} NONFINITE if a score is not a finite number
+ */
 export function keepAbove(scores: ArrayLike<number>, threshold: number, options: { minimum?: number } = {}): Selection {
   const channels = checkScores('keepAbove', scores);
   checkNumber('keepAbove', 'threshold', threshold);
@@ -58,7 +70,8 @@ export function keepAbove(scores: ArrayLike<number>, threshold: number, options:
 }
 
 function checkScores(who: string, scores: ArrayLike<number>): number {
-  if (typeof scores !== 'object' || scores === null || typeof scores.length !== 'number') throw new TypeError(`${who}: scores: expected an array of numbers, got ${show(scores)}`);
+  if (typeof scores !== 'object' || scores === null || typeof scores.length !== 'number')
+    throw new TypeError(`${who}: scores: expected an array of numbers, got ${show(scores)}`);
   if (scores.length === 0) throw new RangeError(`${who}: scores: expected one per channel, got none`);
   checkFinite(who, 'scores', scores);
   return scores.length;
@@ -67,7 +80,11 @@ function checkScores(who: string, scores: ArrayLike<number>): number {
 function select(scores: ArrayLike<number>, count: number, asked: number, raised: boolean): Selection {
   const ranked = Array.from({ length: scores.length }, (_, c) => c).sort((a, b) => scores[b] - scores[a] || a - b);
   const report: SelectionReport = {
-    before: scores.length, after: count, asked, raised, lowestKept: scores[ranked[count - 1]],
+    before: scores.length,
+    after: count,
+    asked,
+    raised,
+    lowestKept: scores[ranked[count - 1]],
     ...(count < scores.length ? { highestRemoved: scores[ranked[count]] } : {}),
   };
   return { kept: Int32Array.from(ranked.slice(0, count)).sort(), report };

@@ -1,8 +1,15 @@
 /**
- * The parts of a k-means step on a heap of their own: each point to its nearest codeword, the error of that, each codeword to the mean
- * of its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
+ * The parts of a k-means step on a heap of their own: each point to its nearest codeword, the error of that, each
+ * codeword to the mean of its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
  */
-import { doubleIndex, type Heap, type KernelSet, type Program, type Workspace, type WorkspaceOptions } from '../kernels/types.ts';
+import {
+  doubleIndex,
+  type Heap,
+  type KernelSet,
+  type Program,
+  type Workspace,
+  type WorkspaceOptions,
+} from '../kernels/types.ts';
 import { boundsShape, createBounds } from './bounds.ts';
 import { distanceScale, largestMagnitude, weightScale } from './points.ts';
 
@@ -38,17 +45,29 @@ export interface Nearness {
 export interface Assignment {
   /** With one seed more, the number of a point; `first` forgets those before. Overwritten by the next call. */
   approach(seed: number, first: boolean): Nearness;
-  /** Index of the nearest codeword per point, the lowest among equals; overwritten by the next call. For the first codewords of a run, whatever they are. */
+  /**
+   * Index of the nearest codeword per point, the lowest among equals; overwritten by the next call. For the first
+   * codewords of a run, whatever they are.
+   */
   start(codewords: Float32Array): Int32Array;
   /** The same, and faster, for codewords that came from those of the last call. */
   assign(codewords: Float32Array): Int32Array;
-  /** Of the last assignment, to the codewords that it was given: weighted squared error of each point, in double, overwritten by the next call, and their sum. */
+  /**
+   * Of the last assignment, to the codewords that it was given: weighted squared error of each point, in double,
+   * overwritten by the next call, and their sum.
+   */
   measure(codewords: Float32Array): { errors: Float64Array; objective: number };
-  /** Means of the points by the last assignment, each rounded to the nearest float32; a codeword without weight stays, and is listed. */
+  /**
+   * Means of the points by the last assignment, each rounded to the nearest float32; a codeword without weight stays,
+   * and is listed.
+   */
   means(codewords: Float32Array): { codewords: Float32Array; empty: number[] };
 }
 
-/** What an assignment asks of a workspace, and what it does with it. Two plans of equal `key` have the same programs and may follow each other on one workspace. */
+/**
+ * What an assignment asks of a workspace, and what it does with it. Two plans of equal `key` have the same programs and
+ * may follow each other on one workspace.
+ */
 export interface AssignmentPlan {
   readonly key: string;
   readonly workspace: WorkspaceOptions;
@@ -57,76 +76,171 @@ export interface AssignmentPlan {
   bind(workspace: Workspace): Assignment;
 }
 
-/** Of scaled points. Below it squares may have vanished from float32: the nearest codeword is looked for again in double. Only differences some 2^100 below the largest value come here. */
+/**
+ * Of scaled points. Below it squares may have vanished from float32: the nearest codeword is looked for again in
+ * double. Only differences some 2^100 below the largest value come here.
+ */
 const UNDERFLOW = 2 ** -100;
 
 /** Pieces that points are cut into, at most; divisible by 2, 3 (nearly) and 4 threads. */
 const PIECES = 32;
 /** Fewer points than this are not worth a piece. */
 const PIECE_POINTS = 256;
-/** Partial sums for the means, at most. They are folded by one thread, which reads what the others wrote: some 0.02 ms each at K d = 2048. */
+/**
+ * Partial sums for the means, at most. They are folded by one thread, which reads what the others wrote: some 0.02 ms
+ * each at K d = 2048.
+ */
 const PARTS = 8;
 
 const PROGRAM = { start: 0, assign: 1, measure: 2, means: 3, approach: 4 } as const;
 
 export function planAssignment(options: AssignmentOptions): AssignmentPlan {
   const { kernels: set, points, d, codewordCount: K, metric, weights } = options;
-  const n = points.length / d, shared = metric && !metric.perPoint;
+  const n = points.length / d,
+    shared = metric && !metric.perPoint;
   const shape = metric?.perPoint ? undefined : boundsShape(n, d, K);
   const cuts = cut(n, Math.min(PIECES, Math.ceil(n / PIECE_POINTS)));
   const parts = cut(n, Math.max(1, Math.min(PARTS, Math.floor(n / (4 * K)))));
   const layout = createLayout();
-  const scaledAt = layout(n * d), rawAt = layout(n * d), table = layout(K * d), rawTable = layout(K * d), codes = layout(n), distances = layout(n);
-  const metricAt = metric ? layout(metric.weights.length) : -1, weightsAt = weights ? layout(n) : -1;
-  const errors = layout(2 * n), totals = layout(2 * cuts.length), sums = layout(2 * K * d * parts.length), counts = layout(2 * K * parts.length);
-  const groups = layout(shape?.words ?? 0), bounds = layout(n * (shape?.width ?? 0));
+  const scaledAt = layout(n * d),
+    rawAt = layout(n * d),
+    table = layout(K * d),
+    rawTable = layout(K * d),
+    codes = layout(n),
+    distances = layout(n);
+  const metricAt = metric ? layout(metric.weights.length) : -1,
+    weightsAt = weights ? layout(n) : -1;
+  const errors = layout(2 * n),
+    totals = layout(2 * cuts.length),
+    sums = layout(2 * K * d * parts.length),
+    counts = layout(2 * K * parts.length);
+  const groups = layout(shape?.words ?? 0),
+    bounds = layout(n * (shape?.width ?? 0));
 
-  const runs = metric?.perPoint ? runsOfEqualRows(metric.weights, d).flatMap(({ start, count }) => cut(count, Math.ceil(count / Math.ceil(n / PIECES)), start)) : cuts;
-  const nearest = ({ start, count }: Cut): number[] => [scaledAt + start * d, d, count, d, table, K, shared ? metricAt : metric ? metricAt + start * d : -1, codes + start, distances + start];
+  const runs = metric?.perPoint
+    ? runsOfEqualRows(metric.weights, d).flatMap(({ start, count }) =>
+        cut(count, Math.ceil(count / Math.ceil(n / PIECES)), start),
+      )
+    : cuts;
+  const nearest = ({ start, count }: Cut): number[] => [
+    scaledAt + start * d,
+    d,
+    count,
+    d,
+    table,
+    K,
+    shared ? metricAt : metric ? metricAt + start * d : -1,
+    codes + start,
+    distances + start,
+  ];
   const all: Program = [{ kernel: 'nearestCodeword', pieces: runs.map(nearest) }];
-  const bounded = ({ tiles, width }: NonNullable<typeof shape>, fresh: number): Program => [{ kernel: 'nearestCodewordAgain', pieces: runs.map((run) => [...nearest(run), groups, tiles, bounds + run.start * width, fresh]) }];
+  const bounded = ({ tiles, width }: NonNullable<typeof shape>, fresh: number): Program => [
+    {
+      kernel: 'nearestCodewordAgain',
+      pieces: runs.map((run) => [...nearest(run), groups, tiles, bounds + run.start * width, fresh]),
+    },
+  ];
   const programs: Program[] = [];
   programs[PROGRAM.start] = shape ? bounded(shape, 1) : all;
   programs[PROGRAM.assign] = shape ? bounded(shape, 0) : all;
-  programs[PROGRAM.measure] = [{
-    kernel: 'codewordErrors',
-    pieces: cuts.map(({ start, count }, i) => [rawAt + start * d, d, count, d, rawTable, codes + start, metric ? metricAt + (shared ? 0 : start * d) : -1, shared ? 0 : d, weights ? weightsAt + start : -1, errors + 2 * start, totals + 2 * i]),
-  }];
-  programs[PROGRAM.means] = metric?.perPoint ? [] : [{
-    kernel: 'accumulateCentroids',
-    pieces: parts.map(({ start, count }, i) => [scaledAt + start * d, d, count, d, codes + start, K, weights ? weightsAt + start : -1, sums + 2 * K * d * i, counts + 2 * K * i]),
-  }];
-  programs[PROGRAM.approach] = [{
-    kernel: 'nearerSeed',
-    pieces: cuts.map(({ start, count }, i) => [scaledAt + start * d, d, count, d, table, metric ? metricAt + (shared ? 0 : start * d) : -1, shared ? 0 : d, weights ? weightsAt + start : -1, distances + start, totals + 2 * i]),
-  }];
-  const scratchWords = Math.max(...(['nearestCodeword', 'nearestCodewordAgain', 'accumulateCentroids'] as const).map((kernel) => set.scratchWords(kernel, undefined, [K, d])));
+  programs[PROGRAM.measure] = [
+    {
+      kernel: 'codewordErrors',
+      pieces: cuts.map(({ start, count }, i) => [
+        rawAt + start * d,
+        d,
+        count,
+        d,
+        rawTable,
+        codes + start,
+        metric ? metricAt + (shared ? 0 : start * d) : -1,
+        shared ? 0 : d,
+        weights ? weightsAt + start : -1,
+        errors + 2 * start,
+        totals + 2 * i,
+      ]),
+    },
+  ];
+  programs[PROGRAM.means] = metric?.perPoint
+    ? []
+    : [
+        {
+          kernel: 'accumulateCentroids',
+          pieces: parts.map(({ start, count }, i) => [
+            scaledAt + start * d,
+            d,
+            count,
+            d,
+            codes + start,
+            K,
+            weights ? weightsAt + start : -1,
+            sums + 2 * K * d * i,
+            counts + 2 * K * i,
+          ]),
+        },
+      ];
+  programs[PROGRAM.approach] = [
+    {
+      kernel: 'nearerSeed',
+      pieces: cuts.map(({ start, count }, i) => [
+        scaledAt + start * d,
+        d,
+        count,
+        d,
+        table,
+        metric ? metricAt + (shared ? 0 : start * d) : -1,
+        shared ? 0 : d,
+        weights ? weightsAt + start : -1,
+        distances + start,
+        totals + 2 * i,
+      ]),
+    },
+  ];
+  const scratchWords = Math.max(
+    ...(['nearestCodeword', 'nearestCodewordAgain', 'accumulateCentroids'] as const).map((kernel) =>
+      set.scratchWords(kernel, undefined, [K, d]),
+    ),
+  );
 
   let prepared: { scale: number; scaledPoints: Float32Array } | undefined;
   const prepare = (): NonNullable<typeof prepared> => {
     if (prepared) return prepared;
-    const scale = distanceScale(Math.max(largestMagnitude(points), options.largestCodeword ?? 0), d), scaledPoints = new Float32Array(n * d);
+    const scale = distanceScale(Math.max(largestMagnitude(points), options.largestCodeword ?? 0), d),
+      scaledPoints = new Float32Array(n * d);
     for (let i = 0; i < n * d; i++) scaledPoints[i] = points[i] * scale;
-    return prepared = { scale, scaledPoints };
+    return (prepared = { scale, scaledPoints });
   };
   const bind = (workspace: Workspace): Assignment => {
-    const { heap } = workspace, float = heap.float as Float32Array, { int } = heap, { scale, scaledPoints } = prepare();
+    const { heap } = workspace,
+      float = heap.float as Float32Array,
+      { int } = heap,
+      { scale, scaledPoints } = prepare();
     float.set(scaledPoints, scaledAt);
     float.set(points, rawAt);
     if (weights) float.set(weights, weightsAt);
     const factor = metric ? weightScale(largestMagnitude(metric.weights)) : 1;
-    if (metric) float.set(metric.weights.map((weight) => weight * factor), metricAt);
+    if (metric)
+      float.set(
+        metric.weights.map((weight) => weight * factor),
+        metricAt,
+      );
     const ways = shape && createBounds(int.subarray(groups), float.subarray(groups), shape, d, K);
-    const near = float.subarray(distances, distances + n), found = int.subarray(codes, codes + n);
-    const error = doubles(heap, errors, n), total = doubles(heap, totals, cuts.length);
-    const scaled = float.subarray(table, table + K * d), metricWeights = metric && float.subarray(metricAt, metricAt + metric.weights.length);
+    const near = float.subarray(distances, distances + n),
+      found = int.subarray(codes, codes + n);
+    const error = doubles(heap, errors, n),
+      total = doubles(heap, totals, cuts.length);
+    const scaled = float.subarray(table, table + K * d),
+      metricWeights = metric && float.subarray(metricAt, metricAt + metric.weights.length);
 
     const nearestCodes = (program: number, codewords: Float32Array): Int32Array => {
       workspace.run(program);
-      for (let i = 0; i < n; i++) if (near[i] < UNDERFLOW) found[i] = nearestInDouble(points, i, d, codewords, found[i], metric);
+      for (let i = 0; i < n; i++)
+        if (near[i] < UNDERFLOW) found[i] = nearestInDouble(points, i, d, codewords, found[i], metric);
       return found;
     };
-    const load = (codewords: Float32Array): void => { for (let i = 0; i < K * d; i++) scaled[i] = codewords[i] * scale; };
+    const load = (codewords: Float32Array): void => {
+      for (let i = 0; i < K * d; i++) scaled[i] = codewords[i] * scale;
+    };
 
     return {
       approach(seed, first) {
@@ -153,8 +267,10 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
       means(codewords) {
         if (metric?.perPoint) return weightedMeans(points, d, found, codewords, metric.weights, weights);
         workspace.run(PROGRAM.means);
-        const sum = foldParts(doubles(heap, sums, parts.length * K * d), parts.length), count = foldParts(doubles(heap, counts, parts.length * K), parts.length);
-        const means = codewords.slice(), empty: number[] = [];
+        const sum = foldParts(doubles(heap, sums, parts.length * K * d), parts.length),
+          count = foldParts(doubles(heap, counts, parts.length * K), parts.length);
+        const means = codewords.slice(),
+          empty: number[] = [];
         for (let c = 0; c < K; c++) {
           if (count[c] === 0) empty.push(c);
           else for (let j = 0; j < d; j++) means[c * d + j] = sum[c * d + j] / count[c] / scale;
@@ -177,12 +293,18 @@ function createLayout(): (words: number) => number {
   };
 }
 
-interface Cut { readonly start: number; readonly count: number }
+interface Cut {
+  readonly start: number;
+  readonly count: number;
+}
 
 /** At most `pieces` pieces of [start, start + n), each but the last a multiple of 4. */
 function cut(n: number, pieces: number, start = 0): Cut[] {
   const size = Math.ceil(n / pieces / 4) * 4;
-  return Array.from({ length: Math.ceil(n / size) }, (_, i) => ({ start: start + i * size, count: Math.min(size, n - i * size) }));
+  return Array.from({ length: Math.ceil(n / size) }, (_, i) => ({
+    start: start + i * size,
+    count: Math.min(size, n - i * size),
+  }));
 }
 
 function doubles(heap: Heap, offset: number, count: number): Float64Array {
@@ -192,20 +314,33 @@ function doubles(heap: Heap, offset: number, count: number): Float64Array {
 
 /** The parts of a row of equal parts, added up in ascending order. */
 function foldParts(values: Float64Array, parts: number): Float64Array {
-  const count = values.length / parts, total = values.slice(0, count);
+  const count = values.length / parts,
+    total = values.slice(0, count);
   for (let part = 1; part < parts; part++) for (let i = 0; i < count; i++) total[i] += values[part * count + i];
   return total;
 }
 
-/** The found codeword if it is the point itself, as the metric sees it; else the nearest in double, the lowest index among equals. */
-function nearestInDouble(points: Float32Array, i: number, d: number, codewords: Float32Array, found: number, metric: Metric | undefined): number {
+/**
+ * The found codeword if it is the point itself, as the metric sees it; else the nearest in double, the lowest index
+ * among equals.
+ */
+function nearestInDouble(
+  points: Float32Array,
+  i: number,
+  d: number,
+  codewords: Float32Array,
+  found: number,
+  metric: Metric | undefined,
+): number {
   const row = metric?.perPoint ? i * d : 0;
   const distance = (c: number): number => {
     let sum = 0;
-    for (let j = 0; j < d; j++) sum += (metric ? metric.weights[row + j] : 1) * (points[i * d + j] - codewords[c * d + j]) ** 2;
+    for (let j = 0; j < d; j++)
+      sum += (metric ? metric.weights[row + j] : 1) * (points[i * d + j] - codewords[c * d + j]) ** 2;
     return sum;
   };
-  let nearest = found, least = distance(found);
+  let nearest = found,
+    least = distance(found);
   for (let c = 0; least > 0 && c * d < codewords.length; c++) {
     const here = distance(c);
     if (here < least || (here === least && c < nearest)) {
@@ -230,8 +365,16 @@ function runsOfEqualRows(rows: Float32Array, d: number): Cut[] {
 }
 
 /** Means where every coordinate of every point has a weight of its own; a coordinate without weight stays. */
-function weightedMeans(points: Float32Array, d: number, codes: Int32Array, codewords: Float32Array, metric: Float32Array, weights: Float32Array | undefined): { codewords: Float32Array; empty: number[] } {
-  const sums = new Float64Array(codewords.length), totals = new Float64Array(codewords.length);
+function weightedMeans(
+  points: Float32Array,
+  d: number,
+  codes: Int32Array,
+  codewords: Float32Array,
+  metric: Float32Array,
+  weights: Float32Array | undefined,
+): { codewords: Float32Array; empty: number[] } {
+  const sums = new Float64Array(codewords.length),
+    totals = new Float64Array(codewords.length);
   for (let i = 0; i < codes.length; i++) {
     const weight = weights?.[i] ?? 1;
     for (let j = 0; j < d; j++) {
@@ -240,8 +383,9 @@ function weightedMeans(points: Float32Array, d: number, codes: Int32Array, codew
       totals[codes[i] * d + j] += share;
     }
   }
-  const means = codewords.map((value, i) => totals[i] > 0 ? sums[i] / totals[i] : value);
+  const means = codewords.map((value, i) => (totals[i] > 0 ? sums[i] / totals[i] : value));
   const empty: number[] = [];
-  for (let c = 0; c * d < codewords.length; c++) if (totals.subarray(c * d, c * d + d).every((total) => total === 0)) empty.push(c);
+  for (let c = 0; c * d < codewords.length; c++)
+    if (totals.subarray(c * d, c * d + d).every((total) => total === 0)) empty.push(c);
   return { codewords: means, empty };
 }

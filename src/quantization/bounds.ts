@@ -1,19 +1,23 @@
 /**
- * What lets an assignment leave out distances to codewords that are too far: groups of codewords that lie near each other, and how far
- * each group has moved since the run began. The kernel `nearestCodewordAgain` says how it is used and why nothing changes by it.
- * Glossary: n points, d coordinates, K codewords, G groups.
+ * What lets an assignment leave out distances to codewords that are too far: groups of codewords that lie near each
+ * other, and how far each group has moved since the run began. The kernel `nearestCodewordAgain` says how it is used
+ * and why nothing changes by it. Glossary: n points, d coordinates, K codewords, G groups.
  */
 
 /** Codewords of one tile of the kernel. */
 const TILE = 8;
 /**
- * Of codewords x (coordinates + 6): below it all distances are sooner measured. 131072 normal points, 26 assignments, with bounds and without: K = 32, d = 8 (448) 94 and 84 ms,
- * K = 24, d = 16 (528) 123 and 113, K = 48, d = 8 (672) 110 and 173.
+ * Of codewords x (coordinates + 6): below it all distances are sooner measured. 131072 normal points, 26 assignments,
+ * with bounds and without: K = 32, d = 8 (448) 94 and 84 ms, K = 24, d = 16 (528) 123 and 113, K = 48, d = 8 (672) 110
+ * and 173.
  */
 const LEAST_WORK = 550;
 /** Two groups are too few to leave one out. */
 const LEAST_CODEWORDS = 2 * TILE + 1;
-/** More groups than this ask for more bounds to be read than they save: K = 1024, d = 8 takes 28 ms an iteration with 64 groups, 33 with 128 and 33 with 32. */
+/**
+ * More groups than this ask for more bounds to be read than they save: K = 1024, d = 8 takes 28 ms an iteration with 64
+ * groups, 33 with 128 and 33 with 32.
+ */
 const MOST_GROUPS = 64;
 /** Words of bounds, one a point and group: 64 MB. Where they would be more, groups are larger. */
 const MOST_WORDS = 2 ** 24;
@@ -36,8 +40,10 @@ export function boundsShape(n: number, d: number, K: number): BoundsShape | unde
   const all = Math.ceil(K / TILE);
   if (K < LEAST_CODEWORDS || K * (d + 6) < LEAST_WORK || d > MOST_COORDINATES) return undefined;
   for (let tiles = 1; tiles * 2 <= all; tiles *= 2) {
-    const groups = Math.ceil(all / tiles), width = Math.ceil(groups / 4) * 4;
-    if (groups <= MOST_GROUPS && n * width <= MOST_WORDS) return { tiles, groups, width, words: all * TILE + K + width };
+    const groups = Math.ceil(all / tiles),
+      width = Math.ceil(groups / 4) * 4;
+    if (groups <= MOST_GROUPS && n * width <= MOST_WORDS)
+      return { tiles, groups, width, words: all * TILE + K + width };
   }
   return undefined;
 }
@@ -51,14 +57,24 @@ export interface Bounds {
 }
 
 /** `codewords` of the calls are those that the kernel sees, scaled, (K, d). */
-export function createBounds(int: Int32Array, float: Float32Array, { tiles, groups, width }: BoundsShape, d: number, K: number): Bounds {
-  const places = Math.ceil(K / TILE) * TILE, moved = float.subarray(places + K, places + K + width);
-  const last = new Float32Array(K * d), farthest = new Float64Array(groups);
+export function createBounds(
+  int: Int32Array,
+  float: Float32Array,
+  { tiles, groups, width }: BoundsShape,
+  d: number,
+  K: number,
+): Bounds {
+  const places = Math.ceil(K / TILE) * TILE,
+    moved = float.subarray(places + K, places + K + width);
+  const last = new Float32Array(K * d),
+    farthest = new Float64Array(groups);
   return {
     start(codewords) {
       const order = tileOrder(codewords, d, K);
       int.set(order, 0);
-      order.forEach((codeword, i) => { int[places + codeword] = Math.floor(i / TILE / tiles); });
+      order.forEach((codeword, i) => {
+        int[places + codeword] = Math.floor(i / TILE / tiles);
+      });
       moved.fill(0, 0, groups).fill(-Infinity, groups);
       last.set(codewords);
     },
@@ -70,7 +86,8 @@ export function createBounds(int: Int32Array, float: Float32Array, { tiles, grou
         const group = int[places + c];
         farthest[group] = Math.max(farthest[group], sum);
       }
-      // Rounded up, both the root, whose error in double is far below 2^-40, and the sum, by more than float32's last place.
+      // Rounded up, both the root, whose error in double is far below 2^-40, and the sum, by more than float32's last
+      // place.
       for (let g = 0; g < groups; g++) moved[g] = (moved[g] + Math.sqrt(farthest[g]) * (1 + 2 ** -40)) * (1 + 2 ** -22);
       last.set(codewords);
     },
@@ -78,8 +95,9 @@ export function createBounds(int: Int32Array, float: Float32Array, { tiles, grou
 }
 
 /**
- * Numbers of the codewords, tile by tile and ascending in each. Codewords that share a tile lie near each other: all are halved at the
- * median of the coordinate that varies most, and each half again, until a tile is left (Bentley 1975, k-d tree).
+ * Numbers of the codewords, tile by tile and ascending in each. Codewords that share a tile lie near each other: all
+ * are halved at the median of the coordinate that varies most, and each half again, until a tile is left (Bentley 1975,
+ * k-d tree).
  */
 function tileOrder(codewords: Float32Array, d: number, K: number): Int32Array {
   const order = Int32Array.from({ length: K }, (_, c) => c);
@@ -89,7 +107,8 @@ function tileOrder(codewords: Float32Array, d: number, K: number): Int32Array {
       part.sort();
       return;
     }
-    const j = widestCoordinate(codewords, d, part), middle = from + TILE * Math.ceil(part.length / TILE / 2);
+    const j = widestCoordinate(codewords, d, part),
+      middle = from + TILE * Math.ceil(part.length / TILE / 2);
     part.sort((a, b) => codewords[a * d + j] - codewords[b * d + j] || a - b);
     halve(from, middle);
     halve(middle, to);
@@ -99,9 +118,11 @@ function tileOrder(codewords: Float32Array, d: number, K: number): Int32Array {
 }
 
 function widestCoordinate(codewords: Float32Array, d: number, part: Int32Array): number {
-  let widest = 0, most = 0;
+  let widest = 0,
+    most = 0;
   for (let j = 0; j < d; j++) {
-    let mean = 0, variance = 0;
+    let mean = 0,
+      variance = 0;
     for (const c of part) mean += codewords[c * d + j] / part.length;
     for (const c of part) variance += (codewords[c * d + j] - mean) ** 2;
     if (variance > most) [widest, most] = [j, variance];

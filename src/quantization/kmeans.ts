@@ -1,6 +1,6 @@
 /**
- * k-means (Lloyd, "Least squares quantization in PCM", 1982) that never loses a codeword and never returns a worse one than it had.
- * Glossary: n points, d coordinates, K codewords.
+ * k-means (Lloyd, "Least squares quantization in PCM", 1982) that never loses a codeword and never returns a worse one
+ * than it had. Glossary: n points, d coordinates, K codewords.
  */
 import { createRunControl } from '../control.ts';
 import { checkFinite, checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
@@ -43,7 +43,9 @@ export interface KMeansAsyncOptions extends KMeansOptions {
 export const KMEANS_DEFAULTS = { seed: 0, iterations: 25, tolerance: 0, init: 'plusPlus', restarts: 1 } as const;
 
 export interface KMeansIteration {
-  /** Sum of weighted squared distances to the nearest codewords, in double. Never above that of the iteration before. */
+  /**
+   * Sum of weighted squared distances to the nearest codewords, in double. Never above that of the iteration before.
+   */
   readonly objective: number;
   /** Points whose nearest codeword is another than before; all of them in the first entry. */
   readonly moved: number;
@@ -70,24 +72,28 @@ export interface KMeansResult {
 /**
  * Groups points around K codewords so that the sum of weighted squared distances is (locally) least.
  *
- * Shapes: points (n, d), any strides. Distances are float32 chains that give the same codes on every kernel set (a tie goes to the lowest
- * index), of points scaled by a power of two so that neither 1e30 nor 1e-30 leaves float32's range; means and the objective are in double.
- * The mean rounded to float32 is the best float32 codeword, so the objective falls also where data are large beside their spread (1e8 + noise) and
- * nothing is gained by centering. All points are used, always. An empty codeword moves to the point with the largest current weighted error,
- * several to points of different value (a split of the largest cluster, as faiss does it, can raise the objective).
- * With no more distinct points than K, they themselves come back and the objective is 0.
+ * Shapes: points (n, d), any strides. Distances are float32 chains that give the same codes on every kernel set (a tie
+ * goes to the lowest index), of points scaled by a power of two so that neither 1e30 nor 1e-30 leaves float32's range;
+ * means and the objective are in double. The mean rounded to float32 is the best float32 codeword, so the objective
+ * falls also where data are large beside their spread (1e8 + noise) and nothing is gained by centering. All points are
+ * used, always. An empty codeword moves to the point with the largest current weighted error, several to points of
+ * different value (a split of the largest cluster, as faiss does it, can raise the objective). With no more distinct
+ * points than K, they themselves come back and the objective is 0.
  *
- * Cost: at most n K d multiply-adds per iteration, of which bounds leave most out from the third on where K (d + 6) >= 550 (see bounds.ts; the codes are the same): n = 131072,
- * d = 8, K = 256 takes 0.3 s with 25 iterations and the SIMD kernels. Memory: 2 n d + n (4 + K / 8) words, at most 64 MB of it for bounds. With `coordinateWeights` (n, d) all distances
- * are measured, and a kernel call serves only consecutive points of equal rows.
- * @throws {TypeError | RangeError} on wrong arguments: no points, a negative weight, weights that are all 0, an `init` of another shape
+ * Cost: at most n K d multiply-adds per iteration, of which bounds leave most out from the third on where K (d + 6) >=
+ * 550 (see bounds.ts; the codes are the same): n = 131072, d = 8, K = 256 takes 0.3 s with 25 iterations and the SIMD
+ * kernels. Memory: 2 n d + n (4 + K / 8) words, at most 64 MB of it for bounds. With `coordinateWeights` (n, d) all
+ * distances are measured, and a kernel call serves only consecutive points of equal rows.
+ * @throws {TypeError | RangeError} on wrong arguments: no points, a negative weight, weights that are all 0, an `init`
+ *   of another shape
  * @throws {EspalierError} NONFINITE if a point or weight is NaN or infinite, named by row and column
  * @example
  * import { kmeans } from 'espalier/quantization';
  * const { codewords, codes } = kmeans(points, { codewordCount: 16, kernels: await loadKernels() });
  */
 export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult {
-  const fit = prepareFit(points, options), workspace = options.kernels.openSync(fit.plan.workspace);
+  const fit = prepareFit(points, options),
+    workspace = options.kernels.openSync(fit.plan.workspace);
   try {
     const run = fit.begin()(workspace);
     for (;;) {
@@ -100,12 +106,14 @@ export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult
 }
 
 /**
- * {@link kmeans} on several threads, with turns for timers and signals in between: the same bytes for any number of threads.
+ * {@link kmeans} on several threads, with turns for timers and signals in between: the same bytes for any number of
+ * threads.
  * @throws {EspalierError} WORKER if a thread fails; those that cannot be started are done without
  * @throws the signal's reason, if it is aborted
  */
 export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult> {
-  const fit = prepareFit(points, options), { kernels, threads = 1, signal } = options;
+  const fit = prepareFit(points, options),
+    { kernels, threads = 1, signal } = options;
   const workspaces = createWorkspaces(kernels, checkInteger('kmeansAsync', 'threads', threads, 1), fit.work);
   try {
     return await runInTurns(fit, workspaces, signal);
@@ -115,7 +123,11 @@ export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOption
 }
 
 /** Runs a k-means with turns of the event loop at its pauses. */
-export async function runInTurns(fit: Fit, workspaces: Workspaces, signal: AbortSignal | undefined): Promise<KMeansResult> {
+export async function runInTurns(
+  fit: Fit,
+  workspaces: Workspaces,
+  signal: AbortSignal | undefined,
+): Promise<KMeansResult> {
   const control = createRunControl(signal ? { signal } : {});
   control.check();
   const opening = workspaces.open(fit.plan);
@@ -138,13 +150,17 @@ export interface Fit {
   readonly plan: AssignmentPlan;
   /** Points x codewords x coordinates x iterations. */
   readonly work: number;
-  /** Does what needs no workspace, while threads start, and returns the run on one, which pauses between seeds and between iterations. */
+  /**
+   * Does what needs no workspace, while threads start, and returns the run on one, which pauses between seeds and
+   * between iterations.
+   */
   begin(): (workspace: Workspace) => Generator<undefined, KMeansResult>;
 }
 
 export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
   const { data, n, d } = checkPoints(points);
-  if (typeof options !== 'object' || options === null) throw new TypeError(`kmeans: options: expected an object, got ${show(options)}`);
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`kmeans: options: expected an object, got ${show(options)}`);
   const K = checkInteger('kmeans', 'codewordCount', options.codewordCount, 1);
   const iterations = checkInteger('kmeans', 'iterations', options.iterations ?? KMEANS_DEFAULTS.iterations, 0);
   const tolerance = checkNumber('kmeans', 'tolerance', options.tolerance ?? KMEANS_DEFAULTS.tolerance, 0);
@@ -152,11 +168,19 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
   const seed = checkNumber('kmeans', 'seed', options.seed ?? KMEANS_DEFAULTS.seed);
   const weights = checkWeights('weights', options.weights, [[n]]);
   const coordinateWeights = checkWeights('coordinateWeights', options.coordinateWeights, [[d], [n, d]]);
-  const metric: Metric | undefined = coordinateWeights && { weights: coordinateWeights.data, perPoint: coordinateWeights.shape.length === 2 };
+  const metric: Metric | undefined = coordinateWeights && {
+    weights: coordinateWeights.data,
+    perPoint: coordinateWeights.shape.length === 2,
+  };
   const init = checkInit(options.init ?? KMEANS_DEFAULTS.init, K, d);
 
   const plan = planAssignment({
-    kernels: options.kernels, points: data, d, codewordCount: Math.min(K, n), metric, weights: weights?.data,
+    kernels: options.kernels,
+    points: data,
+    d,
+    codewordCount: Math.min(K, n),
+    metric,
+    weights: weights?.data,
     largestCodeword: typeof init === 'string' ? 0 : largestMagnitude(init),
   });
   const begin = (): ReturnType<Fit['begin']> => {
@@ -168,7 +192,11 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
       if (distinct.first.length <= K) return finish(problem, exactRun(problem, assignment, Math.min(K, n)));
       let best: Run | undefined;
       for (let restart = 0; restart < restarts; restart++) {
-        const run = yield* lloyd(problem, assignment, yield* firstCodewords(problem, assignment, init, K, seed, restart));
+        const run = yield* lloyd(
+          problem,
+          assignment,
+          yield* firstCodewords(problem, assignment, init, K, seed, restart),
+        );
         if (!best || run.objective < best.objective) best = run;
         if (typeof init !== 'string') break; // Given codewords lead to the same end each time.
       }
@@ -199,18 +227,43 @@ interface Run {
 function finish({ d, distinct }: Problem, { codewords, codes, objective, history }: Run): KMeansResult {
   const counts = new Int32Array(codewords.length / d);
   for (const code of codes) counts[code]++;
-  return { codewords: { data: codewords, shape: [counts.length, d] }, codes, counts, objective, history, distinct: distinct.first.length, iterations: history.length - 1 };
+  return {
+    codewords: { data: codewords, shape: [counts.length, d] },
+    codes,
+    counts,
+    objective,
+    history,
+    distinct: distinct.first.length,
+    iterations: history.length - 1,
+  };
 }
 
-/** The distinct points as codewords; points of weight 0, which may be others, go to the nearest. The assignment wants K codewords: copies of the first, which lose every tie, fill up. */
+/**
+ * The distinct points as codewords; points of weight 0, which may be others, go to the nearest. The assignment wants K
+ * codewords: copies of the first, which lose every tie, fill up.
+ */
 function exactRun({ points, n, d, distinct: { ids, first } }: Problem, assignment: Assignment, K: number): Run {
-  const filled = Float32Array.from({ length: K * d }, (_, i) => points[(first[Math.floor(i / d)] ?? first[0]) * d + i % d]);
-  const codes = ids.includes(-1) ? assignment.start(filled).map((code, i) => ids[i] < 0 ? code : ids[i]) : ids;
-  return { codewords: filled.slice(0, first.length * d), codes, objective: 0, history: [{ objective: 0, moved: n, reseeded: 0 }] };
+  const filled = Float32Array.from(
+    { length: K * d },
+    (_, i) => points[(first[Math.floor(i / d)] ?? first[0]) * d + (i % d)],
+  );
+  const codes = ids.includes(-1) ? assignment.start(filled).map((code, i) => (ids[i] < 0 ? code : ids[i])) : ids;
+  return {
+    codewords: filled.slice(0, first.length * d),
+    codes,
+    objective: 0,
+    history: [{ objective: 0, moved: n, reseeded: 0 }],
+  };
 }
 
-function* lloyd({ points, n, d, distinct, iterations, tolerance }: Problem, assignment: Assignment, first: Float32Array): Generator<undefined, Run> {
-  let codewords = first, codes = assignment.start(first).slice(), spare = new Int32Array(n);
+function* lloyd(
+  { points, n, d, distinct, iterations, tolerance }: Problem,
+  assignment: Assignment,
+  first: Float32Array,
+): Generator<undefined, Run> {
+  let codewords = first,
+    codes = assignment.start(first).slice(),
+    spare = new Int32Array(n);
   let { objective, errors } = assignment.measure(first);
   const history: KMeansIteration[] = [{ objective, moved: n, reseeded: 0 }];
   while (history.length <= iterations) {
@@ -236,9 +289,22 @@ function countDifferent(a: Int32Array, b: Int32Array): number {
   return count;
 }
 
-/** Moves empty codewords to the points with the largest errors, no two to points of one value. Returns how many were moved. */
-function reseed(points: Float32Array, d: number, distinct: DistinctPoints, codewords: Float32Array, empty: readonly number[], errors: Float64Array): number {
-  const worst = distinct.ids.map((_, i) => i).filter((i) => errors[i] > 0).sort((a, b) => errors[b] - errors[a] || a - b);
+/**
+ * Moves empty codewords to the points with the largest errors, no two to points of one value. Returns how many were
+ * moved.
+ */
+function reseed(
+  points: Float32Array,
+  d: number,
+  distinct: DistinctPoints,
+  codewords: Float32Array,
+  empty: readonly number[],
+  errors: Float64Array,
+): number {
+  const worst = distinct.ids
+    .map((_, i) => i)
+    .filter((i) => errors[i] > 0)
+    .sort((a, b) => errors[b] - errors[a] || a - b);
   const taken = new Set<number>();
   for (const i of worst) {
     if (taken.size === empty.length) break;
@@ -249,10 +315,20 @@ function reseed(points: Float32Array, d: number, distinct: DistinctPoints, codew
   return taken.size;
 }
 
-function* firstCodewords({ points, d, distinct, weights }: Problem, assignment: Assignment, init: 'plusPlus' | 'random' | Float32Array, K: number, seed: number, restart: number): Generator<undefined, Float32Array> {
+function* firstCodewords(
+  { points, d, distinct, weights }: Problem,
+  assignment: Assignment,
+  init: 'plusPlus' | 'random' | Float32Array,
+  K: number,
+  seed: number,
+  restart: number,
+): Generator<undefined, Float32Array> {
   if (typeof init !== 'string') return init;
   const random = stream(seed, 'kmeans', restart);
-  const seeds = init === 'random' ? randomSeeds(random, distinct, K) : yield* plusPlusSeeds(random, assignment, distinct, K, weights);
+  const seeds =
+    init === 'random'
+      ? randomSeeds(random, distinct, K)
+      : yield* plusPlusSeeds(random, assignment, distinct, K, weights);
   const codewords = new Float32Array(K * d);
   seeds.forEach((seed, k) => codewords.set(points.subarray(seed * d, (seed + 1) * d), k * d));
   return codewords;
@@ -261,26 +337,45 @@ function* firstCodewords({ points, d, distinct, weights }: Problem, assignment: 
 function checkPoints(points: TensorLike): { data: Float32Array; n: number; d: number } {
   const { data, shape } = toTensor('kmeans', 'points', points);
   const [n, d] = shape;
-  if (shape.length !== 2 || n < 1 || d < 1) throw new RangeError(`kmeans: points: expected at least one point of at least one coordinate, shape (n, d), got [${shape.join(', ')}]`);
+  if (shape.length !== 2 || n < 1 || d < 1)
+    throw new RangeError(
+      `kmeans: points: expected at least one point of at least one coordinate, shape (n, d), got [${shape.join(', ')}]`,
+    );
   checkFinite('kmeans', 'points', data, d);
   return { data, n, d };
 }
 
-function checkInit(init: 'plusPlus' | 'random' | TensorLike, K: number, d: number): 'plusPlus' | 'random' | Float32Array {
-  if (typeof init === 'string') return checkOneOf<'plusPlus' | 'random'>('kmeans', 'init', init, ['plusPlus', 'random']);
+function checkInit(
+  init: 'plusPlus' | 'random' | TensorLike,
+  K: number,
+  d: number,
+): 'plusPlus' | 'random' | Float32Array {
+  if (typeof init === 'string')
+    return checkOneOf<'plusPlus' | 'random'>('kmeans', 'init', init, ['plusPlus', 'random']);
   const { data, shape } = toTensor('kmeans', 'init', init);
-  if (shape.length !== 2 || shape[0] !== K || shape[1] !== d) throw new RangeError(`kmeans: init: expected shape [${K}, ${d}], got [${shape.join(', ')}]`);
+  if (shape.length !== 2 || shape[0] !== K || shape[1] !== d)
+    throw new RangeError(`kmeans: init: expected shape [${K}, ${d}], got [${shape.join(', ')}]`);
   checkFinite('kmeans', 'init', data, d);
   return data.slice();
 }
 
-function checkWeights(name: string, weights: TensorLike | undefined, shapes: readonly (readonly number[])[]): Tensor | undefined {
+function checkWeights(
+  name: string,
+  weights: TensorLike | undefined,
+  shapes: readonly (readonly number[])[],
+): Tensor | undefined {
   if (weights === undefined) return undefined;
-  const checked = toTensor('kmeans', name, weights), { data, shape } = checked;
-  if (!shapes.some((expected) => expected.join() === shape.join())) throw new RangeError(`kmeans: ${name}: expected shape ${shapes.map((expected) => `[${expected.join(', ')}]`).join(' or ')}, got [${shape.join(', ')}]`);
+  const checked = toTensor('kmeans', name, weights),
+    { data, shape } = checked;
+  if (!shapes.some((expected) => expected.join() === shape.join()))
+    throw new RangeError(
+      `kmeans: ${name}: expected shape ${shapes.map((expected) => `[${expected.join(', ')}]`).join(' or ')}, got [${shape.join(', ')}]`,
+    );
   checkFinite('kmeans', name, data, shape.length === 2 ? shape[1] : 0);
   const negative = data.findIndex((weight) => weight < 0);
-  if (negative >= 0) throw new RangeError(`kmeans: ${name}: expected weights from 0, got ${data[negative]} at element ${negative}`);
-  if (data.every((weight) => weight === 0)) throw new RangeError(`kmeans: ${name}: expected at least one above 0, got only zeros`);
+  if (negative >= 0)
+    throw new RangeError(`kmeans: ${name}: expected weights from 0, got ${data[negative]} at element ${negative}`);
+  if (data.every((weight) => weight === 0))
+    throw new RangeError(`kmeans: ${name}: expected at least one above 0, got only zeros`);
   return checked;
 }

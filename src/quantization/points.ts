@@ -1,6 +1,6 @@
 /**
- * What k-means asks of its points before it starts: the power of two that keeps squares within float32, and which points
- * are distinct. Points are (n, d), row-major.
+ * What k-means asks of its points before it starts: the power of two that keeps squares within float32, and which
+ * points are distinct. Points are (n, d), row-major.
  */
 
 /** Exponent e of a positive number: 2^e <= x < 2^(e + 1). */
@@ -19,8 +19,9 @@ export function largestMagnitude(values: Float32Array): number {
 }
 
 /**
- * The power of two that takes values up to `largest` so high that no sum of d squared differences, each times a weight of at most 1,
- * overflows float32; so 1e30 does not overflow, 1e-30 does not vanish, and data times a power of two give the same codes.
+ * The power of two that takes values up to `largest` so high that no sum of d squared differences, each times a weight
+ * of at most 1, overflows float32; so 1e30 does not overflow, 1e-30 does not vanish, and data times a power of two give
+ * the same codes.
  */
 export function distanceScale(largest: number, d: number): number {
   if (largest === 0) return 1;
@@ -41,8 +42,14 @@ export interface DistinctPoints {
 }
 
 /** Tells points of different value apart (0 and -0 are one value); points of weight 0 do not count. Linear in n d. */
-export function distinctPoints(points: Float32Array, n: number, d: number, weights: Float32Array | undefined): DistinctPoints {
-  const positive = new Float32Array(n * d), bits = new Int32Array(positive.buffer);
+export function distinctPoints(
+  points: Float32Array,
+  n: number,
+  d: number,
+  weights: Float32Array | undefined,
+): DistinctPoints {
+  const positive = new Float32Array(n * d),
+    bits = new Int32Array(positive.buffer);
   for (let i = 0; i < n * d; i++) positive[i] = points[i] + 0; // -0 + 0 = 0
   const mask = 2 ** Math.ceil(Math.log2(2 * n + 1)) - 1;
   const slots = new Int32Array(mask + 1).fill(-1);

@@ -1,8 +1,8 @@
 /**
- * Product quantization of a matrix: fitting codebooks, encoding with given ones, and the error.
- * Sources: Jégou, Douze, Schmid, TPAMI 2011 (product quantization); Zeng, Zhao, Bao, BICS 2016 (of absolute values, signs apart);
- * Stock et al., ICLR 2020 (one codebook per layer, fewer codewords in small layers).
- * Glossary: M sub-spaces of a block, d columns in each, K codewords.
+ * Product quantization of a matrix: fitting codebooks, encoding with given ones, and the error. Sources: Jégou, Douze,
+ * Schmid, TPAMI 2011 (product quantization); Zeng, Zhao, Bao, BICS 2016 (of absolute values, signs apart); Stock et
+ * al., ICLR 2020 (one codebook per layer, fewer codewords in small layers). Glossary: M sub-spaces of a block, d
+ * columns in each, K codewords.
  */
 import { decode, encodingSize } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
@@ -12,13 +12,23 @@ import { checkFinite, checkInteger, checkOneOf, show } from '../errors.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import { toTensor, type Tensor, type TensorLike } from '../tensor.ts';
 import { planAssignment, type Metric } from './assignment.ts';
-import { KMEANS_DEFAULTS, kmeans, prepareFit, runInTurns, type KMeansAsyncOptions, type KMeansOptions, type KMeansResult } from './kmeans.ts';
+import {
+  KMEANS_DEFAULTS,
+  kmeans,
+  prepareFit,
+  runInTurns,
+  type KMeansAsyncOptions,
+  type KMeansOptions,
+  type KMeansResult,
+} from './kmeans.ts';
 import { blockPoints, codesByRow, packSigns, type BlockColumns } from './subvectors.ts';
 import { largestMagnitude } from './points.ts';
 import { createWorkspaces } from './workspaces.ts';
 
 export interface MatrixOptions {
-  /** d: columns per sub-vector; columns that it leaves over form a block of their own. Either this or `subspaceCount`. */
+  /**
+   * d: columns per sub-vector; columns that it leaves over form a block of their own. Either this or `subspaceCount`.
+   */
   subvectorLength?: number;
   /** Cuts the columns into at most this many sub-spaces of ⌈columns / count⌉ columns; the last may be shorter. */
   subspaceCount?: number;
@@ -26,7 +36,10 @@ export interface MatrixOptions {
   codewordCount?: number;
   /** One codebook for all sub-spaces, or one for each. Default 'layer'. */
   codebooks?: 'layer' | 'subspace';
-  /** 'apart': codewords of absolute values and a bit per weight (the paper). 'none': codewords of signed values. Default 'apart'. */
+  /**
+   * 'apart': codewords of absolute values and a bit per weight (the paper). 'none': codewords of signed values. Default
+   * 'apart'.
+   */
   signs?: 'apart' | 'none';
   /** Small matrices: K at most the power of two that leaves 4 sub-vectors per codeword, but 2. Default true. */
   clampCodewords?: boolean;
@@ -36,14 +49,22 @@ export interface MatrixOptions {
   iterations?: number;
   /** Of k-means. Default 'plusPlus'. */
   init?: 'plusPlus' | 'random';
-  /** Importance of the columns (columns) or of every weight (rows, columns), from 0, in the squared error. Default: all alike. */
+  /**
+   * Importance of the columns (columns) or of every weight (rows, columns), from 0, in the squared error. Default: all
+   * alike.
+   */
   weights?: TensorLike;
   kernels: KernelSet;
 }
 
 export interface MatrixAsyncOptions extends MatrixOptions, Pick<KMeansAsyncOptions, 'threads' | 'signal'> {}
 
-export const MATRIX_DEFAULTS = { codewordCount: 256, codebooks: 'layer', signs: 'apart', clampCodewords: true } as const;
+export const MATRIX_DEFAULTS = {
+  codewordCount: 256,
+  codebooks: 'layer',
+  signs: 'apart',
+  clampCodewords: true,
+} as const;
 
 /** What fitting did, as plain data. */
 export interface MatrixReport {
@@ -67,33 +88,44 @@ export interface MatrixReport {
 }
 
 /**
- * Fits a product quantizer to a matrix and encodes it: cuts rows into sub-vectors, finds codewords by {@link kmeans}, and keeps for each sub-vector the
- * index of its codeword.
+ * Fits a product quantizer to a matrix and encodes it: cuts rows into sub-vectors, finds codewords by {@link kmeans},
+ * and keeps for each sub-vector the index of its codeword.
  *
- * With signs apart the sub-vectors are of absolute values and each weight keeps its sign in a bit (0 for zeros): for the squared error, weighted or not, this equals a
- * codebook of K 2^d sign-symmetric codewords. Bits per weight: 1 with signs apart + ⌈log2 K⌉ / d + 32 x codeword coordinates / weights.
+ * With signs apart the sub-vectors are of absolute values and each weight keeps its sign in a bit (0 for zeros): for
+ * the squared error, weighted or not, this equals a codebook of K 2^d sign-symmetric codewords. Bits per weight: 1 with
+ * signs apart + ⌈log2 K⌉ / d + 32 x codeword coordinates / weights.
  *
- * Shapes: matrix (rows, columns). Result: blocks as in {@link ProductEncoding}. Cost: 25 iterations of rows x columns x K multiply-adds.
+ * Shapes: matrix (rows, columns). Result: blocks as in {@link ProductEncoding}. Cost: 25 iterations of rows x columns x
+ * K multiply-adds.
  * @throws {TypeError | RangeError} on wrong arguments, {@link EspalierError} NONFINITE naming row and column
  * @example
  * const { encoding, report } = quantizeMatrix(weights, { subvectorLength: 8, codewordCount: 256, kernels: await loadKernels() });
  */
-export function quantizeMatrix(matrix: TensorLike, options: MatrixOptions): { encoding: ProductEncoding; report: MatrixReport } {
+export function quantizeMatrix(
+  matrix: TensorLike,
+  options: MatrixOptions,
+): { encoding: ProductEncoding; report: MatrixReport } {
   const { blocks, problemOf, finish } = prepareMatrix(matrix, options);
-  return finish(blocks.map((block) => {
-    const { points, kmeansOptions } = problemOf(block);
-    return kmeans(points, kmeansOptions);
-  }));
+  return finish(
+    blocks.map((block) => {
+      const { points, kmeansOptions } = problemOf(block);
+      return kmeans(points, kmeansOptions);
+    }),
+  );
 }
 
 /**
- * {@link quantizeMatrix} on several threads, with turns for timers and signals in between: the same bytes for any number of threads. Sub-spaces with codebooks of
- * their own follow each other on the same threads.
+ * {@link quantizeMatrix} on several threads, with turns for timers and signals in between: the same bytes for any
+ * number of threads. Sub-spaces with codebooks of their own follow each other on the same threads.
  * @throws {EspalierError} WORKER if a thread fails; those that cannot be started are done without
  * @throws the signal's reason, if it is aborted
  */
-export async function quantizeMatrixAsync(matrix: TensorLike, options: MatrixAsyncOptions): Promise<{ encoding: ProductEncoding; report: MatrixReport }> {
-  const { blocks, problemOf, finish, work } = prepareMatrix(matrix, options), { kernels, threads = 1, signal } = options;
+export async function quantizeMatrixAsync(
+  matrix: TensorLike,
+  options: MatrixAsyncOptions,
+): Promise<{ encoding: ProductEncoding; report: MatrixReport }> {
+  const { blocks, problemOf, finish, work } = prepareMatrix(matrix, options),
+    { kernels, threads = 1, signal } = options;
   const workspaces = createWorkspaces(kernels, checkInteger('quantizeMatrixAsync', 'threads', threads, 1), work);
   try {
     const fits: KMeansResult[] = [];
@@ -107,16 +139,22 @@ export async function quantizeMatrixAsync(matrix: TensorLike, options: MatrixAsy
   }
 }
 
-/** Checked arguments, the blocks to be fitted, the k-means of each, and the encoding that they make. `work`: weights x codewords x iterations. */
+/**
+ * Checked arguments, the blocks to be fitted, the k-means of each, and the encoding that they make. `work`: weights x
+ * codewords x iterations.
+ */
 function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
-  const who = 'quantizeMatrix', values = checkMatrix(who, matrix);
-  if (typeof options !== 'object' || options === null) throw new TypeError(`${who}: options: expected an object, got ${show(options)}`);
+  const who = 'quantizeMatrix',
+    values = checkMatrix(who, matrix);
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`${who}: options: expected an object, got ${show(options)}`);
   const [rows, columns] = values.shape;
   const K = checkInteger(who, 'codewordCount', options.codewordCount ?? MATRIX_DEFAULTS.codewordCount, 2, 65536);
   const codebooks = checkOneOf(who, 'codebooks', options.codebooks ?? MATRIX_DEFAULTS.codebooks, ['layer', 'subspace']);
   const signed = checkOneOf(who, 'signs', options.signs ?? MATRIX_DEFAULTS.signs, ['apart', 'none']) === 'apart';
   const clamp = options.clampCodewords ?? MATRIX_DEFAULTS.clampCodewords;
-  const d = checkSubvectorLength(options, columns), importance = checkImportance(who, options.weights, values);
+  const d = checkSubvectorLength(options, columns),
+    importance = checkImportance(who, options.weights, values);
   const iterations = options.iterations ?? KMEANS_DEFAULTS.iterations;
 
   const blocks = cutColumns(columns, d, codebooks);
@@ -129,7 +167,12 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
       seed: options.seed ?? KMEANS_DEFAULTS.seed,
       iterations,
       init: options.init ?? KMEANS_DEFAULTS.init,
-      ...(coordinateWeights && { coordinateWeights: { data: coordinateWeights.weights, shape: coordinateWeights.perPoint ? shape : [block.subvectorLength] } }),
+      ...(coordinateWeights && {
+        coordinateWeights: {
+          data: coordinateWeights.weights,
+          shape: coordinateWeights.perPoint ? shape : [block.subvectorLength],
+        },
+      }),
     };
     return { points: blockPoints(values, block, signed), kmeansOptions };
   };
@@ -137,37 +180,80 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
   const finish = (fits: readonly KMeansResult[]): { encoding: ProductEncoding; report: MatrixReport } => {
     const made = blocks.map((block, i): ProductBlock => {
       const { codewords, codes } = fits[i];
-      return { ...block, codewordCount: codewords.shape[0], codewords: codewords.data, codes: codesByRow(codes, rows, block.subspaceCount), ...(signed && { signs: packSigns(values, block) }) };
+      return {
+        ...block,
+        codewordCount: codewords.shape[0],
+        codewords: codewords.data,
+        codes: codesByRow(codes, rows, block.subspaceCount),
+        ...(signed && { signs: packSigns(values, block) }),
+      };
     });
-    const encoding: ProductEncoding = { kind: 'product', shape: [rows, columns], blocks: made, codewordPrecision: 'float32' };
-    const { sumSquares, relative } = reconstructionError(values, encoding), bits = encodingSize(encoding).total;
+    const encoding: ProductEncoding = {
+      kind: 'product',
+      shape: [rows, columns],
+      blocks: made,
+      codewordPrecision: 'float32',
+    };
+    const { sumSquares, relative } = reconstructionError(values, encoding),
+      bits = encodingSize(encoding).total;
     const reports = blocks.map((block, i) => {
       const { codewords, distinct, iterations, objective } = fits[i];
       return { ...block, codewordCount: codewords.shape[0], distinct, iterations, objective };
     });
     const objective = reports.reduce((sum, block) => sum + block.objective, 0);
-    return { encoding, report: { objective, sumSquares, relativeError: relative, bits, bitsPerWeight: bits / (rows * columns), blocks: reports } };
+    return {
+      encoding,
+      report: {
+        objective,
+        sumSquares,
+        relativeError: relative,
+        bits,
+        bitsPerWeight: bits / (rows * columns),
+        blocks: reports,
+      },
+    };
   };
   return { blocks, problemOf, finish, work: rows * columns * K * iterations };
 }
 
 /**
- * Encodes a matrix with the codebooks of an encoding: each sub-vector gets the nearest codeword (squared L2, or weighted by the importance; a tie goes to the lowest
- * index), each weight its sign. The matrix has the encoding's columns and any number of rows.
+ * Encodes a matrix with the codebooks of an encoding: each sub-vector gets the nearest codeword (squared L2, or
+ * weighted by the importance; a tie goes to the lowest index), each weight its sign. The matrix has the encoding's
+ * columns and any number of rows.
  * @throws {RangeError} on another number of columns, {@link EspalierError} NONFINITE
  */
-export function encode(codebook: ProductEncoding, matrix: TensorLike, options: { kernels: KernelSet; weights?: TensorLike }): ProductEncoding {
-  const values = checkMatrix('encode', matrix), [rows, columns] = values.shape, expected = matrixSides(codebook.shape).columns;
-  if (columns !== expected) throw new RangeError(`encode: matrix: expected ${expected} columns as the codebook has, got ${columns}`);
+export function encode(
+  codebook: ProductEncoding,
+  matrix: TensorLike,
+  options: { kernels: KernelSet; weights?: TensorLike },
+): ProductEncoding {
+  const values = checkMatrix('encode', matrix),
+    [rows, columns] = values.shape,
+    expected = matrixSides(codebook.shape).columns;
+  if (columns !== expected)
+    throw new RangeError(`encode: matrix: expected ${expected} columns as the codebook has, got ${columns}`);
   const importance = checkImportance('encode', options.weights, values);
-  // Codewords that training moved below zero are no absolute values: they are made so first, or their signs would be lost.
+  // Codewords that training moved below zero are no absolute values: they are made so first, or their signs would be
+  // lost.
   const blocks = canonicalSigns(codebook).blocks.map((block): ProductBlock => {
-    const { subspaceCount: M, subvectorLength: d, codewords, codewordCount } = block, signed = block.signs !== undefined;
+    const { subspaceCount: M, subvectorLength: d, codewords, codewordCount } = block,
+      signed = block.signs !== undefined;
     const points = blockPoints(values, block, signed);
-    const plan = planAssignment({ kernels: options.kernels, points: points.data, d, codewordCount, largestCodeword: largestMagnitude(codewords), metric: blockMetric(importance, rows, block) });
+    const plan = planAssignment({
+      kernels: options.kernels,
+      points: points.data,
+      d,
+      codewordCount,
+      largestCodeword: largestMagnitude(codewords),
+      metric: blockMetric(importance, rows, block),
+    });
     const workspace = options.kernels.openSync(plan.workspace);
     try {
-      return { ...block, codes: codesByRow(plan.bind(workspace).start(codewords), rows, M), ...(signed && { signs: packSigns(values, block) }) };
+      return {
+        ...block,
+        codes: codesByRow(plan.bind(workspace).start(codewords), rows, M),
+        ...(signed && { signs: packSigns(values, block) }),
+      };
     } finally {
       workspace.dispose();
     }
@@ -175,11 +261,22 @@ export function encode(codebook: ProductEncoding, matrix: TensorLike, options: {
   return { ...codebook, shape: [rows, ...codebook.shape.slice(1)], blocks };
 }
 
-/** Squared error of an encoding against the matrix that it stands for, summed in double, and |W - decoded| / |W| (0 where both are 0). */
-export function reconstructionError(matrix: TensorLike, encoding: ProductEncoding): { sumSquares: number; relative: number } {
-  const { data } = toTensor('reconstructionError', 'matrix', matrix), decoded = decode(encoding);
-  if (data.length !== decoded.length) throw new RangeError(`reconstructionError: matrix: expected ${decoded.length} elements as the encoding has, got ${data.length}`);
-  let sumSquares = 0, norm = 0;
+/**
+ * Squared error of an encoding against the matrix that it stands for, summed in double, and |W - decoded| / |W| (0
+ * where both are 0).
+ */
+export function reconstructionError(
+  matrix: TensorLike,
+  encoding: ProductEncoding,
+): { sumSquares: number; relative: number } {
+  const { data } = toTensor('reconstructionError', 'matrix', matrix),
+    decoded = decode(encoding);
+  if (data.length !== decoded.length)
+    throw new RangeError(
+      `reconstructionError: matrix: expected ${decoded.length} elements as the encoding has, got ${data.length}`,
+    );
+  let sumSquares = 0,
+    norm = 0;
   for (let i = 0; i < data.length; i++) {
     sumSquares += (data[i] - decoded[i]) ** 2;
     norm += data[i] ** 2;
@@ -189,45 +286,73 @@ export function reconstructionError(matrix: TensorLike, encoding: ProductEncodin
 
 /** Blocks for columns cut into pieces of d: what d leaves over is a block of its own. */
 function cutColumns(columns: number, d: number, codebooks: 'layer' | 'subspace'): BlockColumns[] {
-  const whole = Math.floor(columns / d), rest = columns - whole * d;
-  const blocks: BlockColumns[] = codebooks === 'layer'
-    ? [{ first: 0, subspaceCount: whole, subvectorLength: d }]
-    : Array.from({ length: whole }, (_, m) => ({ first: m * d, subspaceCount: 1, subvectorLength: d }));
+  const whole = Math.floor(columns / d),
+    rest = columns - whole * d;
+  const blocks: BlockColumns[] =
+    codebooks === 'layer'
+      ? [{ first: 0, subspaceCount: whole, subvectorLength: d }]
+      : Array.from({ length: whole }, (_, m) => ({ first: m * d, subspaceCount: 1, subvectorLength: d }));
   if (rest > 0) blocks.push({ first: whole * d, subspaceCount: 1, subvectorLength: rest });
   return blocks;
 }
 
 function checkSubvectorLength({ subvectorLength, subspaceCount }: MatrixOptions, columns: number): number {
-  if ((subvectorLength === undefined) === (subspaceCount === undefined)) throw new RangeError('quantizeMatrix: expected either subvectorLength or subspaceCount, got ' + (subvectorLength === undefined ? 'neither' : 'both'));
-  if (subspaceCount !== undefined) return Math.ceil(columns / checkInteger('quantizeMatrix', 'subspaceCount', subspaceCount, 1, columns));
+  if ((subvectorLength === undefined) === (subspaceCount === undefined))
+    throw new RangeError(
+      'quantizeMatrix: expected either subvectorLength or subspaceCount, got ' +
+        (subvectorLength === undefined ? 'neither' : 'both'),
+    );
+  if (subspaceCount !== undefined)
+    return Math.ceil(columns / checkInteger('quantizeMatrix', 'subspaceCount', subspaceCount, 1, columns));
   return Math.min(columns, checkInteger('quantizeMatrix', 'subvectorLength', subvectorLength, 1));
 }
 
 function checkMatrix(who: string, matrix: TensorLike): Tensor {
-  const values = toTensor(who, 'matrix', matrix), { data, shape } = values;
-  if (shape.length !== 2 || data.length === 0) throw new RangeError(`${who}: matrix: expected shape (rows, columns) with at least one element, got [${shape.join(', ')}]`);
+  const values = toTensor(who, 'matrix', matrix),
+    { data, shape } = values;
+  if (shape.length !== 2 || data.length === 0)
+    throw new RangeError(
+      `${who}: matrix: expected shape (rows, columns) with at least one element, got [${shape.join(', ')}]`,
+    );
   checkFinite(who, 'matrix', data, shape[1]);
   return values;
 }
 
 /** The importance of every weight or, of shape (columns), of every column. */
-function checkImportance(who: string, weights: TensorLike | undefined, { shape: [rows, columns] }: Tensor): Tensor | undefined {
+function checkImportance(
+  who: string,
+  weights: TensorLike | undefined,
+  { shape: [rows, columns] }: Tensor,
+): Tensor | undefined {
   if (weights === undefined) return undefined;
-  const checked = toTensor(who, 'weights', weights), { data, shape } = checked;
-  if (shape.join() !== `${columns}` && shape.join() !== `${rows},${columns}`) throw new RangeError(`${who}: weights: expected shape [${columns}] or [${rows}, ${columns}], got [${shape.join(', ')}]`);
+  const checked = toTensor(who, 'weights', weights),
+    { data, shape } = checked;
+  if (shape.join() !== `${columns}` && shape.join() !== `${rows},${columns}`)
+    throw new RangeError(
+      `${who}: weights: expected shape [${columns}] or [${rows}, ${columns}], got [${shape.join(', ')}]`,
+    );
   checkFinite(who, 'weights', data, columns);
   const negative = data.findIndex((weight) => weight < 0);
-  if (negative >= 0) throw new RangeError(`${who}: weights: expected weights from 0, got ${data[negative]} at element ${negative}`);
+  if (negative >= 0)
+    throw new RangeError(`${who}: weights: expected weights from 0, got ${data[negative]} at element ${negative}`);
   return checked;
 }
 
 /** The importance as a metric of the block's sub-vectors; undefined where there is none, or none in this block. */
 function blockMetric(importance: Tensor | undefined, rows: number, block: BlockColumns): Metric | undefined {
   if (!importance) return undefined;
-  const perRow = importance.shape.length === 2, perPoint = perRow || block.subspaceCount > 1;
+  const perRow = importance.shape.length === 2,
+    perPoint = perRow || block.subspaceCount > 1;
   const columns = importance.shape[importance.shape.length - 1];
-  const spread = perRow || !perPoint ? importance : { data: Float32Array.from({ length: rows * columns }, (_, i) => importance.data[i % columns]), shape: [rows, columns] };
-  const weights = perPoint ? blockPoints(spread, block, false).data : importance.data.slice(block.first, block.first + block.subvectorLength);
+  const spread =
+    perRow || !perPoint
+      ? importance
+      : {
+          data: Float32Array.from({ length: rows * columns }, (_, i) => importance.data[i % columns]),
+          shape: [rows, columns],
+        };
+  const weights = perPoint
+    ? blockPoints(spread, block, false).data
+    : importance.data.slice(block.first, block.first + block.subvectorLength);
   return weights.some((weight) => weight > 0) ? { weights, perPoint } : undefined;
 }
-

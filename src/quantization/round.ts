@@ -13,10 +13,15 @@ export interface RoundingReport {
   readonly relativeChange: number;
 }
 
-/** The encoding with every codeword rounded to the nearest half, ties to even; undefined where one would become infinite. */
+/**
+ * The encoding with every codeword rounded to the nearest half, ties to even; undefined where one would become
+ * infinite.
+ */
 export function roundEncoding(encoding: ProductEncoding): ProductEncoding | undefined {
   const rounded = roundToHalves(trainedValues(encoding));
-  return rounded.every(Number.isFinite) ? { ...withTrainedValues(encoding, rounded), codewordPrecision: 'float16' } : undefined;
+  return rounded.every(Number.isFinite)
+    ? { ...withTrainedValues(encoding, rounded), codewordPrecision: 'float16' }
+    : undefined;
 }
 
 /**
@@ -25,19 +30,26 @@ export function roundEncoding(encoding: ProductEncoding): ProductEncoding | unde
  */
 export function roundCodebooks(): Transform {
   return async (network) => {
-    const parameters = new Map<string, Encoding>(network.parameters), reports: RoundingReport[] = [];
+    const parameters = new Map<string, Encoding>(network.parameters),
+      reports: RoundingReport[] = [];
     for (const [parameter, encoding] of network.parameters) {
       if (encoding.kind !== 'product') continue;
       const rounded = roundEncoding(encoding);
       if (rounded) parameters.set(parameter, rounded);
-      reports.push({ parameter, precision: rounded ? 'float16' : 'float32', ...change(trainedValues(encoding), trainedValues(rounded ?? encoding)) });
+      reports.push({
+        parameter,
+        precision: rounded ? 'float16' : 'float32',
+        ...change(trainedValues(encoding), trainedValues(rounded ?? encoding)),
+      });
     }
     return { network: { ...network, parameters }, report: { transform: 'roundCodebooks', parameters: reports } };
   };
 }
 
 function change(before: Float32Array, after: Float32Array): { largestChange: number; relativeChange: number } {
-  let largestChange = 0, squares = 0, norm = 0;
+  let largestChange = 0,
+    squares = 0,
+    norm = 0;
   before.forEach((value, i) => {
     largestChange = Math.max(largestChange, Math.abs(after[i] - value));
     squares += (after[i] - value) ** 2;

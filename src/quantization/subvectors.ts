@@ -1,6 +1,6 @@
 /**
- * Sub-vectors of a matrix as the points of k-means. Points stand sub-space by sub-space, (M rows, d), so that points with one metric
- * follow each other; codes of an encoding stand row by row, (rows, M).
+ * Sub-vectors of a matrix as the points of k-means. Points stand sub-space by sub-space, (M rows, d), so that points
+ * with one metric follow each other; codes of an encoding stand row by row, (rows, M).
  */
 import type { Tensor } from '../tensor.ts';
 
@@ -12,7 +12,11 @@ export interface BlockColumns {
 }
 
 /** (M rows, d): the block's sub-vectors, copied; of absolute values if asked for. */
-export function blockPoints({ data, shape: [rows, columns] }: Tensor, { first, subspaceCount: M, subvectorLength: d }: BlockColumns, absolute: boolean): Tensor {
+export function blockPoints(
+  { data, shape: [rows, columns] }: Tensor,
+  { first, subspaceCount: M, subvectorLength: d }: BlockColumns,
+  absolute: boolean,
+): Tensor {
   const points = new Float32Array(M * rows * d);
   let to = 0;
   for (let m = 0; m < M; m++) {
@@ -30,10 +34,14 @@ export function codesByRow(codes: Int32Array, rows: number, M: number): Uint16Ar
 }
 
 /** A bit per weight of the block in the order (row, m, j): 1 where it is below zero. */
-export function packSigns({ data, shape: [rows, columns] }: Tensor, { first, subspaceCount: M, subvectorLength: d }: BlockColumns): Uint8Array {
-  const width = M * d, signs = new Uint8Array(Math.ceil(rows * width / 8));
+export function packSigns(
+  { data, shape: [rows, columns] }: Tensor,
+  { first, subspaceCount: M, subvectorLength: d }: BlockColumns,
+): Uint8Array {
+  const width = M * d,
+    signs = new Uint8Array(Math.ceil((rows * width) / 8));
   for (let i = 0; i < rows * width; i++) {
-    if (data[Math.floor(i / width) * columns + first + i % width] < 0) signs[i >> 3] |= 1 << (i & 7);
+    if (data[Math.floor(i / width) * columns + first + (i % width)] < 0) signs[i >> 3] |= 1 << (i & 7);
   }
   return signs;
 }

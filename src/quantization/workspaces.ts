@@ -2,7 +2,10 @@
 import type { KernelSet, Workspace } from '../kernels/types.ts';
 import type { AssignmentPlan } from './assignment.ts';
 
-/** Differences, squares and sums that are done, bounds and all, by the time that a worker thread has started (some 50 ms). */
+/**
+ * Differences, squares and sums that are done, bounds and all, by the time that a worker thread has started (some 50
+ * ms).
+ */
 const WORTH_THREADS = 1e9;
 
 export interface Workspaces {
@@ -13,7 +16,8 @@ export interface Workspaces {
 
 /** @param work - points x codewords x coordinates x iterations of all that is to come */
 export function createWorkspaces(kernels: KernelSet, threads: number, work: number): Workspaces {
-  let key = '', workspace: Workspace | undefined;
+  let key = '',
+    workspace: Workspace | undefined;
   return {
     async open(plan) {
       if (workspace && key !== '' && plan.key === key) return workspace;

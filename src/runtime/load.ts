@@ -24,7 +24,10 @@ export interface LoadOptions {
   preprocessing?: Preprocessing;
 }
 
-/** Pixels row by row, values 0 ... 255: an `ImageData`, or the same with one (grey), three or four values a pixel. Alpha is left out. */
+/**
+ * Pixels row by row, values 0 ... 255: an `ImageData`, or the same with one (grey), three or four values a pixel. Alpha
+ * is left out.
+ */
 export interface ImageLike {
   readonly data: ArrayLike<number>;
   readonly width: number;
@@ -49,8 +52,8 @@ export interface Model {
   readonly threads: number;
   readonly threadsReason: string;
   /**
-   * Runs the model on an image, which is preprocessed as the model says; or on values that are inputs already: a tensor of
-   * `inputShape`, a batch of them (samples, ...inputShape), or their values in a row.
+   * Runs the model on an image, which is preprocessed as the model says; or on values that are inputs already: a tensor
+   * of `inputShape`, a batch of them (samples, ...inputShape), or their values in a row.
    *
    * @throws {TypeError | RangeError} if the input is of another kind or shape
    * @throws {EspalierError} MISSING for an image if the model does not say how to preprocess it, DISPOSED
@@ -66,8 +69,8 @@ export interface Model {
  * Loads a model that `writeNetwork` or `espalier compress` made.
  *
  * @throws {TypeError} if `bytes` is not bytes
- * @throws {EspalierError} for whatever is wrong with the file (see `readNetwork`); UNSUPPORTED for a network of several inputs; SHAPE if
- * preprocessing and input do not fit; MEMORY, WORKER
+ * @throws {EspalierError} for whatever is wrong with the file (see `readNetwork`); UNSUPPORTED for a network of several
+ *   inputs; SHAPE if preprocessing and input do not fit; MEMORY, WORKER
  * @example
  * import { load } from 'espalier/runtime';
  * const model = await load(await (await fetch('small.safetensors')).arrayBuffer());
@@ -79,12 +82,21 @@ export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions
   checkInteger('load', 'threads', threads, 1);
   const network = readNetwork(bytes, { verify });
   const { inputs } = network;
-  if (inputs.length !== 1) throw new EspalierError('UNSUPPORTED', `load: the network has the inputs ${inputs.map(({ name }) => show(name)).join(', ')}; predict() feeds one. Use createExecutor() for several`, { found: inputs.length });
+  if (inputs.length !== 1)
+    throw new EspalierError(
+      'UNSUPPORTED',
+      `load: the network has the inputs ${inputs.map(({ name }) => show(name)).join(', ')}; predict() feeds one. Use createExecutor() for several`,
+      { found: inputs.length },
+    );
   const preprocessing = options.preprocessing ?? network.preprocessing;
   if (preprocessing && !sameShape(preprocessedShape(preprocessing), inputs[0].shape)) {
-    throw new EspalierError('SHAPE', `load: preprocessing yields [${preprocessedShape(preprocessing).join(', ')}], the network's input is [${inputs[0].shape.join(', ')}]`, { name: inputs[0].name });
+    throw new EspalierError(
+      'SHAPE',
+      `load: preprocessing yields [${preprocessedShape(preprocessing).join(', ')}], the network's input is [${inputs[0].shape.join(', ')}]`,
+      { name: inputs[0].name },
+    );
   }
-  const kernels = options.kernels ?? await loadInferenceKernels();
+  const kernels = options.kernels ?? (await loadInferenceKernels());
   return modelOf(await createExecutor(network, { batch, kernels, threads }), kernels, preprocessing);
 }
 
@@ -98,41 +110,63 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
 
   function prepareImage({ data, width, height }: ImageLike): Float32Array {
     if (!preprocessing) {
-      throw new EspalierError('MISSING', `predict: the model does not say how an image becomes its input of [${inputShape.join(', ')}]: pass { preprocessing } to load(), or a tensor to predict()`, { name: 'preprocessing' });
+      throw new EspalierError(
+        'MISSING',
+        `predict: the model does not say how an image becomes its input of [${inputShape.join(', ')}]: pass { preprocessing } to load(), or a tensor to predict()`,
+        { name: 'preprocessing' },
+      );
     }
-    const pixels = checkInteger('predict', 'width', width, 1, 32768) * checkInteger('predict', 'height', height, 1, 32768);
+    const pixels =
+      checkInteger('predict', 'width', width, 1, 32768) * checkInteger('predict', 'height', height, 1, 32768);
     const channels = [1, 3, 4].find((count) => data?.length === count * pixels);
-    if (channels === undefined) throw new RangeError(`predict: data: expected 1, 3 or 4 values for each of ${width} x ${height} pixels, got ${show(data?.length)}`);
+    if (channels === undefined)
+      throw new RangeError(
+        `predict: data: expected 1, 3 or 4 values for each of ${width} x ${height} pixels, got ${show(data?.length)}`,
+      );
     const shape = [height, width, channels];
-    if (last === undefined || !sameShape(last.shape, shape)) last = { shape, prepare: preprocessor('predict', shape, preprocessing) };
+    if (last === undefined || !sameShape(last.shape, shape))
+      last = { shape, prepare: preprocessor('predict', shape, preprocessing) };
     const input = new Float32Array(inputSize);
     last.prepare(data, input);
     return input;
   }
 
   /** Values of one sample or several in a row, and the axes in front of the outputs' own. */
-  function inputsOf(input: ImageLike | Float32Array | TensorLike): { readonly values: Float32Array; readonly leading: Shape } {
+  function inputsOf(input: ImageLike | Float32Array | TensorLike): {
+    readonly values: Float32Array;
+    readonly leading: Shape;
+  } {
     if (input instanceof Float32Array) {
-      if (input.length === 0 || input.length % inputSize !== 0) throw new RangeError(`predict: input: expected a multiple of ${inputSize} values for [${inputShape.join(', ')}], got ${input.length}`);
+      if (input.length === 0 || input.length % inputSize !== 0)
+        throw new RangeError(
+          `predict: input: expected a multiple of ${inputSize} values for [${inputShape.join(', ')}], got ${input.length}`,
+        );
       return { values: input, leading: input.length === inputSize ? [] : [input.length / inputSize] };
     }
-    if (typeof input !== 'object' || input === null) throw new TypeError(`predict: input: expected an image { data, width, height }, a tensor { data, shape } or a Float32Array, got ${show(input)}`);
+    if (typeof input !== 'object' || input === null)
+      throw new TypeError(
+        `predict: input: expected an image { data, width, height }, a tensor { data, shape } or a Float32Array, got ${show(input)}`,
+      );
     if ('width' in input) return { values: prepareImage(input), leading: [] };
     const { data, shape } = toTensor('predict', 'input', input);
     const own = shape.slice(-inputShape.length);
     const leading = shape.slice(0, shape.length - own.length);
     if (!sameShape(own, inputShape) || leading.length > 1) {
-      throw new RangeError(`predict: input: expected shape [${inputShape.join(', ')}] or [samples, ${inputShape.join(', ')}], got [${shape.join(', ')}]`);
+      throw new RangeError(
+        `predict: input: expected shape [${inputShape.join(', ')}] or [samples, ${inputShape.join(', ')}], got [${shape.join(', ')}]`,
+      );
     }
     return { values: data, leading };
   }
 
   function run(values: Float32Array, leading: Shape): Prediction {
     const samples = values.length / inputSize;
-    const outputs = new Map(network.outputs.map((name): [string, Tensor] => {
-      const shape = [...leading, ...executor.shapeOf(name)];
-      return [name, { data: new Float32Array(sizeOf(shape)), shape }];
-    }));
+    const outputs = new Map(
+      network.outputs.map((name): [string, Tensor] => {
+        const shape = [...leading, ...executor.shapeOf(name)];
+        return [name, { data: new Float32Array(sizeOf(shape)), shape }];
+      }),
+    );
     for (let first = 0; first < samples; first += batch) {
       const count = Math.min(batch, samples - first);
       // Samples do not touch each other: what an earlier call left behind in the tail is computed and not read.
@@ -152,7 +186,8 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
   }
 
   return {
-    network, inputShape,
+    network,
+    inputShape,
     outputShape: executor.shapeOf(network.outputs[0]),
     kernels: { name: kernels.name, reason: kernels.reason },
     threads: executor.workspace.threads,

@@ -1,4 +1,7 @@
-/** Re-estimation of the statistics of batch normalization, which pruning and quantization leave wrong: cheap and label-free. */
+/**
+ * Re-estimation of the statistics of batch normalization, which pruning and quantization leave wrong: cheap and
+ * label-free.
+ */
 import { EspalierError, checkInteger } from '../errors.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
@@ -18,33 +21,72 @@ export interface ReestimateOptions {
 }
 
 // No update is ever made with it; plain SGD keeps the least memory.
-const UNUSED: OptimizerOptions = { kind: 'sgd', momentum: 0, nesterov: false, beta1: 0, beta2: 0, epsilon: 1, decoupled: false, weightDecay: 0, codewordGradient: 'mean' };
+const UNUSED: OptimizerOptions = {
+  kind: 'sgd',
+  momentum: 0,
+  nesterov: false,
+  beta1: 0,
+  beta2: 0,
+  epsilon: 1,
+  decoupled: false,
+  weightDecay: 0,
+  codewordGradient: 'mean',
+};
 
 /**
- * Replaces mean and variance of every batch normalization by their plain averages over batches of the training set, as they are with batch
- * statistics in force and dropout off (`update_bn` of PyTorch with momentum None does the same). Weights stay. A network without batch
- * normalization comes back as it is. Samples are drawn by `stream(seed, 'reestimate')` and not augmented. Cost: a forward pass per batch.
+ * Replaces mean and variance of every batch normalization by their plain averages over batches of the training set, as
+ * they are with batch statistics in force and dropout off (`update_bn` of PyTorch with momentum None does the same).
+ * Weights stay. A network without batch normalization comes back as it is. Samples are drawn by `stream(seed,
+ * 'reestimate')` and not augmented. Cost: a forward pass per batch.
  *
- * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA, NONFINITE; `context.signal.reason` when aborted
+ * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA, NONFINITE; `context.signal.reason` when
+ *   aborted
  */
-export async function reestimateBatchNorm(network: Network, context: Context, options: ReestimateOptions = {}): Promise<{ network: Network; report: TransformReport }> {
+export async function reestimateBatchNorm(
+  network: Network,
+  context: Context,
+  options: ReestimateOptions = {},
+): Promise<{ network: Network; report: TransformReport }> {
   const who = 'reestimateBatchNorm';
   const examples = checkExamples(who, 'context.training', context.training);
   const batch = Math.min(checkInteger(who, 'batchSize', options.batchSize ?? 32, 1), examples.count);
   const batches = Math.min(checkInteger(who, 'batches', options.batches ?? 20, 1), Math.floor(examples.count / batch));
-  const statistics = new Set(network.nodes.flatMap((node) => (node.kind === 'batchNorm' ? [node.parameters.mean, node.parameters.variance] : [])));
-  const report = { transform: who, layers: network.nodes.filter((node) => node.kind === 'batchNorm').length, samples: batches * batch };
+  const statistics = new Set(
+    network.nodes.flatMap((node) =>
+      node.kind === 'batchNorm' ? [node.parameters.mean, node.parameters.variance] : [],
+    ),
+  );
+  const report = {
+    transform: who,
+    layers: network.nodes.filter((node) => node.kind === 'batchNorm').length,
+    samples: batches * batch,
+  };
   if (report.layers === 0) return { network, report: { ...report, samples: 0 } };
   if (!sameShape(examples.inputShape, network.inputs[0].shape)) {
-    throw new EspalierError('DATA', `${who}: context.training: expected inputs of shape [${network.inputs[0].shape.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`, { name: 'context.training' });
+    throw new EspalierError(
+      'DATA',
+      `${who}: context.training: expected inputs of shape [${network.inputs[0].shape.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`,
+      { name: 'context.training' },
+    );
   }
   const control = createRunControl(context);
   const { kernels, threads, seed } = context;
   // Everything but the statistics: they are what is to move.
   const frozen = new Set([...network.parameters.keys()].filter((name) => !statistics.has(name)));
-  const executor = await createTrainingExecutor({ ...network, nodes: network.nodes.map(asMeasured) }, { batch, kernels, threads, optimizer: UNUSED, frozen });
+  const executor = await createTrainingExecutor(
+    { ...network, nodes: network.nodes.map(asMeasured) },
+    { batch, kernels, threads, optimizer: UNUSED, frozen },
+  );
   try {
-    const reader = createBatchReader({ who, name: 'context.training', examples, batch, control, targets: false, classes: 0 });
+    const reader = createBatchReader({
+      who,
+      name: 'context.training',
+      examples,
+      batch,
+      control,
+      targets: false,
+      classes: 0,
+    });
     const order = permutation(stream(seed, 'reestimate'), examples.count);
     const sums = new Map<string, Float64Array>();
     for (let i = 0; i < batches; i++) {
@@ -55,13 +97,21 @@ export async function reestimateBatchNorm(network: Network, context: Context, op
       for (const [name, encoding] of executor.snapshot().parameters) {
         if (!statistics.has(name) || encoding.kind !== 'dense') continue;
         const sum = sums.get(name) ?? new Float64Array(encoding.data.length);
-        sums.set(name, sum.map((value, c) => value + encoding.data[c]));
+        sums.set(
+          name,
+          sum.map((value, c) => value + encoding.data[c]),
+        );
       }
     }
     const parameters = new Map(network.parameters);
     for (const [name, sum] of sums) {
       const data = Float32Array.from(sum, (value) => value / batches);
-      if (data.some((value) => !Number.isFinite(value))) throw new EspalierError('NONFINITE', `${who}: network: expected finite activations, got a statistic ${name} that is not; the weights before it are too large`, { name });
+      if (data.some((value) => !Number.isFinite(value)))
+        throw new EspalierError(
+          'NONFINITE',
+          `${who}: network: expected finite activations, got a statistic ${name} that is not; the weights before it are too large`,
+          { name },
+        );
       parameters.set(name, { kind: 'dense', shape: [data.length], data });
     }
     return { network: { ...network, parameters }, report };
@@ -70,7 +120,10 @@ export async function reestimateBatchNorm(network: Network, context: Context, op
   }
 }
 
-/** With momentum 1 the running statistics after a batch are those of the batch; without dropout they are what inference will see. */
+/**
+ * With momentum 1 the running statistics after a batch are those of the batch; without dropout they are what inference
+ * will see.
+ */
 function asMeasured(node: Node): Node {
   if (node.kind === 'batchNorm') return { ...node, attributes: { ...node.attributes, momentum: 1 } };
   return node.kind === 'dropout' ? { ...node, attributes: { rate: 0 } } : node;

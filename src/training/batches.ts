@@ -11,7 +11,10 @@ export interface BatchReader {
   readonly inputs: Float32Array;
   /** (batch, size of a target), or undefined if targets are not wanted; overwritten by each read. */
   readonly targets: Float32Array | undefined;
-  /** Reads samples `indices`, at most as many as a batch holds. Nothing is allocated. @throws {EspalierError} DATA, naming the sample */
+  /**
+   * Reads samples `indices`, at most as many as a batch holds. Nothing is allocated. @throws {EspalierError} DATA,
+   * naming the sample
+   */
   read(indices: ArrayLike<number>, pass?: Pass): Promise<void>;
 }
 
@@ -28,7 +31,15 @@ export interface BatchReaderOptions {
   readonly classes: number;
 }
 
-export function createBatchReader({ who, name, examples, batch, control, targets: wanted, classes }: BatchReaderOptions): BatchReader {
+export function createBatchReader({
+  who,
+  name,
+  examples,
+  batch,
+  control,
+  targets: wanted,
+  classes,
+}: BatchReaderOptions): BatchReader {
   const inputSize = sizeOf(examples.inputShape);
   const targetSize = wanted && examples.targetShape ? sizeOf(examples.targetShape) : 0;
   const inputs = new Float32Array(batch * inputSize);
@@ -38,7 +49,11 @@ export function createBatchReader({ who, name, examples, batch, control, targets
   const labels = classes > 0 && targetSize === 1;
 
   function fail(problem: string, index: number, cause?: unknown): EspalierError {
-    return new EspalierError('DATA', `${who}: ${name}: ${problem}`, { name, found: index, ...(cause === undefined ? {} : { cause }) });
+    return new EspalierError('DATA', `${who}: ${name}: ${problem}`, {
+      name,
+      found: index,
+      ...(cause === undefined ? {} : { cause }),
+    });
   }
 
   /** The loop over the values is a function of its own, so that it is compiled as one and makes no garbage. */
@@ -46,7 +61,10 @@ export function createBatchReader({ who, name, examples, batch, control, targets
     const wrong = firstNotFinite(values, indices.length * size);
     if (wrong < 0) return;
     const sample = indices[Math.floor(wrong / size)];
-    throw fail(`expected finite ${what}, got ${values[wrong]} in sample ${sample}, element ${wrong % size}; remove the sample or mend its source`, sample);
+    throw fail(
+      `expected finite ${what}, got ${values[wrong]} in sample ${sample}, element ${wrong % size}; remove the sample or mend its source`,
+      sample,
+    );
   }
 
   return {
@@ -61,17 +79,31 @@ export function createBatchReader({ who, name, examples, batch, control, targets
       targets?.fill(NaN, 0, count * targetSize);
       const full = count === batch;
       try {
-        await control.wait(examples.read(full ? given : given.subarray(0, count), full ? inputs : inputs.subarray(0, count * inputSize),
-          full ? targets : targets?.subarray(0, count * targetSize), pass));
+        await control.wait(
+          examples.read(
+            full ? given : given.subarray(0, count),
+            full ? inputs : inputs.subarray(0, count * inputSize),
+            full ? targets : targets?.subarray(0, count * targetSize),
+            pass,
+          ),
+        );
       } catch (cause) {
         control.check(); // an abort goes by its own reason
-        throw fail(`expected the source to read samples, but it failed at sample ${indices[0]} and ${count - 1} more: ${cause instanceof Error ? cause.message : show(cause)}`, indices[0], cause);
+        throw fail(
+          `expected the source to read samples, but it failed at sample ${indices[0]} and ${count - 1} more: ${cause instanceof Error ? cause.message : show(cause)}`,
+          indices[0],
+          cause,
+        );
       }
       checkFinite('inputs', inputs, inputSize, indices);
       if (!targets) return;
       checkFinite('targets', targets, targetSize, indices);
       const wrong = labels ? firstNoLabel(targets, count, classes) : -1;
-      if (wrong >= 0) throw fail(`expected labels from 0 to ${classes - 1}, got ${targets[wrong]} in sample ${indices[wrong]}`, indices[wrong]);
+      if (wrong >= 0)
+        throw fail(
+          `expected labels from 0 to ${classes - 1}, got ${targets[wrong]} in sample ${indices[wrong]}`,
+          indices[wrong],
+        );
     },
   };
 }
@@ -99,11 +131,19 @@ export interface Predictions {
 export function allocatePredictions(executor: Executor, reader: BatchReader): Predictions {
   const { count, targetShape } = reader.examples;
   const size = sizeOf(executor.shapeOf(executor.network.outputs[0]));
-  return { predictions: new Float32Array(count * size), targets: reader.targets && targetShape ? new Float32Array(count * sizeOf(targetShape)) : undefined };
+  return {
+    predictions: new Float32Array(count * size),
+    targets: reader.targets && targetShape ? new Float32Array(count * sizeOf(targetShape)) : undefined,
+  };
 }
 
 /** Runs a network over a whole set in order, not augmented, into arrays of {@link allocatePredictions}. */
-export async function predictBatches(executor: Executor, reader: BatchReader, control: RunControl, { predictions, targets }: Predictions): Promise<void> {
+export async function predictBatches(
+  executor: Executor,
+  reader: BatchReader,
+  control: RunControl,
+  { predictions, targets }: Predictions,
+): Promise<void> {
   const { count } = reader.examples;
   const size = predictions.length / count;
   const targetSize = targets ? targets.length / count : 0;

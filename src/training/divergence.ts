@@ -6,9 +6,14 @@ import type { TrainingExecutor } from '../execution/types.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Network } from '../network/types.ts';
 
-/** The network with the last values that were all finite, of an error DIVERGED that training was rejected with; else undefined. */
+/**
+ * The network with the last values that were all finite, of an error DIVERGED that training was rejected with; else
+ * undefined.
+ */
 export function lastGoodNetwork(error: unknown): Network | undefined {
-  return error instanceof EspalierError && error.code === 'DIVERGED' ? (error.details.lastGood as Network | undefined) : undefined;
+  return error instanceof EspalierError && error.code === 'DIVERGED'
+    ? (error.details.lastGood as Network | undefined)
+    : undefined;
 }
 
 /** Name of the first parameter, in the order of the nodes, that holds a number that is not finite. */
@@ -28,31 +33,55 @@ export interface Divergence {
 }
 
 /** The error for a run whose `executor` still holds the batch and the values at which it was seen. */
-export async function divergenceError(executor: TrainingExecutor, kernels: KernelSet, { step, seen, lastGood }: Divergence): Promise<EspalierError> {
+export async function divergenceError(
+  executor: TrainingExecutor,
+  kernels: KernelSet,
+  { step, seen, lastGood }: Divergence,
+): Promise<EspalierError> {
   const now = executor.snapshot();
-  const layer = nonFiniteGradient(executor, now) ?? nonFiniteWeights(now) ?? (await nonFiniteActivation(executor, now, kernels));
-  return new EspalierError('DIVERGED', `train: ${seen} at step ${step}${layer ? `, first in layer ${JSON.stringify(layer)}` : ''}; lower learningRate or clip, or lengthen the warm-up (lastGoodNetwork(error) has the last good weights)`,
-    { step, lastGood, ...(layer === undefined ? {} : { name: layer }) });
+  const layer =
+    nonFiniteGradient(executor, now) ?? nonFiniteWeights(now) ?? (await nonFiniteActivation(executor, now, kernels));
+  return new EspalierError(
+    'DIVERGED',
+    `train: ${seen} at step ${step}${layer ? `, first in layer ${JSON.stringify(layer)}` : ''}; lower learningRate or clip, or lengthen the warm-up (lastGoodNetwork(error) has the last good weights)`,
+    { step, lastGood, ...(layer === undefined ? {} : { name: layer }) },
+  );
 }
 
 /**
- * A gradient that overflows while the loss is finite does so in a late layer first, from where it spreads to earlier ones: the last layer is where it began.
- * After a forward pass that was not fine the gradients are those of the step before, and finite.
+ * A gradient that overflows while the loss is finite does so in a late layer first, from where it spreads to earlier
+ * ones: the last layer is where it began. After a forward pass that was not fine the gradients are those of the step
+ * before, and finite.
  */
 function nonFiniteGradient(executor: TrainingExecutor, network: Network): string | undefined {
   // The executor names what it trains by the slots of its optimizer.
   const trained = new Set([...executor.optimizerState().keys()].map((slot) => slot.slice(0, slot.lastIndexOf('/'))));
-  return network.nodes.findLast((node) => Object.values(node.parameters).some((name) => trained.has(name) && !allFinite(executor.gradient(name))))?.name;
+  return network.nodes.findLast((node) =>
+    Object.values(node.parameters).some((name) => trained.has(name) && !allFinite(executor.gradient(name))),
+  )?.name;
 }
 
 function nonFiniteWeights(network: Network): string | undefined {
   const parameter = nonFiniteParameter(network);
-  return parameter === undefined ? undefined : network.nodes.find((node) => Object.values(node.parameters).includes(parameter))?.name;
+  return parameter === undefined
+    ? undefined
+    : network.nodes.find((node) => Object.values(node.parameters).includes(parameter))?.name;
 }
 
-/** With finite weights: the first layer whose output on this batch is not. Costs an executor of its own, once, at the end of a run. */
-async function nonFiniteActivation(executor: TrainingExecutor, network: Network, kernels: KernelSet): Promise<string | undefined> {
-  const probe = await createExecutor(network, { batch: executor.batch, kernels, watch: network.nodes.map((node) => node.name) });
+/**
+ * With finite weights: the first layer whose output on this batch is not. Costs an executor of its own, once, at the
+ * end of a run.
+ */
+async function nonFiniteActivation(
+  executor: TrainingExecutor,
+  network: Network,
+  kernels: KernelSet,
+): Promise<string | undefined> {
+  const probe = await createExecutor(network, {
+    batch: executor.batch,
+    kernels,
+    watch: network.nodes.map((node) => node.name),
+  });
   try {
     probe.input().set(executor.input());
     probe.forward();

@@ -38,7 +38,8 @@ export interface Evaluation {
 
 /**
  * Predictions of a whole set in order, not augmented: (count, ...shape of the first output). One pass over the data.
- * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA for samples that do not fit or cannot be read; `signal.reason` when aborted
+ * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA for samples that do not fit or cannot be
+ *   read; `signal.reason` when aborted
  */
 export async function predictAll(network: Network, examples: Examples, options: PredictOptions): Promise<Float32Array> {
   return (await predictSet('predictAll', network, examples, options, false)).predictions;
@@ -51,22 +52,40 @@ export async function predictAll(network: Network, examples: Examples, options: 
 export async function evaluate(network: Network, examples: Examples, options: EvaluateOptions): Promise<Evaluation> {
   const { predictions, targets } = await predictSet('evaluate', network, examples, options, true);
   const samples = examples.count;
-  if (!targets) throw new EspalierError('DATA', 'evaluate: examples: expected targets, got an unlabelled set; use predictAll', { name: 'examples' });
+  if (!targets)
+    throw new EspalierError('DATA', 'evaluate: examples: expected targets, got an unlabelled set; use predictAll', {
+      name: 'examples',
+    });
   return {
-    samples, predictions, targets,
+    samples,
+    predictions,
+    targets,
     ...(predictions.length === targets.length ? { rmse: rootMeanSquare(predictions, targets) } : {}),
-    ...(options.loss ? { loss: options.loss.measure(predictions, targets, samples, predictions.length / samples) } : {}),
+    ...(options.loss
+      ? { loss: options.loss.measure(predictions, targets, samples, predictions.length / samples) }
+      : {}),
   };
 }
 
-async function predictSet(who: string, network: Network, examples: Examples, options: PredictOptions, targets: boolean): Promise<Predictions> {
+async function predictSet(
+  who: string,
+  network: Network,
+  examples: Examples,
+  options: PredictOptions,
+  targets: boolean,
+): Promise<Predictions> {
   const { kernels, threads = 1, signal } = options;
   checkExamples(who, 'examples', examples);
   const batch = Math.min(checkInteger(who, 'batch', options.batch ?? 32, 1), examples.count);
   const [input] = network.inputs;
-  if (network.inputs.length !== 1) throw new RangeError(`${who}: network: expected one input, got ${network.inputs.length}`);
+  if (network.inputs.length !== 1)
+    throw new RangeError(`${who}: network: expected one input, got ${network.inputs.length}`);
   if (!sameShape(examples.inputShape, input.shape)) {
-    throw new EspalierError('DATA', `${who}: examples: expected inputs of shape [${input.shape.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`, { name: 'examples', found: examples.inputShape });
+    throw new EspalierError(
+      'DATA',
+      `${who}: examples: expected inputs of shape [${input.shape.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`,
+      { name: 'examples', found: examples.inputShape },
+    );
   }
   const control = createRunControl(signal ? { signal } : {});
   control.check();

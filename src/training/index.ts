@@ -2,7 +2,28 @@
 export { reestimateBatchNorm, type ReestimateOptions } from './batch-norm.ts';
 export { lastGoodNetwork } from './divergence.ts';
 export { evaluate, predictAll, type EvaluateOptions, type Evaluation, type PredictOptions } from './evaluate.ts';
-export { crossEntropy, l2, lossFromOptions, smoothL1, softmaxRows, wing, type Loss, type LossOptions, type ScaleOptions, type SmoothL1Options, type WingOptions } from './losses.ts';
+export {
+  crossEntropy,
+  l2,
+  lossFromOptions,
+  smoothL1,
+  softmaxRows,
+  wing,
+  type Loss,
+  type LossOptions,
+  type ScaleOptions,
+  type SmoothL1Options,
+  type WingOptions,
+} from './losses.ts';
 export { defaultLoss, type AdamChoice, type SgdChoice, type TrainOptions, type ValidationMetric } from './options.ts';
-export { constant, cosine, scheduleFromOptions, step, type Schedule, type ScheduleOptions, type StepOptions, type WarmUpOptions } from './schedules.ts';
+export {
+  constant,
+  cosine,
+  scheduleFromOptions,
+  step,
+  type Schedule,
+  type ScheduleOptions,
+  type StepOptions,
+  type WarmUpOptions,
+} from './schedules.ts';
 export { train, trainTransform, type EpochRecord, type TrainResult } from './trainer.ts';

@@ -33,11 +33,15 @@ export interface Loss {
   readonly name: string;
   /** What the loss is, for checkpoints: two losses with equal options are the same loss. */
   readonly options: { readonly kind: string } & Readonly<Record<string, unknown>>;
-  /** True: predictions are logits, targets are one label per sample or one row of probabilities per sample. False: targets have the form of predictions. */
+  /**
+   * True: predictions are logits, targets are one label per sample or one row of probabilities per sample. False:
+   * targets have the form of predictions.
+   */
   readonly classes: boolean;
   /**
-   * The mean loss of `count` samples of `size` outputs each, summed in double. prediction (count, size); target (count, size), or (count) labels where `classes`;
-   * gradient (count, size), if given, is overwritten with the derivative of that mean. Arrays may be longer: what lies behind is not touched. Pure otherwise.
+   * The mean loss of `count` samples of `size` outputs each, summed in double. prediction (count, size); target (count,
+   * size), or (count) labels where `classes`; gradient (count, size), if given, is overwritten with the derivative of
+   * that mean. Arrays may be longer: what lies behind is not touched. Pure otherwise.
    */
   measure(prediction: FloatArray, target: FloatArray, count: number, size: number, gradient?: FloatArray): number;
 }
@@ -45,11 +49,16 @@ export interface Loss {
 /** Mean of x²: `mse_loss` of PyTorch. */
 export function l2(options: ScaleOptions = {}): Loss {
   const scale = checkScale('l2', options);
-  return elementwise({ kind: 'l2', scale }, (x) => x * x, (x) => 2 * x);
+  return elementwise(
+    { kind: 'l2', scale },
+    (x) => x * x,
+    (x) => 2 * x,
+  );
 }
 
 /**
- * x² / (2 beta) where |x| < beta, else |x| - beta / 2, mean over all elements: `smooth_l1_loss` of PyTorch (Girshick 2015 with beta 1).
+ * x² / (2 beta) where |x| < beta, else |x| - beta / 2, mean over all elements: `smooth_l1_loss` of PyTorch (Girshick
+ * 2015 with beta 1).
  * @throws {RangeError} if beta or scale is not above 0
  * @example
  * import { smoothL1 } from 'espalier/training';
@@ -58,14 +67,16 @@ export function l2(options: ScaleOptions = {}): Loss {
 export function smoothL1(options: SmoothL1Options = {}): Loss {
   const scale = checkScale('smoothL1', options);
   const beta = checkNumber('smoothL1', 'beta', options.beta ?? 1, 0, Infinity, true);
-  return elementwise({ kind: 'smoothL1', beta, scale },
+  return elementwise(
+    { kind: 'smoothL1', beta, scale },
     (x) => (Math.abs(x) < beta ? (x * x) / (2 * beta) : Math.abs(x) - beta / 2),
-    (x) => (Math.abs(x) < beta ? x / beta : Math.sign(x)));
+    (x) => (Math.abs(x) < beta ? x / beta : Math.sign(x)),
+  );
 }
 
 /**
- * w ln(1 + |x| / epsilon) where |x| < w, else |x| - C, C making it continuous (Feng et al., "Wing Loss for Robust Facial Landmark
- * Localisation", CVPR 2018, equation 5). At x = 0 the gradient is taken as 0.
+ * w ln(1 + |x| / epsilon) where |x| < w, else |x| - C, C making it continuous (Feng et al., "Wing Loss for Robust
+ * Facial Landmark Localisation", CVPR 2018, equation 5). At x = 0 the gradient is taken as 0.
  * @throws {RangeError} if w, epsilon or scale is not above 0
  */
 export function wing(options: WingOptions = {}): Loss {
@@ -73,29 +84,39 @@ export function wing(options: WingOptions = {}): Loss {
   const w = checkNumber('wing', 'w', options.w ?? 10, 0, Infinity, true);
   const epsilon = checkNumber('wing', 'epsilon', options.epsilon ?? 2, 0, Infinity, true);
   const constant = w - w * Math.log1p(w / epsilon);
-  return elementwise({ kind: 'wing', w, epsilon, scale },
+  return elementwise(
+    { kind: 'wing', w, epsilon, scale },
     (x) => (Math.abs(x) < w ? w * Math.log1p(Math.abs(x) / epsilon) : Math.abs(x) - constant),
-    (x) => (Math.abs(x) < w ? (Math.sign(x) * w) / (epsilon + Math.abs(x)) : Math.sign(x)));
+    (x) => (Math.abs(x) < w ? (Math.sign(x) * w) / (epsilon + Math.abs(x)) : Math.sign(x)),
+  );
 }
 
 /**
- * Softmax cross-entropy of logits, mean over samples: `cross_entropy` of PyTorch. Targets are labels (0 ... size - 1, one number per
- * sample: `target.length` below count x size) or rows of probabilities (soft targets of a teacher).
+ * Softmax cross-entropy of logits, mean over samples: `cross_entropy` of PyTorch. Targets are labels (0 ... size - 1,
+ * one number per sample: `target.length` below count x size) or rows of probabilities (soft targets of a teacher).
  * @throws {RangeError} from `measure`, for fewer than two classes and for a label that is not one of them
  */
 export function crossEntropy(): Loss {
   return { name: 'crossEntropy', options: { kind: 'crossEntropy' }, classes: true, measure: measureCrossEntropy };
 }
 
-/** The loss that JSON-able options describe; `lossFromOptions(loss.options)` is the same loss again. @throws {TypeError | RangeError} for unknown kinds and wrong numbers */
+/**
+ * The loss that JSON-able options describe; `lossFromOptions(loss.options)` is the same loss again. @throws {TypeError
+ * | RangeError} for unknown kinds and wrong numbers
+ */
 export function lossFromOptions(options: LossOptions): Loss {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`lossFromOptions: options: expected { kind, ... }, got ${show(options)}`);
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`lossFromOptions: options: expected { kind, ... }, got ${show(options)}`);
   checkOneOf('lossFromOptions', 'options.kind', options.kind, ['l2', 'smoothL1', 'wing', 'crossEntropy']);
   switch (options.kind) {
-    case 'l2': return l2(options);
-    case 'smoothL1': return smoothL1(options);
-    case 'wing': return wing(options);
-    case 'crossEntropy': return crossEntropy();
+    case 'l2':
+      return l2(options);
+    case 'smoothL1':
+      return smoothL1(options);
+    case 'wing':
+      return wing(options);
+    case 'crossEntropy':
+      return crossEntropy();
   }
 }
 
@@ -108,17 +129,27 @@ export function softmaxRows(logits: FloatArray, count: number, size: number): vo
   }
 }
 
-function measureCrossEntropy(prediction: FloatArray, target: FloatArray, count: number, size: number, gradient?: FloatArray): number {
+function measureCrossEntropy(
+  prediction: FloatArray,
+  target: FloatArray,
+  count: number,
+  size: number,
+  gradient?: FloatArray,
+): number {
   checkSizes('crossEntropy', prediction, count, size, gradient);
   if (size < 2) throw new RangeError(`crossEntropy: size: expected at least 2 classes, got ${size}`);
   const rows = target.length >= count * size;
-  if (!rows && target.length < count) throw new RangeError(`crossEntropy: target: expected ${count} labels or ${count * size} probabilities, got ${target.length} numbers`);
+  if (!rows && target.length < count)
+    throw new RangeError(
+      `crossEntropy: target: expected ${count} labels or ${count * size} probabilities, got ${target.length} numbers`,
+    );
   let sum = 0;
   for (let row = 0; row < count; row++) {
     const first = row * size;
     const logTotal = logSumExp(prediction, first, size);
     const label = rows ? -1 : target[row];
-    if (!rows && !(Number.isInteger(label) && label >= 0 && label < size)) throw new RangeError(`crossEntropy: target: expected a label from 0 to ${size - 1}, got ${label} in row ${row}`);
+    if (!rows && !(Number.isInteger(label) && label >= 0 && label < size))
+      throw new RangeError(`crossEntropy: target: expected a label from 0 to ${size - 1}, got ${label} in row ${row}`);
     let mass = 0; // of the row of targets: 1 for labels and proper probabilities
     for (let j = 0; j < size; j++) {
       const share = rows ? target[first + j] : j === label ? 1 : 0;
@@ -145,7 +176,11 @@ function logSumExp(values: FloatArray, first: number, size: number): number {
 }
 
 /** A loss that treats every element alike: `value` of x and `slope`, its derivative. */
-function elementwise(options: { readonly kind: string; readonly scale: number } & Readonly<Record<string, unknown>>, value: (x: number) => number, slope: (x: number) => number): Loss {
+function elementwise(
+  options: { readonly kind: string; readonly scale: number } & Readonly<Record<string, unknown>>,
+  value: (x: number) => number,
+  slope: (x: number) => number,
+): Loss {
   const { kind, scale } = options;
   return {
     name: kind,
@@ -154,7 +189,8 @@ function elementwise(options: { readonly kind: string; readonly scale: number } 
     measure(prediction, target, count, size, gradient) {
       checkSizes(kind, prediction, count, size, gradient);
       const elements = count * size;
-      if (target.length < elements) throw new RangeError(`${kind}: target: expected ${elements} numbers, got ${target.length}`);
+      if (target.length < elements)
+        throw new RangeError(`${kind}: target: expected ${elements} numbers, got ${target.length}`);
       let sum = 0;
       for (let i = 0; i < elements; i++) {
         const x = (prediction[i] - target[i]) / scale;
@@ -170,8 +206,16 @@ function checkScale(who: string, options: ScaleOptions): number {
   return checkNumber(who, 'scale', options.scale ?? 1, 0, Infinity, true);
 }
 
-function checkSizes(who: string, prediction: FloatArray, count: number, size: number, gradient: FloatArray | undefined): void {
+function checkSizes(
+  who: string,
+  prediction: FloatArray,
+  count: number,
+  size: number,
+  gradient: FloatArray | undefined,
+): void {
   const elements = checkInteger(who, 'count', count, 1) * checkInteger(who, 'size', size, 1);
-  if (prediction.length < elements) throw new RangeError(`${who}: prediction: expected ${elements} numbers, got ${prediction.length}`);
-  if (gradient && gradient.length < elements) throw new RangeError(`${who}: gradient: expected room for ${elements} numbers, got ${gradient.length}`);
+  if (prediction.length < elements)
+    throw new RangeError(`${who}: prediction: expected ${elements} numbers, got ${prediction.length}`);
+  if (gradient && gradient.length < elements)
+    throw new RangeError(`${who}: gradient: expected room for ${elements} numbers, got ${gradient.length}`);
 }

@@ -1,4 +1,7 @@
-/** Options of training: their defaults, which are the recipe of the reference network, and the checks made before any work. */
+/**
+ * Options of training: their defaults, which are the recipe of the reference network, and the checks made before any
+ * work.
+ */
 import type { CheckpointStore } from '../container/store.ts';
 import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
@@ -39,42 +42,64 @@ export interface AdamChoice {
   readonly codewordGradient?: 'mean' | 'sum';
 }
 
-/** What there is to compare on the validation set: predictions and targets (samples, size) or (samples) labels. Lower is better. */
+/**
+ * What there is to compare on the validation set: predictions and targets (samples, size) or (samples) labels. Lower is
+ * better.
+ */
 export type ValidationMetric = (predictions: Float32Array, targets: Float32Array, samples: number) => number;
 
 export interface TrainOptions {
   /** Passes over `context.training`. */
   readonly epochs: number;
-  /** Samples per step; a smaller set is one batch. Samples that do not fill a last batch sit this epoch out. Default 32. */
+  /**
+   * Samples per step; a smaller set is one batch. Samples that do not fill a last batch sit this epoch out. Default 32.
+   */
   readonly batchSize?: number;
   /** Default 0.05 for SGD, 0.001 for Adam. */
   readonly learningRate?: number;
-  /** Factor on the learning rate over the run. Default cosine, with a warm-up of 100 steps or of a tenth of the run if that is less. */
+  /**
+   * Factor on the learning rate over the run. Default cosine, with a warm-up of 100 steps or of a tenth of the run if
+   * that is less.
+   */
   readonly schedule?: Schedule;
   /** Default { kind: 'sgd' }: momentum 0.9, weight decay 1e-4. */
   readonly optimizer?: SgdChoice | AdamChoice;
   /** Limit of the global gradient norm; 0: none. Default 5. */
   readonly clip?: number;
-  /** Default by the network's task: landmarks smoothL1({ beta: 0.1, scale: 0.1 }), classes crossEntropy(), else l2(). */
+  /**
+   * Default by the network's task: landmarks smoothL1({ beta: 0.1, scale: 0.1 }), classes crossEntropy(), else l2().
+   */
   readonly loss?: Loss;
-  /** A network of the same inputs and outputs: its outputs on the same (augmented) batch are the targets; for classes their softmax. */
+  /**
+   * A network of the same inputs and outputs: its outputs on the same (augmented) batch are the targets; for classes
+   * their softmax.
+   */
   readonly teacher?: Network;
-  /** Targets = teacherWeight x teacher + (1 - teacherWeight) x labels. In (0, 1], only with a teacher. Default 1: no labels are needed. */
+  /**
+   * Targets = teacherWeight x teacher + (1 - teacherWeight) x labels. In (0, 1], only with a teacher. Default 1: no
+   * labels are needed.
+   */
   readonly teacherWeight?: number;
   /** Names of parameters that stay as they are. */
   readonly frozen?: readonly string[];
-  /** Stops after this many evaluations in a row without a new best. Needs `context.validation`. Default: runs all epochs. */
+  /**
+   * Stops after this many evaluations in a row without a new best. Needs `context.validation`. Default: runs all
+   * epochs.
+   */
   readonly patience?: number;
   /** Lower is better. Default: root of the mean squared error; for classes the mean cross-entropy. */
   readonly validationMetric?: ValidationMetric;
   /** Evaluates after every so many epochs, and after the last. Default 1. */
   readonly evaluateEvery?: number;
   /**
-   * 'best': the state that was best on validation, the network as given among them, so that training never ends in a worse network unsaid; 'last': the last.
-   * Default 'best' where `context.validation` is given, else 'last'.
+   * 'best': the state that was best on validation, the network as given among them, so that training never ends in a
+   * worse network unsaid; 'last': the last. Default 'best' where `context.validation` is given, else 'last'.
    */
   readonly keep?: 'best' | 'last';
-  /** Where the state is kept after every epoch, and taken up from if it is there. A killed run that is started again ends in the same bytes. */
+  /**
+   * Where the state is kept after every epoch, and taken up from if it is there. A killed run that is started again
+   * ends in the same bytes.
+   */
   readonly checkpoint?: { readonly store: CheckpointStore; readonly key: string };
 }
 
@@ -100,8 +125,23 @@ export interface TrainSettings {
   readonly validation: Examples | undefined;
 }
 
-const OPTION_NAMES: ReadonlySet<string> = new Set(['epochs', 'batchSize', 'learningRate', 'schedule', 'optimizer', 'clip', 'loss', 'teacher', 'teacherWeight', 'frozen', 'patience',
-  'validationMetric', 'evaluateEvery', 'keep', 'checkpoint'] satisfies (keyof TrainOptions)[]);
+const OPTION_NAMES: ReadonlySet<string> = new Set([
+  'epochs',
+  'batchSize',
+  'learningRate',
+  'schedule',
+  'optimizer',
+  'clip',
+  'loss',
+  'teacher',
+  'teacherWeight',
+  'frozen',
+  'patience',
+  'validationMetric',
+  'evaluateEvery',
+  'keep',
+  'checkpoint',
+] satisfies (keyof TrainOptions)[]);
 
 /** The loss that fits a network's task. */
 export function defaultLoss(network: Network): Loss {
@@ -109,16 +149,25 @@ export function defaultLoss(network: Network): Loss {
   return network.task?.kind === 'classes' ? crossEntropy() : l2();
 }
 
-/** Checks everything that can be checked without reading data, and fills in the defaults. @throws {TypeError | RangeError} for arguments, {EspalierError} DATA for sets that do not fit */
+/**
+ * Checks everything that can be checked without reading data, and fills in the defaults. @throws {TypeError |
+ * RangeError} for arguments, {EspalierError} DATA for sets that do not fit
+ */
 export function resolveTrainOptions(network: Network, context: Context, options: TrainOptions): TrainSettings {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`train: options: expected { epochs, ... }, got ${show(options)}`);
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`train: options: expected { epochs, ... }, got ${show(options)}`);
   for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name)) throw new TypeError(`train: options: expected ${[...OPTION_NAMES].join(', ')}, got ${show(name)}`);
+    if (!OPTION_NAMES.has(name))
+      throw new TypeError(`train: options: expected ${[...OPTION_NAMES].join(', ')}, got ${show(name)}`);
   }
-  if (typeof context !== 'object' || context === null || typeof context.kernels?.open !== 'function') throw new TypeError(`train: context.kernels: expected a kernel set (await loadKernels()), got ${show(context?.kernels)}`);
+  if (typeof context !== 'object' || context === null || typeof context.kernels?.open !== 'function')
+    throw new TypeError(
+      `train: context.kernels: expected a kernel set (await loadKernels()), got ${show(context?.kernels)}`,
+    );
   const { schedule, validationMetric, teacher, checkpoint } = options;
   const training = checkExamples('train', 'context.training', context.training);
-  const validation = context.validation === undefined ? undefined : checkExamples('train', 'context.validation', context.validation);
+  const validation =
+    context.validation === undefined ? undefined : checkExamples('train', 'context.validation', context.validation);
   checkInteger('train', 'context.seed', context.seed, 0);
   checkInteger('train', 'context.threads', context.threads, 1);
   const epochs = checkInteger('train', 'epochs', options.epochs, 1);
@@ -126,29 +175,59 @@ export function resolveTrainOptions(network: Network, context: Context, options:
   const stepsPerEpoch = Math.floor(training.count / batch);
   const optimizer = resolveOptimizer(options.optimizer ?? { kind: 'sgd' });
   const loss = options.loss ?? defaultLoss(network);
-  if (typeof loss?.measure !== 'function') throw new TypeError(`train: loss: expected a loss such as smoothL1(), got ${show(loss)}`);
-  if (schedule !== undefined && typeof schedule?.factor !== 'function') throw new TypeError(`train: schedule: expected a schedule such as cosine(), got ${show(schedule)}`);
-  if (validationMetric !== undefined && typeof validationMetric !== 'function') throw new TypeError(`train: validationMetric: expected a function, got ${show(validationMetric)}`);
-  if (teacher !== undefined && !Array.isArray(teacher?.nodes)) throw new TypeError(`train: teacher: expected a network, got ${show(teacher)}`);
-  if (checkpoint !== undefined && (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')) throw new TypeError(`train: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
-  if (options.frozen !== undefined && !Array.isArray(options.frozen)) throw new TypeError(`train: frozen: expected an array of names, got ${show(options.frozen)}`);
-  if (options.teacherWeight !== undefined && !teacher) throw new TypeError('train: teacherWeight: given without a teacher; give teacher too or leave it out');
+  if (typeof loss?.measure !== 'function')
+    throw new TypeError(`train: loss: expected a loss such as smoothL1(), got ${show(loss)}`);
+  if (schedule !== undefined && typeof schedule?.factor !== 'function')
+    throw new TypeError(`train: schedule: expected a schedule such as cosine(), got ${show(schedule)}`);
+  if (validationMetric !== undefined && typeof validationMetric !== 'function')
+    throw new TypeError(`train: validationMetric: expected a function, got ${show(validationMetric)}`);
+  if (teacher !== undefined && !Array.isArray(teacher?.nodes))
+    throw new TypeError(`train: teacher: expected a network, got ${show(teacher)}`);
+  if (
+    checkpoint !== undefined &&
+    (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')
+  )
+    throw new TypeError(`train: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
+  if (options.frozen !== undefined && !Array.isArray(options.frozen))
+    throw new TypeError(`train: frozen: expected an array of names, got ${show(options.frozen)}`);
+  if (options.teacherWeight !== undefined && !teacher)
+    throw new TypeError('train: teacherWeight: given without a teacher; give teacher too or leave it out');
   if (!validation) {
     for (const name of ['patience', 'validationMetric', 'evaluateEvery'] as const) {
-      if (options[name] !== undefined) throw new TypeError(`train: ${name}: needs context.validation, which is missing`);
+      if (options[name] !== undefined)
+        throw new TypeError(`train: ${name}: needs context.validation, which is missing`);
     }
     if (options.keep === 'best') throw new TypeError(`train: keep: 'best' needs context.validation, which is missing`);
   }
   for (const name of options.frozen ?? []) {
-    if (!network.parameters.has(name)) throw new RangeError(`train: frozen: expected names of parameters of ${show(network.name)}, got ${show(name)}`);
+    if (!network.parameters.has(name))
+      throw new RangeError(`train: frozen: expected names of parameters of ${show(network.name)}, got ${show(name)}`);
   }
-  if (network.inputs.length !== 1) throw new RangeError(`train: network: expected one input, got ${network.inputs.length}`);
+  if (network.inputs.length !== 1)
+    throw new RangeError(`train: network: expected one input, got ${network.inputs.length}`);
   if (loss.classes && network.nodes.some((node) => node.name === network.outputs[0] && node.kind === 'softmax')) {
-    throw new RangeError(`train: loss: ${loss.name} takes logits, but the network ends in the softmax ${show(network.outputs[0])}; train without that node and add it afterwards`);
+    throw new RangeError(
+      `train: loss: ${loss.name} takes logits, but the network ends in the softmax ${show(network.outputs[0])}; train without that node and add it afterwards`,
+    );
   }
   return {
-    epochs, batch, stepsPerEpoch, optimizer, loss, teacher, training, validation, validationMetric,
-    learningRate: checkNumber('train', 'learningRate', options.learningRate ?? (optimizer.kind === 'sgd' ? 0.05 : 0.001), 0, Infinity, true),
+    epochs,
+    batch,
+    stepsPerEpoch,
+    optimizer,
+    loss,
+    teacher,
+    training,
+    validation,
+    validationMetric,
+    learningRate: checkNumber(
+      'train',
+      'learningRate',
+      options.learningRate ?? (optimizer.kind === 'sgd' ? 0.05 : 0.001),
+      0,
+      Infinity,
+      true,
+    ),
     schedule: schedule ?? cosine({ warmUp: Math.min(100, Math.floor((epochs * stepsPerEpoch) / 10)) }),
     clip: checkNumber('train', 'clip', options.clip ?? 5, 0),
     teacherWeight: teacher ? checkNumber('train', 'teacherWeight', options.teacherWeight ?? 1, 0, 1, true) : 0,
@@ -159,12 +238,21 @@ export function resolveTrainOptions(network: Network, context: Context, options:
   };
 }
 
-/** Checks sets against the shapes of a network's input and first output. Labels are one number per sample. @throws {EspalierError} DATA */
+/**
+ * Checks sets against the shapes of a network's input and first output. Labels are one number per sample. @throws
+ * {EspalierError} DATA
+ */
 export function checkFit(settings: TrainSettings, input: Shape, output: Shape): void {
   const labelled = settings.teacherWeight < 1;
   checkSet('context.training', settings.training, input, labelled ? targetSize(settings.loss, output) : 0);
   // Without labels the teacher is the yardstick too.
-  if (settings.validation) checkSet('context.validation', settings.validation, input, settings.teacher && !settings.validation.targetShape ? 0 : targetSize(settings.loss, output));
+  if (settings.validation)
+    checkSet(
+      'context.validation',
+      settings.validation,
+      input,
+      settings.teacher && !settings.validation.targetShape ? 0 : targetSize(settings.loss, output),
+    );
 }
 
 /** Numbers per sample that targets have. */
@@ -174,24 +262,44 @@ function targetSize(loss: Loss, output: Shape): readonly number[] {
 
 function checkSet(name: string, examples: Examples, input: Shape, targets: readonly number[] | 0): void {
   if (!sameShape(examples.inputShape, input)) {
-    throw new EspalierError('DATA', `train: ${name}: expected inputs of shape [${input.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`, { name, found: examples.inputShape });
+    throw new EspalierError(
+      'DATA',
+      `train: ${name}: expected inputs of shape [${input.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`,
+      { name, found: examples.inputShape },
+    );
   }
   if (targets === 0) return;
-  if (!examples.targetShape) throw new EspalierError('DATA', `train: ${name}: expected targets, got an unlabelled set; give targets, or a teacher with teacherWeight 1`, { name });
+  if (!examples.targetShape)
+    throw new EspalierError(
+      'DATA',
+      `train: ${name}: expected targets, got an unlabelled set; give targets, or a teacher with teacherWeight 1`,
+      { name },
+    );
   const found = sizeOf(examples.targetShape);
-  if (!targets.includes(found)) throw new EspalierError('DATA', `train: ${name}: expected ${targets.join(' or ')} numbers per target for this network and loss, got ${found}`, { name, found });
+  if (!targets.includes(found))
+    throw new EspalierError(
+      'DATA',
+      `train: ${name}: expected ${targets.join(' or ')} numbers per target for this network and loss, got ${found}`,
+      { name, found },
+    );
 }
 
 /** A set of at least one sample. */
 export function checkExamples(who: string, name: string, examples: Examples | undefined): Examples {
-  if (typeof examples !== 'object' || examples === null || typeof examples.read !== 'function') throw new TypeError(`${who}: ${name}: expected examples ({ count, inputShape, read }), got ${show(examples)}`);
+  if (typeof examples !== 'object' || examples === null || typeof examples.read !== 'function')
+    throw new TypeError(`${who}: ${name}: expected examples ({ count, inputShape, read }), got ${show(examples)}`);
   checkInteger(who, `${name}.count`, examples.count, 0);
-  if (examples.count === 0) throw new EspalierError('DATA', `${who}: ${name}: expected at least one sample, got an empty set`, { name, found: 0 });
+  if (examples.count === 0)
+    throw new EspalierError('DATA', `${who}: ${name}: expected at least one sample, got an empty set`, {
+      name,
+      found: 0,
+    });
   return examples;
 }
 
 function resolveOptimizer(choice: SgdChoice | AdamChoice): OptimizerOptions {
-  if (typeof choice !== 'object' || choice === null) throw new TypeError(`train: optimizer: expected { kind: 'sgd' | 'adam', ... }, got ${show(choice)}`);
+  if (typeof choice !== 'object' || choice === null)
+    throw new TypeError(`train: optimizer: expected { kind: 'sgd' | 'adam', ... }, got ${show(choice)}`);
   checkOneOf('train', 'optimizer.kind', choice.kind, ['sgd', 'adam']);
   const sgd = choice.kind === 'sgd' ? choice : { kind: 'sgd' as const };
   const adam = choice.kind === 'adam' ? choice : { kind: 'adam' as const };
@@ -204,9 +312,13 @@ function resolveOptimizer(choice: SgdChoice | AdamChoice): OptimizerOptions {
     epsilon: checkNumber('train', 'optimizer.epsilon', adam.epsilon ?? 1e-8, 0, Infinity, true),
     decoupled: flag('decoupled', adam.decoupled ?? true),
     weightDecay: checkNumber('train', 'optimizer.weightDecay', choice.weightDecay ?? 1e-4, 0),
-    codewordGradient: checkOneOf('train', 'optimizer.codewordGradient', choice.codewordGradient ?? 'mean', ['mean', 'sum']),
+    codewordGradient: checkOneOf('train', 'optimizer.codewordGradient', choice.codewordGradient ?? 'mean', [
+      'mean',
+      'sum',
+    ]),
   };
-  if (options.nesterov && options.momentum === 0) throw new RangeError('train: optimizer.momentum: expected above 0 with nesterov, got 0');
+  if (options.nesterov && options.momentum === 0)
+    throw new RangeError('train: optimizer.momentum: expected above 0 with nesterov, got 0');
   return options;
 }
 
@@ -218,6 +330,7 @@ function share(name: string, value: unknown): number {
 }
 
 function flag(name: string, value: unknown): boolean {
-  if (typeof value !== 'boolean') throw new TypeError(`train: optimizer.${name}: expected true or false, got ${show(value)}`);
+  if (typeof value !== 'boolean')
+    throw new TypeError(`train: optimizer.${name}: expected true or false, got ${show(value)}`);
   return value;
 }

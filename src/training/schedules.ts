@@ -36,31 +36,57 @@ export function constant(options: WarmUpOptions = {}): Schedule {
 
 /** (1 + cos(pi step / totalSteps)) / 2: from 1 towards 0 (Loshchilov, Hutter, "SGDR", ICLR 2017, without restarts). */
 export function cosine(options: WarmUpOptions = {}): Schedule {
-  return withWarmUp('cosine', { kind: 'cosine' }, options, (step, totalSteps) => 0.5 * (1 + Math.cos((Math.PI * step) / totalSteps)));
+  return withWarmUp(
+    'cosine',
+    { kind: 'cosine' },
+    options,
+    (step, totalSteps) => 0.5 * (1 + Math.cos((Math.PI * step) / totalSteps)),
+  );
 }
 
-/** 1, then times `by` from each of the shares `at` of the run on. @throws {RangeError} for shares that do not ascend within (0, 1) or a factor outside (0, 1] */
+/**
+ * 1, then times `by` from each of the shares `at` of the run on. @throws {RangeError} for shares that do not ascend
+ * within (0, 1) or a factor outside (0, 1]
+ */
 export function step(options: StepOptions = {}): Schedule {
   const by = checkNumber('step', 'by', options.by ?? 0.1, 0, 1, true);
   const at: unknown = options.at ?? [0.5, 0.75];
   if (!Array.isArray(at)) throw new TypeError(`step: at: expected an array of shares of the run, got ${show(at)}`);
   const shares = at.map((share, i) => checkNumber('step', `at[${i}]`, share, 0, 1, true));
-  if (shares.some((share, i) => i > 0 && share <= shares[i - 1])) throw new RangeError(`step: at: expected ascending shares of the run, got ${show(shares)}`);
-  return withWarmUp('step', { kind: 'step', at: shares, by }, options, (now, totalSteps) => by ** shares.filter((share) => now >= share * totalSteps).length);
+  if (shares.some((share, i) => i > 0 && share <= shares[i - 1]))
+    throw new RangeError(`step: at: expected ascending shares of the run, got ${show(shares)}`);
+  return withWarmUp(
+    'step',
+    { kind: 'step', at: shares, by },
+    options,
+    (now, totalSteps) => by ** shares.filter((share) => now >= share * totalSteps).length,
+  );
 }
 
-/** The schedule that JSON-able options describe; `scheduleFromOptions(schedule.options)` is the same schedule again. @throws {TypeError | RangeError} for unknown kinds and wrong numbers */
+/**
+ * The schedule that JSON-able options describe; `scheduleFromOptions(schedule.options)` is the same schedule again.
+ * @throws {TypeError | RangeError} for unknown kinds and wrong numbers
+ */
 export function scheduleFromOptions(options: ScheduleOptions): Schedule {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`scheduleFromOptions: options: expected { kind, ... }, got ${show(options)}`);
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`scheduleFromOptions: options: expected { kind, ... }, got ${show(options)}`);
   checkOneOf('scheduleFromOptions', 'options.kind', options.kind, ['constant', 'cosine', 'step']);
   switch (options.kind) {
-    case 'constant': return constant(options);
-    case 'cosine': return cosine(options);
-    case 'step': return step(options);
+    case 'constant':
+      return constant(options);
+    case 'cosine':
+      return cosine(options);
+    case 'step':
+      return step(options);
   }
 }
 
-function withWarmUp(who: string, description: { readonly kind: string } & Readonly<Record<string, unknown>>, options: WarmUpOptions, factor: Schedule['factor']): Schedule {
+function withWarmUp(
+  who: string,
+  description: { readonly kind: string } & Readonly<Record<string, unknown>>,
+  options: WarmUpOptions,
+  factor: Schedule['factor'],
+): Schedule {
   const warmUp = checkInteger(who, 'warmUp', options.warmUp ?? 0, 0);
   return {
     options: { ...description, warmUp },

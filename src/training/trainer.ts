@@ -29,7 +29,10 @@ export interface EpochRecord {
 export interface TrainResult {
   /** The network that was kept; it shares the arrays of frozen and constant parameters with the one given. */
   readonly network: Network;
-  /** 'noImprovement': nothing was better on validation than the network as given, which is what `network` holds. 'stoppedEarly': by patience. */
+  /**
+   * 'noImprovement': nothing was better on validation than the network as given, which is what `network` holds.
+   * 'stoppedEarly': by patience.
+   */
   readonly status: 'finished' | 'stoppedEarly' | 'noImprovement';
   readonly history: readonly EpochRecord[];
   /** Validation metric of the network as given. */
@@ -64,17 +67,20 @@ interface Run {
 /**
  * Trains all parameters that are not frozen: weights of dense layers, codewords of encoded ones (codes and signs stay).
  *
- * Epoch e takes the samples in the order `permutation(stream(seed, 'order', e), count)`, `batchSize` at a time, and drops what does not fill a last batch;
- * a set smaller than a batch is one batch. The same seed, data, options and kernel set give the same bytes, for any number of threads, in one go or resumed.
- * Cost: three times the multiply-adds of inference per sample, and one pass over validation per evaluation. After the first, a step on a set in
- * memory allocates nothing but its event and the promises of reading, less than 3 kB at any batch size; dropout and augmentation add their random numbers.
+ * Epoch e takes the samples in the order `permutation(stream(seed, 'order', e), count)`, `batchSize` at a time, and
+ * drops what does not fill a last batch; a set smaller than a batch is one batch. The same seed, data, options and
+ * kernel set give the same bytes, for any number of threads, in one go or resumed. Cost: three times the multiply-adds
+ * of inference per sample, and one pass over validation per evaluation. After the first, a step on a set in memory
+ * allocates nothing but its event and the promises of reading, less than 3 kB at any batch size; dropout and
+ * augmentation add their random numbers.
  *
- * Events: one 'batch' per step, one 'epoch' per epoch (counted from 0), after its checkpoint is written. A listener that throws ends the run with its error.
- * `context.signal` is looked at before every step.
+ * Events: one 'batch' per step, one 'epoch' per epoch (counted from 0), after its checkpoint is written. A listener
+ * that throws ends the run with its error. `context.signal` is looked at before every step.
  *
  * @param context - training set in `context.training`; validation set, if any, in `context.validation`
  * @throws {TypeError | RangeError} for wrong arguments, before any work
- * @throws {EspalierError} DATA (samples that do not fit, are not finite, or cannot be read: the sample is named), DIVERGED (step and layer are named;
+ * @throws {EspalierError} DATA (samples that do not fit, are not finite, or cannot be read: the sample is named),
+ *   DIVERGED (step and layer are named;
  *   {@link lastGoodNetwork} has the last good weights), CHECKPOINT (the checkpoint is of another run), MEMORY, WORKER, IO
  * @throws `context.signal.reason` when aborted
  * @example
@@ -95,12 +101,25 @@ export async function train(network: Network, context: Context, options: TrainOp
     checkFit(settings, input, output);
     if (settings.teacher) {
       teacher = await createExecutor(settings.teacher, { batch, kernels, threads });
-      const [taken, given] = [teacher.shapeOf(settings.teacher.inputs[0].name), teacher.shapeOf(settings.teacher.outputs[0])];
+      const [taken, given] = [
+        teacher.shapeOf(settings.teacher.inputs[0].name),
+        teacher.shapeOf(settings.teacher.outputs[0]),
+      ];
       if (!sameShape(taken, input) || sizeOf(given) !== sizeOf(output)) {
-        throw new RangeError(`train: teacher: expected a network from [${input.join(', ')}] to [${output.join(', ')}], got one from [${taken.join(', ')}] to [${given.join(', ')}]`);
+        throw new RangeError(
+          `train: teacher: expected a network from [${input.join(', ')}] to [${output.join(', ')}], got one from [${taken.join(', ')}] to [${given.join(', ')}]`,
+        );
       }
     }
-    const reader = createBatchReader({ who: 'train', name: 'context.training', examples: settings.training, batch, control, targets: settings.teacherWeight < 1, classes: classesOf(settings, output) });
+    const reader = createBatchReader({
+      who: 'train',
+      name: 'context.training',
+      examples: settings.training,
+      batch,
+      control,
+      targets: settings.teacherWeight < 1,
+      classes: classesOf(settings, output),
+    });
     const judge = settings.validation && (await createJudge(settings, control, executor, teacher));
     return await runEpochs(network, options, { settings, context, control, executor, teacher, reader, judge });
   } finally {
@@ -120,7 +139,8 @@ export function trainTransform(options: TrainOptions): Transform {
 async function runEpochs(network: Network, options: TrainOptions, run: Run): Promise<TrainResult> {
   const { settings, control, executor, judge, context } = run;
   const { epochs, stepsPerEpoch } = settings;
-  const checkpoint = options.checkpoint && (await openCheckpoint(options.checkpoint, network, settings, context, control));
+  const checkpoint =
+    options.checkpoint && (await openCheckpoint(options.checkpoint, network, settings, context, control));
   let state = await checkpoint?.load();
   if (state) {
     executor.restore(state.network);
@@ -128,8 +148,19 @@ async function runEpochs(network: Network, options: TrainOptions, run: Run): Pro
     control.emit({ kind: 'note', text: `train: goes on from the checkpoint after epoch ${state.history.length - 1}` });
   } else {
     const before = await judge?.(executor);
-    if (before !== undefined && !Number.isFinite(before)) throw new EspalierError('NONFINITE', `train: network: expected a finite validation metric before training, got ${before}`, { found: before });
-    state = { network, optimizer: new Map(), history: [], before, best: before === undefined ? undefined : { epoch: -1, validation: before, network } };
+    if (before !== undefined && !Number.isFinite(before))
+      throw new EspalierError(
+        'NONFINITE',
+        `train: network: expected a finite validation metric before training, got ${before}`,
+        { found: before },
+      );
+    state = {
+      network,
+      optimizer: new Map(),
+      history: [],
+      before,
+      best: before === undefined ? undefined : { epoch: -1, validation: before, network },
+    };
   }
 
   while (state.history.length < epochs && !hasStopped(state, settings)) {
@@ -138,21 +169,40 @@ async function runEpochs(network: Network, options: TrainOptions, run: Run): Pro
     const loss = await trainEpoch(run, epoch, state.network);
     const now = executor.snapshot();
     const lost = nonFiniteParameter(now);
-    if (lost !== undefined) throw await divergence(run, (epoch + 1) * stepsPerEpoch - 1, `parameter ${JSON.stringify(lost)} is not finite`, state.network);
+    if (lost !== undefined)
+      throw await divergence(
+        run,
+        (epoch + 1) * stepsPerEpoch - 1,
+        `parameter ${JSON.stringify(lost)} is not finite`,
+        state.network,
+      );
     const due = (epoch + 1) % settings.evaluateEvery === 0 || epoch + 1 === epochs;
     const validation = due ? await judge?.(executor) : undefined;
-    if (validation !== undefined && !Number.isFinite(validation)) throw await divergence(run, (epoch + 1) * stepsPerEpoch - 1, `the validation metric is ${validation}`, state.network);
+    if (validation !== undefined && !Number.isFinite(validation))
+      throw await divergence(
+        run,
+        (epoch + 1) * stepsPerEpoch - 1,
+        `the validation metric is ${validation}`,
+        state.network,
+      );
     const isBest: boolean = validation !== undefined && validation < (state.best?.validation ?? Infinity);
     state = {
       // As large as the parameters, and of use to a checkpoint alone.
-      network: now, optimizer: checkpoint ? executor.optimizerState() : state.optimizer, before: state.before,
+      network: now,
+      optimizer: checkpoint ? executor.optimizerState() : state.optimizer,
+      before: state.before,
       history: [...state.history, { epoch, loss, ...(validation === undefined ? {} : { validation }) }],
       best: isBest ? { epoch, validation: validation!, network: now } : state.best,
     };
     await checkpoint?.save(state);
     control.emit({
-      kind: 'epoch', epoch, epochs, loss, seconds: (performance.now() - started) / 1000,
-      ...(validation === undefined ? {} : { validation }), ...(state.best ? { best: state.best.validation } : {}),
+      kind: 'epoch',
+      epoch,
+      epochs,
+      loss,
+      seconds: (performance.now() - started) / 1000,
+      ...(validation === undefined ? {} : { validation }),
+      ...(state.best ? { best: state.best.validation } : {}),
     });
   }
   control.check();
@@ -162,7 +212,10 @@ async function runEpochs(network: Network, options: TrainOptions, run: Run): Pro
 function conclude(state: TrainState, settings: TrainSettings): TrainResult {
   const { history, best, before } = state;
   const last = history.at(-1);
-  const kept = settings.keep === 'best' && best ? best : { epoch: history.length - 1, validation: last?.validation, network: state.network };
+  const kept =
+    settings.keep === 'best' && best
+      ? best
+      : { epoch: history.length - 1, validation: last?.validation, network: state.network };
   return {
     network: kept.network,
     status: kept.epoch === -1 ? 'noImprovement' : hasStopped(state, settings) ? 'stoppedEarly' : 'finished',
@@ -175,7 +228,10 @@ function conclude(state: TrainState, settings: TrainSettings): TrainResult {
 
 /** Whether patience has run out: a function of the history, so a resumed run stops where an uninterrupted one does. */
 function hasStopped({ history, best }: TrainState, { patience }: TrainSettings): boolean {
-  return best !== undefined && history.filter(({ epoch, validation }) => validation !== undefined && epoch > best.epoch).length >= patience;
+  return (
+    best !== undefined &&
+    history.filter(({ epoch, validation }) => validation !== undefined && epoch > best.epoch).length >= patience
+  );
 }
 
 /** One pass over the training set. Returns the mean loss. */
@@ -185,7 +241,12 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
   const steps = epochs * stepsPerEpoch;
   const order = permutation(stream(context.seed, 'order', epoch), settings.training.count);
   const pass = { seed: context.seed, epoch };
-  const [input, output, gradient, taught] = [executor.input(), executor.output(), executor.outputGradient(), teacher?.output()];
+  const [input, output, gradient, taught] = [
+    executor.input(),
+    executor.output(),
+    executor.outputGradient(),
+    teacher?.output(),
+  ];
   const size = output.length / batch;
   const mixed = new Float32Array(teacher ? output.length : 0);
   let sum = 0;
@@ -209,14 +270,17 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
     executor.backward();
     const rate = learningRate * schedule.factor(step, steps);
     const gradientNorm = executor.update({ rate, clip }, step + 1);
-    if (!Number.isFinite(gradientNorm)) throw await divergence(run, step, `the gradient norm is ${gradientNorm}`, lastGood);
+    if (!Number.isFinite(gradientNorm))
+      throw await divergence(run, step, `the gradient norm is ${gradientNorm}`, lastGood);
     sum += value;
     control.emit({ kind: 'batch', epoch, epochs, step, steps, loss: value, learningRate: rate, gradientNorm });
   }
   return sum / stepsPerEpoch;
 }
 
-/** mixed = weight mixed + (1 - weight) targets, a label standing for the row with all mass on it. mixed (count, size). */
+/**
+ * mixed = weight mixed + (1 - weight) targets, a label standing for the row with all mass on it. mixed (count, size).
+ */
 function mixTargets(mixed: Float32Array, targets: Float32Array, weight: number, count: number, size: number): void {
   const labels = targets.length < mixed.length;
   for (let row = 0; row < count; row++) {
@@ -234,11 +298,27 @@ function classesOf({ loss }: TrainSettings, output: readonly number[]): number {
   return loss.classes ? sizeOf(output) : 0;
 }
 
-/** The validation metric as a function of the state of an executor. Targets are the labels, or where there are none the teacher's outputs. */
-async function createJudge(settings: TrainSettings, control: RunControl, executor: Executor, teacher: Executor | undefined): Promise<(executor: Executor) => Promise<number>> {
+/**
+ * The validation metric as a function of the state of an executor. Targets are the labels, or where there are none the
+ * teacher's outputs.
+ */
+async function createJudge(
+  settings: TrainSettings,
+  control: RunControl,
+  executor: Executor,
+  teacher: Executor | undefined,
+): Promise<(executor: Executor) => Promise<number>> {
   const examples = settings.validation!;
   const output = executor.shapeOf(executor.network.outputs[0]);
-  const reader = createBatchReader({ who: 'train', name: 'context.validation', examples, batch: executor.batch, control, targets: true, classes: classesOf(settings, output) });
+  const reader = createBatchReader({
+    who: 'train',
+    name: 'context.validation',
+    examples,
+    batch: executor.batch,
+    control,
+    targets: true,
+    classes: classesOf(settings, output),
+  });
   const room = allocatePredictions(executor, reader);
   let taught: Float32Array | undefined;
   if (!room.targets && teacher) {
@@ -252,7 +332,13 @@ async function createJudge(settings: TrainSettings, control: RunControl, executo
   };
 }
 
-function measure({ loss, validationMetric }: TrainSettings, { predictions, targets }: Predictions, count: number): number {
+function measure(
+  { loss, validationMetric }: TrainSettings,
+  { predictions, targets }: Predictions,
+  count: number,
+): number {
   if (validationMetric) return validationMetric(predictions.slice(), targets!.slice(), count);
-  return loss.classes ? loss.measure(predictions, targets!, count, predictions.length / count) : rootMeanSquare(predictions, targets!);
+  return loss.classes
+    ? loss.measure(predictions, targets!, count, predictions.length / count)
+    : rootMeanSquare(predictions, targets!);
 }

@@ -6,7 +6,16 @@ import { CONTROL } from '../../src/kernels/pieces.ts';
 import { portableBackend } from '../../src/kernels/portable/set.ts';
 import { threadHost } from '../../src/kernels/thread-hosts.ts';
 import { openOn } from '../../src/kernels/workspace.ts';
-import { conv, dense, flatten, glorotUniform, maxPool, relu, sequential, writeNetwork } from '../../src/network/index.ts';
+import {
+  conv,
+  dense,
+  flatten,
+  glorotUniform,
+  maxPool,
+  relu,
+  sequential,
+  writeNetwork,
+} from '../../src/network/index.ts';
 import type { Network } from '../../src/network/index.ts';
 import { stream, uniform } from '../../src/random.ts';
 import { load } from '../../src/runtime/index.ts';
@@ -35,7 +44,16 @@ const BATCH = 16;
 export function network(): Network {
   const initializer = glorotUniform;
   return sequential({ input: [1, SIDE, SIDE], seed: 3 }, [
-    conv(12, 3, { initializer }), relu(), maxPool(2), conv(20, 3, { initializer }), relu(), maxPool(2), flatten(), dense(72, { initializer }), relu(), dense(10, { initializer }),
+    conv(12, 3, { initializer }),
+    relu(),
+    maxPool(2),
+    conv(20, 3, { initializer }),
+    relu(),
+    maxPool(2),
+    flatten(),
+    dense(72, { initializer }),
+    relu(),
+    dense(10, { initializer }),
   ]);
 }
 
@@ -47,7 +65,17 @@ export async function observe(counts: readonly number[]): Promise<Observation[]>
   const inputs = Float32Array.from({ length: BATCH * SIDE * SIDE }, () => uniform(random, -1, 1));
   const observations: Observation[] = [];
   for (const threads of counts) {
-    const optimizer = { kind: 'sgd', momentum: 0.9, nesterov: true, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled: false, weightDecay: 1e-4, codewordGradient: 'mean' } as const;
+    const optimizer = {
+      kind: 'sgd',
+      momentum: 0.9,
+      nesterov: true,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      decoupled: false,
+      weightDecay: 1e-4,
+      codewordGradient: 'mean',
+    } as const;
     const executor = await createTrainingExecutor(network(), { kernels, threads, batch: BATCH, optimizer });
     executor.input().set(inputs);
     for (let step = 1; step <= 3; step++) {
@@ -57,9 +85,14 @@ export async function observe(counts: readonly number[]): Promise<Observation[]>
       executor.update({ rate: 0.01, clip: 5 }, step);
     }
     const model = await load(bytes, { threads, batch: BATCH });
-    const trained = [...executor.snapshot().parameters.values()].flatMap((encoding) => (encoding.kind === 'dense' ? [encoding.data] : []));
+    const trained = [...executor.snapshot().parameters.values()].flatMap((encoding) =>
+      encoding.kind === 'dense' ? [encoding.data] : [],
+    );
     observations.push({
-      kernels: kernels.name, threads: executor.workspace.threads, reason: executor.workspace.threadsReason, modelThreads: model.threads,
+      kernels: kernels.name,
+      threads: executor.workspace.threads,
+      reason: executor.workspace.threadsReason,
+      modelThreads: model.threads,
       digest: digest([...trained, model.predict(inputs).data]),
     });
     executor.dispose();
@@ -95,11 +128,36 @@ export async function observeDeath(): Promise<Death> {
     });
   };`;
   const backend = portableBackend(ALL_KERNELS);
-  const workspace = await openOn({ ...backend, bind(...how) {
-    const bound = backend.bind(...how);
-    return { ...bound, kernels: { ...bound.kernels, multiply: () => void Atomics.wait(bound.heap.int, taken, 0, 5000) } };
-  } }, { words: 64, scratchWords: 0, threads: 2, programs: [[{ kernel: 'multiply', pieces: [[0, 0, 1, 1], [2, 2, 3, 1], [4, 4, 5, 1]] }]] },
-  { startThread: (_source, start, onDeath) => host.startThread(source, start, onDeath) });
+  const workspace = await openOn(
+    {
+      ...backend,
+      bind(...how) {
+        const bound = backend.bind(...how);
+        return {
+          ...bound,
+          kernels: { ...bound.kernels, multiply: () => void Atomics.wait(bound.heap.int, taken, 0, 5000) },
+        };
+      },
+    },
+    {
+      words: 64,
+      scratchWords: 0,
+      threads: 2,
+      programs: [
+        [
+          {
+            kernel: 'multiply',
+            pieces: [
+              [0, 0, 1, 1],
+              [2, 2, 3, 1],
+              [4, 4, 5, 1],
+            ],
+          },
+        ],
+      ],
+    },
+    { startThread: (_source, start, onDeath) => host.startThread(source, start, onDeath) },
+  );
   const begin = performance.now();
   try {
     workspace.run(0);

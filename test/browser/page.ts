@@ -1,11 +1,17 @@
-/** The page of scripts/check-browser.ts, and the worker that it starts: `location.hash` says which of the two does the work, and what. */
+/**
+ * The page of scripts/check-browser.ts, and the worker that it starts: `location.hash` says which of the two does the
+ * work, and what.
+ */
 import { observe, observeDeath, SIDE } from './observe.ts';
 
 const { hash } = location;
 
 async function work(): Promise<unknown> {
   try {
-    return { observations: await observe(hash.includes('all') ? [1, 2, 3, 4] : [2]), ...(hash.includes('death') && { death: await observeDeath() }) };
+    return {
+      observations: await observe(hash.includes('all') ? [1, 2, 3, 4] : [2]),
+      ...(hash.includes('death') && { death: await observeDeath() }),
+    };
   } catch (error) {
     return { failure: String((error as Error).stack) };
   }
@@ -14,14 +20,19 @@ async function work(): Promise<unknown> {
 /** As docs/threads.md has it: load, then predict twice. */
 async function useExample(): Promise<unknown> {
   const worker = new Worker('worker.js', { type: 'module' });
-  const ask = (message: object): Promise<unknown> => new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = ({ message: text }) => reject(new Error(text));
-    worker.postMessage(message);
-  });
+  const ask = (message: object): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = ({ message: text }) => reject(new Error(text));
+      worker.postMessage(message);
+    });
   const answers = [await ask({ load: 'model' })];
   for (const id of [1, 2]) answers.push(await ask({ id, input: new Float32Array(SIDE * SIDE).fill(id / 2) }));
-  return { example: JSON.parse(JSON.stringify(answers, (_key, value: unknown) => (value instanceof Float32Array ? [...value] : value))) as unknown };
+  return {
+    example: JSON.parse(
+      JSON.stringify(answers, (_key, value: unknown) => (value instanceof Float32Array ? [...value] : value)),
+    ) as unknown,
+  };
 }
 
 async function report(result: unknown): Promise<void> {

@@ -3,24 +3,44 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { classMetrics, createExecutor, decode, evaluate, landmarkMetrics, loadKernels, openFolder, OUTER_EYES_68, parameterCount, plainWeights, readNetwork, readNpy, regressionMetrics, vgg, writeNetwork, writeNpy } from '../../src/index.ts';
+import {
+  classMetrics,
+  createExecutor,
+  decode,
+  evaluate,
+  landmarkMetrics,
+  loadKernels,
+  openFolder,
+  OUTER_EYES_68,
+  parameterCount,
+  plainWeights,
+  readNetwork,
+  readNpy,
+  regressionMetrics,
+  vgg,
+  writeNetwork,
+  writeNpy,
+} from '../../src/index.ts';
 import type { KernelSet, Network } from '../../src/index.ts';
 import { call, dataFolder, parsed, temporaryFolder, TINY } from './fixtures.ts';
 import type { Kind } from './fixtures.ts';
 
 let kernels: KernelSet;
-beforeAll(async () => { kernels = await loadKernels(); });
+beforeAll(async () => {
+  kernels = await loadKernels();
+});
 
 const open = (path: string): Network => readNetwork(readFileSync(path));
 
 /** Largest difference between the parameters of two networks. */
 function distance(a: Network, b: Network): number {
-  return Math.max(...[...b.parameters].map(([name, encoding]) => {
-    const values = decode(a.parameters.get(name)!);
-    return decode(encoding).reduce((most, value, i) => Math.max(most, Math.abs(value - values[i])), 0);
-  }));
+  return Math.max(
+    ...[...b.parameters].map(([name, encoding]) => {
+      const values = decode(a.parameters.get(name)!);
+      return decode(encoding).reduce((most, value, i) => Math.max(most, Math.abs(value - values[i])), 0);
+    }),
+  );
 }
-
 
 interface Trained {
   readonly data: string;
@@ -30,7 +50,9 @@ interface Trained {
 
 /** Data and a model trained on them: made once, to be read only. */
 const shared = mkdtempSync(join(tmpdir(), 'espalier-cli-'));
-afterAll(() => { rmSync(shared, { recursive: true, force: true }); });
+afterAll(() => {
+  rmSync(shared, { recursive: true, force: true });
+});
 const made = new Map<string, Promise<Trained>>();
 function trained(kind: Kind = 'landmarks', inputs: 'images' | 'inputs' = 'images'): Promise<Trained> {
   const name = `${kind}-${inputs}`;
@@ -43,28 +65,61 @@ async function make(folder: string, kind: Kind, inputs: 'images' | 'inputs'): Pr
   mkdirSync(folder);
   const data = dataFolder(folder, [kind], inputs);
   const model = join(folder, 'model.safetensors');
-  return { data, model, report: parsed(await call(['train', '--data', data, '-o', model, '--epochs', '4', '--learning-rate', '0.02', '--json', ...TINY])) };
+  return {
+    data,
+    model,
+    report: parsed(
+      await call(['train', '--data', data, '-o', model, '--epochs', '4', '--learning-rate', '0.02', '--json', ...TINY]),
+    ),
+  };
 }
 
 describe('train', () => {
-  it.each([['landmarks', 'images'], ['labels', 'images'], ['targets', 'inputs']] as const)('%s of %s: better than at the start, written with its task, and nothing left behind', async (kind, inputs) => {
-    const { model, report } = await trained(kind, inputs);
-    const network = open(model);
-    expect(network.task?.kind).toBe({ landmarks: 'landmarks', labels: 'classes', targets: 'regression' }[kind]);
-    expect(network.preprocessing === undefined).toBe(inputs === 'inputs');
-    expect(report).toMatchObject({ output: model, bytes: readFileSync(model).length, parameters: parameterCount(network), status: 'finished' });
-    const { before, kept, history } = report as { before: number; kept: { validation: number }; history: unknown[] };
-    expect(kept.validation).toBeLessThan(before);
-    expect(history.length).toBe(4);
-    expect(readdirSync(dirname(model)).sort()).toEqual(['data', 'model.safetensors']);
-  });
+  it.each([
+    ['landmarks', 'images'],
+    ['labels', 'images'],
+    ['targets', 'inputs'],
+  ] as const)(
+    '%s of %s: better than at the start, written with its task, and nothing left behind',
+    async (kind, inputs) => {
+      const { model, report } = await trained(kind, inputs);
+      const network = open(model);
+      expect(network.task?.kind).toBe({ landmarks: 'landmarks', labels: 'classes', targets: 'regression' }[kind]);
+      expect(network.preprocessing === undefined).toBe(inputs === 'inputs');
+      expect(report).toMatchObject({
+        output: model,
+        bytes: readFileSync(model).length,
+        parameters: parameterCount(network),
+        status: 'finished',
+      });
+      const { before, kept, history } = report as { before: number; kept: { validation: number }; history: unknown[] };
+      expect(kept.validation).toBeLessThan(before);
+      expect(history.length).toBe(4);
+      expect(readdirSync(dirname(model)).sort()).toEqual(['data', 'model.safetensors']);
+    },
+  );
 
   it('the same command gives the same bytes, on one thread or two; another seed gives others', async () => {
     const { data, model } = await trained();
     const folder = temporaryFolder();
     const again = async (...more: string[]): Promise<Buffer> => {
       const path = join(folder, 'again.safetensors');
-      parsed(await call(['train', '--data', data, '-o', path, '--epochs', '4', '--learning-rate', '0.02', '--json', ...TINY.filter((arg, i) => arg !== '--threads' && TINY[i - 1] !== '--threads'), ...more]));
+      parsed(
+        await call([
+          'train',
+          '--data',
+          data,
+          '-o',
+          path,
+          '--epochs',
+          '4',
+          '--learning-rate',
+          '0.02',
+          '--json',
+          ...TINY.filter((arg, i) => arg !== '--threads' && TINY[i - 1] !== '--threads'),
+          ...more,
+        ]),
+      );
       return readFileSync(path);
     };
     expect(await again('--threads', '2')).toEqual(readFileSync(model));
@@ -77,8 +132,39 @@ describe('train', () => {
     const plain = join(folder, 'plain.safetensors');
     const start = vgg({ side: 8, widths: [4], hidden: [8], seed: 5 });
     writeFileSync(plain, plainWeights(start));
-    const more = ['--data', data, '--epochs', '1', '--learning-rate', '1e-30', '--weight-decay', '0', '--threads', '1', '--validation', 'none', '--json'];
-    parsed(await call(['train', '-o', join(folder, 'a.safetensors'), '--init', plain, '--unit', 'none', ...more, '--side', '8', '--widths', '4', '--hidden', '8']));
+    const more = [
+      '--data',
+      data,
+      '--epochs',
+      '1',
+      '--learning-rate',
+      '1e-30',
+      '--weight-decay',
+      '0',
+      '--threads',
+      '1',
+      '--validation',
+      'none',
+      '--json',
+    ];
+    parsed(
+      await call([
+        'train',
+        '-o',
+        join(folder, 'a.safetensors'),
+        '--init',
+        plain,
+        '--unit',
+        'none',
+        ...more,
+        '--side',
+        '8',
+        '--widths',
+        '4',
+        '--hidden',
+        '8',
+      ]),
+    );
     const kept = open(join(folder, 'a.safetensors'));
     expect(distance(kept, start)).toBeLessThan(1e-25);
     expect(kept.preprocessing?.width).toBe(8);
@@ -90,16 +176,53 @@ describe('train', () => {
     const folder = temporaryFolder();
     const data = dataFolder(folder, ['landmarks']);
     const preprocess = join(folder, 'p.json');
-    const preprocessing = { width: 4, height: 4, channels: 3, filter: 'bilinear', scale: 0.01, standardize: { kind: 'none' } };
+    const preprocessing = {
+      width: 4,
+      height: 4,
+      channels: 3,
+      filter: 'bilinear',
+      scale: 0.01,
+      standardize: { kind: 'none' },
+    };
     writeFileSync(preprocess, JSON.stringify(preprocessing));
     const model = join(folder, 'm.safetensors');
-    const outcome = await call(['train', '--data', data, '-o', model, '--epochs', '1', '--batch', '8', '--threads', '1', '--widths', '2', '--hidden', 'none', '--optimizer', 'adam', '--augment', 'none', '--validation', 'none', '--preprocess', preprocess, '--checkpoint', 'none', '--unit', '0.2']);
+    const outcome = await call([
+      'train',
+      '--data',
+      data,
+      '-o',
+      model,
+      '--epochs',
+      '1',
+      '--batch',
+      '8',
+      '--threads',
+      '1',
+      '--widths',
+      '2',
+      '--hidden',
+      'none',
+      '--optimizer',
+      'adam',
+      '--augment',
+      'none',
+      '--validation',
+      'none',
+      '--preprocess',
+      preprocess,
+      '--checkpoint',
+      'none',
+      '--unit',
+      '0.2',
+    ]);
     expect(outcome.code).toBe(0);
     expect(outcome.stdout).toContain('loss, last epoch');
     const network = open(model);
     expect(network.preprocessing).toEqual(preprocessing);
     expect(network.inputs[0].shape).toEqual([3, 4, 4]);
-    expect([...decode(network.parameters.get('output.scale')!)].every((scale) => scale === Math.fround(0.2))).toBe(true);
+    expect([...decode(network.parameters.get('output.scale')!)].every((scale) => scale === Math.fround(0.2))).toBe(
+      true,
+    );
   });
 
   it('several kinds of targets: --task says which', async () => {
@@ -109,7 +232,11 @@ describe('train', () => {
     const args = ['train', '--data', data, '-o', model, '--epochs', '1', ...TINY];
     const { code, stderr } = await call(args);
     expect([code, stderr]).toEqual([1, expect.stringContaining('--task')]);
-    for (const [task, outputs] of [['classes', 4], ['regression', 2], ['landmarks', 136]] as const) {
+    for (const [task, outputs] of [
+      ['classes', 4],
+      ['regression', 2],
+      ['landmarks', 136],
+    ] as const) {
       parsed(await call([...args, '--task', task, '--json']));
       expect(open(model).task?.kind).toBe(task);
       expect(decode(open(model).parameters.get('dense2.bias')!).length).toBe(outputs);
@@ -121,20 +248,70 @@ describe('compress', () => {
   it('writes a smaller model, a report, and numbers that agree with both', async () => {
     const { data, model } = await trained();
     const folder = temporaryFolder();
-    const [out, html, layers, options] = ['small.safetensors', 'report.html', 'layers.json', 'options.json'].map((name) => join(folder, name));
+    const [out, html, layers, options] = ['small.safetensors', 'report.html', 'layers.json', 'options.json'].map(
+      (name) => join(folder, name),
+    );
     writeFileSync(layers, JSON.stringify({ conv1_1: { quantize: false, keep: 1 } }));
-    writeFileSync(options, JSON.stringify({ layers: { dense1: { keep: 0.5 } }, retrainPruned: { epochs: 0 }, training: { batchSize: 4, loss: { kind: 'l2' }, schedule: { kind: 'constant' } }, tolerance: 1000 }));
-    const report = parsed(await call(['compress', model, '--data', data, '-o', out, '--keep', '0.75', '--codewords', '4', '--layers', layers, '--options', options, '--layers-per-step', 'all', '--epochs-final', '2', '--half-codewords', '--report', html, '--threads', '1', '--json']));
+    writeFileSync(
+      options,
+      JSON.stringify({
+        layers: { dense1: { keep: 0.5 } },
+        retrainPruned: { epochs: 0 },
+        training: { batchSize: 4, loss: { kind: 'l2' }, schedule: { kind: 'constant' } },
+        tolerance: 1000,
+      }),
+    );
+    const report = parsed(
+      await call([
+        'compress',
+        model,
+        '--data',
+        data,
+        '-o',
+        out,
+        '--keep',
+        '0.75',
+        '--codewords',
+        '4',
+        '--layers',
+        layers,
+        '--options',
+        options,
+        '--layers-per-step',
+        'all',
+        '--epochs-final',
+        '2',
+        '--half-codewords',
+        '--report',
+        html,
+        '--threads',
+        '1',
+        '--json',
+      ]),
+    );
     const bytes = readFileSync(out);
     const original = 4 * parameterCount(open(model));
-    expect(report).toMatchObject({ output: out, bytes: bytes.length, originalBytes: original, ratio: original / bytes.length });
+    expect(report).toMatchObject({
+      output: out,
+      bytes: bytes.length,
+      originalBytes: original,
+      ratio: original / bytes.length,
+    });
     const network = readNetwork(bytes);
-    const shapes = Object.fromEntries(['conv1_1', 'conv1_2', 'dense1', 'dense2'].map((name) => [name, network.parameters.get(`${name}.weight`)]));
+    const shapes = Object.fromEntries(
+      ['conv1_1', 'conv1_2', 'dense1', 'dense2'].map((name) => [name, network.parameters.get(`${name}.weight`)]),
+    );
     expect(shapes['conv1_1']).toMatchObject({ kind: 'dense', shape: [4, 1, 3, 3] });
     expect(shapes['conv1_2']).toMatchObject({ kind: 'product', shape: [3, 4, 3, 3], codewordPrecision: 'float16' });
     expect(shapes['dense1']).toMatchObject({ kind: 'product', shape: [4, 48] });
     const stages = report['stages'] as { kind: string; epochs?: unknown[] }[];
-    expect(stages.map(({ kind, epochs }) => [kind, epochs?.length])).toEqual([['prune', undefined], ['quantize', undefined], ['retrain', 1], ['final', 2], ['round', undefined]]);
+    expect(stages.map(({ kind, epochs }) => [kind, epochs?.length])).toEqual([
+      ['prune', undefined],
+      ['quantize', undefined],
+      ['retrain', 1],
+      ['final', 2],
+      ['round', undefined],
+    ]);
     expect(readFileSync(html, 'utf8')).toMatch(/^<!doctype html>/i);
     expect(readdirSync(folder).sort()).toEqual(['layers.json', 'options.json', 'report.html', 'small.safetensors']);
   });
@@ -142,7 +319,28 @@ describe('compress', () => {
   it('classes too, as a table, in the order asked for, with the original as teacher', async () => {
     const { data, model } = await trained('labels');
     const folder = temporaryFolder();
-    const { code, stdout } = await call(['compress', model, '--data', data, '-o', join(folder, 'small.safetensors'), '--codewords', '4', '--order', 'dense2,dense1', '--epochs-pruned', '0', '--epochs-quantized', '0', '--epochs-final', '1', '--teacher-weight', '0.5', '--threads', '1']);
+    const { code, stdout } = await call([
+      'compress',
+      model,
+      '--data',
+      data,
+      '-o',
+      join(folder, 'small.safetensors'),
+      '--codewords',
+      '4',
+      '--order',
+      'dense2,dense1',
+      '--epochs-pruned',
+      '0',
+      '--epochs-quantized',
+      '0',
+      '--epochs-final',
+      '1',
+      '--teacher-weight',
+      '0.5',
+      '--threads',
+      '1',
+    ]);
     expect(code).toBe(0);
     expect(stdout).toContain('validation error');
     expect(stdout).toMatch(/dense1 +8x64 +6x48/);
@@ -153,11 +351,39 @@ describe('compress', () => {
     const folder = temporaryFolder();
     const [plain, out] = [join(folder, 'plain.safetensors'), join(folder, 'small.safetensors')];
     writeFileSync(plain, plainWeights(vgg({ side: 8, widths: [4], hidden: [8], seed: 5 })));
-    const report = parsed(await call(['compress', plain, '--network', 'vgg', '--side', '8', '--widths', '4', '--hidden', '8', '--data', data, '-o', out, '--epochs-pruned', '0', '--epochs-quantized', '0', '--epochs-final', '0', '--json', '--threads', '1']));
+    const report = parsed(
+      await call([
+        'compress',
+        plain,
+        '--network',
+        'vgg',
+        '--side',
+        '8',
+        '--widths',
+        '4',
+        '--hidden',
+        '8',
+        '--data',
+        data,
+        '-o',
+        out,
+        '--epochs-pruned',
+        '0',
+        '--epochs-quantized',
+        '0',
+        '--epochs-final',
+        '0',
+        '--json',
+        '--threads',
+        '1',
+      ]),
+    );
     expect(report['originalBytes']).toBe(4 * parameterCount(vgg({ side: 8, widths: [4], hidden: [8] })));
     const network = open(out);
     expect(network.task?.kind).toBe('landmarks');
-    expect([...decode(network.parameters.get('dense2_unit.scale')!)].every((scale) => scale === Math.fround(0.1))).toBe(true);
+    expect([...decode(network.parameters.get('dense2_unit.scale')!)].every((scale) => scale === Math.fround(0.1))).toBe(
+      true,
+    );
   });
 });
 
@@ -167,8 +393,23 @@ describe('evaluate', () => {
     const network = open(model);
     const set = await openFolder(data, 'test', { preprocessing: network.preprocessing });
     const { predictions, targets } = await evaluate(network, set, { kernels });
-    const { samples, rmse, nme, nmeMedian, failureRate } = landmarkMetrics(predictions, targets, { points: 68, normalizeBy: OUTER_EYES_68 });
-    const outcome = await call(['evaluate', model, '--data', data, '--part', 'test', '--json', '--batch', '3', '--threads', '2']);
+    const { samples, rmse, nme, nmeMedian, failureRate } = landmarkMetrics(predictions, targets, {
+      points: 68,
+      normalizeBy: OUTER_EYES_68,
+    });
+    const outcome = await call([
+      'evaluate',
+      model,
+      '--data',
+      data,
+      '--part',
+      'test',
+      '--json',
+      '--batch',
+      '3',
+      '--threads',
+      '2',
+    ]);
     expect(parsed(outcome)).toEqual({ samples, rmse, nme, nmeMedian, failureRate });
     const { stdout } = await call(['evaluate', model, '--data', data, '--part', 'test', '--quiet']);
     expect(stdout).toMatch(/samples +10\nrmse +0\.\d+\nnme +[\d.]+ %/);
@@ -176,25 +417,49 @@ describe('evaluate', () => {
 
   it('classes: accuracy; numbers: rmse', async () => {
     for (const [kind, inputs, measure] of [
-      ['labels', 'images', (p: Float32Array, t: Float32Array) => classMetrics(p, t, 4)], ['targets', 'inputs', (p: Float32Array, t: Float32Array) => regressionMetrics(p, t, 2)],
+      ['labels', 'images', (p: Float32Array, t: Float32Array) => classMetrics(p, t, 4)],
+      ['targets', 'inputs', (p: Float32Array, t: Float32Array) => regressionMetrics(p, t, 2)],
     ] as const) {
       const { data, model } = await trained(kind, inputs);
       const network = open(model);
-      const { predictions, targets } = await evaluate(network, await openFolder(data, 'test', { preprocessing: network.preprocessing, task: network.task }), { kernels });
-      expect(parsed(await call(['evaluate', model, '--data', data, '--part', 'test', '--json']))).toEqual(measure(predictions, targets));
+      const { predictions, targets } = await evaluate(
+        network,
+        await openFolder(data, 'test', { preprocessing: network.preprocessing, task: network.task }),
+        { kernels },
+      );
+      expect(parsed(await call(['evaluate', model, '--data', data, '--part', 'test', '--json']))).toEqual(
+        measure(predictions, targets),
+      );
     }
   });
 
   it('plain weights of a network that the flags describe give the numbers of the model that they came from', async () => {
     const { data } = await trained();
     const folder = temporaryFolder();
-    const network = vgg({ side: 8, widths: [4], hidden: [8], seed: 5, preprocessing: { width: 8, height: 8, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } } });
+    const network = vgg({
+      side: 8,
+      widths: [4],
+      hidden: [8],
+      seed: 5,
+      preprocessing: {
+        width: 8,
+        height: 8,
+        channels: 1,
+        filter: 'area',
+        scale: 1 / 255,
+        standardize: { kind: 'image', epsilon: 1e-3 },
+      },
+    });
     const [plain, whole] = [join(folder, 'plain.safetensors'), join(folder, 'whole.safetensors')];
     writeFileSync(plain, plainWeights(network));
     writeFileSync(whole, writeNetwork(network));
     const on = ['--data', data, '--part', 'test', '--json'];
     const expected = parsed(await call(['evaluate', whole, ...on]));
-    expect(parsed(await call(['evaluate', plain, '--network', 'vgg', '--side', '8', '--widths', '4', '--hidden', '8', ...on]))).toEqual(expected);
+    expect(
+      parsed(
+        await call(['evaluate', plain, '--network', 'vgg', '--side', '8', '--widths', '4', '--hidden', '8', ...on]),
+      ),
+    ).toEqual(expected);
   });
 
   it('a model that does not say how images become inputs asks for --preprocess, and takes it', async () => {
@@ -206,8 +471,13 @@ describe('evaluate', () => {
     writeFileSync(file, JSON.stringify(preprocessing));
     const on = ['--data', data, '--part', 'test', '--json'];
     const asked = await call(['evaluate', path, ...on]);
-    expect([asked.code, asked.stderr]).toEqual([1, expect.stringMatching(/^espalier evaluate: --preprocess FILE\.json is missing: .*"standardize".*\n$/)]);
-    expect(parsed(await call(['evaluate', path, ...on, '--preprocess', file]))).toEqual(parsed(await call(['evaluate', model, ...on])));
+    expect([asked.code, asked.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^espalier evaluate: --preprocess FILE\.json is missing: .*"standardize".*\n$/),
+    ]);
+    expect(parsed(await call(['evaluate', path, ...on, '--preprocess', file]))).toEqual(
+      parsed(await call(['evaluate', model, ...on])),
+    );
   });
 });
 
@@ -216,18 +486,54 @@ describe('inspect', () => {
     const { model, data } = await trained();
     const folder = temporaryFolder();
     const small = join(folder, 'small.safetensors');
-    parsed(await call(['compress', model, '--data', data, '-o', small, '--codewords', '8', '--epochs-final', '0', '--epochs-pruned', '0', '--epochs-quantized', '0', '--json']));
+    parsed(
+      await call([
+        'compress',
+        model,
+        '--data',
+        data,
+        '-o',
+        small,
+        '--codewords',
+        '8',
+        '--epochs-final',
+        '0',
+        '--epochs-pruned',
+        '0',
+        '--epochs-quantized',
+        '0',
+        '--json',
+      ]),
+    );
     for (const path of [model, small]) {
       const found = parsed(await call(['inspect', path, '--json']));
-      const layers = found['layers'] as { name: string; kind: string; shape: number[]; outputShape: number[]; parameters: number; multiplyAdds: number; bytes: number; encoding: string }[];
+      const layers = found['layers'] as {
+        name: string;
+        kind: string;
+        shape: number[];
+        outputShape: number[];
+        parameters: number;
+        multiplyAdds: number;
+        bytes: number;
+        encoding: string;
+      }[];
       const split = found['split'] as Record<string, number>;
-      expect(found).toMatchObject({ parameters: parameterCount(open(path)), bytes: readFileSync(path).length, task: { kind: 'landmarks', points: 68 }, preprocessing: { width: 8 } });
+      expect(found).toMatchObject({
+        parameters: parameterCount(open(path)),
+        bytes: readFileSync(path).length,
+        task: { kind: 'landmarks', points: 68 },
+        preprocessing: { width: 8 },
+      });
       expect(layers.reduce((sum, { parameters }) => sum + parameters, 0)).toBe(found['parameters']);
       expect(Object.values(split).reduce((sum, bytes) => sum + bytes, 0)).toBe(found['bytes']);
       const stored = split['codes'] + split['signs'] + split['codebooks'] + split['values'];
       expect(Math.abs(layers.reduce((sum, { bytes }) => sum + bytes, 0) - stored)).toBeLessThan(layers.length);
       expect(layers.map(({ name }) => name)).toEqual(open(path).nodes.map(({ name }) => name));
-      expect(layers.find(({ name }) => name === 'dense2')).toMatchObject({ kind: 'dense', outputShape: [136], encoding: path === small ? expect.stringContaining('codewords of 4, signs apart') : 'dense' });
+      expect(layers.find(({ name }) => name === 'dense2')).toMatchObject({
+        kind: 'dense',
+        outputShape: [136],
+        encoding: path === small ? expect.stringContaining('codewords of 4, signs apart') : 'dense',
+      });
       const { stdout } = await call(['inspect', path]);
       for (const { name } of layers) expect(stdout).toContain(`\n${name} `);
     }
@@ -239,7 +545,9 @@ describe('inspect', () => {
     writeFileSync(path, plainWeights(network));
     const found = parsed(await call(['inspect', path, '--json']));
     expect(found).toMatchObject({ parameters: parameterCount(network), bytes: readFileSync(path).length, layers: [] });
-    expect((found['tensors'] as { name: string }[]).map(({ name }) => name).sort()).toEqual([...network.parameters.keys()].sort());
+    expect((found['tensors'] as { name: string }[]).map(({ name }) => name).sort()).toEqual(
+      [...network.parameters.keys()].sort(),
+    );
     expect((await call(['inspect', path])).stdout).toContain('dense2.bias');
   });
 
@@ -261,10 +569,16 @@ describe('run', () => {
     const network = open(model);
     const executor = await createExecutor(network, { kernels, batch: 1 });
     const [x, y] = [join(folder, 'x.npy'), join(folder, 'y.npy')];
-    for (const [n, batch] of [[0, 2], [1, 32], [7, 3]]) {
+    for (const [n, batch] of [
+      [0, 2],
+      [1, 32],
+      [7, 3],
+    ]) {
       const inputs = Float32Array.from({ length: n * 64 }, (_, i) => Math.sin(i * i));
       writeFileSync(x, writeNpy({ data: inputs, shape: [n, 1, 8, 8] }));
-      expect(parsed(await call(['run', model, '--input', x, '--output', y, '--batch', String(batch), '--json']))).toEqual({ output: y, samples: n, shape: [n, 136] });
+      expect(
+        parsed(await call(['run', model, '--input', x, '--output', y, '--batch', String(batch), '--json'])),
+      ).toEqual({ output: y, samples: n, shape: [n, 136] });
       const { data, shape } = readNpy(readFileSync(y));
       expect(shape).toEqual([n, 136]);
       expect(data).toEqual(executor.predict(inputs, n));
@@ -273,7 +587,11 @@ describe('run', () => {
   });
 
   it.each([
-    ['other shape', { data: new Float32Array(64), shape: [1, 64] }, /expected shape \[n, 1, 8, 8\] as the network takes, got \[1, 64\]/],
+    [
+      'other shape',
+      { data: new Float32Array(64), shape: [1, 64] },
+      /expected shape \[n, 1, 8, 8\] as the network takes, got \[1, 64\]/,
+    ],
     ['bytes', { data: new Uint8Array(64), shape: [1, 1, 8, 8] }, /expected floats/],
     ['a NaN', { data: new Float32Array(128).fill(NaN, 70, 71), shape: [2, 1, 8, 8] }, /got NaN at row 1, column 6/],
   ])('refuses %s, and leaves the output of before', async (_, value, message) => {
@@ -300,9 +618,19 @@ it('an output behind a symbolic link replaces the file that it names', async () 
 });
 
 it('importing the command line does nothing', () => {
-  const text = execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', `
+  const text = execFileSync(
+    process.execPath,
+    [
+      '--import',
+      'tsx',
+      '--input-type=module',
+      '-e',
+      `
     const before = Object.getOwnPropertyNames(globalThis).length;
     await import('./src/cli/cli.ts');
-    console.log(Object.getOwnPropertyNames(globalThis).length - before, process.listenerCount('SIGINT'));`], { encoding: 'utf8' });
+    console.log(Object.getOwnPropertyNames(globalThis).length - before, process.listenerCount('SIGINT'));`,
+    ],
+    { encoding: 'utf8' },
+  );
   expect(text).toBe('0 0\n');
 });

@@ -23,12 +23,27 @@ export interface CallOptions {
 }
 
 /** The command line in this process. */
-export async function call(args: readonly string[], { signal = new AbortController().signal, env = {}, isTTY = false, onStderr }: CallOptions = {}): Promise<Outcome> {
+export async function call(
+  args: readonly string[],
+  { signal = new AbortController().signal, env = {}, isTTY = false, onStderr }: CallOptions = {},
+): Promise<Outcome> {
   let [stdout, stderr] = ['', ''];
   const code = await runCli(args, {
-    stdout: { write: (text) => { stdout += text; } },
-    stderr: { write: (text) => { stderr += text; onStderr?.(text); }, isTTY, columns: 100 },
-    signal, env,
+    stdout: {
+      write: (text) => {
+        stdout += text;
+      },
+    },
+    stderr: {
+      write: (text) => {
+        stderr += text;
+        onStderr?.(text);
+      },
+      isTTY,
+      columns: 100,
+    },
+    signal,
+    env,
   });
   return { code, stdout, stderr };
 }
@@ -42,7 +57,9 @@ export function parsed({ code, stdout, stderr }: Outcome): Record<string, unknow
 /** A folder that is gone after the test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'espalier-cli-'));
-  onTestFinished(() => { rmSync(folder, { recursive: true, force: true }); });
+  onTestFinished(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
   return folder;
 }
 
@@ -57,7 +74,9 @@ function spots(part: string, count: number): { pixels: Uint8Array; centres: Floa
     const random = stream(1, part, i);
     const [x, y] = [2 + 4 * random(), 2 + 4 * random()];
     centres.set([x / SIDE, y / SIDE], 2 * i);
-    for (let p = 0; p < SIDE * SIDE; p++) pixels[i * SIDE * SIDE + p] = 20 + 200 * Math.exp(-((p % SIDE + 0.5 - x) ** 2 + (Math.floor(p / SIDE) + 0.5 - y) ** 2) / 4) + 20 * random();
+    for (let p = 0; p < SIDE * SIDE; p++)
+      pixels[i * SIDE * SIDE + p] =
+        20 + 200 * Math.exp(-(((p % SIDE) + 0.5 - x) ** 2 + (Math.floor(p / SIDE) + 0.5 - y) ** 2) / 4) + 20 * random();
   }
   return { pixels, centres };
 }
@@ -66,8 +85,22 @@ export type Kind = 'landmarks' | 'labels' | 'targets';
 
 /** Targets of the spots: 68 landmarks on a line through the centre; which quarter it is in; its coordinates. */
 const TARGETS: Record<Kind, (centres: Float32Array, count: number) => Uint8Array> = {
-  landmarks: (centres, count) => writeNpy({ data: Float32Array.from({ length: count * 136 }, (_, i) => centres[2 * Math.floor(i / 136) + (i % 2)] + (Math.floor((i % 136) / 2) - 34) * 0.005), shape: [count, 68, 2] }),
-  labels: (centres, count) => writeNpy({ data: Uint8Array.from({ length: count }, (_, i) => Number(centres[2 * i] > 0.5) + 2 * Number(centres[2 * i + 1] > 0.5)), shape: [count] }),
+  landmarks: (centres, count) =>
+    writeNpy({
+      data: Float32Array.from(
+        { length: count * 136 },
+        (_, i) => centres[2 * Math.floor(i / 136) + (i % 2)] + (Math.floor((i % 136) / 2) - 34) * 0.005,
+      ),
+      shape: [count, 68, 2],
+    }),
+  labels: (centres, count) =>
+    writeNpy({
+      data: Uint8Array.from(
+        { length: count },
+        (_, i) => Number(centres[2 * i] > 0.5) + 2 * Number(centres[2 * i + 1] > 0.5),
+      ),
+      shape: [count],
+    }),
   targets: (centres, count) => writeNpy({ data: centres, shape: [count, 2] }),
 };
 
@@ -77,7 +110,10 @@ export function dataFolder(parent: string, kinds: readonly Kind[], inputs: 'imag
   mkdirSync(folder);
   for (const [part, count] of Object.entries(COUNTS)) {
     const { pixels, centres } = spots(part, count);
-    const values = inputs === 'images' ? { data: pixels, shape: [count, SIDE, SIDE] } : { data: Float32Array.from(pixels, (value) => value / 128 - 1), shape: [count, 1, SIDE, SIDE] };
+    const values =
+      inputs === 'images'
+        ? { data: pixels, shape: [count, SIDE, SIDE] }
+        : { data: Float32Array.from(pixels, (value) => value / 128 - 1), shape: [count, 1, SIDE, SIDE] };
     writeFileSync(join(folder, `${part}-${inputs}.npy`), writeNpy(values));
     for (const kind of kinds) writeFileSync(join(folder, `${part}-${kind}.npy`), TARGETS[kind](centres, count));
   }
@@ -88,13 +124,23 @@ export function dataFolder(parent: string, kinds: readonly Kind[], inputs: 'imag
 export const TINY = ['--side', '8', '--widths', '4', '--hidden', '8', '--threads', '1', '--batch', '8'];
 
 /** The program itself. */
-export function start(args: readonly string[]): ChildProcess & { readonly ended: Promise<Outcome & { readonly signal: NodeJS.Signals | null }> } {
-  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+export function start(
+  args: readonly string[],
+): ChildProcess & { readonly ended: Promise<Outcome & { readonly signal: NodeJS.Signals | null }> } {
+  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/main.ts'), ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); });
-  child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString(); });
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
   const ended = new Promise<Outcome & { signal: NodeJS.Signals | null }>((done) => {
-    child.on('close', (code, signal) => { done({ code: code ?? -1, signal, stdout, stderr }); });
+    child.on('close', (code, signal) => {
+      done({ code: code ?? -1, signal, stdout, stderr });
+    });
   });
   return Object.assign(child, { ended });
 }

@@ -27,42 +27,90 @@ function compressJob(): Job {
   const folder = temporaryFolder();
   const data = dataFolder(folder, ['labels']);
   const model = join(folder, 'model.safetensors');
-  const preprocessing = { width: 8, height: 8, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } } as const;
-  writeFileSync(model, writeNetwork(vgg({ side: 8, widths: [4], hidden: [8], outputs: 4, task: { kind: 'classes', classes: 4 }, preprocessing })));
-  return { folder, args: (output) => ['compress', model, '--data', data, '-o', output, '--codewords', '4', '--epochs-pruned', '5', '--epochs-quantized', '5', '--epochs-final', '30', '--quiet', '--threads', '1'] };
+  const preprocessing = {
+    width: 8,
+    height: 8,
+    channels: 1,
+    filter: 'area',
+    scale: 1 / 255,
+    standardize: { kind: 'image', epsilon: 1e-3 },
+  } as const;
+  writeFileSync(
+    model,
+    writeNetwork(
+      vgg({ side: 8, widths: [4], hidden: [8], outputs: 4, task: { kind: 'classes', classes: 4 }, preprocessing }),
+    ),
+  );
+  return {
+    folder,
+    args: (output) => [
+      'compress',
+      model,
+      '--data',
+      data,
+      '-o',
+      output,
+      '--codewords',
+      '4',
+      '--epochs-pruned',
+      '5',
+      '--epochs-quantized',
+      '5',
+      '--epochs-final',
+      '30',
+      '--quiet',
+      '--threads',
+      '1',
+    ],
+  };
 }
 
 /** Starts the program, waits for its first checkpoint and then for up to a tenth of a second. */
 async function startAndWait(args: string[], output: string): Promise<ReturnType<typeof start>> {
   const child = start(args);
-  await until(() => child.exitCode !== null || (existsSync(`${output}.checkpoint`) && readdirSync(`${output}.checkpoint`).some((name) => name.endsWith('.safetensors'))));
+  await until(
+    () =>
+      child.exitCode !== null ||
+      (existsSync(`${output}.checkpoint`) &&
+        readdirSync(`${output}.checkpoint`).some((name) => name.endsWith('.safetensors'))),
+  );
   await sleep(100 * Math.random());
   return child;
 }
 
-it.each([['train', trainJob], ['compress', compressJob]])('%s: killed at two random moments and started again, it ends in the bytes of a run that was left alone', async (_, makeJob) => {
-  const { folder, args } = makeJob();
-  const [alone, killed] = [join(folder, 'alone'), join(folder, 'killed')];
-  parsed(await call([...args(alone), '--json']));
-  const first = await startAndWait(args(killed), killed);
-  first.kill('SIGKILL');
-  expect((await first.ended).signal).toBe('SIGKILL');
-  // The second time at any moment: while it starts, reads its checkpoint, or goes on.
-  const second = start(args(killed));
-  await sleep(500 + 700 * Math.random());
-  second.kill('SIGKILL');
-  await second.ended;
-  parsed(await call([...args(killed), '--json']));
-  expect(readFileSync(killed)).toEqual(readFileSync(alone));
-  expect(readdirSync(folder).filter((name) => name.endsWith('.checkpoint'))).toEqual([]);
-});
+it.each([
+  ['train', trainJob],
+  ['compress', compressJob],
+])(
+  '%s: killed at two random moments and started again, it ends in the bytes of a run that was left alone',
+  async (_, makeJob) => {
+    const { folder, args } = makeJob();
+    const [alone, killed] = [join(folder, 'alone'), join(folder, 'killed')];
+    parsed(await call([...args(alone), '--json']));
+    const first = await startAndWait(args(killed), killed);
+    first.kill('SIGKILL');
+    expect((await first.ended).signal).toBe('SIGKILL');
+    // The second time at any moment: while it starts, reads its checkpoint, or goes on.
+    const second = start(args(killed));
+    await sleep(500 + 700 * Math.random());
+    second.kill('SIGKILL');
+    await second.ended;
+    parsed(await call([...args(killed), '--json']));
+    expect(readFileSync(killed)).toEqual(readFileSync(alone));
+    expect(readdirSync(folder).filter((name) => name.endsWith('.checkpoint'))).toEqual([]);
+  },
+);
 
 it('SIGINT once: stops at the next batch with exit code 130, says how to go on, and the run goes on to the same bytes', async () => {
   const { folder, args } = trainJob();
   const output = join(folder, 'model');
   const child = await startAndWait(args(output), output);
   child.kill('SIGINT');
-  expect(await child.ended).toMatchObject({ code: 130, stdout: '', stderr: `espalier train: stopped by SIGINT; run the same command again to go on from the last epoch, which is kept in ${output}.checkpoint\n` });
+  expect(await child.ended).toMatchObject({
+    code: 130,
+    stdout: '',
+    stderr: `espalier train: stopped by SIGINT; run the same command again to go on from the last epoch, which is kept in ${output}.checkpoint\n`,
+  });
   expect(existsSync(output)).toBe(false);
   parsed(await call([...args(output), '--json']));
   parsed(await call([...args(join(folder, 'alone')), '--json']));
@@ -74,10 +122,16 @@ it('SIGTERM once: exit code 143, the checkpoint whole', async () => {
   const output = join(folder, 'small');
   const child = await startAndWait(args(output), output);
   child.kill('SIGTERM');
-  expect(await child.ended).toMatchObject({ code: 143, stdout: '', stderr: expect.stringContaining('stopped by SIGTERM; run the same command again') });
+  expect(await child.ended).toMatchObject({
+    code: 143,
+    stdout: '',
+    stderr: expect.stringContaining('stopped by SIGTERM; run the same command again'),
+  });
   for (const name of readdirSync(`${output}.checkpoint`)) {
     expect(name).toMatch(/^compress(-stage\d+)?\.[ab]\.safetensors$/);
-    expect(() => { verifyChecksum('test', readFileSync(join(`${output}.checkpoint`, name))); }).not.toThrow();
+    expect(() => {
+      verifyChecksum('test', readFileSync(join(`${output}.checkpoint`, name)));
+    }).not.toThrow();
   }
 });
 
@@ -91,7 +145,9 @@ it('SIGINT twice: ends at once, whatever it waits for', async () => {
   await until(() => {
     try {
       writer = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
-    } catch { /* nobody reads yet */ }
+    } catch {
+      /* nobody reads yet */
+    }
     return writer !== undefined || child.exitCode !== null;
   });
   child.kill('SIGINT');

@@ -1,7 +1,20 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { UsageError } from '../../src/cli/io.ts';
-import { choice, flag, flagName, integer, integers, number, orWord, parseOptions, required, suggestion, text, withDefault } from '../../src/cli/options.ts';
+import {
+  choice,
+  flag,
+  flagName,
+  integer,
+  integers,
+  number,
+  orWord,
+  parseOptions,
+  required,
+  suggestion,
+  text,
+  withDefault,
+} from '../../src/cli/options.ts';
 
 const TABLE = {
   data: required(text('DIR', 'a folder')),
@@ -16,19 +29,45 @@ const TABLE = {
 const read = (...args: string[]) => parseOptions(['--data', 'd', ...args], TABLE, []).values;
 
 it('a value written is the value read, behind a blank or an equals sign', () => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 1000 }), fc.double({ min: 1e-300, max: 1e300, noNaN: true }), fc.array(fc.integer({ min: 1, max: 5000 }), { minLength: 1, maxLength: 6 }), fc.boolean(), (epochs, rate, widths, together) => {
-    const pairs = [['--epochs', String(epochs)], ['--learning-rate', String(rate)], ['--widths', widths.join(',')]];
-    const values = read(...pairs.flatMap(([name, value]) => (together ? [`${name}=${value}`] : [name, value])));
-    expect([values.epochs, values.learningRate, values.widths]).toEqual([epochs, rate, widths]);
-  }));
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 1000 }),
+      fc.double({ min: 1e-300, max: 1e300, noNaN: true }),
+      fc.array(fc.integer({ min: 1, max: 5000 }), { minLength: 1, maxLength: 6 }),
+      fc.boolean(),
+      (epochs, rate, widths, together) => {
+        const pairs = [
+          ['--epochs', String(epochs)],
+          ['--learning-rate', String(rate)],
+          ['--widths', widths.join(',')],
+        ];
+        const values = read(...pairs.flatMap(([name, value]) => (together ? [`${name}=${value}`] : [name, value])));
+        expect([values.epochs, values.learningRate, values.widths]).toEqual([epochs, rate, widths]);
+      },
+    ),
+  );
 });
 
 it('what is left out is its default or undefined, a flag false', () => {
-  expect(read()).toEqual({ data: 'd', output: undefined, epochs: 20, learningRate: undefined, widths: undefined, signs: undefined, tolerance: undefined, json: false });
+  expect(read()).toEqual({
+    data: 'd',
+    output: undefined,
+    epochs: 20,
+    learningRate: undefined,
+    widths: undefined,
+    signs: undefined,
+    tolerance: undefined,
+    json: false,
+  });
 });
 
 it('words stand for values that numbers cannot say, and short flags for long ones', () => {
-  expect(read('--tolerance', 'none', '--widths', 'none', '-o', 'f', '--json')).toMatchObject({ tolerance: Infinity, widths: [], output: 'f', json: true });
+  expect(read('--tolerance', 'none', '--widths', 'none', '-o', 'f', '--json')).toMatchObject({
+    tolerance: Infinity,
+    widths: [],
+    output: 'f',
+    json: true,
+  });
 });
 
 it.each([
@@ -64,10 +103,24 @@ it('what is required and missing is asked for, arguments before options', () => 
 });
 
 it('a name with one letter changed, lost, doubled or swapped is guessed', () => {
-  const names = Object.keys(TABLE).map(flagName).filter((name) => name.length > 4);
-  fc.assert(fc.property(fc.constantFrom(...names), fc.nat(), fc.constantFrom('change', 'lose', 'double', 'swap'), (name, where, how) => {
-    const at = where % (name.length - 1);
-    const typo = { change: `${name.slice(0, at)}_${name.slice(at + 1)}`, lose: name.slice(0, at) + name.slice(at + 1), double: name.slice(0, at + 1) + name.slice(at), swap: name.slice(0, at) + name[at + 1] + name[at] + name.slice(at + 2) }[how];
-    expect(suggestion(typo, names)).toBe(`; did you mean ${name}?`);
-  }));
+  const names = Object.keys(TABLE)
+    .map(flagName)
+    .filter((name) => name.length > 4);
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...names),
+      fc.nat(),
+      fc.constantFrom('change', 'lose', 'double', 'swap'),
+      (name, where, how) => {
+        const at = where % (name.length - 1);
+        const typo = {
+          change: `${name.slice(0, at)}_${name.slice(at + 1)}`,
+          lose: name.slice(0, at) + name.slice(at + 1),
+          double: name.slice(0, at + 1) + name.slice(at),
+          swap: name.slice(0, at) + name[at + 1] + name[at] + name.slice(at + 2),
+        }[how];
+        expect(suggestion(typo, names)).toBe(`; did you mean ${name}?`);
+      },
+    ),
+  );
 });

@@ -6,18 +6,32 @@ import type { RunEvent } from '../../src/index.ts';
 function watched(isTTY: boolean, { quiet = false, columns = 200 } = {}) {
   const clock = { now: 0 };
   const written: string[] = [];
-  const progress = createProgress({ write: (text: string) => written.push(text), isTTY, columns }, { quiet, color: false, now: () => clock.now });
+  const progress = createProgress(
+    { write: (text: string) => written.push(text), isTTY, columns },
+    { quiet, color: false, now: () => clock.now },
+  );
   return { clock, written, progress };
 }
 
-const batch = (step: number, steps: number, epochs: number): RunEvent => ({ kind: 'batch', epoch: Math.floor(step / (steps / epochs)), epochs, step, steps, loss: 0.5, learningRate: 0.1, gradientNorm: 1 });
+const batch = (step: number, steps: number, epochs: number): RunEvent => ({
+  kind: 'batch',
+  epoch: Math.floor(step / (steps / epochs)),
+  epochs,
+  step,
+  steps,
+  loss: 0.5,
+  learningRate: 0.1,
+  gradientNorm: 1,
+});
 
 it('at equal speed the time left is right after every step from the second on', () => {
   const { clock, written, progress } = watched(true);
   for (let step = 0; step < 99; step++) {
     clock.now += 1000;
     progress.onEvent(batch(step, 100, 10));
-    expect(written.at(-1)).toContain(`step ${step + 1}/100, loss 0.5000${step === 0 ? '' : `, ${duration(99 - step)} left`}`);
+    expect(written.at(-1)).toContain(
+      `step ${step + 1}/100, loss 0.5000${step === 0 ? '' : `, ${duration(99 - step)} left`}`,
+    );
   }
 });
 
@@ -93,6 +107,14 @@ it('quiet is silent', () => {
   expect(written).toEqual([]);
 });
 
-it.each([[0, '0 s'], [59.4, '59 s'], [59.6, '1 min 00 s'], [200, '3 min 20 s'], [3599.9, '1 h 00 min'], [3900, '1 h 05 min'], [-1, '0 s']])('%d s is written %s', (seconds, expected) => {
+it.each([
+  [0, '0 s'],
+  [59.4, '59 s'],
+  [59.6, '1 min 00 s'],
+  [200, '3 min 20 s'],
+  [3599.9, '1 h 00 min'],
+  [3900, '1 h 05 min'],
+  [-1, '0 s'],
+])('%d s is written %s', (seconds, expected) => {
   expect(duration(seconds)).toBe(expected);
 });

@@ -20,7 +20,9 @@ function examples(count: number, seed: number): Examples {
   const targets = Float32Array.from({ length: count * 4 }, (_, i) => {
     const [sample, quarter] = [Math.floor(i / 4), i % 4];
     let sum = 0;
-    for (let y = 0; y < 4; y++) for (let x = 0; x < 4; x++) sum += Math.abs(inputs[sample * 64 + (y + 4 * (quarter >> 1)) * 8 + x + 4 * (quarter & 1)]);
+    for (let y = 0; y < 4; y++)
+      for (let x = 0; x < 4; x++)
+        sum += Math.abs(inputs[sample * 64 + (y + 4 * (quarter >> 1)) * 8 + x + 4 * (quarter & 1)]);
     return sum / 16;
   });
   return examplesFromArrays({ inputs, inputShape: [1, 8, 8], targets, targetShape: [4] });
@@ -28,21 +30,38 @@ function examples(count: number, seed: number): Examples {
 
 const context: Context = { kernels, threads: 1, seed: 3, training: examples(96, 1), validation: examples(40, 2) };
 const raw = sequential({ input: [1, 8, 8], seed: 1 }, [
-  conv(16, 3), relu(), conv(24, 3), relu(), maxPool(2), flatten(), dense(32), relu(), dense(4), affine(0.5, 0.8),
+  conv(16, 3),
+  relu(),
+  conv(24, 3),
+  relu(),
+  maxPool(2),
+  flatten(),
+  dense(32),
+  relu(),
+  dense(4),
+  affine(0.5, 0.8),
 ]);
 const { network: original } = await train(raw, context, { epochs: 6, learningRate: 0.02, loss: l2() });
 
 const quick: CompressOptions = {
   settings: { keep: 0.75, subvectorLength: 4, codewordCount: 16 },
-  retrainPruned: { epochs: 1, learningRate: 0.01 }, retrainQuantized: { epochs: 1, learningRate: 0.01 }, final: { epochs: 2, learningRate: 0.01 },
-  training: { loss: l2() }, tolerance: Infinity,
+  retrainPruned: { epochs: 1, learningRate: 0.01 },
+  retrainQuantized: { epochs: 1, learningRate: 0.01 },
+  final: { epochs: 2, learningRate: 0.01 },
+  training: { loss: l2() },
+  tolerance: Infinity,
 };
 
 describe('compress', () => {
   it('removes the fraction asked for, encodes every layer, and reports the bytes of the file to the byte', async () => {
     const { network, bytes, report } = await compress(original, context, quick);
     const shape = (name: string): readonly number[] => network.parameters.get(name)!.shape;
-    expect([shape('conv1.weight'), shape('conv2.weight'), shape('dense1.weight'), shape('dense2.weight')]).toEqual([[12, 1, 3, 3], [18, 12, 3, 3], [24, 288], [4, 24]]);
+    expect([shape('conv1.weight'), shape('conv2.weight'), shape('dense1.weight'), shape('dense2.weight')]).toEqual([
+      [12, 1, 3, 3],
+      [18, 12, 3, 3],
+      [24, 288],
+      [4, 24],
+    ]);
     expect(report.bytes).toBe(bytes.length);
     const { codes, signs, codebooks, values, rest } = report.split;
     expect(codes + signs + codebooks + values + rest).toBe(bytes.length);
@@ -56,17 +75,29 @@ describe('compress', () => {
 
   it('steps go from the last layer to the first, and no step cuts what is encoded', async () => {
     const { report } = await compress(original, context, quick);
-    expect(report.stages.filter(({ kind }) => kind === 'prune').map(({ layers, detail }) => [layers[0], detail])).toEqual([
-      ['dense2', 'dense1 32 -> 24'], ['dense1', 'conv2 24 -> 18'], ['conv2', 'conv1 16 -> 12'], ['conv1', 'nothing to remove'],
+    expect(
+      report.stages.filter(({ kind }) => kind === 'prune').map(({ layers, detail }) => [layers[0], detail]),
+    ).toEqual([
+      ['dense2', 'dense1 32 -> 24'],
+      ['dense1', 'conv2 24 -> 18'],
+      ['conv2', 'conv1 16 -> 12'],
+      ['conv1', 'nothing to remove'],
     ]);
-    expect(report.stages.filter(({ kind }) => kind === 'quantize').map(({ layers }) => layers[0])).toEqual(['dense2', 'dense1', 'conv2', 'conv1']);
+    expect(report.stages.filter(({ kind }) => kind === 'quantize').map(({ layers }) => layers[0])).toEqual([
+      'dense2',
+      'dense1',
+      'conv2',
+      'conv1',
+    ]);
   });
 
   it('in the other order neurons that an encoded layer reads stay, and the report says so', async () => {
     const { network, report } = await compress(original, context, { ...quick, order: 'firstToLast' });
     const details = report.stages.filter(({ kind }) => kind === 'prune').map(({ detail }) => detail);
     expect(details[0]).toBe('nothing to remove');
-    ['conv1', 'conv2', 'dense1'].forEach((name, i) => expect(details[i + 1]).toContain(`${name} stays: the parameter "${name}.weight" is product-encoded`));
+    ['conv1', 'conv2', 'dense1'].forEach((name, i) =>
+      expect(details[i + 1]).toContain(`${name} stays: the parameter "${name}.weight" is product-encoded`),
+    );
     expect(network.parameters.get('conv2.weight')!.shape).toEqual([24, 16, 3, 3]);
   });
 
@@ -81,13 +112,16 @@ describe('compress', () => {
     const { network, bytes } = await compress(original, context, quick);
     expect([...original.parameters.values()].map((encoding) => decode(encoding))).toEqual(kept);
     const loaded = readNetwork(bytes);
-    expect(await predictAll(loaded, context.validation!, { kernels })).toEqual(await predictAll(network, context.validation!, { kernels }));
+    expect(await predictAll(loaded, context.validation!, { kernels })).toEqual(
+      await predictAll(network, context.validation!, { kernels }),
+    );
   });
 
   it('codewords of absolute values that retraining made negative are turned: none is left, and outputs are the same', async () => {
     const { network } = await compress(original, context, { ...quick, final: { epochs: 3, learningRate: 0.05 } });
     for (const encoding of network.parameters.values()) {
-      if (encoding.kind === 'product') for (const { codewords } of encoding.blocks) expect(codewords.every((value) => value >= 0)).toBe(true);
+      if (encoding.kind === 'product')
+        for (const { codewords } of encoding.blocks) expect(codewords.every((value) => value >= 0)).toBe(true);
     }
   });
 
@@ -110,7 +144,11 @@ describe('compress', () => {
         if ((event.kind === 'batch' || event.kind === 'stage') && ++seen === 5) controller.abort(new Error('stopped'));
       };
       try {
-        ({ bytes } = await compress(original, { ...context, signal: controller.signal, onEvent }, { ...quick, tolerance: 0, retries: 1, checkpoint: { store, key: 'job' } }));
+        ({ bytes } = await compress(
+          original,
+          { ...context, signal: controller.signal, onEvent },
+          { ...quick, tolerance: 0, retries: 1, checkpoint: { store, key: 'job' } },
+        ));
       } catch (error) {
         expect((error as Error).message).toBe('stopped');
         stops++;
@@ -123,10 +161,13 @@ describe('compress', () => {
 
   it('a checkpoint of another network, option, data or seed is refused, naming which', async () => {
     const store = memoryStore();
-    const run = (network: Network, other: Partial<Context>, options: CompressOptions): Promise<unknown> => compress(network, { ...context, ...other }, { ...options, checkpoint: { store, key: 'job' } });
+    const run = (network: Network, other: Partial<Context>, options: CompressOptions): Promise<unknown> =>
+      compress(network, { ...context, ...other }, { ...options, checkpoint: { store, key: 'job' } });
     const short: CompressOptions = { ...quick, order: ['dense2'], final: { epochs: 1, learningRate: 0.01 } };
     await run(original, {}, short);
-    await expect(run(raw, {}, short)).rejects.toThrow(expect.objectContaining({ code: 'CHECKPOINT', message: expect.stringContaining('network') }));
+    await expect(run(raw, {}, short)).rejects.toThrow(
+      expect.objectContaining({ code: 'CHECKPOINT', message: expect.stringContaining('network') }),
+    );
     await expect(run(original, { seed: 4 }, short)).rejects.toThrow(/seed/);
     await expect(run(original, { training: examples(95, 1) }, short)).rejects.toThrow(/data/);
     await expect(run(original, {}, { ...short, tolerance: 0.5 })).rejects.toThrow(/options/);
@@ -135,13 +176,25 @@ describe('compress', () => {
   it('a step beyond the tolerance is undone and tried milder; the best try stays', async () => {
     // Distance from the original's own predictions: 0 at first, so every step is beyond a tolerance of 0.
     const wanted = await predictAll(original, context.validation!, { kernels });
-    const validationMetric = (predictions: Float32Array): number => Math.hypot(...predictions.map((value, i) => value - wanted[i]));
+    const validationMetric = (predictions: Float32Array): number =>
+      Math.hypot(...predictions.map((value, i) => value - wanted[i]));
     const { report, network } = await compress(original, context, {
-      ...quick, settings: { keep: 0.1, subvectorLength: 8, codewordCount: 2 }, order: ['dense2', 'dense1'], tolerance: 0, retries: 2, training: { loss: l2(), validationMetric },
+      ...quick,
+      settings: { keep: 0.1, subvectorLength: 8, codewordCount: 2 },
+      order: ['dense2', 'dense1'],
+      tolerance: 0,
+      retries: 2,
+      training: { loss: l2(), validationMetric },
     });
     const tries = report.stages.filter(({ kind, layers }) => kind === 'prune' && layers[0] === 'dense1');
-    expect(tries.map(({ attempt, detail }) => [attempt, detail])).toEqual([[0, 'conv2 24 -> 2'], [1, 'conv2 24 -> 13'], [2, 'conv2 24 -> 19']]);
-    const ends = report.stages.filter(({ kind, layers }, i) => kind === 'retrain' && layers[0] === 'dense1' && report.stages[i - 1].kind === 'quantize');
+    expect(tries.map(({ attempt, detail }) => [attempt, detail])).toEqual([
+      [0, 'conv2 24 -> 2'],
+      [1, 'conv2 24 -> 13'],
+      [2, 'conv2 24 -> 19'],
+    ]);
+    const ends = report.stages.filter(
+      ({ kind, layers }, i) => kind === 'retrain' && layers[0] === 'dense1' && report.stages[i - 1].kind === 'quantize',
+    );
     const best = ends.reduce((a, b) => (b.validation < a.validation ? b : a));
     expect(network.parameters.get('conv2.weight')!.shape[0]).toBe([2, 13, 19][best.attempt]);
   });
@@ -150,10 +203,21 @@ describe('compress', () => {
     // Worse with every look, so the first try of each step is its best and the others are undone.
     let looks = 0;
     const { report } = await compress(original, context, {
-      ...quick, settings: { keep: 0.5, codewordCount: 16 }, order: ['dense2', 'conv1'], tolerance: 0, retries: 1, final: { epochs: 0, learningRate: 1 }, training: { loss: l2(), validationMetric: () => ++looks },
+      ...quick,
+      settings: { keep: 0.5, codewordCount: 16 },
+      order: ['dense2', 'conv1'],
+      tolerance: 0,
+      retries: 1,
+      final: { epochs: 0, learningRate: 1 },
+      training: { loss: l2(), validationMetric: () => ++looks },
     });
     const ends = report.stages.filter(({ kind }, i) => kind === 'retrain' && report.stages[i - 1].kind === 'quantize');
-    expect(ends.map(({ layers, attempt }) => [layers[0], attempt])).toEqual([['dense2', 0], ['dense2', 1], ['conv1', 0], ['conv1', 1]]);
+    expect(ends.map(({ layers, attempt }) => [layers[0], attempt])).toEqual([
+      ['dense2', 0],
+      ['dense2', 1],
+      ['conv1', 0],
+      ['conv1', 1],
+    ]);
     expect(report.validation.after).toBe(ends[2].validation);
     // The step of conv1 begins with nothing to remove: with the first try of dense2, not with the one that was undone.
     const first = report.stages.find(({ kind, layers }) => kind === 'prune' && layers[0] === 'conv1')!;
@@ -161,50 +225,107 @@ describe('compress', () => {
   });
 
   it('the tolerance is a share of the size of a metric, which may be negative', async () => {
-    const once = await compress(original, context, { ...quick, order: ['dense2'], tolerance: 0.25, retries: 1, training: { loss: l2(), validationMetric: () => -1 } });
+    const once = await compress(original, context, {
+      ...quick,
+      order: ['dense2'],
+      tolerance: 0.25,
+      retries: 1,
+      training: { loss: l2(), validationMetric: () => -1 },
+    });
     expect(once.report.stages.every(({ attempt }) => attempt === 0)).toBe(true);
     let looks = 0;
-    const twice = await compress(original, context, { ...quick, order: ['dense2'], tolerance: 0.25, retries: 1, training: { loss: l2(), validationMetric: () => (looks++ === 0 ? -1 : -0.7) } });
+    const twice = await compress(original, context, {
+      ...quick,
+      order: ['dense2'],
+      tolerance: 0.25,
+      retries: 1,
+      training: { loss: l2(), validationMetric: () => (looks++ === 0 ? -1 : -0.7) },
+    });
     expect(twice.report.stages.some(({ attempt }) => attempt === 1)).toBe(true);
   });
 
   it('a loss of classes judges by itself, without a task; without labels a metric of the caller judges against the original', async () => {
-    const classes = (set: Examples): Examples => ({ ...set, targetShape: [1], read: (indices, inputs, targets) => { void set.read(indices, inputs, undefined); targets?.fill(1); } });
+    const classes = (set: Examples): Examples => ({
+      ...set,
+      targetShape: [1],
+      read: (indices, inputs, targets) => {
+        void set.read(indices, inputs, undefined);
+        targets?.fill(1);
+      },
+    });
     const labelled = { ...context, training: classes(context.training!), validation: classes(context.validation!) };
-    const options: CompressOptions = { ...quick, order: [], final: { epochs: 1, learningRate: 0.01 }, training: { loss: crossEntropy() } };
+    const options: CompressOptions = {
+      ...quick,
+      order: [],
+      final: { epochs: 1, learningRate: 0.01 },
+      training: { loss: crossEntropy() },
+    };
     const { report } = await compress(original, labelled, options);
-    expect(report.validation.before).toBe((await evaluate(original, labelled.validation, { kernels, loss: crossEntropy() })).loss);
+    expect(report.validation.before).toBe(
+      (await evaluate(original, labelled.validation, { kernels, loss: crossEntropy() })).loss,
+    );
     const { targetShape: _shape, ...bare } = context.validation!;
     const seen: boolean[] = [];
-    const validationMetric = (predictions: Float32Array, targets: Float32Array): number => seen.push(predictions.length === targets.length);
-    await compress(original, { ...context, validation: bare }, { ...options, teacherWeight: 1, training: { loss: l2(), validationMetric } });
+    const validationMetric = (predictions: Float32Array, targets: Float32Array): number =>
+      seen.push(predictions.length === targets.length);
+    await compress(
+      original,
+      { ...context, validation: bare },
+      { ...options, teacherWeight: 1, training: { loss: l2(), validationMetric } },
+    );
     expect(seen.length).toBeGreaterThan(0);
     expect(seen.every(Boolean)).toBe(true);
   });
 
   it('a finished job that is started again gives the same at once, and clears what a kill between two writes left', async () => {
     const store = memoryStore();
-    const options: CompressOptions = { ...quick, order: ['dense2'], final: { epochs: 0, learningRate: 0.01 }, checkpoint: { store, key: 'job' } };
+    const options: CompressOptions = {
+      ...quick,
+      order: ['dense2'],
+      final: { epochs: 0, learningRate: 0.01 },
+      checkpoint: { store, key: 'job' },
+    };
     const first = await compress(original, context, options);
     const kept = await store.list();
     expect(kept.every((name) => name.startsWith('job.'))).toBe(true);
     await store.write(`job-stage${first.report.stages.length - 1}.a.safetensors`, new Uint8Array(8));
-    const again = await compress(original, { ...context, onEvent: (event) => { throw new Error(event.kind); } }, options);
+    const again = await compress(
+      original,
+      {
+        ...context,
+        onEvent: (event) => {
+          throw new Error(event.kind);
+        },
+      },
+      options,
+    );
     expect(again.bytes).toEqual(first.bytes);
     expect(again.report).toEqual(first.report);
     expect(await store.list()).toEqual(kept);
   });
 
   it('with the original as teacher no labels are needed', async () => {
-    const bare = (set: Examples): Examples => ({ count: set.count, inputShape: set.inputShape, read: (indices, inputs) => set.read(indices, inputs, undefined) });
-    const { report } = await compress(original, { ...context, training: bare(context.training!), validation: bare(context.validation!) }, { ...quick, teacherWeight: 1 });
+    const bare = (set: Examples): Examples => ({
+      count: set.count,
+      inputShape: set.inputShape,
+      read: (indices, inputs) => set.read(indices, inputs, undefined),
+    });
+    const { report } = await compress(
+      original,
+      { ...context, training: bare(context.training!), validation: bare(context.validation!) },
+      { ...quick, teacherWeight: 1 },
+    );
     expect(report.validation.before).toBe(0);
     expect(report.validation.after).toBeGreaterThan(0);
     expect(report.validation.after).toBeLessThan(0.5);
   });
 
   it('a keep of 0.001 leaves one neuron in every layer', async () => {
-    const { network } = await compress(original, context, { ...quick, settings: { keep: 0.001, quantize: false }, final: { epochs: 0, learningRate: 0.01 } });
+    const { network } = await compress(original, context, {
+      ...quick,
+      settings: { keep: 0.001, quantize: false },
+      final: { epochs: 0, learningRate: 0.01 },
+    });
     expect(network.parameters.get('dense1.weight')!.shape).toEqual([1, 16]);
     expect(network.parameters.get('conv1.weight')!.shape).toEqual([1, 1, 3, 3]);
   });
@@ -218,8 +339,14 @@ describe('compress', () => {
 });
 
 describe('wrong arguments, each before any work', () => {
-  const untouched: Examples = { ...context.training!, read: () => { throw new Error('data was read'); } };
-  const attempt = (options: unknown, network = original): Promise<unknown> => compress(network, { ...context, training: untouched, validation: untouched }, options as CompressOptions);
+  const untouched: Examples = {
+    ...context.training!,
+    read: () => {
+      throw new Error('data was read');
+    },
+  };
+  const attempt = (options: unknown, network = original): Promise<unknown> =>
+    compress(network, { ...context, training: untouched, validation: untouched }, options as CompressOptions);
   it.each<[unknown, RegExp]>([
     [{ keep: 0.5 }, /options: expected .*got "keep"/],
     [{ settings: 3 }, /conv1: expected an object, got 3/],
@@ -237,7 +364,10 @@ describe('wrong arguments, each before any work', () => {
     [{ settings: { subvectorLength: 2.5 } }, /subvectorLength/],
     [{ settings: { signs: 'together' } }, /signs: expected one of apart, none, got "together"/],
     [{ settings: { quantize: 'yes' } }, /quantize: expected true or false, got "yes"/],
-    [{ layers: { nowhere: {} } }, /layers: expected names of conv and dense nodes \(conv1, conv2, dense1, dense2\), got "nowhere"/],
+    [
+      { layers: { nowhere: {} } },
+      /layers: expected names of conv and dense nodes \(conv1, conv2, dense1, dense2\), got "nowhere"/,
+    ],
     [{ order: ['conv1', 'conv1'] }, /order: expected each name once/],
     [{ order: ['pool'] }, /order: .*got "pool"/],
     [{ order: 'sideways' }, /order/],
@@ -259,11 +389,25 @@ describe('wrong arguments, each before any work', () => {
   });
   it('a training set that cannot be trained on', async () => {
     const { targetShape: _shape, ...unlabelled } = untouched;
-    await expect(compress(original, { ...context, training: unlabelled, validation: untouched }, quick)).rejects.toThrow(/context.training: expected targets, got an unlabelled set/);
-    await expect(compress(original, { ...context, training: { ...untouched, inputShape: [1, 9, 9] }, validation: untouched }, quick)).rejects.toThrow(/inputs of shape \[1, 8, 8\]/);
+    await expect(
+      compress(original, { ...context, training: unlabelled, validation: untouched }, quick),
+    ).rejects.toThrow(/context.training: expected targets, got an unlabelled set/);
+    await expect(
+      compress(
+        original,
+        { ...context, training: { ...untouched, inputShape: [1, 9, 9] }, validation: untouched },
+        quick,
+      ),
+    ).rejects.toThrow(/inputs of shape \[1, 8, 8\]/);
   });
   it('a setting that is undefined is not given', async () => {
-    const { report } = await compress(original, context, { ...quick, settings: { keep: undefined, quantize: false } as never, order: ['dense2'], final: { epochs: 0, learningRate: 1 }, retrainPruned: { epochs: 0, learningRate: 1 } });
+    const { report } = await compress(original, context, {
+      ...quick,
+      settings: { keep: undefined, quantize: false } as never,
+      order: ['dense2'],
+      final: { epochs: 0, learningRate: 1 },
+      retrainPruned: { epochs: 0, learningRate: 1 },
+    });
     expect(report.stages[0].detail).toBe('dense1 32 -> 24');
   });
   it('missing sets', async () => {

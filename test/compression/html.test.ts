@@ -7,12 +7,41 @@ import type { CompressionReport } from '../../src/compression/report.ts';
 
 const state = { shape: [8, 4], parameters: 32, multiplyAdds: 32, bytes: 128, encoding: 'dense' };
 const report: CompressionReport = {
-  bytes: 1000, originalBytes: 26000, ratio: 26, split: { codes: 300, signs: 200, codebooks: 250, values: 50, rest: 200 },
-  parameters: { before: 6500, after: 1700 }, multiplyAdds: { before: 90000, after: 30000 }, validation: { before: 0.0188, after: 0.019 },
-  layers: [{ name: 'dense<1>', kind: 'dense', before: state, after: { ...state, bytes: 20, encoding: '16 codewords of 4, signs apart' } }],
+  bytes: 1000,
+  originalBytes: 26000,
+  ratio: 26,
+  split: { codes: 300, signs: 200, codebooks: 250, values: 50, rest: 200 },
+  parameters: { before: 6500, after: 1700 },
+  multiplyAdds: { before: 90000, after: 30000 },
+  validation: { before: 0.0188, after: 0.019 },
+  layers: [
+    {
+      name: 'dense<1>',
+      kind: 'dense',
+      before: state,
+      after: { ...state, bytes: 20, encoding: '16 codewords of 4, signs apart' },
+    },
+  ],
   stages: [
-    { kind: 'prune', layers: ['dense<1>'], attempt: 0, changed: true, parameters: 3000, validation: 0.03, detail: 'dense1 8 -> 4' },
-    { kind: 'retrain', layers: ['dense<1>'], attempt: 1, changed: true, parameters: 3000, validation: 0.019, epochs: [{ loss: 0.5, validation: 0.02 }, { loss: 0.4 }], detail: '2 epochs' },
+    {
+      kind: 'prune',
+      layers: ['dense<1>'],
+      attempt: 0,
+      changed: true,
+      parameters: 3000,
+      validation: 0.03,
+      detail: 'dense1 8 -> 4',
+    },
+    {
+      kind: 'retrain',
+      layers: ['dense<1>'],
+      attempt: 1,
+      changed: true,
+      parameters: 3000,
+      validation: 0.019,
+      epochs: [{ loss: 0.5, validation: 0.02 }, { loss: 0.4 }],
+      detail: '2 epochs',
+    },
   ],
 };
 
@@ -28,8 +57,23 @@ function checkNesting(markup: string): void {
 }
 
 describe('report', () => {
-  const faces = [{ side: 3, pixels: Uint8Array.from([0, 50, 100, 150, 200, 250, 30, 60, 90]), truth: [0.1, 0.2], before: [0.3, 0.4], after: [0.5, 0.6] }];
-  const html = reportHtml({ title: 'a & b', description: '<script>', report, metrics: [{ name: 'RMSE', before: '1', after: '2' }], baseline: [{ loss: 1 }, { loss: 0.7 }], faces });
+  const faces = [
+    {
+      side: 3,
+      pixels: Uint8Array.from([0, 50, 100, 150, 200, 250, 30, 60, 90]),
+      truth: [0.1, 0.2],
+      before: [0.3, 0.4],
+      after: [0.5, 0.6],
+    },
+  ];
+  const html = reportHtml({
+    title: 'a & b',
+    description: '<script>',
+    report,
+    metrics: [{ name: 'RMSE', before: '1', after: '2' }],
+    baseline: [{ loss: 1 }, { loss: 0.7 }],
+    faces,
+  });
 
   it('is whole, without script or outside resource, every text escaped', () => {
     checkNesting(html);
@@ -41,7 +85,8 @@ describe('report', () => {
   });
 
   it('has the numbers of the report', () => {
-    for (const text of ['26,000', '1,000', '26.0x', '16 codewords of 4, signs apart', 'dense1 8 -&gt; 4', '(try 2)']) expect(html).toContain(text);
+    for (const text of ['26,000', '1,000', '26.0x', '16 codewords of 4, signs apart', 'dense1 8 -&gt; 4', '(try 2)'])
+      expect(html).toContain(text);
   });
 
   it('the table for the terminal has the same', () => {
@@ -52,35 +97,65 @@ describe('report', () => {
 
 describe('charts', () => {
   it('any numbers give coordinates inside the picture', () => {
-    fc.assert(fc.property(fc.array(fc.array(fc.oneof(fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.double()), { minLength: 1, maxLength: 30 }), { minLength: 1, maxLength: 3 }), (lines) => {
-      const svg = svgLines(lines.map((values, i) => ({ name: `line ${i}`, color: 'red', values })), 'x', 'y');
-      checkNesting(svg);
-      expect(svg).not.toMatch(/NaN|Infinity/);
-      for (const [, points] of svg.matchAll(/points="([^"]+)"/g)) {
-        for (const point of points.split(' ')) {
-          const [x, y] = point.split(',').map(Number);
-          expect(x >= 0 && x <= 1000 && y >= 0 && y <= 300).toBe(true);
-        }
-      }
-    }), { examples: [[[[2e-100]]], [[[0, 1.5e-100]]], [[[-1e308, 1e308]]], [[[1, 5e-324]]]] });
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.array(fc.oneof(fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.double()), {
+            minLength: 1,
+            maxLength: 30,
+          }),
+          { minLength: 1, maxLength: 3 },
+        ),
+        (lines) => {
+          const svg = svgLines(
+            lines.map((values, i) => ({ name: `line ${i}`, color: 'red', values })),
+            'x',
+            'y',
+          );
+          checkNesting(svg);
+          expect(svg).not.toMatch(/NaN|Infinity/);
+          for (const [, points] of svg.matchAll(/points="([^"]+)"/g)) {
+            for (const point of points.split(' ')) {
+              const [x, y] = point.split(',').map(Number);
+              expect(x >= 0 && x <= 1000 && y >= 0 && y <= 300).toBe(true);
+            }
+          }
+        },
+      ),
+      { examples: [[[[2e-100]]], [[[0, 1.5e-100]]], [[[-1e308, 1e308]]], [[[1, 5e-324]]]] },
+    );
   });
   it('bars grow with their values; zero and nothing are drawn too', () => {
-    const widths = [...svgBars([{ name: 'a', values: [10, 1000, 0].map((value) => ({ value, color: 'red' })) }], 'bytes').matchAll(/width="([\d.]+)"/g)].map(([, width]) => Number(width));
+    const widths = [
+      ...svgBars([{ name: 'a', values: [10, 1000, 0].map((value) => ({ value, color: 'red' })) }], 'bytes').matchAll(
+        /width="([\d.]+)"/g,
+      ),
+    ].map(([, width]) => Number(width));
     expect(widths[1]).toBeGreaterThan(widths[0]);
     expect(widths[2]).toBe(1);
     expect(svgBars([], 'bytes')).toBe('');
     expect(svgLines([{ name: 'none', color: 'red', values: [] }], 'x', 'y')).toBe('');
   });
   it('from 0 the length of a bar is in proportion to its value, and lines keep their distance from the axis', () => {
-    fc.assert(fc.property(fc.array(fc.double({ min: 1, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 9 }), (values) => {
-      const widths = [...svgBars([{ name: 'a', values: values.map((value) => ({ value, color: 'red' })) }], 'ms', { fromZero: true }).matchAll(/width="([\d.]+)"/g)].map(([, width]) => Number(width));
-      const largest = values.indexOf(Math.max(...values));
-      expect(widths[largest]).toBeLessThanOrEqual(1000);
-      widths.forEach((width, i) => expect(Math.abs(width - Math.max(1, widths[largest] * values[i] / values[largest]))).toBeLessThan(0.11));
-      const [, points] = /points="([^"]+)"/.exec(svgLines([{ name: '', color: 'red', values: [2 * values[0], values[0], 0] }], 'x', 'y', { fromZero: true }))!;
-      const [high, half, zero] = points.split(' ').map((point) => Number(point.split(',')[1]));
-      expect(Math.abs((zero - half) * 2 - (zero - high))).toBeLessThan(0.31);
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: 1, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 9 }), (values) => {
+        const widths = [
+          ...svgBars([{ name: 'a', values: values.map((value) => ({ value, color: 'red' })) }], 'ms', {
+            fromZero: true,
+          }).matchAll(/width="([\d.]+)"/g),
+        ].map(([, width]) => Number(width));
+        const largest = values.indexOf(Math.max(...values));
+        expect(widths[largest]).toBeLessThanOrEqual(1000);
+        widths.forEach((width, i) =>
+          expect(Math.abs(width - Math.max(1, (widths[largest] * values[i]) / values[largest]))).toBeLessThan(0.11),
+        );
+        const [, points] = /points="([^"]+)"/.exec(
+          svgLines([{ name: '', color: 'red', values: [2 * values[0], values[0], 0] }], 'x', 'y', { fromZero: true }),
+        )!;
+        const [high, half, zero] = points.split(' ').map((point) => Number(point.split(',')[1]));
+        expect(Math.abs((zero - half) * 2 - (zero - high))).toBeLessThan(0.31);
+      }),
+    );
   });
   it('text is escaped', () => expect(escapeHtml('<a href="b">&')).toBe('&lt;a href=&quot;b&quot;&gt;&amp;'));
 });

@@ -8,7 +8,12 @@ import { readSafetensors, writeSafetensors } from '../../src/container/safetenso
 import { realData } from '../real-data.ts';
 import { expectCode } from './files.ts';
 
-const tensor = { name: 'w', dtype: 'U8' as const, shape: [40], bytes: Uint8Array.from({ length: 40 }, (_, i) => i * 7) };
+const tensor = {
+  name: 'w',
+  dtype: 'U8' as const,
+  shape: [40],
+  bytes: Uint8Array.from({ length: 40 }, (_, i) => i * 7),
+};
 
 describe('crc32', () => {
   it('has the published check value, and 0 for nothing', () => {
@@ -18,10 +23,12 @@ describe('crc32', () => {
 
   const native = (zlib as { crc32?: (bytes: Uint8Array, value?: number) => number }).crc32;
   it.skipIf(native === undefined)("agrees with zlib's for every length and in pieces", () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), fc.nat(100), (bytes, at) => {
-      expect(crc32(bytes)).toBe(native?.(bytes));
-      expect(crc32(bytes.subarray(at), crc32(bytes.subarray(0, at)))).toBe(crc32(bytes));
-    }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), fc.nat(100), (bytes, at) => {
+        expect(crc32(bytes)).toBe(native?.(bytes));
+        expect(crc32(bytes.subarray(at), crc32(bytes.subarray(0, at)))).toBe(crc32(bytes));
+      }),
+    );
   });
 
   it.skipIf(realData === undefined)('takes less than half a second for 22 MB (measured: 21 ms)', () => {
@@ -34,14 +41,20 @@ describe('crc32', () => {
 
 describe('the checksum of a file', () => {
   it('is right as written, and stands first in the metadata of a file that any reader opens', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), fc.dictionary(fc.string(), fc.string(), { maxKeys: 3, noNullPrototype: true }), (bytes, metadata) => {
-      const file = writeChecked([{ name: 'w', dtype: 'U8', shape: [bytes.length], bytes }], metadata);
-      verifyChecksum('test', file);
-      const [first, ...rest] = readSafetensors(file).metadata;
-      expect(first[0]).toBe(CHECKSUM_KEY);
-      expect(first[1]).toMatch(/^[0-9a-f]{8}$/);
-      expect(new Map(rest)).toEqual(new Map(Object.entries(metadata)));
-    }));
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 60 }),
+        fc.dictionary(fc.string(), fc.string(), { maxKeys: 3, noNullPrototype: true }),
+        (bytes, metadata) => {
+          const file = writeChecked([{ name: 'w', dtype: 'U8', shape: [bytes.length], bytes }], metadata);
+          verifyChecksum('test', file);
+          const [first, ...rest] = readSafetensors(file).metadata;
+          expect(first[0]).toBe(CHECKSUM_KEY);
+          expect(first[1]).toMatch(/^[0-9a-f]{8}$/);
+          expect(new Map(rest)).toEqual(new Map(Object.entries(metadata)));
+        },
+      ),
+    );
   });
 
   it('finds every flipped bit and every byte + 137, its own digits and the header length included', () => {
@@ -53,24 +66,37 @@ describe('the checksum of a file', () => {
         expectCode(() => verifyChecksum('test', copy), 'CHECKSUM');
       }
     }
-    expectCode(() => verifyChecksum('test', file.map((byte) => byte + 137)), 'CHECKSUM');
+    expectCode(
+      () =>
+        verifyChecksum(
+          'test',
+          file.map((byte) => byte + 137),
+        ),
+      'CHECKSUM',
+    );
   });
 
   it('finds every change of up to four bytes in a row', () => {
     const file = writeChecked([tensor]);
-    fc.assert(fc.property(fc.nat(file.length - 1), fc.uint8Array({ minLength: 1, maxLength: 4 }), (at, bytes) => {
-      const copy = file.slice();
-      copy.set(bytes.subarray(0, file.length - at), at);
-      fc.pre(Buffer.compare(copy, file) !== 0);
-      expectCode(() => verifyChecksum('test', copy), 'CHECKSUM');
-    }), { numRuns: 500 });
+    fc.assert(
+      fc.property(fc.nat(file.length - 1), fc.uint8Array({ minLength: 1, maxLength: 4 }), (at, bytes) => {
+        const copy = file.slice();
+        copy.set(bytes.subarray(0, file.length - at), at);
+        fc.pre(Buffer.compare(copy, file) !== 0);
+        expectCode(() => verifyChecksum('test', copy), 'CHECKSUM');
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('is missed in a file without one, and in one that another tool saved anew with the metadata in another order', () => {
     expectCode(() => verifyChecksum('test', writeSafetensors([tensor])), 'CHECKSUM');
     expectCode(() => verifyChecksum('test', new Uint8Array(3)), 'CHECKSUM');
     const { metadata } = readSafetensors(writeChecked([tensor], { note: 'x' }));
-    const error = expectCode(() => verifyChecksum('test', writeSafetensors([tensor], new Map([...metadata].reverse()))), 'CHECKSUM');
+    const error = expectCode(
+      () => verifyChecksum('test', writeSafetensors([tensor], new Map([...metadata].reverse()))),
+      'CHECKSUM',
+    );
     expect(error.message).toContain('verify: false');
   });
 

@@ -5,7 +5,12 @@ import type { ErrorCode } from '../../src/errors.ts';
 
 /** A safetensors file of this header text (or anything that JSON can hold) and these data. */
 export function rawFile(header: unknown, data: Uint8Array | number = 0): Uint8Array {
-  const text = typeof header === 'string' ? new TextEncoder().encode(header) : header instanceof Uint8Array ? header : new TextEncoder().encode(JSON.stringify(header));
+  const text =
+    typeof header === 'string'
+      ? new TextEncoder().encode(header)
+      : header instanceof Uint8Array
+        ? header
+        : new TextEncoder().encode(JSON.stringify(header));
   const bytes = typeof data === 'number' ? new Uint8Array(data) : data;
   const file = new Uint8Array(8 + text.length + bytes.length);
   new DataView(file.buffer).setBigUint64(0, BigInt(text.length), true);
@@ -41,5 +46,8 @@ export function expectError(thrown: unknown, ...codes: ErrorCode[]): EspalierErr
 
 /** The error of a promise. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(() => undefined, (error: unknown) => error);
+  return promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
 }

@@ -9,35 +9,78 @@ const read = (text: string): Json => parseJson(text, { who: 'test' });
 /** What JSON.parse would give, Maps in place of objects. */
 function toMaps(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(toMaps);
-  if (typeof value === 'object' && value !== null) return new Map(Object.entries(value).map(([key, one]) => [key, toMaps(one)]));
+  if (typeof value === 'object' && value !== null)
+    return new Map(Object.entries(value).map(([key, one]) => [key, toMaps(one)]));
   return value;
 }
 
 function hasInfinity(value: unknown): boolean {
-  return typeof value === 'object' && value !== null ? Object.values(value).some(hasInfinity) : value === Infinity || value === -Infinity;
+  return typeof value === 'object' && value !== null
+    ? Object.values(value).some(hasInfinity)
+    : value === Infinity || value === -Infinity;
 }
 
 describe('strict JSON', () => {
   it('reads every text that JSON.stringify writes as JSON.parse does, -0 and spacing included', () => {
-    fc.assert(fc.property(fc.jsonValue(), fc.constantFrom(undefined, 1, '\t'), (value, space) => {
-      const text = JSON.stringify(value, undefined, space);
-      expect(read(text)).toEqual(toMaps(JSON.parse(text)));
-    }), { numRuns: 300 });
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.constantFrom(undefined, 1, '\t'), (value, space) => {
+        const text = JSON.stringify(value, undefined, space);
+        expect(read(text)).toEqual(toMaps(JSON.parse(text)));
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('accepts and refuses the same texts as JSON.parse, numbers beyond doubles apart (too short for repeated keys)', () => {
-    const pieces = fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"b"', '"\\n"', '"\\u00e9"', '"\\x"', '0', '01', '-', '-1', '1.5', '1.', '.5', '1e3', '1e', '+1', 'true', 'nul', 'null', ' ', '\n', '\u00a0', "'", '"', 'NaN');
-    fc.assert(fc.property(fc.array(pieces, { maxLength: 7 }).map((parts) => parts.join('')), (text) => {
-      let expected: unknown;
-      try {
-        expected = JSON.parse(text);
-      } catch {
-        expectCode(() => read(text), 'HEADER');
-        return;
-      }
-      if (hasInfinity(expected)) expectCode(() => read(text), 'HEADER');
-      else expect(read(text)).toEqual(toMaps(expected));
-    }), { numRuns: 2000 });
+    const pieces = fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"a"',
+      '"b"',
+      '"\\n"',
+      '"\\u00e9"',
+      '"\\x"',
+      '0',
+      '01',
+      '-',
+      '-1',
+      '1.5',
+      '1.',
+      '.5',
+      '1e3',
+      '1e',
+      '+1',
+      'true',
+      'nul',
+      'null',
+      ' ',
+      '\n',
+      '\u00a0',
+      "'",
+      '"',
+      'NaN',
+    );
+    fc.assert(
+      fc.property(
+        fc.array(pieces, { maxLength: 7 }).map((parts) => parts.join('')),
+        (text) => {
+          let expected: unknown;
+          try {
+            expected = JSON.parse(text);
+          } catch {
+            expectCode(() => read(text), 'HEADER');
+            return;
+          }
+          if (hasInfinity(expected)) expectCode(() => read(text), 'HEADER');
+          else expect(read(text)).toEqual(toMaps(expected));
+        },
+      ),
+      { numRuns: 2000 },
+    );
   });
 
   it('names the byte where it goes wrong, also behind letters of several bytes', () => {
@@ -56,9 +99,19 @@ describe('strict JSON', () => {
   });
 
   it.each([
-    ['a number beyond doubles', '1e400'], ['half of a surrogate pair', '"\\ud800"'], ['a lone low half', '"\\udc00x"'], ['a wrong second half', '"\\ud800\\u0041"'],
-    ['a control character', '"\u0001"'], ['an open string', '"abc'], ['a cut escape', '"abc\\'], ['three digits', '"\\u12"'], ['a comma at the end', '{"a":1,}'], ['two values', '1 2'], ['nothing', ''],
-    ['a byte order mark', '\ufeff{}'], ['a comment', '/**/1'],
+    ['a number beyond doubles', '1e400'],
+    ['half of a surrogate pair', '"\\ud800"'],
+    ['a lone low half', '"\\udc00x"'],
+    ['a wrong second half', '"\\ud800\\u0041"'],
+    ['a control character', '"\u0001"'],
+    ['an open string', '"abc'],
+    ['a cut escape', '"abc\\'],
+    ['three digits', '"\\u12"'],
+    ['a comma at the end', '{"a":1,}'],
+    ['two values', '1 2'],
+    ['nothing', ''],
+    ['a byte order mark', '\ufeff{}'],
+    ['a comment', '/**/1'],
   ])('refuses %s', (_, text) => {
     expectCode(() => read(text), 'HEADER');
   });

@@ -1,5 +1,17 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, promises, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  promises,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,36 +20,67 @@ import type { FileSystem, OpenFile } from '../../src/container/save.ts';
 import { expectError, rejection } from './files.ts';
 
 let folder: string;
-beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'espalier-save-')); });
-afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'espalier-save-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const OLD = new TextEncoder().encode('the old file');
 const NEW = Uint8Array.from({ length: 100_000 }, (_, i) => i * 31);
 type Operation = 'open' | 'write' | 'sync' | 'close' | 'rename' | 'stat' | 'readFile';
 
-/** Node's file system, its n-th call (from 1) of one operation failing with `code`; `times` such calls fail. Writes go out in pieces. */
-function failing(operation: Operation | 'none', n: number, code: string, times = 1): { fileSystem: FileSystem; calls: Map<Operation, number> } {
+/**
+ * Node's file system, its n-th call (from 1) of one operation failing with `code`; `times` such calls fail. Writes go
+ * out in pieces.
+ */
+function failing(
+  operation: Operation | 'none',
+  n: number,
+  code: string,
+  times = 1,
+): { fileSystem: FileSystem; calls: Map<Operation, number> } {
   const calls = new Map<Operation, number>();
   function count(called: Operation): void {
     const number = (calls.get(called) ?? 0) + 1;
     calls.set(called, number);
-    if (called === operation && number >= n && number < n + times) throw Object.assign(new Error(`${code}: injected, ${called}`), { code });
+    if (called === operation && number >= n && number < n + times)
+      throw Object.assign(new Error(`${code}: injected, ${called}`), { code });
   }
   const fileSystem: FileSystem = {
     readdir: (path) => promises.readdir(path),
     readlink: (path) => promises.readlink(path),
     mkdir: (path, options) => promises.mkdir(path, options),
     unlink: (path) => promises.unlink(path),
-    async stat(path) { count('stat'); return promises.stat(path); },
-    async readFile(path) { count('readFile'); return promises.readFile(path); },
-    async rename(from, to) { count('rename'); return promises.rename(from, to); },
+    async stat(path) {
+      count('stat');
+      return promises.stat(path);
+    },
+    async readFile(path) {
+      count('readFile');
+      return promises.readFile(path);
+    },
+    async rename(from, to) {
+      count('rename');
+      return promises.rename(from, to);
+    },
     async open(path, flags, mode) {
       count('open');
       const file = await promises.open(path, flags, mode);
       return {
-        async write(bytes, offset, length) { count('write'); return file.write(bytes, offset, Math.min(length, 30_000)); },
-        async sync() { count('sync'); return file.sync(); },
-        async close() { await file.close(); count('close'); },
+        async write(bytes, offset, length) {
+          count('write');
+          return file.write(bytes, offset, Math.min(length, 30_000));
+        },
+        async sync() {
+          count('sync');
+          return file.sync();
+        },
+        async close() {
+          await file.close();
+          count('close');
+        },
       } satisfies OpenFile;
     },
   };
@@ -65,21 +108,36 @@ describe('saveFile', () => {
     expect(Object.fromEntries(calls)).toEqual({ stat: 1, open: 2, write: 4, sync: 2, close: 2, rename: 1 });
   });
 
-  const faults = ['ENOSPC', 'EIO', 'EACCES', 'EMFILE', 'EROFS', 'EDQUOT'].flatMap((code): [string, Operation, number][] => [
-    [code, 'stat', 1], [code, 'open', 1], [code, 'write', 1], [code, 'write', 4], [code, 'sync', 1], [code, 'close', 1], [code, 'rename', 1],
-  ]);
-  it.each(faults)('on %s at %s number %i keeps the old file, leaves nothing beside it and tells IO with its cause', async (code, operation, n) => {
-    const path = join(folder, 'model');
-    writeFileSync(path, OLD);
-    const { fileSystem } = failing(operation, n, code);
-    const error = expectError(await rejection(saveFile(path, NEW, { fileSystem })), 'IO');
-    expect((error.details.cause as { code?: string }).code).toBe(code);
-    expect(error.message).toContain(path);
-    expect(Buffer.compare(readFileSync(path), OLD)).toBe(0);
-    expect(readdirSync(folder)).toEqual(['model']);
-  });
+  const faults = ['ENOSPC', 'EIO', 'EACCES', 'EMFILE', 'EROFS', 'EDQUOT'].flatMap(
+    (code): [string, Operation, number][] => [
+      [code, 'stat', 1],
+      [code, 'open', 1],
+      [code, 'write', 1],
+      [code, 'write', 4],
+      [code, 'sync', 1],
+      [code, 'close', 1],
+      [code, 'rename', 1],
+    ],
+  );
+  it.each(faults)(
+    'on %s at %s number %i keeps the old file, leaves nothing beside it and tells IO with its cause',
+    async (code, operation, n) => {
+      const path = join(folder, 'model');
+      writeFileSync(path, OLD);
+      const { fileSystem } = failing(operation, n, code);
+      const error = expectError(await rejection(saveFile(path, NEW, { fileSystem })), 'IO');
+      expect((error.details.cause as { code?: string }).code).toBe(code);
+      expect(error.message).toContain(path);
+      expect(Buffer.compare(readFileSync(path), OLD)).toBe(0);
+      expect(readdirSync(folder)).toEqual(['model']);
+    },
+  );
 
-  it.each<[Operation, string]>([['open', 'EMFILE'], ['sync', 'EIO'], ['close', 'EIO']])('on a failing %s of the folder (%s) tells IO, with the new file whole in place', async (operation, code) => {
+  it.each<[Operation, string]>([
+    ['open', 'EMFILE'],
+    ['sync', 'EIO'],
+    ['close', 'EIO'],
+  ])('on a failing %s of the folder (%s) tells IO, with the new file whole in place', async (operation, code) => {
     const path = join(folder, 'model');
     writeFileSync(path, OLD);
     expectError(await rejection(saveFile(path, NEW, { fileSystem: failing(operation, 2, code).fileSystem })), 'IO');
@@ -89,7 +147,8 @@ describe('saveFile', () => {
 
   it('is content where folders cannot be synced', async () => {
     const path = join(folder, 'model');
-    for (const code of ['EISDIR', 'EPERM', 'EINVAL']) await saveFile(path, NEW, { fileSystem: failing('sync', 2, code).fileSystem });
+    for (const code of ['EISDIR', 'EPERM', 'EINVAL'])
+      await saveFile(path, NEW, { fileSystem: failing('sync', 2, code).fileSystem });
     expect(Buffer.compare(readFileSync(path), NEW)).toBe(0);
   });
 
@@ -153,10 +212,20 @@ describe('saveFile', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it.each<[string, boolean]>([['before', false], ['after', true]])('killed right %s the rename, the file is the old one or the new one, whole', async (moment, isNew) => {
+  it.each<[string, boolean]>([
+    ['before', false],
+    ['after', true],
+  ])('killed right %s the rename, the file is the old one or the new one, whole', async (moment, isNew) => {
     const path = join(folder, 'model');
     writeFileSync(path, OLD);
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', `
+    const child = spawn(
+      process.execPath,
+      [
+        '--import',
+        'tsx',
+        '--input-type=module',
+        '-e',
+        `
       import { promises } from 'node:fs';
       import { saveFile } from ${JSON.stringify(new URL('../../src/container/save.ts', import.meta.url).href)};
       const rename = async (from, to) => {
@@ -165,10 +234,19 @@ describe('saveFile', () => {
       };
       const fileSystem = new Proxy(promises, { get: (target, name) => (name === 'rename' ? rename : target[name]) });
       await saveFile(${JSON.stringify(path)}, Uint8Array.from({ length: 100_000 }, (_, i) => i * 31), { fileSystem });
-    `], { stdio: ['ignore', 'ignore', 'pipe'] });
+    `,
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
     let complaints = '';
-    child.stderr.on('data', (text: Buffer) => { complaints += text.toString(); });
-    const signal = await new Promise((resolve) => { child.on('exit', (_, by) => { resolve(by); }); });
+    child.stderr.on('data', (text: Buffer) => {
+      complaints += text.toString();
+    });
+    const signal = await new Promise((resolve) => {
+      child.on('exit', (_, by) => {
+        resolve(by);
+      });
+    });
     expect(signal, complaints).toBe('SIGKILL');
     expect(Buffer.compare(readFileSync(path), isNew ? NEW : OLD)).toBe(0);
     await saveFile(path, OLD);
@@ -183,7 +261,8 @@ describe('loadFile', () => {
     expect(Buffer.compare(await loadFile(path), NEW)).toBe(0);
     expectError(await rejection(loadFile(join(folder, 'none'))), 'IO');
     expectError(await rejection(loadFile(folder)), 'IO');
-    for (const code of ['EIO', 'EACCES', 'EMFILE']) expectError(await rejection(loadFile(path, { fileSystem: failing('readFile', 1, code).fileSystem })), 'IO');
+    for (const code of ['EIO', 'EACCES', 'EMFILE'])
+      expectError(await rejection(loadFile(path, { fileSystem: failing('readFile', 1, code).fileSystem })), 'IO');
     expect(existsSync(path)).toBe(true);
   });
 });

@@ -6,49 +6,74 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { writeChecked } from '../../src/container/checksum.ts';
 import { readSafetensors } from '../../src/container/safetensors.ts';
 import type { FileSystem } from '../../src/container/save.ts';
-import { folderStore, memoryStore, readCheckpoint, removeCheckpoint, writeCheckpoint } from '../../src/container/store.ts';
+import {
+  folderStore,
+  memoryStore,
+  readCheckpoint,
+  removeCheckpoint,
+  writeCheckpoint,
+} from '../../src/container/store.ts';
 import type { CheckpointPayload, CheckpointStore } from '../../src/container/store.ts';
 import { expectError, rejection } from './files.ts';
 
 let folder: string;
-beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'espalier-store-')); });
-afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'espalier-store-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
 
-const stores: [string, () => CheckpointStore][] = [['memoryStore', memoryStore], ['folderStore', () => folderStore(join(folder, 'deep', 'store'))]];
+const stores: [string, () => CheckpointStore][] = [
+  ['memoryStore', memoryStore],
+  ['folderStore', () => folderStore(join(folder, 'deep', 'store'))],
+];
 const fingerprint = { network: 'abc', data: '1', seed: '7' };
-const payload = (epoch: number): CheckpointPayload => ({ fingerprint, metadata: { epoch: String(epoch) }, tensors: [{ name: 'w', dtype: 'U8', shape: [2], bytes: Uint8Array.of(epoch, 1) }] });
-const epochOf = async (store: CheckpointStore): Promise<string | undefined> => (await readCheckpoint(store, 'job', fingerprint))?.metadata.get('epoch');
+const payload = (epoch: number): CheckpointPayload => ({
+  fingerprint,
+  metadata: { epoch: String(epoch) },
+  tensors: [{ name: 'w', dtype: 'U8', shape: [2], bytes: Uint8Array.of(epoch, 1) }],
+});
+const epochOf = async (store: CheckpointStore): Promise<string | undefined> =>
+  (await readCheckpoint(store, 'job', fingerprint))?.metadata.get('epoch');
 
 describe.each(stores)('%s', (_, open) => {
   it('behaves as a Map of names and bytes, whatever is written, removed, read and listed', async () => {
     const names = fc.constantFrom('a', 'b.safetensors', 'a.b', '_1');
-    const command = fc.oneof(fc.record({ kind: fc.constant('write' as const), name: names, bytes: fc.uint8Array({ maxLength: 8 }) }), fc.record({ kind: fc.constant('remove' as const), name: names }));
-    await fc.assert(fc.asyncProperty(fc.array(command, { maxLength: 8 }), async (commands) => {
-      const store = open();
-      for (const name of await store.list()) await store.remove(name);
-      const model = new Map<string, number[]>();
-      for (const one of commands) {
-        if (one.kind === 'write') {
-          await store.write(one.name, one.bytes);
-          model.set(one.name, [...one.bytes]);
-        } else {
-          await store.remove(one.name);
-          model.delete(one.name);
+    const command = fc.oneof(
+      fc.record({ kind: fc.constant('write' as const), name: names, bytes: fc.uint8Array({ maxLength: 8 }) }),
+      fc.record({ kind: fc.constant('remove' as const), name: names }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { maxLength: 8 }), async (commands) => {
+        const store = open();
+        for (const name of await store.list()) await store.remove(name);
+        const model = new Map<string, number[]>();
+        for (const one of commands) {
+          if (one.kind === 'write') {
+            await store.write(one.name, one.bytes);
+            model.set(one.name, [...one.bytes]);
+          } else {
+            await store.remove(one.name);
+            model.delete(one.name);
+          }
         }
-      }
-      expect(await store.list()).toEqual([...model.keys()].sort());
-      for (const name of ['a', 'b.safetensors', 'a.b', '_1']) {
-        const found = await store.read(name);
-        expect(found && [...found]).toEqual(model.get(name));
-      }
-    }), { numRuns: 15 });
+        expect(await store.list()).toEqual([...model.keys()].sort());
+        for (const name of ['a', 'b.safetensors', 'a.b', '_1']) {
+          const found = await store.read(name);
+          expect(found && [...found]).toEqual(model.get(name));
+        }
+      }),
+      { numRuns: 15 },
+    );
   });
 
   it('refuses names that could lead elsewhere', async () => {
     const store = open();
     for (const name of ['', '.', '..', '../a', 'a/b', 'a\\b', '/a', '.a', 'a\0', 'ü', 'a'.repeat(201)]) {
       const attempts = [() => store.read(name), () => store.write(name, new Uint8Array(1)), () => store.remove(name)];
-      for (const attempt of attempts) expect(await rejection((async () => attempt())()), name).toBeInstanceOf(RangeError);
+      for (const attempt of attempts)
+        expect(await rejection((async () => attempt())()), name).toBeInstanceOf(RangeError);
     }
   });
 
@@ -60,7 +85,7 @@ describe.each(stores)('%s', (_, open) => {
     const found = await store.read('a');
     expect(found && [...found]).toEqual([1, 2]);
     found?.fill(0);
-    expect([...(await store.read('a')) ?? []]).toEqual([1, 2]);
+    expect([...((await store.read('a')) ?? [])]).toEqual([1, 2]);
   });
 
   it('checkpoints: the last one written is the one read, with its tensors, and at most two are kept', async () => {
@@ -72,7 +97,7 @@ describe.each(stores)('%s', (_, open) => {
       expect(found?.metadata).toEqual(new Map([['epoch', String(epoch)]]));
       expect(found?.sequence).toBe(epoch);
       expect(found?.damaged).toEqual([]);
-      expect([...found?.tensors.get('w')?.bytes ?? []]).toEqual([epoch, 1]);
+      expect([...(found?.tensors.get('w')?.bytes ?? [])]).toEqual([epoch, 1]);
       expect((await store.list()).length).toBe(Math.min(epoch, 2));
     }
     expect(await readCheckpoint(store, 'other', fingerprint)).toBeUndefined();
@@ -92,15 +117,22 @@ describe('a damaged checkpoint', () => {
     return { store, older, newer: (await store.list()).find((name) => name !== older) ?? '' };
   }
   const damages: [string, (bytes: Uint8Array) => Uint8Array][] = [
-    ['emptied', () => new Uint8Array(0)], ['cut', (bytes) => bytes.subarray(0, bytes.length - 1)], ['cut to its header', (bytes) => bytes.subarray(0, 60)],
-    ['with one flipped bit in its data', (bytes) => bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte))], ['with one flipped bit in its header', (bytes) => bytes.map((byte, i) => (i === 100 ? byte ^ 1 : byte))],
-    ['overwritten by an HTML page', () => new TextEncoder().encode('<html>503</html>')], ['replaced by another safetensors file', () => writeChecked([], { a: 'b' })],
-    ['of an older format', () => writeChecked([], { 'espalier.checkpoint': '{"version":0,"sequence":2,"fingerprint":{}}' })],
+    ['emptied', () => new Uint8Array(0)],
+    ['cut', (bytes) => bytes.subarray(0, bytes.length - 1)],
+    ['cut to its header', (bytes) => bytes.subarray(0, 60)],
+    ['with one flipped bit in its data', (bytes) => bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte))],
+    ['with one flipped bit in its header', (bytes) => bytes.map((byte, i) => (i === 100 ? byte ^ 1 : byte))],
+    ['overwritten by an HTML page', () => new TextEncoder().encode('<html>503</html>')],
+    ['replaced by another safetensors file', () => writeChecked([], { a: 'b' })],
+    [
+      'of an older format',
+      () => writeChecked([], { 'espalier.checkpoint': '{"version":0,"sequence":2,"fingerprint":{}}' }),
+    ],
   ];
 
   it.each(damages)('that is newer and %s is passed by for the one before it, and told', async (_, damage) => {
     const { store, newer } = await two();
-    await store.write(newer, damage(await store.read(newer) ?? new Uint8Array(0)));
+    await store.write(newer, damage((await store.read(newer)) ?? new Uint8Array(0)));
     const found = await readCheckpoint(store, 'job', fingerprint);
     expect(found?.metadata.get('epoch')).toBe('1');
     expect(found?.damaged.length).toBe(1);
@@ -111,18 +143,24 @@ describe('a damaged checkpoint', () => {
     expect([next?.metadata.get('epoch'), next?.damaged.length]).toEqual(['3', 0]);
   });
 
-  it.each(damages)('that is the only one and %s is CHECKPOINT: a run never starts anew in silence', async (_, damage) => {
-    const { store, newer, older } = await two();
-    await store.remove(older);
-    await store.write(newer, damage(await store.read(newer) ?? new Uint8Array(0)));
-    expectError(await rejection(readCheckpoint(store, 'job', fingerprint)), 'CHECKPOINT');
-  });
+  it.each(damages)(
+    'that is the only one and %s is CHECKPOINT: a run never starts anew in silence',
+    async (_, damage) => {
+      const { store, newer, older } = await two();
+      await store.remove(older);
+      await store.write(newer, damage((await store.read(newer)) ?? new Uint8Array(0)));
+      expectError(await rejection(readCheckpoint(store, 'job', fingerprint)), 'CHECKPOINT');
+    },
+  );
 
   it('is found at every cut and every flipped bit', async () => {
     const { store, newer } = await two();
-    const bytes = await store.read(newer) ?? new Uint8Array(0);
+    const bytes = (await store.read(newer)) ?? new Uint8Array(0);
     for (let at = 0; at < bytes.length; at += 3) {
-      for (const damaged of [bytes.subarray(0, at), bytes.map((byte, i) => (i === at ? byte ^ (1 << (at % 8)) : byte))]) {
+      for (const damaged of [
+        bytes.subarray(0, at),
+        bytes.map((byte, i) => (i === at ? byte ^ (1 << (at % 8)) : byte)),
+      ]) {
         await store.write(newer, damaged);
         expect(await epochOf(store)).toBe('1');
       }
@@ -135,7 +173,10 @@ describe('a checkpoint of another run', () => {
     const store = memoryStore();
     await writeCheckpoint(store, 'job', payload(1));
     const differing: [Record<string, string>, string[]][] = [
-      [{ ...fingerprint, seed: '8' }, ['seed']], [{ ...fingerprint, network: 'x', data: 'y' }, ['network', 'data']], [{ network: 'abc', data: '1' }, ['seed']], [{ ...fingerprint, extra: '1' }, ['extra']],
+      [{ ...fingerprint, seed: '8' }, ['seed']],
+      [{ ...fingerprint, network: 'x', data: 'y' }, ['network', 'data']],
+      [{ network: 'abc', data: '1' }, ['seed']],
+      [{ ...fingerprint, extra: '1' }, ['extra']],
     ];
     for (const [other, names] of differing) {
       const error = expectError(await rejection(readCheckpoint(store, 'job', other)), 'CHECKPOINT');
@@ -185,7 +226,8 @@ describe('folderStore', () => {
     const fileSystem: FileSystem = new Proxy(promises as FileSystem, {
       get(target, name: keyof FileSystem) {
         if (name !== 'open') return target[name];
-        return (...all: Parameters<FileSystem['open']>) => (full ? Promise.reject(Object.assign(new Error('ENOSPC: injected'), { code: 'ENOSPC' })) : target.open(...all));
+        return (...all: Parameters<FileSystem['open']>) =>
+          full ? Promise.reject(Object.assign(new Error('ENOSPC: injected'), { code: 'ENOSPC' })) : target.open(...all);
       },
     });
     const store = folderStore(folder, { fileSystem });

@@ -9,27 +9,45 @@ import type { Preprocessing } from '../../src/network/types.ts';
 import { sizeOf } from '../../src/tensor.ts';
 import type { Shape, TypedArray } from '../../src/tensor.ts';
 
-const PREPROCESSING: Preprocessing = { width: 4, height: 3, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } };
+const PREPROCESSING: Preprocessing = {
+  width: 4,
+  height: 3,
+  channels: 1,
+  filter: 'area',
+  scale: 1 / 255,
+  standardize: { kind: 'image', epsilon: 1e-3 },
+};
 const COUNT = 70; // more than one block
 const root = mkdtempSync(join(tmpdir(), 'test-folder-'));
 let folder = root;
-afterAll(() => { rmSync(root, { recursive: true }); });
-beforeEach(() => { folder = mkdtempSync(join(root, 'set-')); });
+afterAll(() => {
+  rmSync(root, { recursive: true });
+});
+beforeEach(() => {
+  folder = mkdtempSync(join(root, 'set-'));
+});
 
 function put(name: string, data: TypedArray, shape: Shape): void {
   const bytes = writeNpy({ data, shape });
   writeFileSync(join(folder, name), name.endsWith('.gz') ? gzipSync(bytes) : bytes);
 }
-const images = (count = COUNT): Uint8Array => Uint8Array.from({ length: count * 6 * 5 }, (_, i) => Math.imul(i + 1, 2654435761) >>> 24);
+const images = (count = COUNT): Uint8Array =>
+  Uint8Array.from({ length: count * 6 * 5 }, (_, i) => Math.imul(i + 1, 2654435761) >>> 24);
 const floats = (length: number): Float32Array => Float32Array.from({ length }, (_, i) => Math.sin(i));
-const open = (options: FolderOptions = {}): Promise<Dataset> => openFolder(folder, 'train', { preprocessing: PREPROCESSING, ...options });
+const open = (options: FolderOptions = {}): Promise<Dataset> =>
+  openFolder(folder, 'train', { preprocessing: PREPROCESSING, ...options });
 /** Open files of this process, where the system tells (Linux); else always 0. */
 const openFiles = (): number => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0);
 /** Temporary files of this package that are there now, by name: other tests may run beside this one. */
-const temporary = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('espalier-') && name.endsWith('.npy'));
+const temporary = (): string[] =>
+  readdirSync(tmpdir()).filter((name) => name.startsWith('espalier-') && name.endsWith('.npy'));
 
-async function readAll(set: Dataset, order = Array.from({ length: set.count }, (_, i) => i)): Promise<{ inputs: number[]; targets: number[] }> {
-  const inputs = new Float32Array(order.length * sizeOf(set.inputShape)), targets = new Float32Array(order.length * sizeOf(set.targetShape ?? [0]));
+async function readAll(
+  set: Dataset,
+  order = Array.from({ length: set.count }, (_, i) => i),
+): Promise<{ inputs: number[]; targets: number[] }> {
+  const inputs = new Float32Array(order.length * sizeOf(set.inputShape)),
+    targets = new Float32Array(order.length * sizeOf(set.targetShape ?? [0]));
   await set.read(order, inputs, set.targetShape && targets);
   return { inputs: Array.from(inputs), targets: Array.from(targets) };
 }
@@ -40,9 +58,20 @@ describe('openFolder', () => {
     put('train-landmarks.npy', floats(2 * 136), [2, 68, 2]);
     writeFileSync(join(folder, 'train-names.txt'), 'a.png\nb c.png\n');
     const set = await open();
-    expect(set).toMatchObject({ count: 2, inputShape: [1, 3, 4], targetShape: [136], partName: 'train', names: ['a.png', 'b c.png'], imageShape: [6, 5], inMemory: true, task: landmarks68Task() });
+    expect(set).toMatchObject({
+      count: 2,
+      inputShape: [1, 3, 4],
+      targetShape: [136],
+      partName: 'train',
+      names: ['a.png', 'b c.png'],
+      imageShape: [6, 5],
+      inMemory: true,
+      task: landmarks68Task(),
+    });
     const { inputs, targets } = await readAll(set, [1, 0]);
-    const expected = [1, 0].flatMap((i) => Array.from(preprocess({ data: images(2).subarray(i * 30, i * 30 + 30), shape: [6, 5] }, PREPROCESSING)));
+    const expected = [1, 0].flatMap((i) =>
+      Array.from(preprocess({ data: images(2).subarray(i * 30, i * 30 + 30), shape: [6, 5] }, PREPROCESSING)),
+    );
     expect(inputs).toEqual(expected);
     expect(targets).toEqual([...floats(272).subarray(136), ...floats(272).subarray(0, 136)]);
     set.close();
@@ -52,7 +81,13 @@ describe('openFolder', () => {
     put('train-landmarks.npy', floats(COUNT * 6), [COUNT, 3, 2]);
     const order = [3, 69, 0, 64, 3];
     const found: { inputs: number[]; targets: number[] }[] = [];
-    for (const [name, memoryLimit, inMemory] of [['train-images.npy', undefined, true], ['train-images.npy', 100, false], ['train-images.npy.gz', undefined, true], ['train-images.npy.gz', 2300, false], ['train-images.npy.gz', 100, false]] as const) {
+    for (const [name, memoryLimit, inMemory] of [
+      ['train-images.npy', undefined, true],
+      ['train-images.npy', 100, false],
+      ['train-images.npy.gz', undefined, true],
+      ['train-images.npy.gz', 2300, false],
+      ['train-images.npy.gz', 100, false],
+    ] as const) {
       rmSync(join(folder, 'train-images.npy'), { force: true });
       put(name, images(), [COUNT, 6, 5]);
       const set = await open({ memoryLimit });
@@ -69,12 +104,20 @@ describe('openFolder', () => {
     put('train-targets.npy', floats(8), [4, 2]);
     for (const memoryLimit of [undefined, 0]) {
       const set = await openFolder(folder, 'train', { memoryLimit });
-      expect(set).toMatchObject({ count: 4, inputShape: [2, 3], targetShape: [2], task: { kind: 'regression' }, inMemory: memoryLimit === undefined });
+      expect(set).toMatchObject({
+        count: 4,
+        inputShape: [2, 3],
+        targetShape: [2],
+        task: { kind: 'regression' },
+        inMemory: memoryLimit === undefined,
+      });
       expect(set.imageShape).toBeUndefined();
       expect(await readAll(set)).toEqual({ inputs: Array.from(floats(24)), targets: Array.from(floats(8)) });
       set.close();
     }
-    const text = Buffer.from(writeNpy({ data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [3, 2] })).toString('latin1').replace('False,', 'True, ');
+    const text = Buffer.from(writeNpy({ data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [3, 2] }))
+      .toString('latin1')
+      .replace('False,', 'True, ');
     rmSync(join(folder, 'train-targets.npy'));
     writeFileSync(join(folder, 'train-inputs.npy'), Buffer.from(text, 'latin1'));
     const set = await openFolder(folder, 'train');
@@ -94,7 +137,11 @@ describe('openFolder', () => {
     expect(set.task).toEqual({ kind: 'classes', classes: 3 });
     expect((await readAll(set)).targets).toEqual([0, 2, 1]);
     await expect(open({ task: { kind: 'classes', classes: 2 } })).rejects.toThrow(/from 0 to 1, got 2 in sample 1/);
-    for (const [labels, text] of [[Int32Array.of(0, 1, -1), /got -1 in sample 2/], [Float32Array.of(0, 1.5, 1), /got 1.5 in sample 1/], [Int32Array.of(0, 0, 0), /one class/]] as const) {
+    for (const [labels, text] of [
+      [Int32Array.of(0, 1, -1), /got -1 in sample 2/],
+      [Float32Array.of(0, 1.5, 1), /got 1.5 in sample 1/],
+      [Int32Array.of(0, 0, 0), /one class/],
+    ] as const) {
       put('train-labels.npy', labels, [3]);
       await expect(open()).rejects.toThrow(text);
     }
@@ -130,7 +177,9 @@ describe('openFolder', () => {
   it('names the files looked for and the parts there where a part is missing', async () => {
     put('test-images.npy', images(1), [1, 6, 5]);
     put('other-inputs.npy.gz', floats(2), [1, 2]);
-    await expect(open()).rejects.toThrow(/"train" is not in .*train-images\.npy, train-images\.npy\.gz, train-inputs\.npy, train-inputs\.npy\.gz; parts there: other, test/);
+    await expect(open()).rejects.toThrow(
+      /"train" is not in .*train-images\.npy, train-images\.npy\.gz, train-inputs\.npy, train-inputs\.npy\.gz; parts there: other, test/,
+    );
     await expect(openFolder(join(folder, 'nowhere'), 'train')).rejects.toMatchObject({ code: 'MISSING' });
     await expect(openFolder(join(folder, 'test-images.npy'), 'train')).rejects.toMatchObject({ code: 'IO' });
     await expect(openFolder(folder, 7 as never)).rejects.toThrow(TypeError);
@@ -141,7 +190,9 @@ describe('openFolder', () => {
     await expect(openFolder(folder, 'train')).rejects.toThrow(/options\.preprocessing.*--preprocess/);
     await expect(open({ preprocessing: { ...PREPROCESSING, width: 0 } })).rejects.toThrow(/preprocessing\.width/);
     put('train-landmarks.npy', floats(4), [2, 1, 2]);
-    await expect(open({ task: { kind: 'classes', classes: 2 } })).rejects.toThrow(/labels beside it for the task classes, got landmarks/);
+    await expect(open({ task: { kind: 'classes', classes: 2 } })).rejects.toThrow(
+      /labels beside it for the task classes, got landmarks/,
+    );
     await expect(open({ task: landmarks68Task() })).rejects.toThrow(/expected 68 points, as the task says, got 1/);
     put('train-labels.npy', Uint8Array.of(0, 1), [2]);
     await expect(open()).rejects.toThrow(/landmarks and labels beside it: expected task/);
@@ -151,30 +202,139 @@ describe('openFolder', () => {
   });
 
   const wrong: [string, () => void, RegExp][] = [
-    ['an empty set', () => { put('train-images.npy', new Uint8Array(0), [0, 6, 5]); }, /empty/],
-    ['an empty set, compressed', () => { put('train-images.npy.gz', new Uint8Array(0), [0, 6, 5]); }, /empty/],
-    ['a single number', () => { put('train-images.npy', Uint8Array.of(1), []); }, /rank 0/],
-    ['images that are no bytes', () => { put('train-images.npy', floats(30), [1, 6, 5]); }, /expected uint8 images .* got f4 of shape \[1, 6, 5\]/],
-    ['images with channels first', () => { put('train-images.npy', images(1), [1, 1, 6, 5]); }, /expected uint8 images/],
-    ['flat images', () => { put('train-images.npy', images(1), [1, 30]); }, /expected uint8 images/],
-    ['inputs that are no floats', () => { put('train-inputs.npy', Int32Array.of(1, 2), [1, 2]); }, /expected float inputs .* got i4/],
-    ['inputs without a shape', () => { put('train-inputs.npy', floats(2), [2]); }, /expected float inputs/],
-    ['an input that is not finite', () => { put('train-inputs.npy', Float32Array.of(1, 2, 3, NaN), [2, 2]); }, /got NaN in sample 1, element 1/],
-    ['another number of landmarks than images', () => { put('train-images.npy', images(2), [2, 6, 5]); put('train-landmarks.npy', floats(6), [3, 1, 2]); }, /expected 2 samples, as many as in .*, got 3/],
-    ['landmarks that are not finite', () => { put('train-images.npy', images(2), [2, 6, 5]); put('train-landmarks.npy', Float32Array.of(0, 0, 0, Infinity), [2, 1, 2]); }, /got Infinity in sample 1, element 1/],
-    ['landmarks that are no floats', () => { put('train-images.npy', images(1), [1, 6, 5]); put('train-landmarks.npy', Int32Array.of(0, 0), [1, 1, 2]); }, /expected float32, got Int32Array/],
-    ['landmarks of another shape', () => { put('train-images.npy', images(1), [1, 6, 5]); put('train-landmarks.npy', floats(2), [1, 2]); }, /expected \(n, points, 2\), got floats of shape \[1, 2\]/],
-    ['targets without numbers', () => { put('train-inputs.npy', floats(2), [1, 2]); put('train-targets.npy', floats(0), [1, 0]); }, /without an empty side/],
-    ['several labels a sample', () => { put('train-inputs.npy', floats(2), [1, 2]); put('train-labels.npy', Int32Array.of(0, 1), [1, 2]); }, /expected integers \(n\)/],
-    ['another number of names', () => { put('train-images.npy', images(2), [2, 6, 5]); writeFileSync(join(folder, 'train-names.txt'), 'a\n'); }, /expected 2 lines, one a sample, got 1/],
+    [
+      'an empty set',
+      () => {
+        put('train-images.npy', new Uint8Array(0), [0, 6, 5]);
+      },
+      /empty/,
+    ],
+    [
+      'an empty set, compressed',
+      () => {
+        put('train-images.npy.gz', new Uint8Array(0), [0, 6, 5]);
+      },
+      /empty/,
+    ],
+    [
+      'a single number',
+      () => {
+        put('train-images.npy', Uint8Array.of(1), []);
+      },
+      /rank 0/,
+    ],
+    [
+      'images that are no bytes',
+      () => {
+        put('train-images.npy', floats(30), [1, 6, 5]);
+      },
+      /expected uint8 images .* got f4 of shape \[1, 6, 5\]/,
+    ],
+    [
+      'images with channels first',
+      () => {
+        put('train-images.npy', images(1), [1, 1, 6, 5]);
+      },
+      /expected uint8 images/,
+    ],
+    [
+      'flat images',
+      () => {
+        put('train-images.npy', images(1), [1, 30]);
+      },
+      /expected uint8 images/,
+    ],
+    [
+      'inputs that are no floats',
+      () => {
+        put('train-inputs.npy', Int32Array.of(1, 2), [1, 2]);
+      },
+      /expected float inputs .* got i4/,
+    ],
+    [
+      'inputs without a shape',
+      () => {
+        put('train-inputs.npy', floats(2), [2]);
+      },
+      /expected float inputs/,
+    ],
+    [
+      'an input that is not finite',
+      () => {
+        put('train-inputs.npy', Float32Array.of(1, 2, 3, NaN), [2, 2]);
+      },
+      /got NaN in sample 1, element 1/,
+    ],
+    [
+      'another number of landmarks than images',
+      () => {
+        put('train-images.npy', images(2), [2, 6, 5]);
+        put('train-landmarks.npy', floats(6), [3, 1, 2]);
+      },
+      /expected 2 samples, as many as in .*, got 3/,
+    ],
+    [
+      'landmarks that are not finite',
+      () => {
+        put('train-images.npy', images(2), [2, 6, 5]);
+        put('train-landmarks.npy', Float32Array.of(0, 0, 0, Infinity), [2, 1, 2]);
+      },
+      /got Infinity in sample 1, element 1/,
+    ],
+    [
+      'landmarks that are no floats',
+      () => {
+        put('train-images.npy', images(1), [1, 6, 5]);
+        put('train-landmarks.npy', Int32Array.of(0, 0), [1, 1, 2]);
+      },
+      /expected float32, got Int32Array/,
+    ],
+    [
+      'landmarks of another shape',
+      () => {
+        put('train-images.npy', images(1), [1, 6, 5]);
+        put('train-landmarks.npy', floats(2), [1, 2]);
+      },
+      /expected \(n, points, 2\), got floats of shape \[1, 2\]/,
+    ],
+    [
+      'targets without numbers',
+      () => {
+        put('train-inputs.npy', floats(2), [1, 2]);
+        put('train-targets.npy', floats(0), [1, 0]);
+      },
+      /without an empty side/,
+    ],
+    [
+      'several labels a sample',
+      () => {
+        put('train-inputs.npy', floats(2), [1, 2]);
+        put('train-labels.npy', Int32Array.of(0, 1), [1, 2]);
+      },
+      /expected integers \(n\)/,
+    ],
+    [
+      'another number of names',
+      () => {
+        put('train-images.npy', images(2), [2, 6, 5]);
+        writeFileSync(join(folder, 'train-names.txt'), 'a\n');
+      },
+      /expected 2 lines, one a sample, got 1/,
+    ],
   ];
-  it.each(wrong)('refuses %s by a DATA error that names the file, and closes what it had opened', async (_name, prepare, text) => {
-    prepare();
-    const descriptors = openFiles();
-    await expect(open()).rejects.toThrow(text);
-    await expect(open()).rejects.toMatchObject({ code: 'DATA', details: { name: expect.stringContaining(join(folder, 'train-')) as string } });
-    expect(openFiles()).toBe(descriptors);
-  });
+  it.each(wrong)(
+    'refuses %s by a DATA error that names the file, and closes what it had opened',
+    async (_name, prepare, text) => {
+      prepare();
+      const descriptors = openFiles();
+      await expect(open()).rejects.toThrow(text);
+      await expect(open()).rejects.toMatchObject({
+        code: 'DATA',
+        details: { name: expect.stringContaining(join(folder, 'train-')) as string },
+      });
+      expect(openFiles()).toBe(descriptors);
+    },
+  );
 
   it('finds a value that is not finite when it is read from the disk', async () => {
     put('train-inputs.npy', Float32Array.of(1, 2, 3, NaN), [2, 2]);
@@ -186,7 +346,10 @@ describe('openFolder', () => {
 
   it('passes on what is wrong with a file: truncated, foreign, falsely declared, cut while open', async () => {
     const bytes = writeNpy({ data: images(2), shape: [2, 6, 5] });
-    const write = (name: string, content: Uint8Array): void => { rmSync(join(folder, 'train-images.npy'), { force: true }); writeFileSync(join(folder, name), content); };
+    const write = (name: string, content: Uint8Array): void => {
+      rmSync(join(folder, 'train-images.npy'), { force: true });
+      writeFileSync(join(folder, name), content);
+    };
     write('train-images.npy', bytes.subarray(0, bytes.length - 1));
     await expect(open()).rejects.toMatchObject({ code: 'TRUNCATED' });
     write('train-images.npy', new Uint8Array(50));
@@ -196,12 +359,19 @@ describe('openFolder', () => {
     writeFileSync(join(folder, 'train-images.npy'), bytes.subarray(0, bytes.length - 1));
     await expect(readAll(set, [1])).rejects.toMatchObject({ code: 'TRUNCATED' });
     set.close();
-    for (const [content, code] of [[bytes, 'BAD_MAGIC'], [gzipSync(bytes.subarray(0, bytes.length - 1)), 'TRUNCATED'], [gzipSync(Buffer.concat([bytes, Buffer.of(0)])), 'LAYOUT']] as const) {
+    for (const [content, code] of [
+      [bytes, 'BAD_MAGIC'],
+      [gzipSync(bytes.subarray(0, bytes.length - 1)), 'TRUNCATED'],
+      [gzipSync(Buffer.concat([bytes, Buffer.of(0)])), 'LAYOUT'],
+    ] as const) {
       write('train-images.npy.gz', content);
       await expect(open()).rejects.toMatchObject({ code });
       await expect(open({ memoryLimit: 0 })).rejects.toMatchObject({ code });
     }
-    const declared = Buffer.from(bytes.subarray(0, 128)).toString('latin1').replace('(2, 6, 5)', '(9999999, 999, 99)').replace('       ', '');
+    const declared = Buffer.from(bytes.subarray(0, 128))
+      .toString('latin1')
+      .replace('(2, 6, 5)', '(9999999, 999, 99)')
+      .replace('       ', '');
     write('train-images.npy.gz', gzipSync(Buffer.from(declared.padEnd(127, ' ').slice(0, 127) + '\n', 'latin1')));
     await expect(open()).rejects.toMatchObject({ code: 'TRUNCATED' });
     // Refused by what so few bytes can hold, before a terabyte is asked for (that would be MEMORY).

@@ -6,10 +6,12 @@ import { sizeOf, toTensor } from '../../src/tensor.ts';
 
 describe('toNdarray', () => {
   it('and back is the same tensor, for rank 0 to 4', () => {
-    fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }), (shape) => {
-      const data = Float32Array.from({ length: sizeOf(shape) }, (_, i) => i);
-      expect(toTensor('test', 'array', toNdarray({ data, shape }))).toEqual({ data, shape });
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }), (shape) => {
+        const data = Float32Array.from({ length: sizeOf(shape) }, (_, i) => i);
+        expect(toTensor('test', 'array', toNdarray({ data, shape }))).toEqual({ data, shape });
+      }),
+    );
   });
 
   it('shares memory with the tensor', () => {

@@ -7,12 +7,31 @@ import { sizeOf } from '../../src/tensor.ts';
 import type { TypedArray } from '../../src/tensor.ts';
 import { fromBase64, vectors } from './vectors.ts';
 
-const MAKERS = [Float32Array, Float64Array, Uint8Array, Int8Array, Uint16Array, Int16Array, Int32Array, Uint32Array] as const;
+const MAKERS = [
+  Float32Array,
+  Float64Array,
+  Uint8Array,
+  Int8Array,
+  Uint16Array,
+  Int16Array,
+  Int32Array,
+  Uint32Array,
+] as const;
 
 /** A file with any text as header, and `body` zero bytes behind it. */
 function file(header: string, body = 0, version: readonly [number, number] = [1, 0]): Uint8Array {
-  const length = version[0] === 1 ? [header.length & 255, header.length >> 8] : [header.length & 255, (header.length >> 8) & 255, (header.length >> 16) & 255, header.length >>> 24];
-  return Uint8Array.from([0x93, ...Buffer.from('NUMPY'), ...version, ...length, ...Buffer.from(header, 'latin1'), ...new Array<number>(body).fill(0)]);
+  const length =
+    version[0] === 1
+      ? [header.length & 255, header.length >> 8]
+      : [header.length & 255, (header.length >> 8) & 255, (header.length >> 16) & 255, header.length >>> 24];
+  return Uint8Array.from([
+    0x93,
+    ...Buffer.from('NUMPY'),
+    ...version,
+    ...length,
+    ...Buffer.from(header, 'latin1'),
+    ...new Array<number>(body).fill(0),
+  ]);
 }
 
 function codeOf(bytes: Uint8Array): string {
@@ -27,18 +46,31 @@ function codeOf(bytes: Uint8Array): string {
 
 describe('npy', () => {
   it('reads back exactly what was written, for every element type, rank 0 to 4 and empty sides', () => {
-    fc.assert(fc.property(fc.constantFrom(...MAKERS), fc.array(fc.nat(4), { maxLength: 4 }), fc.infiniteStream(fc.integer()), (Maker, shape, values) => {
-      const data = new Maker(sizeOf(shape)).map(() => values.next().value as number) as TypedArray;
-      const back = readNpy(writeNpy({ data, shape }));
-      expect(back.shape).toEqual(shape);
-      expect(back.data).toEqual(data);
-    }));
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...MAKERS),
+        fc.array(fc.nat(4), { maxLength: 4 }),
+        fc.infiniteStream(fc.integer()),
+        (Maker, shape, values) => {
+          const data = new Maker(sizeOf(shape)).map(() => values.next().value as number) as TypedArray;
+          const back = readNpy(writeNpy({ data, shape }));
+          expect(back.shape).toEqual(shape);
+          expect(back.data).toEqual(data);
+        },
+      ),
+    );
   });
 
   it('starts the elements at a multiple of 64 bytes', () => {
-    fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 30 }).filter((shape) => sizeOf(shape) < 1000), (shape) => {
-      expect(readNpyHeader(writeNpy({ data: new Uint8Array(sizeOf(shape)), shape })).dataOffset % 64).toBe(0);
-    }), { numRuns: 30 });
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 30 }).filter((shape) => sizeOf(shape) < 1000),
+        (shape) => {
+          expect(readNpyHeader(writeNpy({ data: new Uint8Array(sizeOf(shape)), shape })).dataOffset % 64).toBe(0);
+        },
+      ),
+      { numRuns: 30 },
+    );
   });
 
   it('reads what NumPy writes: every type, both byte orders, Fortran order, rank 0, empty, versions 1 to 3', () => {
@@ -54,65 +86,111 @@ describe('npy', () => {
   it('keeps element types, and widens float16 to float32 and 64-bit integers to float64', () => {
     const kinds = new Map(vectors.npy.map(({ file, type }) => [type, readNpy(fromBase64(file)).data.constructor.name]));
     expect(Object.fromEntries(kinds)).toEqual({
-      f2: 'Float32Array', f4: 'Float32Array', f8: 'Float64Array', i1: 'Int8Array', u1: 'Uint8Array', b1: 'Uint8Array', i2: 'Int16Array', u2: 'Uint16Array',
-      i4: 'Int32Array', u4: 'Uint32Array', i8: 'Float64Array', u8: 'Float64Array',
+      f2: 'Float32Array',
+      f4: 'Float32Array',
+      f8: 'Float64Array',
+      i1: 'Int8Array',
+      u1: 'Uint8Array',
+      b1: 'Uint8Array',
+      i2: 'Int16Array',
+      u2: 'Uint16Array',
+      i4: 'Int32Array',
+      u4: 'Uint32Array',
+      i8: 'Float64Array',
+      u8: 'Float64Array',
     });
   });
 
   it('refuses a file cut at any byte, and one with a byte too many, by an EspalierError', () => {
     for (const { file } of vectors.npy.slice(0, 6)) {
       const bytes = fromBase64(file);
-      for (let end = 0; end < bytes.length; end++) expect(codeOf(bytes.subarray(0, end))).toBe(end < readNpyHeader(bytes).dataOffset ? 'NPY_HEADER' : 'TRUNCATED');
+      for (let end = 0; end < bytes.length; end++)
+        expect(codeOf(bytes.subarray(0, end))).toBe(end < readNpyHeader(bytes).dataOffset ? 'NPY_HEADER' : 'TRUNCATED');
       expect(codeOf(Uint8Array.from([...bytes, 0]))).toBe('LAYOUT');
     }
   });
 
   it('answers any bytes in the header by a tensor or an EspalierError, never by another error', () => {
     const good = fromBase64(vectors.npy[2].file);
-    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 4 }), (changes) => {
-      const bytes = good.slice();
-      for (const [at, value] of changes) bytes[at] = value;
-      codeOf(bytes);
-    }), { numRuns: 2000 });
-    fc.assert(fc.property(fc.string({ unit: fc.constantFrom(...'{}()[]\'",: 0123456789TrueFalsdcipthn_ofL<>|=fiu\\\n'), maxLength: 90 }), (text) => { codeOf(file(text)); }), { numRuns: 1000 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 4 }), (changes) => {
+        const bytes = good.slice();
+        for (const [at, value] of changes) bytes[at] = value;
+        codeOf(bytes);
+      }),
+      { numRuns: 2000 },
+    );
+    fc.assert(
+      fc.property(
+        fc.string({ unit: fc.constantFrom(...'{}()[]\'",: 0123456789TrueFalsdcipthn_ofL<>|=fiu\\\n'), maxLength: 90 }),
+        (text) => {
+          codeOf(file(text));
+        },
+      ),
+      { numRuns: 1000 },
+    );
   });
 
   it('refuses bad magic, versions (1,1) (0,0) (255,255) (4,0), and a header above the cap before it looks at it', () => {
-    const header = '{\'descr\': \'<f4\', \'fortran_order\': False, \'shape\': (), }\n';
+    const header = "{'descr': '<f4', 'fortran_order': False, 'shape': (), }\n";
     expect(codeOf(file(header, 4))).toBe('read');
-    for (const version of [[1, 1], [0, 0], [255, 255], [4, 0]] as const) expect(codeOf(file(header, 4, version))).toBe('NPY_HEADER');
+    for (const version of [
+      [1, 1],
+      [0, 0],
+      [255, 255],
+      [4, 0],
+    ] as const)
+      expect(codeOf(file(header, 4, version))).toBe('NPY_HEADER');
     const bytes = file(header, 4);
     bytes[1] ^= 1;
     expect(codeOf(bytes)).toBe('NPY_HEADER');
-    expect(() => readNpy(Uint8Array.from([0x93, ...Buffer.from('NUMPY'), 2, 0, 255, 255, 255, 255]))).toThrow(/4294967295 bytes is above the limit/);
+    expect(() => readNpy(Uint8Array.from([0x93, ...Buffer.from('NUMPY'), 2, 0, 255, 255, 255, 255]))).toThrow(
+      /4294967295 bytes is above the limit/,
+    );
   });
 
   it('refuses missing, unknown and doubled keys, and values that are not of the grammar', () => {
     const bad = [
-      '', '{', '{}', '[]', '{\'descr\': \'<f4\', \'fortran_order\': False}', '{\'descr\': \'<f4\', \'fortran_order\': False, \'shape\': (), \'x\': 1}',
-      '{\'descr\': \'<f4\', \'descr\': \'<f4\', \'fortran_order\': False, \'shape\': ()}', '{\'descr\': (\'<f4\',), \'fortran_order\': False, \'shape\': ()}',
-      '{\'descr\': \'<f4\', \'fortran_order\': 0, \'shape\': ()}', '{\'descr\': \'<f4\', \'fortran_order\': False, \'shape\': (1)}', '{\'descr\': \'<f4\', \'fortran_order\': False, \'shape\': (-1,)}',
-      '{\'descr\': \'<f4\', \'fortran_order\': False, \'shape\': (1.0,)}', '{\'descr\': \'<f4\', \'fortran_order\': False, \'shape\': ()} x', '{\'descr\': \'f4\', \'fortran_order\': False, \'shape\': ()}',
-      '{\'descr\': \'|f4\', \'fortran_order\': False, \'shape\': ()}', '{\'descr\': \'\', \'fortran_order\': False, \'shape\': ()}', '{\'de\\scr\': \'<f4\', \'fortran_order\': False, \'shape\': ()}',
-      `{'descr': '<f4', 'fortran_order': False, 'shape': ${'('.repeat(10000)}}`, `{'descr': '<f4', 'fortran_order': False, 'shape': (${'1,'.repeat(65)})}`,
-      `{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551616,)}`, '{\'__proto__\': \'<f4\', \'fortran_order\': False, \'shape\': ()}',
+      '',
+      '{',
+      '{}',
+      '[]',
+      "{'descr': '<f4', 'fortran_order': False}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (), 'x': 1}",
+      "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': ()}",
+      "{'descr': ('<f4',), 'fortran_order': False, 'shape': ()}",
+      "{'descr': '<f4', 'fortran_order': 0, 'shape': ()}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (1)}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (1.0,)}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': ()} x",
+      "{'descr': 'f4', 'fortran_order': False, 'shape': ()}",
+      "{'descr': '|f4', 'fortran_order': False, 'shape': ()}",
+      "{'descr': '', 'fortran_order': False, 'shape': ()}",
+      "{'de\\scr': '<f4', 'fortran_order': False, 'shape': ()}",
+      `{'descr': '<f4', 'fortran_order': False, 'shape': ${'('.repeat(10000)}}`,
+      `{'descr': '<f4', 'fortran_order': False, 'shape': (${'1,'.repeat(65)})}`,
+      `{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551616,)}`,
+      "{'__proto__': '<f4', 'fortran_order': False, 'shape': ()}",
     ];
     for (const header of bad) expect(codeOf(file(header, 4)), header.slice(0, 80)).toBe('NPY_HEADER');
   });
 
   it('refuses 80 bytes that declare 16 GiB, and shapes beyond 2^53 elements, before setting memory aside', () => {
-    expect(codeOf(file('{\'descr\': \'<f4\', \'fortran_order\': False, \'shape\': (65536, 65536)}', 8))).toBe('TRUNCATED');
-    expect(codeOf(file('{\'descr\': \'<f4\', \'fortran_order\': False, \'shape\': (4294967296, 4294967296)}', 8))).toBe('SHAPE');
+    expect(codeOf(file("{'descr': '<f4', 'fortran_order': False, 'shape': (65536, 65536)}", 8))).toBe('TRUNCATED');
+    expect(codeOf(file("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", 8))).toBe(
+      'SHAPE',
+    );
   });
 
   it('refuses pickled objects, text, structures, complex numbers and dates by name', () => {
     for (const refused of vectors.refused) expect(codeOf(fromBase64(refused))).toBe('UNSUPPORTED');
-    expect(() => readNpy(file('{\'descr\': \'|O\', \'fortran_order\': False, \'shape\': ()}'))).toThrow(/pickle/);
+    expect(() => readNpy(file("{'descr': '|O', 'fortran_order': False, 'shape': ()}"))).toThrow(/pickle/);
   });
 
   it('refuses an integer beyond 2^53 and a bool of 2, naming the element', () => {
     expect(() => readNpy(fromBase64(vectors.beyond))).toThrow(/element 1: .* within 2\^53/);
-    const bytes = file('{\'descr\': \'|b1\', \'fortran_order\': False, \'shape\': (3,)}', 3);
+    const bytes = file("{'descr': '|b1', 'fortran_order': False, 'shape': (3,)}", 3);
     bytes[bytes.length - 1] = 2;
     expect(() => readNpy(bytes)).toThrow(/element 2: expected a bool of 0 or 1, got 2/);
   });
@@ -128,7 +206,9 @@ describe('npy', () => {
   it('decodes any run of rows of a C-order file', () => {
     const bytes = writeNpy({ data: Float32Array.from({ length: 12 }, (_, i) => i), shape: [4, 3] });
     const header = readNpyHeader(bytes);
-    expect(Array.from(decodeNpy(header, bytes.subarray(header.dataOffset + 12, header.dataOffset + 36)))).toEqual([3, 4, 5, 6, 7, 8]);
+    expect(Array.from(decodeNpy(header, bytes.subarray(header.dataOffset + 12, header.dataOffset + 36)))).toEqual([
+      3, 4, 5, 6, 7, 8,
+    ]);
   });
 
   it('wants a Uint8Array to read and a tensor to write', () => {

@@ -6,13 +6,21 @@ import { difference, vectors } from './vectors.ts';
 
 const FILTERS = ['area', 'bilinear'] as const;
 const side = fc.integer({ min: 1, max: 12 });
-const pixels = (length: number): fc.Arbitrary<Float32Array> => fc.float32Array({ minLength: length, maxLength: length, min: 0, max: 255, noNaN: true });
-const image = fc.tuple(side, side).chain(([height, width]) => pixels(height * width).map((data) => ({ data, shape: [height, width] })));
+const pixels = (length: number): fc.Arbitrary<Float32Array> =>
+  fc.float32Array({ minLength: length, maxLength: length, min: 0, max: 255, noNaN: true });
+const image = fc
+  .tuple(side, side)
+  .chain(([height, width]) => pixels(height * width).map((data) => ({ data, shape: [height, width] })));
 const mean = (data: Float32Array): number => data.reduce((sum, value) => sum + value, 0) / data.length;
 
 describe('resizeImage', () => {
   it('agrees with PyTorch within 2e-4 of 255: mode area, and bilinear antialiased, shrinking and growing', () => {
-    for (const { source, target: [height, width], image, ...expected } of vectors.resize) {
+    for (const {
+      source,
+      target: [height, width],
+      image,
+      ...expected
+    } of vectors.resize) {
       for (const filter of FILTERS) {
         const { data, shape } = resizeImage({ data: Float32Array.from(image), shape: source }, width, height, filter);
         expect(shape).toEqual([height, width]);
@@ -22,37 +30,69 @@ describe('resizeImage', () => {
   });
 
   it('stays within the least and largest pixel, and keeps a constant image', () => {
-    fc.assert(fc.property(image, side, side, fc.constantFrom(...FILTERS), (source, width, height, filter) => {
-      const { data } = resizeImage(source, width, height, filter);
-      const low = Math.min(...source.data), high = Math.max(...source.data);
-      for (const value of data) expect(value >= low - 1e-4 && value <= high + 1e-4).toBe(true);
-    }));
+    fc.assert(
+      fc.property(image, side, side, fc.constantFrom(...FILTERS), (source, width, height, filter) => {
+        const { data } = resizeImage(source, width, height, filter);
+        const low = Math.min(...source.data),
+          high = Math.max(...source.data);
+        for (const value of data) expect(value >= low - 1e-4 && value <= high + 1e-4).toBe(true);
+      }),
+    );
   });
 
   it('is the identity at the same size, for both filters', () => {
-    fc.assert(fc.property(image, fc.constantFrom(...FILTERS), (source, filter) => {
-      const [height, width] = source.shape;
-      expect(difference(resizeImage(source, width, height, filter).data, source.data)).toBeLessThan(1e-4);
-    }));
+    fc.assert(
+      fc.property(image, fc.constantFrom(...FILTERS), (source, filter) => {
+        const [height, width] = source.shape;
+        expect(difference(resizeImage(source, width, height, filter).data, source.data)).toBeLessThan(1e-4);
+      }),
+    );
   });
 
   it('keeps the mean where sides divide (area), within 1e-3 of 255', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 }), fc.infiniteStream(fc.nat(255)), (width, height, across, down, values) => {
-      const data = new Float32Array(width * across * height * down).map(() => values.next().value as number);
-      const small = resizeImage({ data, shape: [height * down, width * across] }, width, height, 'area');
-      expect(Math.abs(mean(small.data) - mean(data))).toBeLessThan(1e-3);
-    }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.infiniteStream(fc.nat(255)),
+        (width, height, across, down, values) => {
+          const data = new Float32Array(width * across * height * down).map(() => values.next().value as number);
+          const small = resizeImage({ data, shape: [height * down, width * across] }, width, height, 'area');
+          expect(Math.abs(mean(small.data) - mean(data))).toBeLessThan(1e-3);
+        },
+      ),
+    );
   });
 
   it('commutes with transposing and with mirroring the image', () => {
-    fc.assert(fc.property(image, side, side, fc.constantFrom(...FILTERS), (source, width, height, filter) => {
-      const [h, w] = source.shape;
-      const straight = resizeImage(source, width, height, filter).data;
-      const turned = resizeImage({ data: source.data.map((_, i) => source.data[(i % h) * w + Math.floor(i / h)]), shape: [w, h] }, height, width, filter).data;
-      expect(difference(turned.map((_, i) => turned[(i % width) * height + Math.floor(i / width)]), straight)).toBeLessThan(1e-3);
-      const flip = (data: Float32Array, columns: number): Float32Array => data.map((_, i) => data[Math.floor(i / columns) * columns + columns - 1 - (i % columns)]);
-      expect(difference(flip(resizeImage({ data: flip(source.data, w), shape: [h, w] }, width, height, filter).data, width), straight)).toBeLessThan(1e-3);
-    }));
+    fc.assert(
+      fc.property(image, side, side, fc.constantFrom(...FILTERS), (source, width, height, filter) => {
+        const [h, w] = source.shape;
+        const straight = resizeImage(source, width, height, filter).data;
+        const turned = resizeImage(
+          { data: source.data.map((_, i) => source.data[(i % h) * w + Math.floor(i / h)]), shape: [w, h] },
+          height,
+          width,
+          filter,
+        ).data;
+        expect(
+          difference(
+            turned.map((_, i) => turned[(i % width) * height + Math.floor(i / width)]),
+            straight,
+          ),
+        ).toBeLessThan(1e-3);
+        const flip = (data: Float32Array, columns: number): Float32Array =>
+          data.map((_, i) => data[Math.floor(i / columns) * columns + columns - 1 - (i % columns)]);
+        expect(
+          difference(
+            flip(resizeImage({ data: flip(source.data, w), shape: [h, w] }, width, height, filter).data, width),
+            straight,
+          ),
+        ).toBeLessThan(1e-3);
+      }),
+    );
   });
 
   it('treats each channel by itself, and takes an ndarray with any strides', () => {

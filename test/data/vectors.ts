@@ -7,8 +7,25 @@ type Size = readonly [number, number];
 export interface Vectors {
   resize: { source: Size; target: Size; image: number[]; area: number[]; bilinear: number[] }[];
   preprocess: { source: Size; target: Size; epsilon: number; image: number[]; input: number[] };
-  warp: { shape: number[]; image: number[]; points: number[]; warps: { matrix: [number, number, number, number, number, number]; image: number[]; points: number[] }[] };
-  metrics: { points: number; normalizeBy: Size; predictions: number[]; targets: number[]; rmse: number; nme: number; nmeMedian: number; failureRate: number; errors: number[]; curve: number[]; area: number };
+  warp: {
+    shape: number[];
+    image: number[];
+    points: number[];
+    warps: { matrix: [number, number, number, number, number, number]; image: number[]; points: number[] }[];
+  };
+  metrics: {
+    points: number;
+    normalizeBy: Size;
+    predictions: number[];
+    targets: number[];
+    rmse: number;
+    nme: number;
+    nmeMedian: number;
+    failureRate: number;
+    errors: number[];
+    curve: number[];
+    area: number;
+  };
   npy: { file: string; shape: number[]; type: string; values: string[] }[];
   refused: string[];
   beyond: string;
@@ -22,6 +39,7 @@ export const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.fr
 export function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   expect(a.length).toBe(b.length);
   let most = 0;
-  for (let i = 0; i < a.length; i++) most = Math.max(most, Number.isNaN(a[i] - b[i]) ? Infinity : Math.abs(a[i] - b[i]));
+  for (let i = 0; i < a.length; i++)
+    most = Math.max(most, Number.isNaN(a[i] - b[i]) ? Infinity : Math.abs(a[i] - b[i]));
   return most;
 }

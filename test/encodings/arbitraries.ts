@@ -1,6 +1,16 @@
-/** Product encodings of all kinds: remainders, blocks per sub-space, every code width, with and without signs, halves or floats. */
+/**
+ * Product encodings of all kinds: remainders, blocks per sub-space, every code width, with and without signs, halves or
+ * floats.
+ */
 import fc from 'fast-check';
-import { numberToHalf, halfToNumber, type EncodingHeader, type ProductBlock, type ProductEncoding, type StoredTensor } from '../../src/encodings/index.ts';
+import {
+  numberToHalf,
+  halfToNumber,
+  type EncodingHeader,
+  type ProductBlock,
+  type ProductEncoding,
+  type StoredTensor,
+} from '../../src/encodings/index.ts';
 
 export interface Recipe {
   rows?: fc.Arbitrary<number>;
@@ -9,24 +19,47 @@ export interface Recipe {
 }
 
 const half = fc.integer({ min: 0, max: 0xffff }).map(halfToNumber).filter(Number.isFinite);
-const float = fc.oneof({ weight: 5, arbitrary: fc.float({ noNaN: true, min: -4, max: 4 }) }, { weight: 1, arbitrary: fc.constantFrom(0, -0, 1e-45, -3e-39, 3e38) });
+const float = fc.oneof(
+  { weight: 5, arbitrary: fc.float({ noNaN: true, min: -4, max: 4 }) },
+  { weight: 1, arbitrary: fc.constantFrom(0, -0, 1e-45, -3e-39, 3e38) },
+);
 
 export function productEncodings(recipe: Recipe = {}): fc.Arbitrary<ProductEncoding> {
-  const { rows = fc.integer({ min: 1, max: 7 }), codewordCount = fc.integer({ min: 1, max: 40 }), signs = fc.boolean() } = recipe;
-  const cut = fc.record({ M: fc.integer({ min: 1, max: 4 }), d: fc.integer({ min: 1, max: 5 }), K: codewordCount, signed: signs });
-  return fc.record({ rows, cuts: fc.array(cut, { minLength: 1, maxLength: 3 }), halves: fc.boolean(), seed: fc.infiniteStream(fc.nat()), values: fc.infiniteStream(float), halfValues: fc.infiniteStream(half) })
+  const {
+    rows = fc.integer({ min: 1, max: 7 }),
+    codewordCount = fc.integer({ min: 1, max: 40 }),
+    signs = fc.boolean(),
+  } = recipe;
+  const cut = fc.record({
+    M: fc.integer({ min: 1, max: 4 }),
+    d: fc.integer({ min: 1, max: 5 }),
+    K: codewordCount,
+    signed: signs,
+  });
+  return fc
+    .record({
+      rows,
+      cuts: fc.array(cut, { minLength: 1, maxLength: 3 }),
+      halves: fc.boolean(),
+      seed: fc.infiniteStream(fc.nat()),
+      values: fc.infiniteStream(float),
+      halfValues: fc.infiniteStream(half),
+    })
     .map(({ rows, cuts, halves, seed, values, halfValues }) => {
       const next = <T>(stream: Iterator<T>): T => stream.next().value as T;
       let first = 0;
       const blocks = cuts.map(({ M, d, K, signed }): ProductBlock => {
         const start = first;
         first += M * d;
-        const signBytes = Uint8Array.from({ length: Math.ceil(rows * M * d / 8) }, () => next(seed) & 255);
+        const signBytes = Uint8Array.from({ length: Math.ceil((rows * M * d) / 8) }, () => next(seed) & 255);
         const used = (rows * M * d) % 8;
         if (used > 0) signBytes[signBytes.length - 1] &= 2 ** used - 1;
         return {
-          first: start, subspaceCount: M, subvectorLength: d, codewordCount: K,
-          codewords: Float32Array.from({ length: K * d }, () => halves ? next(halfValues) : next(values)),
+          first: start,
+          subspaceCount: M,
+          subvectorLength: d,
+          codewordCount: K,
+          codewords: Float32Array.from({ length: K * d }, () => (halves ? next(halfValues) : next(values))),
           codes: Uint16Array.from({ length: rows * M }, () => next(seed) % K),
           ...(signed && { signs: signBytes }),
         };
@@ -36,7 +69,10 @@ export function productEncodings(recipe: Recipe = {}): fc.Arbitrary<ProductEncod
 }
 
 /** What a file would do: the header as JSON text and back, tensors found by suffix. */
-export function throughFile({ header, tensors }: { header: EncodingHeader; tensors: readonly StoredTensor[] }): { header: EncodingHeader; get: (suffix: string) => StoredTensor } {
+export function throughFile({ header, tensors }: { header: EncodingHeader; tensors: readonly StoredTensor[] }): {
+  header: EncodingHeader;
+  get: (suffix: string) => StoredTensor;
+} {
   return {
     header: JSON.parse(JSON.stringify(header)) as EncodingHeader,
     get(suffix) {

@@ -2,24 +2,37 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { codeWidth, packCodes, packedBytes, unpackCodes } from '../../src/encodings/index.ts';
 
-const packable = fc.integer({ min: 0, max: 16 }).chain((width) => fc.record({ width: fc.constant(width), codes: fc.array(fc.integer({ min: 0, max: 2 ** width - 1 }), { maxLength: 40 }) }));
+const packable = fc
+  .integer({ min: 0, max: 16 })
+  .chain((width) =>
+    fc.record({
+      width: fc.constant(width),
+      codes: fc.array(fc.integer({ min: 0, max: 2 ** width - 1 }), { maxLength: 40 }),
+    }),
+  );
 
 describe('packed codes', () => {
   test('unpack(pack(codes)) = codes for every width from 0 to 16', () => {
-    fc.assert(fc.property(packable, ({ width, codes }) => {
-      const bytes = packCodes(codes, width);
-      expect(bytes.length).toBe(packedBytes(codes.length, width));
-      expect([...unpackCodes(bytes, codes.length, width)]).toEqual(codes);
-    }), { numRuns: 500 });
+    fc.assert(
+      fc.property(packable, ({ width, codes }) => {
+        const bytes = packCodes(codes, width);
+        expect(bytes.length).toBe(packedBytes(codes.length, width));
+        expect([...unpackCodes(bytes, codes.length, width)]).toEqual(codes);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test('code i takes bits i w to (i + 1) w, lowest first', () => {
-    fc.assert(fc.property(packable, ({ width, codes }) => {
-      const bytes = packCodes(codes, width);
-      codes.forEach((code, i) => {
-        for (let b = 0; b < width; b++) expect((bytes[(i * width + b) >> 3] >> ((i * width + b) & 7)) & 1).toBe((code >> b) & 1);
-      });
-    }));
+    fc.assert(
+      fc.property(packable, ({ width, codes }) => {
+        const bytes = packCodes(codes, width);
+        codes.forEach((code, i) => {
+          for (let b = 0; b < width; b++)
+            expect((bytes[(i * width + b) >> 3] >> ((i * width + b) & 7)) & 1).toBe((code >> b) & 1);
+        });
+      }),
+    );
     expect([...packCodes([1, 2, 3], 2)]).toEqual([0b111001]);
   });
 
@@ -31,7 +44,9 @@ describe('packed codes', () => {
   });
 
   test('codes that do not fit, widths beyond 16, wrong lengths and set left-over bits are refused', () => {
-    expect(() => packCodes([4], 2)).toThrow(new RangeError('packCodes: codes: expected whole numbers below 4, got 4 at element 0; use a larger width'));
+    expect(() => packCodes([4], 2)).toThrow(
+      new RangeError('packCodes: codes: expected whole numbers below 4, got 4 at element 0; use a larger width'),
+    );
     expect(() => packCodes([0.5], 2)).toThrow(RangeError);
     expect(() => packCodes([-1], 2)).toThrow(RangeError);
     expect(() => packCodes([1], 17)).toThrow(RangeError);

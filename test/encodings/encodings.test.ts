@@ -1,103 +1,151 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  canonicalSigns, decode, denseEncoding, encodingOperations, encodingSize, pullback, readEncoding, trainedCount, trainedValues, withTrainedValues, writeEncoding,
-  type Encoding, type EncodingHeader, type EncodingKind, type ProductBlock, type ProductEncoding, type StoredTensor,
+  canonicalSigns,
+  decode,
+  denseEncoding,
+  encodingOperations,
+  encodingSize,
+  pullback,
+  readEncoding,
+  trainedCount,
+  trainedValues,
+  withTrainedValues,
+  writeEncoding,
+  type Encoding,
+  type EncodingHeader,
+  type EncodingKind,
+  type ProductBlock,
+  type ProductEncoding,
+  type StoredTensor,
 } from '../../src/encodings/index.ts';
 import { bitsOf, productEncodings, throughFile, toHalf } from './arbitraries.ts';
 
-const denseEncodings = fc.float32Array({ minLength: 0, maxLength: 24, noNaN: true, noDefaultInfinity: true }).map((data) => denseEncoding({ data, shape: [data.length] }));
+const denseEncodings = fc
+  .float32Array({ minLength: 0, maxLength: 24, noNaN: true, noDefaultInfinity: true })
+  .map((data) => denseEncoding({ data, shape: [data.length] }));
 const encodings: fc.Arbitrary<Encoding> = fc.oneof(denseEncodings, productEncodings());
 const failing = (code: string): unknown => expect.objectContaining({ code });
 
 describe('every encoding', () => {
   test('bits counted = bits written', () => {
-    fc.assert(fc.property(encodings, (encoding) => {
-      const { total, values, codes, signs, codebooks } = encodingSize(encoding);
-      expect(total).toBe(8 * writeEncoding(encoding).tensors.reduce((sum, { bytes }) => sum + bytes.length, 0));
-      expect(total).toBe(values + codes + signs + codebooks);
-    }));
+    fc.assert(
+      fc.property(encodings, (encoding) => {
+        const { total, values, codes, signs, codebooks } = encodingSize(encoding);
+        expect(total).toBe(8 * writeEncoding(encoding).tensors.reduce((sum, { bytes }) => sum + bytes.length, 0));
+        expect(total).toBe(values + codes + signs + codebooks);
+      }),
+    );
   });
 
   test('stored tensors have the bytes of their dtype and shape, which is what safetensors wants', () => {
     const bytesPer = { F32: 4, F16: 2, U8: 1, U16: 2, I32: 4 };
-    fc.assert(fc.property(encodings, (encoding) => {
-      for (const { dtype, shape, bytes } of writeEncoding(encoding).tensors) expect(bytes.length).toBe(bytesPer[dtype] * shape.reduce((product, side) => product * side, 1));
-    }));
+    fc.assert(
+      fc.property(encodings, (encoding) => {
+        for (const { dtype, shape, bytes } of writeEncoding(encoding).tensors)
+          expect(bytes.length).toBe(bytesPer[dtype] * shape.reduce((product, side) => product * side, 1));
+      }),
+    );
   });
 
   test('what is written is read back the same, bit for bit: -0, subnormals and halves too', () => {
-    fc.assert(fc.property(encodings, (encoding) => {
-      const { header, get } = throughFile(writeEncoding(encoding));
-      const read = readEncoding('w', header, get);
-      expect(read).toEqual(encoding);
-      expect(bitsOf(trainedValues(read))).toEqual(bitsOf(trainedValues(encoding)));
-      expect(bitsOf(decode(read))).toEqual(bitsOf(decode(encoding)));
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(encodings, (encoding) => {
+        const { header, get } = throughFile(writeEncoding(encoding));
+        const read = readEncoding('w', header, get);
+        expect(read).toEqual(encoding);
+        expect(bitsOf(trainedValues(read))).toEqual(bitsOf(trainedValues(encoding)));
+        expect(bitsOf(decode(read))).toEqual(bitsOf(decode(encoding)));
+      }),
+      { numRuns: 200 },
+    );
   });
 
   test('withTrainedValues(trainedValues) is the identity, and other values arrive', () => {
-    fc.assert(fc.property(encodings, (encoding) => {
-      const values = trainedValues(encoding);
-      expect(values.length).toBe(trainedCount(encoding));
-      expect(withTrainedValues(encoding, values)).toEqual(encoding);
-      const other = values.map((_, i) => i / 8);
-      expect(trainedValues(withTrainedValues(encoding, other))).toEqual(other);
-      expect(trainedValues(encoding)).toEqual(values);
-    }));
+    fc.assert(
+      fc.property(encodings, (encoding) => {
+        const values = trainedValues(encoding);
+        expect(values.length).toBe(trainedCount(encoding));
+        expect(withTrainedValues(encoding, values)).toEqual(encoding);
+        const other = values.map((_, i) => i / 8);
+        expect(trainedValues(withTrainedValues(encoding, other))).toEqual(other);
+        expect(trainedValues(encoding)).toEqual(values);
+      }),
+    );
   });
 
   test('pullback is the transpose of decode: <g, decode(dv)> = <pullback(g), dv> within 1e-12 in double', () => {
-    fc.assert(fc.property(encodings, (encoding) => {
-      const direction = Float32Array.from({ length: trainedCount(encoding) }, (_, i) => Math.sin(i + 1));
-      const decoded = decode(withTrainedValues(encoding, direction));
-      const gradient = Float64Array.from(decoded, (_, i) => Math.cos(3 * i));
-      const { gradient: pulled, counts } = pullback(encoding, gradient);
-      const left = gradient.reduce((sum, value, i) => sum + value * decoded[i], 0), right = pulled.reduce((sum, value, i) => sum + value * direction[i], 0);
-      expect(Math.abs(left - right)).toBeLessThanOrEqual(1e-12 * (1 + decoded.length));
-      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(decoded.length);
-      expect(pullback(encoding, Float32Array.from(gradient)).gradient).toBeInstanceOf(Float32Array);
-    }));
+    fc.assert(
+      fc.property(encodings, (encoding) => {
+        const direction = Float32Array.from({ length: trainedCount(encoding) }, (_, i) => Math.sin(i + 1));
+        const decoded = decode(withTrainedValues(encoding, direction));
+        const gradient = Float64Array.from(decoded, (_, i) => Math.cos(3 * i));
+        const { gradient: pulled, counts } = pullback(encoding, gradient);
+        const left = gradient.reduce((sum, value, i) => sum + value * decoded[i], 0),
+          right = pulled.reduce((sum, value, i) => sum + value * direction[i], 0);
+        expect(Math.abs(left - right)).toBeLessThanOrEqual(1e-12 * (1 + decoded.length));
+        expect(counts.reduce((sum, count) => sum + count, 0)).toBe(decoded.length);
+        expect(pullback(encoding, Float32Array.from(gradient)).gradient).toBeInstanceOf(Float32Array);
+      }),
+    );
   });
 
   test('decode fills a given array of exact length', () => {
-    fc.assert(fc.property(encodings, (encoding) => {
-      const out = new Float32Array(decode(encoding).length);
-      expect(decode(encoding, out)).toBe(out);
-      expect(bitsOf(out)).toEqual(bitsOf(decode(encoding)));
-      expect(() => decode(encoding, new Float32Array(out.length + 1))).toThrow(RangeError);
-    }));
+    fc.assert(
+      fc.property(encodings, (encoding) => {
+        const out = new Float32Array(decode(encoding).length);
+        expect(decode(encoding, out)).toBe(out);
+        expect(bitsOf(out)).toEqual(bitsOf(decode(encoding)));
+        expect(() => decode(encoding, new Float32Array(out.length + 1))).toThrow(RangeError);
+      }),
+    );
   });
 
   test('an unknown kind is refused, also one that objects inherit', () => {
-    for (const kind of ['sparse', 'toString', '__proto__']) expect(() => encodingOperations(kind as EncodingKind)).toThrow(failing('FIELD'));
+    for (const kind of ['sparse', 'toString', '__proto__'])
+      expect(() => encodingOperations(kind as EncodingKind)).toThrow(failing('FIELD'));
   });
 
   test('values and gradients of a wrong length are refused', () => {
-    fc.assert(fc.property(encodings, (encoding) => {
-      expect(() => withTrainedValues(encoding, new Float32Array(trainedCount(encoding) + 1))).toThrow(RangeError);
-      expect(() => pullback(encoding, new Float32Array(decode(encoding).length + 1))).toThrow(RangeError);
-    }), { numRuns: 20 });
+    fc.assert(
+      fc.property(encodings, (encoding) => {
+        expect(() => withTrainedValues(encoding, new Float32Array(trainedCount(encoding) + 1))).toThrow(RangeError);
+        expect(() => pullback(encoding, new Float32Array(decode(encoding).length + 1))).toThrow(RangeError);
+      }),
+      { numRuns: 20 },
+    );
   });
 });
 
 describe('product encoding', () => {
   test('canonicalSigns changes no bit of the decoded weights and leaves no codeword coordinate below zero', () => {
-    fc.assert(fc.property(productEncodings(), (encoding) => {
-      const canonical = canonicalSigns(encoding);
-      expect(bitsOf(decode(canonical))).toEqual(bitsOf(decode(encoding)));
-      for (const { signs, codewords } of canonical.blocks) if (signs) expect(codewords.every((value) => value > 0 || Object.is(value, 0))).toBe(true);
-      expect(canonicalSigns(canonical)).toEqual(canonical);
-      expect(encodingSize(canonical)).toEqual(encodingSize(encoding));
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(productEncodings(), (encoding) => {
+        const canonical = canonicalSigns(encoding);
+        expect(bitsOf(decode(canonical))).toEqual(bitsOf(decode(encoding)));
+        for (const { signs, codewords } of canonical.blocks)
+          if (signs) expect(codewords.every((value) => value > 0 || Object.is(value, 0))).toBe(true);
+        expect(canonicalSigns(canonical)).toEqual(canonical);
+        expect(encodingSize(canonical)).toEqual(encodingSize(encoding));
+      }),
+      { numRuns: 200 },
+    );
   });
 
   test('float16 is kept while every value is a half, and given up rather than rounded', () => {
-    fc.assert(fc.property(productEncodings(), (encoding) => {
-      const halves = { ...withTrainedValues(encoding, trainedValues(encoding).map((value) => toHalf(value % 1000))), codewordPrecision: 'float16' } as const;
-      expect(withTrainedValues(halves, trainedValues(halves)).codewordPrecision).toBe('float16');
-      expect(withTrainedValues(halves, trainedValues(halves).fill(1 / 3)).codewordPrecision).toBe('float32');
-    }));
+    fc.assert(
+      fc.property(productEncodings(), (encoding) => {
+        const halves = {
+          ...withTrainedValues(
+            encoding,
+            trainedValues(encoding).map((value) => toHalf(value % 1000)),
+          ),
+          codewordPrecision: 'float16',
+        } as const;
+        expect(withTrainedValues(halves, trainedValues(halves)).codewordPrecision).toBe('float16');
+        expect(withTrainedValues(halves, trainedValues(halves).fill(1 / 3)).codewordPrecision).toBe('float32');
+      }),
+    );
   });
 
   test('codewords that are no halves are not written as halves', () => {
@@ -108,7 +156,18 @@ describe('product encoding', () => {
 
 /** 3 rows of 2 sub-vectors of 2; K = 2. */
 function sample(block: Partial<ProductBlock> = {}): ProductEncoding {
-  const blocks = [{ first: 0, subspaceCount: 2, subvectorLength: 2, codewordCount: 2, codewords: Float32Array.of(1, 2, 3, 4), codes: Uint16Array.of(0, 1, 1, 0, 1, 1), signs: Uint8Array.of(0b10110001, 0b1010), ...block }];
+  const blocks = [
+    {
+      first: 0,
+      subspaceCount: 2,
+      subvectorLength: 2,
+      codewordCount: 2,
+      codewords: Float32Array.of(1, 2, 3, 4),
+      codes: Uint16Array.of(0, 1, 1, 0, 1, 1),
+      signs: Uint8Array.of(0b10110001, 0b1010),
+      ...block,
+    },
+  ];
   return { kind: 'product', shape: [3, 4], blocks, codewordPrecision: 'float32' };
 }
 
@@ -152,8 +211,16 @@ describe('reading hostile files', () => {
     ['codes as floats', 'FIELD', { tensors: { '.codes': { dtype: 'F32' } } }],
     ['signs as floats', 'FIELD', { tensors: { '.signs': { dtype: 'F32' } } }],
     ['codewords as bytes', 'FIELD', { tensors: { '.codewords': { dtype: 'U8' } } }],
-    ['an infinite codeword', 'NONFINITE', { tensors: { '.codewords': { bytes: new Uint8Array(Float32Array.of(1, Infinity, 3, 4).buffer) } } }],
-    ['a NaN half', 'NONFINITE', { tensors: { '.codewords': { dtype: 'F16', bytes: new Uint8Array(Uint16Array.of(0, 0x7e01, 0, 0).buffer) } } }],
+    [
+      'an infinite codeword',
+      'NONFINITE',
+      { tensors: { '.codewords': { bytes: new Uint8Array(Float32Array.of(1, Infinity, 3, 4).buffer) } } },
+    ],
+    [
+      'a NaN half',
+      'NONFINITE',
+      { tensors: { '.codewords': { dtype: 'F16', bytes: new Uint8Array(Uint16Array.of(0, 0x7e01, 0, 0).buffer) } } },
+    ],
   ];
   test.each(cases)('%s: %s', (_, code, change) => expect(() => read(change)).toThrow(failing(code)));
 
@@ -161,8 +228,16 @@ describe('reading hostile files', () => {
     const three = sample({ codewordCount: 3, codewords: new Float32Array(6), codes: Uint16Array.of(0, 1, 2, 0, 1, 2) });
     const { header, tensors } = writeEncoding(three);
     const codes = Uint8Array.of(0b11000000, 0);
-    expect(() => readEncoding('w', header, throughFile({ header, tensors: tensors.map((tensor) => tensor.suffix === '.codes' ? { ...tensor, bytes: codes } : tensor) }).get))
-      .toThrow(/indices below 3, got 3 for sub-vector 3/);
+    expect(() =>
+      readEncoding(
+        'w',
+        header,
+        throughFile({
+          header,
+          tensors: tensors.map((tensor) => (tensor.suffix === '.codes' ? { ...tensor, bytes: codes } : tensor)),
+        }).get,
+      ),
+    ).toThrow(/indices below 3, got 3 for sub-vector 3/);
   });
 
   test('a terabyte from zero-bit codes: BUDGET, before anything is allocated', () => {
@@ -173,8 +248,12 @@ describe('reading hostile files', () => {
   });
 
   test('dense: another dtype, shape or length, or a NaN', () => {
-    const { header, tensors: [tensor] } = writeEncoding(denseEncoding({ data: Float32Array.of(1, 2), shape: [2] }));
-    const readAs = (change: Partial<StoredTensor>, shape: readonly number[] = [2]): Encoding => readEncoding('b', { ...header, shape }, () => ({ ...tensor, ...change }));
+    const {
+      header,
+      tensors: [tensor],
+    } = writeEncoding(denseEncoding({ data: Float32Array.of(1, 2), shape: [2] }));
+    const readAs = (change: Partial<StoredTensor>, shape: readonly number[] = [2]): Encoding =>
+      readEncoding('b', { ...header, shape }, () => ({ ...tensor, ...change }));
     expect(() => readAs({ dtype: 'F16' })).toThrow(failing('FIELD'));
     expect(() => readAs({ shape: [1, 2] })).toThrow(failing('SHAPE'));
     expect(() => readAs({ bytes: new Uint8Array(7) })).toThrow(failing('SHAPE'));

@@ -3,7 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { areHalves, halfToNumber, numberToHalf, roundToHalves, LARGEST_HALF } from '../../src/encodings/index.ts';
 
-const vectors = JSON.parse(readFileSync(new URL('../vectors/halves.json', import.meta.url), 'utf8')) as { floatBits: number[]; halves: number[] };
+const vectors = JSON.parse(readFileSync(new URL('../vectors/halves.json', import.meta.url), 'utf8')) as {
+  floatBits: number[];
+  halves: number[];
+};
 
 describe('half precision', () => {
   test('all 65536 halves come back exactly, NaN as NaN', () => {
@@ -20,21 +23,32 @@ describe('half precision', () => {
   });
 
   test('no half is nearer than the one chosen, and at equal distance the chosen one is even', () => {
-    fc.assert(fc.property(fc.double({ min: -LARGEST_HALF, max: LARGEST_HALF, noNaN: true }), fc.integer({ min: -1, max: 1 }), (value, step) => {
-      const chosen = numberToHalf(value), other = chosen + step;
-      if ((other & 0x7fff) > 0x7bff || (other & 0x8000) !== (chosen & 0x8000)) return;
-      const near = Math.abs(halfToNumber(chosen) - value), far = Math.abs(halfToNumber(other) - value);
-      expect(near).toBeLessThanOrEqual(far);
-      if (near === far && step !== 0) expect(chosen % 2).toBe(0);
-    }), { numRuns: 1000 });
+    fc.assert(
+      fc.property(
+        fc.double({ min: -LARGEST_HALF, max: LARGEST_HALF, noNaN: true }),
+        fc.integer({ min: -1, max: 1 }),
+        (value, step) => {
+          const chosen = numberToHalf(value),
+            other = chosen + step;
+          if ((other & 0x7fff) > 0x7bff || (other & 0x8000) !== (chosen & 0x8000)) return;
+          const near = Math.abs(halfToNumber(chosen) - value),
+            far = Math.abs(halfToNumber(other) - value);
+          expect(near).toBeLessThanOrEqual(far);
+          if (near === far && step !== 0) expect(chosen % 2).toBe(0);
+        },
+      ),
+      { numRuns: 1000 },
+    );
   });
 
   test('rounding twice is rounding once, and areHalves knows', () => {
-    fc.assert(fc.property(fc.float32Array({ noNaN: true, noDefaultInfinity: true, maxLength: 20 }), (values) => {
-      const once = roundToHalves(values);
-      expect(roundToHalves(once)).toEqual(once);
-      expect(areHalves(once)).toBe(true);
-      expect(areHalves(values)).toBe(values.every((value, i) => Object.is(value, once[i])));
-    }));
+    fc.assert(
+      fc.property(fc.float32Array({ noNaN: true, noDefaultInfinity: true, maxLength: 20 }), (values) => {
+        const once = roundToHalves(values);
+        expect(roundToHalves(once)).toEqual(once);
+        expect(areHalves(once)).toBe(true);
+        expect(areHalves(values)).toBe(values.every((value, i) => Object.is(value, once[i])));
+      }),
+    );
   });
 });

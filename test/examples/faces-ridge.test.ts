@@ -1,4 +1,7 @@
-/** Ridge regression on block means, against scikit-learn (vectors/ridge.py), its own law, and the figure known for the real faces. */
+/**
+ * Ridge regression on block means, against scikit-learn (vectors/ridge.py), its own law, and the figure known for the
+ * real faces.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -11,10 +14,12 @@ import vectors from '../vectors/ridge.json' with { type: 'json' };
 
 /** The pictures and landmarks of vectors/ridge.py. */
 function examples(count: number, side: number): { images: Uint8Array; landmarks: Float32Array } {
-  const images = new Uint8Array(count * side * side), landmarks = new Float32Array(count * 136);
+  const images = new Uint8Array(count * side * side),
+    landmarks = new Float32Array(count * 136);
   for (let n = 0; n < count; n++) {
     for (let y = 0; y < side; y++) {
-      for (let x = 0; x < side; x++) images[(n * side + y) * side + x] = (n * n * 31 + y * (n + 3) * 7 + x * x * (n + 1) * 5 + x * y * 3) % 251;
+      for (let x = 0; x < side; x++)
+        images[(n * side + y) * side + x] = (n * n * 31 + y * (n + 3) * 7 + x * x * (n + 1) * 5 + x * y * 3) % 251;
     }
     for (let k = 0; k < 136; k++) landmarks[n * 136 + k] = ((n * 17 + k * 29 + n * n * k) % 101) / 101;
   }
@@ -59,11 +64,16 @@ describe('ridge regression', () => {
   it.skipIf(realData === undefined)('fitted on faces68 train: a test RMSE of 0.0377 and an NME of 10.6 %', async () => {
     const folder = join(realData ?? '', 'faces68');
     const part = async (name: string): Promise<{ images: Uint8Array; landmarks: Float32Array }> => ({
-      images: readNpy(await gunzip(new Uint8Array(readFileSync(join(folder, `${name}-images.npy.gz`))))).data as Uint8Array,
+      images: readNpy(await gunzip(new Uint8Array(readFileSync(join(folder, `${name}-images.npy.gz`)))))
+        .data as Uint8Array,
       landmarks: readNpy(new Uint8Array(readFileSync(join(folder, `${name}-landmarks.npy`)))).data as Float32Array,
     });
-    const train = await part('train'), test = await part('test');
-    const found = landmarkMetrics(predictRidge(fitRidge(train.images, train.landmarks), test.images), test.landmarks, { points: 68, normalizeBy: [36, 45] });
+    const train = await part('train'),
+      test = await part('test');
+    const found = landmarkMetrics(predictRidge(fitRidge(train.images, train.landmarks), test.images), test.landmarks, {
+      points: 68,
+      normalizeBy: [36, 45],
+    });
     expect(found.rmse).toBeCloseTo(0.0377, 4);
     expect(found.nme).toBeCloseTo(0.106, 3);
   });

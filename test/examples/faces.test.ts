@@ -1,4 +1,6 @@
-/** The synthetic faces: reproducible, in the iBUG order, in the box of the real crops, and as varied as they should be. */
+/**
+ * The synthetic faces: reproducible, in the iBUG order, in the box of the real crops, and as varied as they should be.
+ */
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -25,21 +27,30 @@ const deviation = (values: readonly number[]): number => {
 };
 
 describe('reproducibility', () => {
-  // A promise to everyone who quotes a number measured on these faces: a change of these bytes is a change of the data set.
+  // A promise to everyone who quotes a number measured on these faces: a change of these bytes is a change of the data
+  // set.
   it('freezes the bytes of 4 faces of seed 1', () => {
     const { images, landmarks } = syntheticFaces({ count: 4, seed: 1 });
     const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex').slice(0, 16);
-    expect({ images: digest(images), landmarks: digest(new Uint8Array(landmarks.buffer)) }).toEqual({ images: '6ed65d1600ec87b3', landmarks: 'c6027311d0d79702' });
+    expect({ images: digest(images), landmarks: digest(new Uint8Array(landmarks.buffer)) }).toEqual({
+      images: '6ed65d1600ec87b3',
+      landmarks: 'c6027311d0d79702',
+    });
   });
 
   it('face i depends on (seed, i) only: not on count, on where a set starts, nor on what was made before', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 1000 }), fc.integer({ min: 0, max: 50 }), fc.integer({ min: 1, max: 3 }), (seed, first, count) => {
-        const { images, landmarks } = syntheticFaces({ count, seed, first, side: 32 });
-        const last = syntheticFace(seed, first + count - 1, 32);
-        expect(last.image).toEqual(images.subarray((count - 1) * 32 * 32));
-        expect(last.landmarks).toEqual(landmarks.subarray((count - 1) * LANDMARK_COUNT * 2));
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: 1000 }),
+        fc.integer({ min: 0, max: 50 }),
+        fc.integer({ min: 1, max: 3 }),
+        (seed, first, count) => {
+          const { images, landmarks } = syntheticFaces({ count, seed, first, side: 32 });
+          const last = syntheticFace(seed, first + count - 1, 32);
+          expect(last.image).toEqual(images.subarray((count - 1) * 32 * 32));
+          expect(last.landmarks).toEqual(landmarks.subarray((count - 1) * LANDMARK_COUNT * 2));
+        },
+      ),
       { numRuns: 8 },
     );
   });
@@ -56,7 +67,8 @@ describe('reproducibility', () => {
 describe('landmarks', () => {
   it('their box: the larger side from 0.5 - 0.5/1.3 to 0.5 + 0.5/1.3, the other centred, to 1e-6', () => {
     for (const i of faces) {
-      const xs = Array.from({ length: LANDMARK_COUNT }, (_, k) => at(i, k).x), ys = Array.from({ length: LANDMARK_COUNT }, (_, k) => at(i, k).y);
+      const xs = Array.from({ length: LANDMARK_COUNT }, (_, k) => at(i, k).x),
+        ys = Array.from({ length: LANDMARK_COUNT }, (_, k) => at(i, k).y);
       const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
       expect(Math.abs(Math.max(x1 - x0, y1 - y0) - 1 / 1.3)).toBeLessThan(1e-6);
       expect(Math.abs((x0 + x1) / 2 - 0.5)).toBeLessThan(1e-6);
@@ -87,10 +99,23 @@ describe('landmarks', () => {
   it('lids and lips do not cross: upper at most 0.02 below lower, in every pose', () => {
     for (const i of faces) {
       // Along the head's own down direction, from the eyes' middle to the chin.
-      const eyes = { x: (at(i, 36).x + at(i, 45).x) / 2, y: (at(i, 36).y + at(i, 45).y) / 2 }, chin = at(i, 8);
+      const eyes = { x: (at(i, 36).x + at(i, 45).x) / 2, y: (at(i, 36).y + at(i, 45).y) / 2 },
+        chin = at(i, 8);
       const length = Math.hypot(chin.x - eyes.x, chin.y - eyes.y);
-      const down = (a: number, b: number): number => ((at(i, b).x - at(i, a).x) * (chin.x - eyes.x) + (at(i, b).y - at(i, a).y) * (chin.y - eyes.y)) / length;
-      for (const [upper, lower] of [[37, 41], [38, 40], [43, 47], [44, 46], [61, 67], [62, 66], [63, 65], [51, 62], [66, 57]]) expect(down(upper, lower)).toBeGreaterThan(-0.02);
+      const down = (a: number, b: number): number =>
+        ((at(i, b).x - at(i, a).x) * (chin.x - eyes.x) + (at(i, b).y - at(i, a).y) * (chin.y - eyes.y)) / length;
+      for (const [upper, lower] of [
+        [37, 41],
+        [38, 40],
+        [43, 47],
+        [44, 46],
+        [61, 67],
+        [62, 66],
+        [63, 65],
+        [51, 62],
+        [66, 57],
+      ])
+        expect(down(upper, lower)).toBeGreaterThan(-0.02);
     }
   });
 
@@ -118,8 +143,10 @@ describe('pictures', () => {
   });
 
   it('landmarks lie on what they name: brows, eyes, nostrils and lips are darker than the skin beside them in at least 3 of 4 frontal faces', () => {
-    const tone = (i: number, x: number, y: number): number => grey[i][Math.floor(y * SIDE) * SIDE + Math.floor(x * SIDE)];
-    const between = (i: number, a: number, b: number, t: number): number => tone(i, at(i, a).x + t * (at(i, b).x - at(i, a).x), at(i, a).y + t * (at(i, b).y - at(i, a).y));
+    const tone = (i: number, x: number, y: number): number =>
+      grey[i][Math.floor(y * SIDE) * SIDE + Math.floor(x * SIDE)];
+    const between = (i: number, a: number, b: number, t: number): number =>
+      tone(i, at(i, a).x + t * (at(i, b).x - at(i, a).x), at(i, a).y + t * (at(i, b).y - at(i, a).y));
     const share = (darker: (i: number) => boolean): number => mean(frontal.map((i) => (darker(i) ? 1 : 0)));
     const cheek = (i: number): number => (between(i, 40, 48, 0.5) + between(i, 47, 54, 0.5)) / 2;
     expect(share((i) => (between(i, 37, 40, 0.5) + between(i, 43, 46, 0.5)) / 2 < cheek(i))).toBeGreaterThan(0.75);

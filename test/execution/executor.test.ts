@@ -29,19 +29,30 @@ function samples(network: Network, count: number, seed = 0): Float32Array {
 
 describe('place', () => {
   it('storages that live at the same time never share a word, and all fit below the top', () => {
-    const interval = fc.record({ words: fc.integer({ min: 1, max: 40 }), from: fc.integer({ min: 0, max: 20 }), length: fc.integer({ min: 0, max: 20 }) });
-    fc.assert(fc.property(fc.array(interval, { maxLength: 25 }), (intervals) => {
-      const storages = intervals.map(({ words, from, length }) => ({ words, from, until: from + length, offset: -1 }));
-      const top = place(storages);
-      for (const a of storages) {
-        expect(a.offset).toBeGreaterThanOrEqual(0);
-        expect(a.offset + a.words).toBeLessThanOrEqual(top);
-        for (const b of storages) {
-          if (a === b || a.until < b.from || b.until < a.from) continue;
-          expect(a.offset + a.words <= b.offset || b.offset + b.words <= a.offset).toBe(true);
+    const interval = fc.record({
+      words: fc.integer({ min: 1, max: 40 }),
+      from: fc.integer({ min: 0, max: 20 }),
+      length: fc.integer({ min: 0, max: 20 }),
+    });
+    fc.assert(
+      fc.property(fc.array(interval, { maxLength: 25 }), (intervals) => {
+        const storages = intervals.map(({ words, from, length }) => ({
+          words,
+          from,
+          until: from + length,
+          offset: -1,
+        }));
+        const top = place(storages);
+        for (const a of storages) {
+          expect(a.offset).toBeGreaterThanOrEqual(0);
+          expect(a.offset + a.words).toBeLessThanOrEqual(top);
+          for (const b of storages) {
+            if (a === b || a.until < b.from || b.until < a.from) continue;
+            expect(a.offset + a.words <= b.offset || b.offset + b.words <= a.offset).toBe(true);
+          }
         }
-      }
-    }));
+      }),
+    );
   });
 
   it('a chain needs no more than its two largest neighbours', () => {
@@ -52,21 +63,29 @@ describe('place', () => {
 
 describe.each(sets.map((kernels) => [kernels.name, kernels] as const))('executor on %s kernels', (_name, kernels) => {
   it('sharing buffers changes nothing: the same outputs, bit for bit, as when every value is kept', async () => {
-    await fc.assert(fc.asyncProperty(randomNetwork, fc.integer({ min: 1, max: 4 }), async (network, batch) => {
-      const inputs = samples(network, batch);
-      const shared = await executor(network, { kernels, batch });
-      // Exempt is what comes before a leaky ReLU: fused it multiplies before the sum is rounded to float32, apart after it; and before what is folded into weights (fold.test.ts).
-      const watch = network.nodes.filter((_, i) => !['leakyRelu', 'batchNorm', 'affine'].includes(network.nodes[i + 1]?.kind)).map((node) => node.name);
-      const kept = await executor(network, { kernels, batch, watch });
-      expect(shared.predict(inputs, batch)).toEqual(kept.predict(inputs, batch));
-      open.splice(0).forEach((one) => one.dispose());
-    }), { numRuns: 40 });
+    await fc.assert(
+      fc.asyncProperty(randomNetwork, fc.integer({ min: 1, max: 4 }), async (network, batch) => {
+        const inputs = samples(network, batch);
+        const shared = await executor(network, { kernels, batch });
+        // Exempt is what comes before a leaky ReLU: fused it multiplies before the sum is rounded to float32, apart after
+        // it; and before what is folded into weights (fold.test.ts).
+        const watch = network.nodes
+          .filter((_, i) => !['leakyRelu', 'batchNorm', 'affine'].includes(network.nodes[i + 1]?.kind))
+          .map((node) => node.name);
+        const kept = await executor(network, { kernels, batch, watch });
+        expect(shared.predict(inputs, batch)).toEqual(kept.predict(inputs, batch));
+        open.splice(0).forEach((one) => one.dispose());
+      }),
+      { numRuns: 40 },
+    );
   });
 
   it('predictions do not depend on the batch size, bit for bit', async () => {
     for (const network of [chain(), skips()]) {
       const inputs = samples(network, 7);
-      const results = await Promise.all([1, 2, 3, 7, 16].map(async (batch) => (await executor(network, { kernels, batch })).predict(inputs, 7)));
+      const results = await Promise.all(
+        [1, 2, 3, 7, 16].map(async (batch) => (await executor(network, { kernels, batch })).predict(inputs, 7)),
+      );
       for (const result of results) expect(result).toEqual(results[0]);
     }
   });
@@ -74,7 +93,9 @@ describe.each(sets.map((kernels) => [kernels.name, kernels] as const))('executor
   it('predictions do not depend on the number of threads, bit for bit', async () => {
     for (const network of [chain(), skips()]) {
       const inputs = samples(network, 9);
-      const results = await Promise.all([1, 2, 3].map(async (threads) => (await executor(network, { kernels, batch: 4, threads })).predict(inputs, 9)));
+      const results = await Promise.all(
+        [1, 2, 3].map(async (threads) => (await executor(network, { kernels, batch: 4, threads })).predict(inputs, 9)),
+      );
       for (const result of results) expect(result).toEqual(results[0]);
     }
   });
@@ -103,7 +124,9 @@ describe('the two kernel sets agree', () => {
   it('outputs of a whole network within 1e-5', async () => {
     for (const network of [chain(), skips()]) {
       const inputs = samples(network, 5);
-      const [portable, simd] = await Promise.all(sets.map(async (kernels) => (await executor(network, { kernels, batch: 5 })).predict(inputs, 5)));
+      const [portable, simd] = await Promise.all(
+        sets.map(async (kernels) => (await executor(network, { kernels, batch: 5 })).predict(inputs, 5)),
+      );
       simd.forEach((value, i) => expect(Math.abs(value - portable[i])).toBeLessThan(1e-5));
     }
   });
@@ -112,25 +135,54 @@ describe('the two kernel sets agree', () => {
 describe('wrong arguments', () => {
   const kernels = portableKernels();
   it('batch', async () => {
-    await expect(createExecutor(chain(), { kernels, batch: 0 })).rejects.toThrow(/batch: expected an integer of at least 1, got 0/);
+    await expect(createExecutor(chain(), { kernels, batch: 0 })).rejects.toThrow(
+      /batch: expected an integer of at least 1, got 0/,
+    );
     await expect(createExecutor(chain(), { kernels, batch: 1.5 })).rejects.toThrow(RangeError);
     await expect(createExecutor(chain(), { kernels, batch: '2' as never })).rejects.toThrow(TypeError);
   });
   it('no options, no kernels, no network', async () => {
-    await expect(createExecutor(chain(), undefined as never)).rejects.toThrow(/createExecutor: options.kernels: expected a kernel set \(await loadKernels\(\)\), got undefined/);
+    await expect(createExecutor(chain(), undefined as never)).rejects.toThrow(
+      /createExecutor: options.kernels: expected a kernel set \(await loadKernels\(\)\), got undefined/,
+    );
     await expect(createExecutor(chain(), { kernels: 'simd' } as never)).rejects.toThrow(TypeError);
     await expect(createExecutor(undefined as never, { kernels })).rejects.toThrow(/createExecutor: network/);
-    await expect(createExecutor(chain(), { kernels, watch: 'relu1' as never })).rejects.toThrow(/watch: expected an array/);
+    await expect(createExecutor(chain(), { kernels, watch: 'relu1' as never })).rejects.toThrow(
+      /watch: expected an array/,
+    );
   });
   it('a parameter whose values are not as many as its shape says writes over no other', async () => {
     const network = chain();
-    const parameters = new Map(network.parameters).set('conv1.bias', { kind: 'dense', shape: [4], data: new Float32Array(4096) });
-    await expect(createExecutor({ ...network, parameters }, { kernels })).rejects.toThrow(expect.objectContaining({ code: 'SHAPE', message: expect.stringMatching(/"conv1.bias": values: expected 4 for shape \[4\], got 4096/) }));
-    const block = (codes: number, codewords: number): ProductBlock => ({ first: 0, subspaceCount: 5, subvectorLength: 4, codewordCount: 2, codewords: new Float32Array(codewords), codes: new Uint16Array(codes) });
+    const parameters = new Map(network.parameters).set('conv1.bias', {
+      kind: 'dense',
+      shape: [4],
+      data: new Float32Array(4096),
+    });
+    await expect(createExecutor({ ...network, parameters }, { kernels })).rejects.toThrow(
+      expect.objectContaining({
+        code: 'SHAPE',
+        message: expect.stringMatching(/"conv1.bias": values: expected 4 for shape \[4\], got 4096/),
+      }),
+    );
+    const block = (codes: number, codewords: number): ProductBlock => ({
+      first: 0,
+      subspaceCount: 5,
+      subvectorLength: 4,
+      codewordCount: 2,
+      codewords: new Float32Array(codewords),
+      codes: new Uint16Array(codes),
+    });
     for (const [blocks, text] of [
-      [[block(99, 8)], /codes of a block: expected 35/], [[block(35, 16)], /codeword values of a block: expected 8/], [[block(35, 8), block(35, 8)], /columns of all blocks: expected 20 .*got 40/],
+      [[block(99, 8)], /codes of a block: expected 35/],
+      [[block(35, 16)], /codeword values of a block: expected 8/],
+      [[block(35, 8), block(35, 8)], /columns of all blocks: expected 20 .*got 40/],
     ] as const) {
-      const encoded = new Map(network.parameters).set('dense1.weight', { kind: 'product', shape: [7, 20], codewordPrecision: 'float32', blocks });
+      const encoded = new Map(network.parameters).set('dense1.weight', {
+        kind: 'product',
+        shape: [7, 20],
+        codewordPrecision: 'float32',
+        blocks,
+      });
       await expect(createExecutor({ ...network, parameters: encoded }, { kernels })).rejects.toThrow(text);
     }
   });

@@ -16,7 +16,17 @@ import { chain, randomNetwork, skips } from './networks.ts';
 const portable = portableKernels();
 const simd = await loadKernels({ prefer: 'simd' });
 
-export const sgd: OptimizerOptions = { kind: 'sgd', momentum: 0.9, nesterov: false, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled: false, weightDecay: 1e-3, codewordGradient: 'mean' };
+export const sgd: OptimizerOptions = {
+  kind: 'sgd',
+  momentum: 0.9,
+  nesterov: false,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  decoupled: false,
+  weightDecay: 1e-3,
+  codewordGradient: 'mean',
+};
 
 const open: TrainingExecutor[] = [];
 async function trainer(network: Network, options: Partial<TrainingExecutorOptions> = {}): Promise<TrainingExecutor> {
@@ -55,12 +65,23 @@ function encoded(network: Network, name: string): Network {
   const M = Math.floor(columns / d);
   const rest = columns - M * d;
   const block = (first: number, M: number, d: number): ProductEncoding['blocks'][number] => ({
-    first, subspaceCount: M, subvectorLength: d, codewordCount: K,
+    first,
+    subspaceCount: M,
+    subvectorLength: d,
+    codewordCount: K,
     codewords: Float32Array.from({ length: K * d }, () => Math.abs(normal(random))),
     codes: Uint16Array.from({ length: rows * M }, () => Math.floor(random() * K)),
-    signs: Uint8Array.from({ length: Math.ceil((rows * M * d) / 8) }, (_, i, bits = rows * M * d - 8 * i) => Math.floor(random() * 256) & (bits >= 8 ? 255 : (1 << bits) - 1)),
+    signs: Uint8Array.from(
+      { length: Math.ceil((rows * M * d) / 8) },
+      (_, i, bits = rows * M * d - 8 * i) => Math.floor(random() * 256) & (bits >= 8 ? 255 : (1 << bits) - 1),
+    ),
   });
-  const encoding: ProductEncoding = { kind: 'product', shape: weight.shape, codewordPrecision: 'float32', blocks: [...(M > 0 ? [block(0, M, d)] : []), ...(rest > 0 ? [block(M * d, 1, rest)] : [])] };
+  const encoding: ProductEncoding = {
+    kind: 'product',
+    shape: weight.shape,
+    codewordPrecision: 'float32',
+    blocks: [...(M > 0 ? [block(0, M, d)] : []), ...(rest > 0 ? [block(M * d, 1, rest)] : [])],
+  };
   return { ...network, parameters: new Map([...network.parameters, [name, encoding]]) };
 }
 
@@ -84,13 +105,19 @@ async function checkGradients(network: Network, seed: number): Promise<void> {
       values[i] = kept;
       refresh();
       const numeric = (above - below) / 2e-6;
-      expect(Math.abs(gradient[i] - numeric), `${name}[${i}]: ${gradient[i]} against ${numeric}`).toBeLessThan(1e-5 + 1e-3 * Math.abs(numeric));
+      expect(Math.abs(gradient[i] - numeric), `${name}[${i}]: ${gradient[i]} against ${numeric}`).toBeLessThan(
+        1e-5 + 1e-3 * Math.abs(numeric),
+      );
     }
   };
   probe(one.input(), one.gradient(network.inputs[0].name), 'input', () => undefined);
   for (const [name] of network.parameters) {
     let gradient: FloatArray;
-    try { gradient = one.gradient(name).slice(); } catch { continue; } // running statistics and constants have none
+    try {
+      gradient = one.gradient(name).slice();
+    } catch {
+      continue;
+    } // running statistics and constants have none
     probe(one.values(name), gradient, name, () => one.changed());
   }
 }
@@ -101,17 +128,23 @@ describe('gradients against central differences in double (eps 1e-6, atol 1e-5, 
   it('codewords with signs apart and a remainder block, of a convolution and of a dense layer', async () => {
     await checkGradients(encoded(encoded(chain(), 'conv2.weight'), 'dense1.weight'), 3);
   });
-  it('random chains', () => fc.assert(fc.asyncProperty(randomNetwork, async (network) => {
-    await checkGradients(network, 4);
-    open.splice(0).forEach((one) => one.dispose());
-  }), { numRuns: 25 }));
+  it('random chains', () =>
+    fc.assert(
+      fc.asyncProperty(randomNetwork, async (network) => {
+        await checkGradients(network, 4);
+        open.splice(0).forEach((one) => one.dispose());
+      }),
+      { numRuns: 25 },
+    ));
   it('a parameter that two nodes share gets the sum of both gradients', async () => {
     const network = graph({ seed: 5 }, (g) => {
       const x = g.input([4]);
       const a = g.node(relu(), g.node(dense(4, { name: 'a' }), x));
       return g.node(add(), g.node(dense(4, { name: 'b' }), a), a);
     });
-    const nodes = network.nodes.map((node) => (node.name === 'b' ? { ...node, parameters: { ...node.parameters, weight: 'a.weight' } } : node));
+    const nodes = network.nodes.map((node) =>
+      node.name === 'b' ? { ...node, parameters: { ...node.parameters, weight: 'a.weight' } } : node,
+    );
     const parameters = new Map([...network.parameters].filter(([name]) => name !== 'b.weight'));
     await checkGradients({ ...network, nodes, parameters } as Network, 5);
   });
@@ -125,7 +158,8 @@ describe('training executor', () => {
     one.forwardTraining(1);
     const inputs = Float32Array.from(one.input());
     const trained = Float32Array.from(one.output());
-    // Watched, the last dense layer is not multiplied with the affine map behind it, which rounds otherwise and which training does not do.
+    // Watched, the last dense layer is not multiplied with the affine map behind it, which rounds otherwise and which
+    // training does not do.
     const inference = await createExecutor(network, { kernels: simd, batch: 3, watch: ['dense2'] });
     expect(inference.predict(inputs, 3)).toEqual(trained);
     inference.dispose();
@@ -174,11 +208,18 @@ describe('training executor', () => {
     const one = await trainer(network);
     const [values, memory] = [one.snapshot(), one.optimizerState()];
     const last = [...network.parameters.keys()].at(-1)!;
-    const moved = new Map([...values.parameters].map(([name, encoding]) => [name, encoding.kind === 'dense' ? { ...encoding, data: encoding.data.map((value) => value + 1) } : encoding]));
+    const moved = new Map(
+      [...values.parameters].map(([name, encoding]) => [
+        name,
+        encoding.kind === 'dense' ? { ...encoding, data: encoding.data.map((value) => value + 1) } : encoding,
+      ]),
+    );
     moved.delete(last);
     expect(() => one.restore({ ...values, parameters: moved })).toThrow(expect.objectContaining({ code: 'SHAPE' }));
     expect(one.snapshot()).toEqual(values);
-    const filled = new Map([...memory].map(([slot, data], i) => [slot, i < memory.size - 1 ? data.map(() => 1) : data.slice(1)]));
+    const filled = new Map(
+      [...memory].map(([slot, data], i) => [slot, i < memory.size - 1 ? data.map(() => 1) : data.slice(1)]),
+    );
     expect(() => one.restoreOptimizer(filled)).toThrow(expect.objectContaining({ code: 'CHECKPOINT' }));
     expect(one.optimizerState()).toEqual(memory);
   });
@@ -191,10 +232,21 @@ describe('training executor', () => {
     const [block] = encoding.blocks;
     const { signs: _signs, ...unsigned } = block;
     // 5 codewords of 4 against 10 of 2: 20 numbers both, but twice the codes.
-    const finer = { ...block, subspaceCount: 2 * block.subspaceCount, subvectorLength: 2, codewordCount: 10, codes: new Uint16Array(2 * block.codes.length) };
+    const finer = {
+      ...block,
+      subspaceCount: 2 * block.subspaceCount,
+      subvectorLength: 2,
+      codewordCount: 10,
+      codes: new Uint16Array(2 * block.codes.length),
+    };
     for (const other of [unsigned, finer]) {
-      const parameters = new Map(network.parameters).set('dense1.weight', { ...encoding, blocks: [other, ...encoding.blocks.slice(1)] });
-      expect(() => one.restore({ ...network, parameters })).toThrow(/"dense1.weight" is missing or is stored in another way/);
+      const parameters = new Map(network.parameters).set('dense1.weight', {
+        ...encoding,
+        blocks: [other, ...encoding.blocks.slice(1)],
+      });
+      expect(() => one.restore({ ...network, parameters })).toThrow(
+        /"dense1.weight" is missing or is stored in another way/,
+      );
     }
     one.changed();
     expect(one.predict(new Float32Array(3 * 128).fill(0.5), 3)).toEqual(before);
@@ -203,7 +255,10 @@ describe('training executor', () => {
   it('running statistics that are frozen stay, the others move; the training pass itself is the same', async () => {
     const network = sequential({ input: [3], seed: 1 }, [batchNorm(), dense(2), batchNorm()]);
     const free = await trainer(network, { kernels: simd });
-    const frozen = await trainer(network, { kernels: simd, frozen: new Set(['batchNorm1.mean', 'batchNorm1.variance', 'batchNorm2.variance']) });
+    const frozen = await trainer(network, {
+      kernels: simd,
+      frozen: new Set(['batchNorm1.mean', 'batchNorm1.variance', 'batchNorm2.variance']),
+    });
     for (const one of [free, frozen]) {
       prepare(one, 1);
       one.forwardTraining(1);
@@ -218,12 +273,20 @@ describe('training executor', () => {
   });
 
   it('wrong arguments are named', async () => {
-    await expect(createTrainingExecutor(chain(), undefined as never)).rejects.toThrow(/createTrainingExecutor: options.kernels/);
-    await expect(trainer(chain(), { optimizer: undefined as never })).rejects.toThrow(/optimizer.kind: expected one of sgd, adam, got undefined/);
-    await expect(trainer(chain(), { frozen: new Set(['conv1.weigth']) })).rejects.toThrow(/frozen: expected names of parameters of "network", got "conv1.weigth"/);
+    await expect(createTrainingExecutor(chain(), undefined as never)).rejects.toThrow(
+      /createTrainingExecutor: options.kernels/,
+    );
+    await expect(trainer(chain(), { optimizer: undefined as never })).rejects.toThrow(
+      /optimizer.kind: expected one of sgd, adam, got undefined/,
+    );
+    await expect(trainer(chain(), { frozen: new Set(['conv1.weigth']) })).rejects.toThrow(
+      /frozen: expected names of parameters of "network", got "conv1.weigth"/,
+    );
     await expect(trainer(chain(), { watch: ['nowhere'] })).rejects.toThrow(/createTrainingExecutor: watch/);
     const one = await trainer(chain(), { optimizer: { ...sgd, kind: 'adam' } });
-    expect(() => one.update({ rate: 0.1, clip: 0 }, 0)).toThrow(/update: step: expected an integer of at least 1, got 0/);
+    expect(() => one.update({ rate: 0.1, clip: 0 }, 0)).toThrow(
+      /update: step: expected an integer of at least 1, got 0/,
+    );
   });
 
   it('after dispose every call that needs the memory says DISPOSED', async () => {
@@ -232,35 +295,54 @@ describe('training executor', () => {
     const state = one.optimizerState();
     one.dispose();
     one.dispose();
-    const calls = [() => one.input(), () => one.output(), () => one.forward(), () => one.forwardTraining(1), () => one.outputGradient(), () => one.backward(), () => one.update({ rate: 1, clip: 0 }, 1),
-      () => one.gradient('conv1.weight'), () => one.values('conv1.weight'), () => one.snapshot(), () => one.restore(network), () => one.optimizerState(), () => one.restoreOptimizer(state)];
+    const calls = [
+      () => one.input(),
+      () => one.output(),
+      () => one.forward(),
+      () => one.forwardTraining(1),
+      () => one.outputGradient(),
+      () => one.backward(),
+      () => one.update({ rate: 1, clip: 0 }, 1),
+      () => one.gradient('conv1.weight'),
+      () => one.values('conv1.weight'),
+      () => one.snapshot(),
+      () => one.restore(network),
+      () => one.optimizerState(),
+      () => one.restoreOptimizer(state),
+    ];
     for (const call of calls) expect(call, String(call)).toThrow(expect.objectContaining({ code: 'DISPOSED' }));
   });
 
   it('a whole step gives the same bits for 1, 2, 3 and 4 threads', async () => {
-    const results = await Promise.all([1, 2, 3, 4].map(async (threads) => {
-      const one = await trainer(encoded(skips(), 'conv2.weight'), { kernels: simd, threads, batch: 9 });
-      const weights = prepare(one, 7);
-      for (let n = 1; n <= 2; n++) {
-        one.forwardTraining(n);
-        one.outputGradient().set(weights);
-        one.backward();
-        one.update({ rate: 0.05, clip: 1 }, n);
-      }
-      return one.snapshot().parameters;
-    }));
+    const results = await Promise.all(
+      [1, 2, 3, 4].map(async (threads) => {
+        const one = await trainer(encoded(skips(), 'conv2.weight'), { kernels: simd, threads, batch: 9 });
+        const weights = prepare(one, 7);
+        for (let n = 1; n <= 2; n++) {
+          one.forwardTraining(n);
+          one.outputGradient().set(weights);
+          one.backward();
+          one.update({ rate: 0.05, clip: 1 }, n);
+        }
+        return one.snapshot().parameters;
+      }),
+    );
     for (const result of results) expect(result).toEqual(results[0]);
   });
 
   it('packs the weights of all layers in one step, so that threads share it', async () => {
     let programs: readonly Program[] = [];
-    const kernels: KernelSet = { ...portableKernels(), open(options) {
-      programs = options.programs ?? [];
-      return portableKernels().open(options);
-    } };
+    const kernels: KernelSet = {
+      ...portableKernels(),
+      open(options) {
+        programs = options.programs ?? [];
+        return portableKernels().open(options);
+      },
+    };
     (await createTrainingExecutor(chain(), { kernels, batch: 2, optimizer: sgd })).dispose();
     const packs = programs[0].filter(({ kernel }) => kernel === 'convolutionPack');
-    // Forward and backward of the second convolution; of the first forward alone, since nobody asks for the input's gradient.
+    // Forward and backward of the second convolution; of the first forward alone, since nobody asks for the input's
+    // gradient.
     expect(packs.map(({ pieces }) => pieces.length)).toEqual([3]);
   });
 
@@ -276,10 +358,14 @@ describe('training executor', () => {
     const found = one.update({ rate: 1, clip: norm / 10 }, 1);
     expect(Math.abs(found / norm - 1)).toBeLessThan(1e-5);
     const after = one.snapshot();
-    const moved = Math.sqrt(names.reduce((sum, name) => {
-      const [a, b] = [before.parameters.get(name)!, after.parameters.get(name)!];
-      return a.kind === 'dense' && b.kind === 'dense' ? sum + a.data.reduce((s, v, i) => s + (v - b.data[i]) ** 2, 0) : sum;
-    }, 0));
+    const moved = Math.sqrt(
+      names.reduce((sum, name) => {
+        const [a, b] = [before.parameters.get(name)!, after.parameters.get(name)!];
+        return a.kind === 'dense' && b.kind === 'dense'
+          ? sum + a.data.reduce((s, v, i) => s + (v - b.data[i]) ** 2, 0)
+          : sum;
+      }, 0),
+    );
     expect(Math.abs(moved / (norm / 10) - 1)).toBeLessThan(1e-4);
   });
 

@@ -8,21 +8,54 @@ import type { Network } from '../../src/network/types.ts';
 import { findGroups } from '../../src/pruning/index.ts';
 import type { Context } from '../../src/transform.ts';
 import vectors from '../vectors/correlation.json' with { type: 'json' };
-import { chain, change, contextOf, examplesOf, largestDifference, parallel, randomInputs, randomize, run } from '../pruning/networks.ts';
+import {
+  chain,
+  change,
+  contextOf,
+  examplesOf,
+  largestDifference,
+  parallel,
+  randomInputs,
+  randomize,
+  run,
+} from '../pruning/networks.ts';
 
-const prunable = (network: Network): ReturnType<typeof findGroups> => findGroups(network).filter((group) => group.prunable);
-const measure = (network: Network, inputs: Float32Array, options = {}, context: Partial<Context> = {}): Promise<ActivationStatistics> => measureActivations(network, prunable(network), contextOf(network, inputs, context), options);
+const prunable = (network: Network): ReturnType<typeof findGroups> =>
+  findGroups(network).filter((group) => group.prunable);
+const measure = (
+  network: Network,
+  inputs: Float32Array,
+  options = {},
+  context: Partial<Context> = {},
+): Promise<ActivationStatistics> =>
+  measureActivations(network, prunable(network), contextOf(network, inputs, context), options);
 
 describe('against PyTorch and numpy', () => {
-  const { network: { inputs, parameters, scores, mean } } = vectors;
-  const structure = sequential({ input: [1, 6, 6] }, [conv(3, 3), relu(), conv(4, 3, { stride: 2, padding: 1 }), relu(), flatten(), dense(5)]);
-  const network = Object.entries(parameters).reduce((edited, [name, values]) => change(edited, name, (into) => into.set(values)), structure);
+  const {
+    network: { inputs, parameters, scores, mean },
+  } = vectors;
+  const structure = sequential({ input: [1, 6, 6] }, [
+    conv(3, 3),
+    relu(),
+    conv(4, 3, { stride: 2, padding: 1 }),
+    relu(),
+    flatten(),
+    dense(5),
+  ]);
+  const network = Object.entries(parameters).reduce(
+    (edited, [name, values]) => change(edited, name, (into) => into.set(values)),
+    structure,
+  );
 
   test('activationCorrelation over all pairs of positions agrees to 1e-5 (activations are float32)', async () => {
     const statistics = await measure(network, Float32Array.from(inputs), { positions: 1000 });
     const [conv1, conv2] = prunable(network);
-    expect(largestDifference(score('activationCorrelation', network, conv1, statistics), scores.conv1)).toBeLessThan(1e-5);
-    expect(largestDifference(score('activationCorrelation', network, conv2, statistics), scores.conv2)).toBeLessThan(1e-5);
+    expect(largestDifference(score('activationCorrelation', network, conv1, statistics), scores.conv1)).toBeLessThan(
+      1e-5,
+    );
+    expect(largestDifference(score('activationCorrelation', network, conv2, statistics), scores.conv2)).toBeLessThan(
+      1e-5,
+    );
   });
   test('means agree to 1e-6: per channel for a convolution, per column behind a flatten; in batches that do not divide the samples too', async () => {
     for (const batch of [3, 64]) {
@@ -37,9 +70,15 @@ describe('measureActivations', () => {
   test('a drawn subset of positions lies inside the image: with a third of them scores stay within 0.2 of all of them', async () => {
     const network = chain(4);
     const inputs = randomInputs(network, 40, 1);
-    const [all, some] = [await measure(network, inputs, { positions: 100000 }), await measure(network, inputs, { positions: 40 })];
+    const [all, some] = [
+      await measure(network, inputs, { positions: 100000 }),
+      await measure(network, inputs, { positions: 40 }),
+    ];
     const [conv1] = prunable(network);
-    const [a, b] = [score('activationCorrelation', network, conv1, all), score('activationCorrelation', network, conv1, some)];
+    const [a, b] = [
+      score('activationCorrelation', network, conv1, all),
+      score('activationCorrelation', network, conv1, some),
+    ];
     expect(largestDifference(a, b)).toBeLessThan(0.2);
     expect(a).not.toEqual(b);
   });
@@ -51,23 +90,60 @@ describe('measureActivations', () => {
     const once = await measure(network, inputs, { ...options, batch: 10 });
     expect(await measure(network, inputs, { ...options, batch: 10 })).toEqual(once);
     const other = await measure(network, inputs, { ...options, batch: 3 });
-    for (const [name, { consumers }] of once.groups) consumers.forEach((consumer, i) => expect(largestDifference(consumer.correlation ?? [], other.groups.get(name)?.consumers[i].correlation ?? [])).toBeLessThan(1e-5));
+    for (const [name, { consumers }] of once.groups)
+      consumers.forEach((consumer, i) =>
+        expect(
+          largestDifference(consumer.correlation ?? [], other.groups.get(name)?.consumers[i].correlation ?? []),
+        ).toBeLessThan(1e-5),
+      );
     expect(await measure(network, inputs, options, { seed: 2 })).not.toEqual(once);
     expect(once.samples).toBe(10);
   });
 
-  test('activationCorrelation is unchanged (< 1e-5) when a neuron is scaled up and its consumers\' columns down', async () => {
-    await fc.assert(fc.asyncProperty(fc.nat(100), fc.constantFrom(0.25, 0.5, 3, 8), async (seed, scale) => {
-      const network = randomize(sequential({ input: [5] }, [dense(4, { name: 'a' }), relu(), dense(3, { name: 'b' }), relu(), dense(2)]), seed);
-      const scaled = change(change(change(network, 'a.weight', (values) => { for (let i = 0; i < 5; i++) values[i] *= scale; }), 'a.bias', (values) => { values[0] *= scale; }), 'b.weight', (values) => { for (let o = 0; o < 3; o++) values[4 * o] /= scale; });
-      const inputs = randomInputs(network, 20, seed);
-      const [before, after] = await Promise.all([network, scaled].map(async (n) => score('activationCorrelation', n, findGroups(n)[0], await measure(n, inputs))));
-      expect(largestDifference(before, after)).toBeLessThan(1e-5);
-    }), { numRuns: 10 });
+  test("activationCorrelation is unchanged (< 1e-5) when a neuron is scaled up and its consumers' columns down", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(100), fc.constantFrom(0.25, 0.5, 3, 8), async (seed, scale) => {
+        const network = randomize(
+          sequential({ input: [5] }, [dense(4, { name: 'a' }), relu(), dense(3, { name: 'b' }), relu(), dense(2)]),
+          seed,
+        );
+        const scaled = change(
+          change(
+            change(network, 'a.weight', (values) => {
+              for (let i = 0; i < 5; i++) values[i] *= scale;
+            }),
+            'a.bias',
+            (values) => {
+              values[0] *= scale;
+            },
+          ),
+          'b.weight',
+          (values) => {
+            for (let o = 0; o < 3; o++) values[4 * o] /= scale;
+          },
+        );
+        const inputs = randomInputs(network, 20, seed);
+        const [before, after] = await Promise.all(
+          [network, scaled].map(async (n) =>
+            score('activationCorrelation', n, findGroups(n)[0], await measure(n, inputs)),
+          ),
+        );
+        expect(largestDifference(before, after)).toBeLessThan(1e-5);
+      }),
+      { numRuns: 10 },
+    );
   });
 
   test('dead and constant neurons have correlation 0 and so the lowest importance; no NaN', async () => {
-    const network = change(change(chain(3), 'conv2.weight', (values) => { values.fill(0, 0, values.length / 5); }), 'dense1.weight', (values) => { values.fill(0, 0, 20); });
+    const network = change(
+      change(chain(3), 'conv2.weight', (values) => {
+        values.fill(0, 0, values.length / 5);
+      }),
+      'dense1.weight',
+      (values) => {
+        values.fill(0, 0, 20);
+      },
+    );
     const statistics = await measure(network, randomInputs(network, 12, 1), { covariances: true });
     const [, conv2, dense1] = prunable(network);
     for (const group of [conv2, dense1]) {
@@ -84,26 +160,38 @@ describe('measureActivations', () => {
     const group = prunable(network)[1];
     const statistics = await measure(network, inputs, { positions: 1000, covariances: true });
     const seen = await run(network, inputs, group.consumers[0].value); // (6, 8, 6, 6), channels 3 ... 7 are the group's
-    const observed = Array.from({ length: 5 }, (_, c) => Array.from({ length: 6 * 36 }, (_, i) => seen[Math.floor(i / 36) * 288 + (3 + c) * 36 + i % 36]));
+    const observed = Array.from({ length: 5 }, (_, c) =>
+      Array.from({ length: 6 * 36 }, (_, i) => seen[Math.floor(i / 36) * 288 + (3 + c) * 36 + (i % 36)]),
+    );
     const means = observed.map((row) => row.reduce((sum, v) => sum + v, 0) / row.length);
-    const expected = observed.flatMap((a, i) => observed.map((b, j) => a.reduce((sum, v, k) => sum + (v - means[i]) * (b[k] - means[j]), 0) / a.length));
+    const expected = observed.flatMap((a, i) =>
+      observed.map((b, j) => a.reduce((sum, v, k) => sum + (v - means[i]) * (b[k] - means[j]), 0) / a.length),
+    );
     const [consumer] = statistics.groups.get('b')?.consumers ?? [];
     expect(largestDifference(consumer.covariance ?? [], expected)).toBeLessThan(1e-6);
     expect(largestDifference(consumer.mean, means)).toBeLessThan(1e-6);
   });
 
-  test('correlations are taken with the consumer\'s own nonlinearity where that alone reads it, else with its output', async () => {
-    // b's output is read by a relu and by the head: a is b itself, so a copy of the channel correlates fully, which behind the relu it would not.
+  test("correlations are taken with the consumer's own nonlinearity where that alone reads it, else with its output", async () => {
+    // b's output is read by a relu and by the head: a is b itself, so a copy of the channel correlates fully, which
+    // behind the relu it would not.
     const build = (alone: boolean): Network => {
       const network = graph({}, (g) => {
         const b = g.node(dense(1, { name: 'b' }), g.node(dense(1, { name: 'a' }), g.input([1])));
         const r = g.node(relu({ name: 'r' }), b);
-        return alone ? [g.node(dense(1, { name: 'head' }), r)] : [g.node(dense(1, { name: 'head' }), r), g.node(dense(1, { name: 'other' }), b)];
+        return alone
+          ? [g.node(dense(1, { name: 'head' }), r)]
+          : [g.node(dense(1, { name: 'head' }), r), g.node(dense(1, { name: 'other' }), b)];
       });
-      return [...network.parameters.keys()].reduce((edited, name) => change(edited, name, (values) => values.fill(name.endsWith('weight') ? 1 : 0)), network);
+      return [...network.parameters.keys()].reduce(
+        (edited, name) => change(edited, name, (values) => values.fill(name.endsWith('weight') ? 1 : 0)),
+        network,
+      );
     };
     const inputs = Float32Array.of(-3, -2, -1, 1, 2);
-    const r = async (network: Network): Promise<number | undefined> => (await measureActivations(network, [findGroups(network)[0]], contextOf(network, inputs))).groups.get('a')?.consumers[0].correlation?.[0];
+    const r = async (network: Network): Promise<number | undefined> =>
+      (await measureActivations(network, [findGroups(network)[0]], contextOf(network, inputs))).groups.get('a')
+        ?.consumers[0].correlation?.[0];
     expect(await r(build(false))).toBeCloseTo(1, 12);
     expect(await r(build(true))).toBeLessThan(0.95);
   });
@@ -112,11 +200,17 @@ describe('measureActivations', () => {
 describe('bad data', () => {
   const network = chain();
   const inputs = randomInputs(network, 4, 1);
-  const failure = async (run: Promise<unknown>): Promise<string> => run.then(() => 'nothing thrown', (error: unknown) => (error instanceof EspalierError ? `${error.code}: ${error.message}` : String(error)));
+  const failure = async (run: Promise<unknown>): Promise<string> =>
+    run.then(
+      () => 'nothing thrown',
+      (error: unknown) => (error instanceof EspalierError ? `${error.code}: ${error.message}` : String(error)),
+    );
 
   test('no set, an empty set, one sample: DATA', async () => {
     const { kernels, threads, seed } = contextOf(network, inputs);
-    expect(await failure(measureActivations(network, prunable(network), { kernels, threads, seed }))).toMatch(/^DATA:.*got none/);
+    expect(await failure(measureActivations(network, prunable(network), { kernels, threads, seed }))).toMatch(
+      /^DATA:.*got none/,
+    );
     expect(await failure(measure(network, new Float32Array(0)))).toMatch(/^DATA:.*an empty set/);
     expect(await failure(measure(network, inputs.subarray(0, 128)))).toMatch(/^DATA:.*at least 2 samples/);
     expect(await failure(measure(network, inputs, { samples: 1 }))).toMatch(/^DATA:/);
@@ -125,7 +219,15 @@ describe('bad data', () => {
     expect((await measure(network, inputs.subarray(0, 128), { correlations: false })).samples).toBe(1);
   });
   test('samples of another shape: DATA with both shapes', async () => {
-    expect(await failure(measureActivations(network, prunable(network), contextOf(network, inputs, { training: { ...examplesOf(network, inputs), inputShape: [128] } })))).toMatch(/^DATA:.*\[2, 8, 8\], got \[128\]/);
+    expect(
+      await failure(
+        measureActivations(
+          network,
+          prunable(network),
+          contextOf(network, inputs, { training: { ...examplesOf(network, inputs), inputShape: [128] } }),
+        ),
+      ),
+    ).toMatch(/^DATA:.*\[2, 8, 8\], got \[128\]/);
   });
   test('an input that is not finite: DATA with the sample', async () => {
     const bad = inputs.slice();
@@ -133,23 +235,57 @@ describe('bad data', () => {
     expect(await failure(measure(network, bad))).toMatch(/^DATA:.*NaN in sample 2/);
   });
   test('an activation that is not finite: DATA with the node, on the reading and on the writing side', async () => {
-    const broken = sequential({ input: [2] }, [dense(2, { name: 'a' }), relu({ name: 'seen' }), dense(2, { name: 'b' }), relu({ name: 'made' }), dense(1)]);
-    const set = (name: string, value: number): Network => change(broken, name, (values) => { values.fill(value); });
+    const broken = sequential({ input: [2] }, [
+      dense(2, { name: 'a' }),
+      relu({ name: 'seen' }),
+      dense(2, { name: 'b' }),
+      relu({ name: 'made' }),
+      dense(1),
+    ]);
+    const set = (name: string, value: number): Network =>
+      change(broken, name, (values) => {
+        values.fill(value);
+      });
     const ones = Float32Array.of(1, 1, 2, 2);
-    expect(await failure(measureActivations(set('a.bias', Infinity), [findGroups(broken)[0]], contextOf(broken, ones)))).toMatch(/^DATA:.*node "seen".*Infinity for sample 0/);
-    expect(await failure(measureActivations(set('b.bias', Infinity), [findGroups(broken)[0]], contextOf(broken, ones)))).toMatch(/^DATA:.*node "made"/);
+    expect(
+      await failure(measureActivations(set('a.bias', Infinity), [findGroups(broken)[0]], contextOf(broken, ones))),
+    ).toMatch(/^DATA:.*node "seen".*Infinity for sample 0/);
+    expect(
+      await failure(measureActivations(set('b.bias', Infinity), [findGroups(broken)[0]], contextOf(broken, ones))),
+    ).toMatch(/^DATA:.*node "made"/);
   });
   test('several inputs: UNSUPPORTED; groups of another network: GRAPH', async () => {
-    const two = graph({}, (g) => { g.input([2]); return g.node(dense(2), g.node(dense(2, { name: 'a' }), g.input([2], 'second'))); });
+    const two = graph({}, (g) => {
+      g.input([2]);
+      return g.node(dense(2), g.node(dense(2, { name: 'a' }), g.input([2], 'second')));
+    });
     expect(await failure(measureActivations(two, [], contextOf(two, new Float32Array(4))))).toMatch(/^UNSUPPORTED/);
     const [group] = prunable(network);
-    expect(await failure(measureActivations(network, [{ ...group, consumers: [{ ...group.consumers[0], node: 'relu1' }] }], contextOf(network, inputs)))).toMatch(/^GRAPH:.*"relu1"/);
+    expect(
+      await failure(
+        measureActivations(
+          network,
+          [{ ...group, consumers: [{ ...group.consumers[0], node: 'relu1' }] }],
+          contextOf(network, inputs),
+        ),
+      ),
+    ).toMatch(/^GRAPH:.*"relu1"/);
   });
   test('options that are no whole numbers from 1: RangeError before anything runs', async () => {
-    for (const options of [{ samples: 0 }, { batch: 0 }, { positions: 1.5 }]) await expect(measure(network, inputs, options)).rejects.toThrow(RangeError);
+    for (const options of [{ samples: 0 }, { batch: 0 }, { positions: 1.5 }])
+      await expect(measure(network, inputs, options)).rejects.toThrow(RangeError);
   });
   test('an aborted signal ends it with its reason, and so does a failing source', async () => {
-    await expect(measure(network, inputs, {}, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
-    await expect(measure(network, inputs, {}, { training: { ...examplesOf(network, inputs), read: () => Promise.reject(new Error('disk gone')) } })).rejects.toThrow('disk gone');
+    await expect(measure(network, inputs, {}, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
+      'enough',
+    );
+    await expect(
+      measure(
+        network,
+        inputs,
+        {},
+        { training: { ...examplesOf(network, inputs), read: () => Promise.reject(new Error('disk gone')) } },
+      ),
+    ).rejects.toThrow('disk gone');
   });
 });

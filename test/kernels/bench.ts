@@ -1,7 +1,16 @@
-/** A place to call kernels from tests: values are laid on the heap between guard words, at addresses of every alignment. */
+/**
+ * A place to call kernels from tests: values are laid on the heap between guard words, at addresses of every alignment.
+ */
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { loadKernels, portableKernels, type Geometry, type KernelSet, type Precision, type Workspace } from '../../src/kernels/index.ts';
+import {
+  loadKernels,
+  portableKernels,
+  type Geometry,
+  type KernelSet,
+  type Precision,
+  type Workspace,
+} from '../../src/kernels/index.ts';
 import { geometryWords } from '../../src/kernels/types.ts';
 import { stream, normal } from '../../src/random.ts';
 
@@ -27,7 +36,10 @@ export interface Bench {
   reset(skew?: number): void;
 }
 
-export function openBench(set: KernelSet, { words = 1 << 16, scratchWords = 1 << 16, precision = 'float32' as Precision } = {}): Bench {
+export function openBench(
+  set: KernelSet,
+  { words = 1 << 16, scratchWords = 1 << 16, precision = 'float32' as Precision } = {},
+): Bench {
   const workspace = set.openSync({ words, scratchWords, precision });
   const { heap, kernels, scratch } = workspace;
   let next = 0;
@@ -53,14 +65,21 @@ export function openBench(set: KernelSet, { words = 1 << 16, scratchWords = 1 <<
     return offset;
   };
   return {
-    set, workspace, kernels, scratch, room, floats, ints,
+    set,
+    workspace,
+    kernels,
+    scratch,
+    room,
+    floats,
+    ints,
     geometry: (geometry) => ints(geometryWords(geometry)),
     read: (offset, count) => Array.from(heap.float.subarray(offset, offset + count)),
     readInts: (offset, count) => Array.from(heap.int.subarray(offset, offset + count)),
     checkGuards() {
       for (const { offset, count } of blocks) {
         for (let i = 0; i < GUARDS; i++) {
-          if (heap.float[offset - 1 - i] !== GUARD || heap.float[offset + count + i] !== GUARD) throw new Error(`a kernel wrote outside of the ${count} words at ${offset}`);
+          if (heap.float[offset - 1 - i] !== GUARD || heap.float[offset + count + i] !== GUARD)
+            throw new Error(`a kernel wrote outside of the ${count} words at ${offset}`);
         }
       }
     },
@@ -79,7 +98,11 @@ export async function bothSets(): Promise<readonly [KernelSet, KernelSet]> {
 }
 
 /** Runs the same calls on both benches, checks the guards, and gives both results. */
-export function onBoth<R>(benches: readonly [Bench, Bench], skew: number, run: (bench: Bench) => R): { portable: R; simd: R } {
+export function onBoth<R>(
+  benches: readonly [Bench, Bench],
+  skew: number,
+  run: (bench: Bench) => R,
+): { portable: R; simd: R } {
   const [portable, simd] = benches.map((bench) => {
     bench.reset(skew);
     const result = run(bench);
@@ -96,7 +119,11 @@ export function normals(seed: number, count: number, scale = 1): Float32Array {
 }
 
 /** Every |actual - expected| within bound(i); NaN matches NaN, an infinity itself. */
-export function expectWithin(actual: ArrayLike<number>, expected: ArrayLike<number>, bound: (i: number) => number): void {
+export function expectWithin(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  bound: (i: number) => number,
+): void {
   expect(actual.length).toBe(expected.length);
   for (let i = 0; i < expected.length; i++) {
     if (Object.is(actual[i], expected[i]) || Math.abs(actual[i] - expected[i]) <= bound(i)) continue;
@@ -109,21 +136,42 @@ export const lengths = fc.integer({ min: 0, max: 67 });
 export const skews = fc.integer({ min: 0, max: 3 });
 export const seeds = fc.integer({ min: 0, max: 1e6 });
 /** Floats with everything awkward: NaN, infinities, both zeros, subnormals, the largest. */
-export const awkwardFloats = (minLength: number, maxLength: number): fc.Arbitrary<number[]> => fc.array(fc.float({ noDefaultInfinity: false, noNaN: false }), { minLength, maxLength });
+export const awkwardFloats = (minLength: number, maxLength: number): fc.Arbitrary<number[]> =>
+  fc.array(fc.float({ noDefaultInfinity: false, noNaN: false }), { minLength, maxLength });
 
 /** A small pooling or convolution geometry that has at least one output position; windows may lie in the padding. */
 export function geometries({ channels = false } = {}): fc.Arbitrary<Geometry> {
-  return fc.record({
-    heightIn: fc.integer({ min: 1, max: 11 }), widthIn: fc.integer({ min: 1, max: 19 }),
-    kernelHeight: fc.integer({ min: 1, max: 3 }), kernelWidth: fc.integer({ min: 1, max: 3 }),
-    strideY: fc.integer({ min: 1, max: 3 }), strideX: fc.integer({ min: 1, max: 3 }),
-    dilationY: fc.integer({ min: 1, max: 2 }), dilationX: fc.integer({ min: 1, max: 2 }),
-    paddingTop: fc.integer({ min: 0, max: 3 }), paddingLeft: fc.integer({ min: 0, max: 3 }), paddingBottom: fc.integer({ min: 0, max: 3 }), paddingRight: fc.integer({ min: 0, max: 3 }),
-    groups: channels ? fc.integer({ min: 1, max: 3 }) : fc.constant(1), groupIn: channels ? fc.integer({ min: 1, max: 3 }) : fc.constant(1), groupOut: channels ? fc.integer({ min: 1, max: 3 }) : fc.constant(1),
-  }).map(({ paddingBottom, paddingRight, groupIn, groupOut, ...rest }) => ({
-    ...rest,
-    channelsIn: rest.groups * groupIn, channelsOut: rest.groups * groupOut,
-    heightOut: Math.floor((rest.heightIn + rest.paddingTop + paddingBottom - rest.dilationY * (rest.kernelHeight - 1) - 1) / rest.strideY) + 1,
-    widthOut: Math.floor((rest.widthIn + rest.paddingLeft + paddingRight - rest.dilationX * (rest.kernelWidth - 1) - 1) / rest.strideX) + 1,
-  })).filter(({ heightOut, widthOut }) => heightOut > 0 && widthOut > 0);
+  return fc
+    .record({
+      heightIn: fc.integer({ min: 1, max: 11 }),
+      widthIn: fc.integer({ min: 1, max: 19 }),
+      kernelHeight: fc.integer({ min: 1, max: 3 }),
+      kernelWidth: fc.integer({ min: 1, max: 3 }),
+      strideY: fc.integer({ min: 1, max: 3 }),
+      strideX: fc.integer({ min: 1, max: 3 }),
+      dilationY: fc.integer({ min: 1, max: 2 }),
+      dilationX: fc.integer({ min: 1, max: 2 }),
+      paddingTop: fc.integer({ min: 0, max: 3 }),
+      paddingLeft: fc.integer({ min: 0, max: 3 }),
+      paddingBottom: fc.integer({ min: 0, max: 3 }),
+      paddingRight: fc.integer({ min: 0, max: 3 }),
+      groups: channels ? fc.integer({ min: 1, max: 3 }) : fc.constant(1),
+      groupIn: channels ? fc.integer({ min: 1, max: 3 }) : fc.constant(1),
+      groupOut: channels ? fc.integer({ min: 1, max: 3 }) : fc.constant(1),
+    })
+    .map(({ paddingBottom, paddingRight, groupIn, groupOut, ...rest }) => ({
+      ...rest,
+      channelsIn: rest.groups * groupIn,
+      channelsOut: rest.groups * groupOut,
+      heightOut:
+        Math.floor(
+          (rest.heightIn + rest.paddingTop + paddingBottom - rest.dilationY * (rest.kernelHeight - 1) - 1) /
+            rest.strideY,
+        ) + 1,
+      widthOut:
+        Math.floor(
+          (rest.widthIn + rest.paddingLeft + paddingRight - rest.dilationX * (rest.kernelWidth - 1) - 1) / rest.strideX,
+        ) + 1,
+    }))
+    .filter(({ heightOut, widthOut }) => heightOut > 0 && widthOut > 0);
 }

@@ -6,12 +6,16 @@ import { namesOf } from '../../src/kernels/selection.ts';
 import { simdBytes } from '../../src/kernels/simd.ts';
 
 /** The platform's WebAssembly with one thing gone wrong. */
-const broken = (fault: Partial<typeof WebAssembly>): typeof WebAssembly => Object.assign(Object.create(WebAssembly) as typeof WebAssembly, fault);
+const broken = (fault: Partial<typeof WebAssembly>): typeof WebAssembly =>
+  Object.assign(Object.create(WebAssembly) as typeof WebAssembly, fault);
 const refuse = (name: string): never => {
   throw new WebAssembly.CompileError(`${name} blocked by Content Security Policy`);
 };
 
-describe.each([['loadKernels', loadKernels], ['loadInferenceKernels', loadInferenceKernels]])('%s', (name, load) => {
+describe.each([
+  ['loadKernels', loadKernels],
+  ['loadInferenceKernels', loadInferenceKernels],
+])('%s', (name, load) => {
   afterEach(() => vi.unstubAllGlobals());
 
   it('gives SIMD where it can, and says so', async () => {
@@ -26,9 +30,29 @@ describe.each([['loadKernels', loadKernels], ['loadInferenceKernels', loadInfere
 
   it.each([
     ['SIMD is missing', broken({ validate: () => false }), /no SIMD/],
-    ['a content policy blocks compiling', broken({ compile: async () => refuse('compile') }), /compile blocked by Content Security Policy/],
-    ['instantiating fails', broken({ Instance: function () { return refuse('instantiate'); } as unknown as typeof WebAssembly.Instance }), /instantiate blocked/],
-    ['memory is refused from the start', broken({ Memory: function () { throw new RangeError('no memory'); } as unknown as typeof WebAssembly.Memory }), /could not get 65536 bytes/],
+    [
+      'a content policy blocks compiling',
+      broken({ compile: async () => refuse('compile') }),
+      /compile blocked by Content Security Policy/,
+    ],
+    [
+      'instantiating fails',
+      broken({
+        Instance: function () {
+          return refuse('instantiate');
+        } as unknown as typeof WebAssembly.Instance,
+      }),
+      /instantiate blocked/,
+    ],
+    [
+      'memory is refused from the start',
+      broken({
+        Memory: function () {
+          throw new RangeError('no memory');
+        } as unknown as typeof WebAssembly.Memory,
+      }),
+      /could not get 65536 bytes/,
+    ],
   ])('falls back to portable and says why when %s', async (_fault, webAssembly, reason) => {
     const set = await load({ webAssembly });
     expect(set.name).toBe('portable');
@@ -46,20 +70,33 @@ describe.each([['loadKernels', loadKernels], ['loadInferenceKernels', loadInfere
   });
 
   it('refuses a preference that does not exist', async () => {
-    await expect(load({ prefer: 'gpu' as 'simd' })).rejects.toThrow(`${name}: prefer: expected one of simd, portable, got "gpu"`);
+    await expect(load({ prefer: 'gpu' as 'simd' })).rejects.toThrow(
+      `${name}: prefer: expected one of simd, portable, got "gpu"`,
+    );
   });
 });
 
-describe.each([['all kernels', ALL_KERNELS], ['the kernels of inference', INFERENCE_KERNELS]])('the module of %s', (_, selection) => {
+describe.each([
+  ['all kernels', ALL_KERNELS],
+  ['the kernels of inference', INFERENCE_KERNELS],
+])('the module of %s', (_, selection) => {
   it('has each of them with the arguments of the interface, and nothing else', () => {
     const module = new WebAssembly.Module(simdBytes(selection.compiled, false));
-    expect(WebAssembly.Module.exports(module).map(({ name }) => name).sort()).toEqual([...namesOf(selection)].sort());
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 1 }) } });
-    for (const name of namesOf(selection)) expect((exports[name] as () => void).length, name).toBe(1 + selection.arguments[name]!);
+    expect(
+      WebAssembly.Module.exports(module)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual([...namesOf(selection)].sort());
+    const { exports } = new WebAssembly.Instance(module, {
+      env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 1 }) },
+    });
+    for (const name of namesOf(selection))
+      expect((exports[name] as () => void).length, name).toBe(1 + selection.arguments[name]!);
   });
 
   it('is the same code for shared memory but for one byte', () => {
-    const single = simdBytes(selection.compiled, false), shared = simdBytes(selection.compiled, true);
+    const single = simdBytes(selection.compiled, false),
+      shared = simdBytes(selection.compiled, true);
     expect(single.filter((byte, i) => byte !== shared[i])).toHaveLength(1);
     expect(WebAssembly.validate(shared)).toBe(true);
   });

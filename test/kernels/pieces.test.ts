@@ -7,11 +7,43 @@ import { createHeap, createPortableKernels, type Kernels } from '../../src/kerne
 
 /** A step of four pieces of which `first` is run for the first. */
 function fourPieces(first: (control: Int32Array) => void) {
-  const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4)), heap = createHeap(256);
+  const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4)),
+    heap = createHeap(256);
   let calls = 0;
-  const kernels: Kernels = { ...createPortableKernels(heap), multiply() { if (calls++ === 0) first(control); } };
-  const [[step]] = writePrograms(heap.int, 64, [[{ kernel: 'multiply', pieces: [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]] }]], ALL_KERNELS);
-  const run = (lost = (_waited: number): string | undefined => undefined): void => sharePieces(control, kernelTable(kernels, namesOf(ALL_KERNELS)), heap.int, 0, step, pieceCount(heap.int, step), lost);
+  const kernels: Kernels = {
+    ...createPortableKernels(heap),
+    multiply() {
+      if (calls++ === 0) first(control);
+    },
+  };
+  const [[step]] = writePrograms(
+    heap.int,
+    64,
+    [
+      [
+        {
+          kernel: 'multiply',
+          pieces: [
+            [0, 0, 0, 0],
+            [0, 0, 0, 0],
+            [0, 0, 0, 0],
+            [0, 0, 0, 0],
+          ],
+        },
+      ],
+    ],
+    ALL_KERNELS,
+  );
+  const run = (lost = (_waited: number): string | undefined => undefined): void =>
+    sharePieces(
+      control,
+      kernelTable(kernels, namesOf(ALL_KERNELS)),
+      heap.int,
+      0,
+      step,
+      pieceCount(heap.int, step),
+      lost,
+    );
   return { control, run, calls: () => calls };
 }
 

@@ -8,7 +8,11 @@ const names = ['portable', 'simd', 'portable in double'] as const;
 let benches: Record<(typeof names)[number], Bench>;
 beforeAll(async () => {
   const [portable, simd] = await bothSets();
-  benches = { portable: openBench(portable), simd: openBench(simd, { scratchWords: 1 << 20 }), 'portable in double': openBench(portableKernels(), { precision: 'float64' }) };
+  benches = {
+    portable: openBench(portable),
+    simd: openBench(simd, { scratchWords: 1 << 20 }),
+    'portable in double': openBench(portableKernels(), { precision: 'float64' }),
+  };
 });
 
 describe.each(names)('%s against PyTorch', (name) => {
@@ -21,47 +25,128 @@ describe.each(names)('%s against PyTorch', (name) => {
   };
   const expectClose = (bench: Bench, offset: number, expected: readonly number[]): void => {
     bench.read(offset, expected.length).forEach((value, i) => {
-      if (!(Math.abs(value - expected[i]) <= bound * (1 + Math.abs(expected[i])))) expect.fail(`element ${i}: expected ${expected[i]}, got ${value}`);
+      if (!(Math.abs(value - expected[i]) <= bound * (1 + Math.abs(expected[i]))))
+        expect.fail(`element ${i}: expected ${expected[i]}, got ${value}`);
     });
     bench.checkGuards();
   };
 
-  it.each(vectors.convolution.map((vector, i) => ({ ...vector, i })))(`convolution $i, both gradients: ${title}`, ({ geometry, x, w, b, y, dy, dx, dw }) => {
-    const bench = start(), { kernels, scratch, set } = bench;
-    const at = { geometry: bench.geometry(geometry), x: bench.floats(x), w: bench.floats(w), b: bench.floats(b), dy: bench.floats(dy) };
-    const packed = bench.room(set.packedWords(geometry, 'forward')), packedBack = bench.room(set.packedWords(geometry, 'backward'));
-    const out = { y: bench.room(y.length), dx: bench.room(dx.length), dw: bench.room(dw.length) };
-    kernels.convolutionPack(scratch, at.geometry, at.w, packed, 0);
-    kernels.convolutionPack(scratch, at.geometry, at.w, packedBack, 1);
-    kernels.convolutionForward(scratch, at.geometry, at.x, packed, at.b, out.y, 0, 2, 0, geometry.heightOut * geometry.widthOut, ACTIVATION.none, -1);
-    kernels.convolutionBackwardInput(scratch, at.geometry, at.dy, packedBack, out.dx, 0, 2);
-    kernels.convolutionBackwardWeights(scratch, at.geometry, at.x, at.dy, out.dw, 0, 2, 0);
-    expectClose(bench, out.y, y);
-    expectClose(bench, out.dx, dx);
-    expectClose(bench, out.dw, dw);
-  });
+  it.each(vectors.convolution.map((vector, i) => ({ ...vector, i })))(
+    `convolution $i, both gradients: ${title}`,
+    ({ geometry, x, w, b, y, dy, dx, dw }) => {
+      const bench = start(),
+        { kernels, scratch, set } = bench;
+      const at = {
+        geometry: bench.geometry(geometry),
+        x: bench.floats(x),
+        w: bench.floats(w),
+        b: bench.floats(b),
+        dy: bench.floats(dy),
+      };
+      const packed = bench.room(set.packedWords(geometry, 'forward')),
+        packedBack = bench.room(set.packedWords(geometry, 'backward'));
+      const out = { y: bench.room(y.length), dx: bench.room(dx.length), dw: bench.room(dw.length) };
+      kernels.convolutionPack(scratch, at.geometry, at.w, packed, 0);
+      kernels.convolutionPack(scratch, at.geometry, at.w, packedBack, 1);
+      kernels.convolutionForward(
+        scratch,
+        at.geometry,
+        at.x,
+        packed,
+        at.b,
+        out.y,
+        0,
+        2,
+        0,
+        geometry.heightOut * geometry.widthOut,
+        ACTIVATION.none,
+        -1,
+      );
+      kernels.convolutionBackwardInput(scratch, at.geometry, at.dy, packedBack, out.dx, 0, 2);
+      kernels.convolutionBackwardWeights(scratch, at.geometry, at.x, at.dy, out.dw, 0, 2, 0);
+      expectClose(bench, out.y, y);
+      expectClose(bench, out.dx, dx);
+      expectClose(bench, out.dw, dw);
+    },
+  );
 
-  it.each(vectors.pooling.map((vector, i) => ({ ...vector, i })))(`$kind pooling $i: ${title}, the same arg max`, ({ kind, countPadding, geometry, x, y, dy, dx, argmax = [] }) => {
-    const bench = start(), { kernels, scratch } = bench;
-    const at = { geometry: bench.geometry(geometry), x: bench.floats(x), dy: bench.floats(dy) }, out = { y: bench.room(y.length), where: bench.room(y.length), dx: bench.room(dx.length) };
-    if (kind === 'max') {
-      kernels.maxPoolForward(scratch, at.geometry, at.x, out.y, out.where, 0, 3);
-      kernels.maxPoolBackward(scratch, at.geometry, at.dy, out.where, out.dx, 0, 3);
-      expect(bench.readInts(out.where, y.length)).toEqual(argmax);
-    } else {
-      kernels.averagePoolForward(scratch, at.geometry, at.x, out.y, countPadding, 0, 3);
-      kernels.averagePoolBackward(scratch, at.geometry, at.dy, out.dx, countPadding, 0, 3);
-    }
-    expectClose(bench, out.y, y);
-    expectClose(bench, out.dx, dx);
-  });
+  it.each(vectors.pooling.map((vector, i) => ({ ...vector, i })))(
+    `$kind pooling $i: ${title}, the same arg max`,
+    ({ kind, countPadding, geometry, x, y, dy, dx, argmax = [] }) => {
+      const bench = start(),
+        { kernels, scratch } = bench;
+      const at = { geometry: bench.geometry(geometry), x: bench.floats(x), dy: bench.floats(dy) },
+        out = { y: bench.room(y.length), where: bench.room(y.length), dx: bench.room(dx.length) };
+      if (kind === 'max') {
+        kernels.maxPoolForward(scratch, at.geometry, at.x, out.y, out.where, 0, 3);
+        kernels.maxPoolBackward(scratch, at.geometry, at.dy, out.where, out.dx, 0, 3);
+        expect(bench.readInts(out.where, y.length)).toEqual(argmax);
+      } else {
+        kernels.averagePoolForward(scratch, at.geometry, at.x, out.y, countPadding, 0, 3);
+        kernels.averagePoolBackward(scratch, at.geometry, at.dy, out.dx, countPadding, 0, 3);
+      }
+      expectClose(bench, out.y, y);
+      expectClose(bench, out.dx, dx);
+    },
+  );
 
   it(`batch normalization in training, backward and folded: ${title}`, () => {
-    const bench = start(), { kernels, scratch } = bench, v = vectors.batchNorm, { samples, channels, positions } = v;
-    const at = { x: bench.floats(v.x), dy: bench.floats(v.dy), scale: bench.floats(v.scale), shift: bench.floats(v.shift), mean: bench.floats(v.mean), variance: bench.floats(v.variance), hyper: bench.floats([v.epsilon, v.momentum]) };
-    const out = { y: bench.room(v.y.length), dx: bench.room(v.dx.length), dscale: bench.room(2), dshift: bench.room(2), mean: bench.room(2), inverse: bench.room(2), scale: bench.room(2), shift: bench.room(2) };
-    kernels.batchNormForward(scratch, at.x, at.scale, at.shift, at.mean, at.variance, out.mean, out.inverse, out.y, at.hyper, samples, channels, positions, 0, channels);
-    kernels.batchNormBackward(scratch, at.x, at.dy, at.scale, out.mean, out.inverse, out.dx, out.dscale, out.dshift, samples, channels, positions, 0, channels);
+    const bench = start(),
+      { kernels, scratch } = bench,
+      v = vectors.batchNorm,
+      { samples, channels, positions } = v;
+    const at = {
+      x: bench.floats(v.x),
+      dy: bench.floats(v.dy),
+      scale: bench.floats(v.scale),
+      shift: bench.floats(v.shift),
+      mean: bench.floats(v.mean),
+      variance: bench.floats(v.variance),
+      hyper: bench.floats([v.epsilon, v.momentum]),
+    };
+    const out = {
+      y: bench.room(v.y.length),
+      dx: bench.room(v.dx.length),
+      dscale: bench.room(2),
+      dshift: bench.room(2),
+      mean: bench.room(2),
+      inverse: bench.room(2),
+      scale: bench.room(2),
+      shift: bench.room(2),
+    };
+    kernels.batchNormForward(
+      scratch,
+      at.x,
+      at.scale,
+      at.shift,
+      at.mean,
+      at.variance,
+      out.mean,
+      out.inverse,
+      out.y,
+      at.hyper,
+      samples,
+      channels,
+      positions,
+      0,
+      channels,
+    );
+    kernels.batchNormBackward(
+      scratch,
+      at.x,
+      at.dy,
+      at.scale,
+      out.mean,
+      out.inverse,
+      out.dx,
+      out.dscale,
+      out.dshift,
+      samples,
+      channels,
+      positions,
+      0,
+      channels,
+    );
     expectClose(bench, out.y, v.y);
     expectClose(bench, out.dx, v.dx);
     expectClose(bench, out.dscale, v.dscale);
@@ -69,12 +154,25 @@ describe.each(names)('%s against PyTorch', (name) => {
     expectClose(bench, at.mean, v.meanAfter);
     expectClose(bench, at.variance, v.varianceAfter);
     kernels.batchNormFold(scratch, at.scale, at.shift, at.mean, at.variance, out.scale, out.shift, at.hyper, channels);
-    kernels.affineForward(scratch, at.x, out.scale, out.shift, out.y, samples, channels, positions, ACTIVATION.none, -1);
+    kernels.affineForward(
+      scratch,
+      at.x,
+      out.scale,
+      out.shift,
+      out.y,
+      samples,
+      channels,
+      positions,
+      ACTIVATION.none,
+      -1,
+    );
     expectClose(bench, out.y, v.inference);
   });
 
   it(`softmax: ${title}`, () => {
-    const bench = start(), { kernels, scratch } = bench, { rows, columns, x, y, dy, dx } = vectors.softmax;
+    const bench = start(),
+      { kernels, scratch } = bench,
+      { rows, columns, x, y, dy, dx } = vectors.softmax;
     const at = { x: bench.floats(x), dy: bench.floats(dy), y: bench.room(y.length), dx: bench.room(dx.length) };
     kernels.softmaxForward(scratch, at.x, at.y, rows, columns);
     kernels.softmaxBackward(scratch, at.y, at.dy, at.dx, rows, columns);
@@ -83,8 +181,17 @@ describe.each(names)('%s against PyTorch', (name) => {
   });
 
   it.each(vectors.optimizers)(`$name, four steps: ${title}`, ({ hyper, w, gradients, weights }) => {
-    const bench = start(), { kernels, scratch } = bench, zeros = new Float32Array(w.length);
-    const at = { w: bench.floats(w), g: bench.floats(zeros), m: bench.floats(zeros), v: bench.floats(zeros), hyper: bench.floats(new Float32Array(8)), clip: bench.floats([1, 0]) };
+    const bench = start(),
+      { kernels, scratch } = bench,
+      zeros = new Float32Array(w.length);
+    const at = {
+      w: bench.floats(w),
+      g: bench.floats(zeros),
+      m: bench.floats(zeros),
+      v: bench.floats(zeros),
+      hyper: bench.floats(new Float32Array(8)),
+      clip: bench.floats([1, 0]),
+    };
     const { float } = bench.workspace.heap;
     gradients.forEach((gradient, step) => {
       float.set(gradient, at.g);
@@ -92,8 +199,21 @@ describe.each(names)('%s against PyTorch', (name) => {
         float.set([hyper.rate, hyper.momentum!, hyper.weightDecay, hyper.nesterov!], at.hyper);
         kernels.sgdUpdate(scratch, at.w, at.g, at.v, w.length, at.hyper, at.clip);
       } else {
-        const beta1 = hyper.beta1!, beta2 = hyper.beta2!;
-        float.set([hyper.rate, beta1, beta2, hyper.epsilon!, hyper.weightDecay, hyper.decoupled!, 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)], at.hyper);
+        const beta1 = hyper.beta1!,
+          beta2 = hyper.beta2!;
+        float.set(
+          [
+            hyper.rate,
+            beta1,
+            beta2,
+            hyper.epsilon!,
+            hyper.weightDecay,
+            hyper.decoupled!,
+            1 - beta1 ** (step + 1),
+            1 - beta2 ** (step + 1),
+          ],
+          at.hyper,
+        );
         kernels.adamUpdate(scratch, at.w, at.g, at.m, at.v, w.length, at.hyper, at.clip);
       }
       expectClose(bench, at.w, weights[step]);
@@ -101,14 +221,21 @@ describe.each(names)('%s against PyTorch', (name) => {
   });
 
   // PyTorch adds 1e-6 to the norm that it divides by.
-  it.each(vectors.clipping)('gradient clipping at $limit: norm and clipped gradient within 1e-5', ({ limit, gradient, norm, clipped }) => {
-    const bench = start(), { kernels, scratch } = bench;
-    const g = bench.floats(gradient), parts = bench.room(2), most = bench.floats([limit]), out = bench.room(2);
-    kernels.sumSquares(scratch, g, 4, parts);
-    kernels.sumSquares(scratch, g + 4, gradient.length - 4, parts + 1);
-    kernels.clipScale(scratch, parts, 2, most, out);
-    const [scale, found] = bench.read(out, 2);
-    expect(Math.abs(found - norm)).toBeLessThan(1e-5);
-    gradient.forEach((value, i) => expect(Math.abs(scale * value - clipped[i])).toBeLessThan(1e-5));
-  });
+  it.each(vectors.clipping)(
+    'gradient clipping at $limit: norm and clipped gradient within 1e-5',
+    ({ limit, gradient, norm, clipped }) => {
+      const bench = start(),
+        { kernels, scratch } = bench;
+      const g = bench.floats(gradient),
+        parts = bench.room(2),
+        most = bench.floats([limit]),
+        out = bench.room(2);
+      kernels.sumSquares(scratch, g, 4, parts);
+      kernels.sumSquares(scratch, g + 4, gradient.length - 4, parts + 1);
+      kernels.clipScale(scratch, parts, 2, most, out);
+      const [scale, found] = bench.read(out, 2);
+      expect(Math.abs(found - norm)).toBeLessThan(1e-5);
+      gradient.forEach((value, i) => expect(Math.abs(scale * value - clipped[i])).toBeLessThan(1e-5));
+    },
+  );
 });

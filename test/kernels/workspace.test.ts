@@ -1,16 +1,40 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { loadKernels, portableKernels, type KernelSet, type Program, type WorkspaceOptions } from '../../src/kernels/index.ts';
+import {
+  loadKernels,
+  portableKernels,
+  type KernelSet,
+  type Program,
+  type WorkspaceOptions,
+} from '../../src/kernels/index.ts';
 import { bothSets } from './bench.ts';
 
 const multiply: Program = [{ kernel: 'multiply', pieces: [[0, 0, 4, 4]] }];
 
 describe('a workspace', () => {
   let sets: readonly KernelSet[];
-  beforeAll(async () => { sets = await bothSets(); });
+  beforeAll(async () => {
+    sets = await bothSets();
+  });
 
   it('runs the program of a number, pieces and steps in order', () => {
     for (const set of sets) {
-      const workspace = set.openSync({ words: 8, scratchWords: 3, programs: [[], [...multiply, { kernel: 'add', pieces: [[4, 0, 4, 2, 0, -1], [6, 6, 6, 2, 0, -1]] }]] });
+      const workspace = set.openSync({
+        words: 8,
+        scratchWords: 3,
+        programs: [
+          [],
+          [
+            ...multiply,
+            {
+              kernel: 'add',
+              pieces: [
+                [4, 0, 4, 2, 0, -1],
+                [6, 6, 6, 2, 0, -1],
+              ],
+            },
+          ],
+        ],
+      });
       workspace.heap.float.set([1, 2, 3, 4]);
       workspace.run(0);
       expect([...workspace.heap.float.subarray(0, 8)]).toEqual([1, 2, 3, 4, 0, 0, 0, 0]);
@@ -19,7 +43,7 @@ describe('a workspace', () => {
     }
   });
 
-  it('keeps programs and scratch away from the caller\'s words, and scratch at a multiple of 16 words', () => {
+  it("keeps programs and scratch away from the caller's words, and scratch at a multiple of 16 words", () => {
     for (const set of sets) {
       for (const words of [0, 1, 15, 16, 17]) {
         const { scratch, heap } = set.openSync({ words, scratchWords: 5, programs: [multiply] });
@@ -54,14 +78,34 @@ describe('a workspace', () => {
 
   it.each<[string, Partial<Record<keyof WorkspaceOptions, unknown>>, RegExp]>([
     ['words -1', { words: -1 }, /words: expected an integer from 0 to 1073741824, got -1/],
-    ['words 1.5', { words: 1.5 }, /words/], ['words NaN', { words: NaN }, /words/], ['words 2^53', { words: 2 ** 53 }, /words/], ['words as a BigInt', { words: 8n }, /words/], ['no words', { words: undefined }, /words/],
+    ['words 1.5', { words: 1.5 }, /words/],
+    ['words NaN', { words: NaN }, /words/],
+    ['words 2^53', { words: 2 ** 53 }, /words/],
+    ['words as a BigInt', { words: 8n }, /words/],
+    ['no words', { words: undefined }, /words/],
     ['scratch -1', { scratchWords: -1 }, /scratchWords/],
     ['no thread', { threads: 0 }, /threads: expected an integer from 1 to 64, got 0/],
     ['another precision', { precision: 'float16' }, /precision: expected one of float32/],
-    ['an unknown kernel', { programs: [[{ kernel: 'toString', pieces: [] }]] }, /programs\[0\]\[0\]: kernel: expected the name of a kernel, got "toString"/],
-    ['too few arguments', { programs: [[{ kernel: 'multiply', pieces: [[0, 0, 4]] }]] }, /pieces\[0\]: expected the 4 arguments of multiply after scratch, got 3/],
-    ['an argument that is no integer', { programs: [[{ kernel: 'multiply', pieces: [[0, 0.5, 4, 4]] }]] }, /pieces\[0\]\[1\] of multiply: expected an integer .* got 0.5/],
-    ['an argument beyond 32 bits', { programs: [[{ kernel: 'multiply', pieces: [[0, 2 ** 31, 4, 4]] }]] }, /got 2147483648/],
+    [
+      'an unknown kernel',
+      { programs: [[{ kernel: 'toString', pieces: [] }]] },
+      /programs\[0\]\[0\]: kernel: expected the name of a kernel, got "toString"/,
+    ],
+    [
+      'too few arguments',
+      { programs: [[{ kernel: 'multiply', pieces: [[0, 0, 4]] }]] },
+      /pieces\[0\]: expected the 4 arguments of multiply after scratch, got 3/,
+    ],
+    [
+      'an argument that is no integer',
+      { programs: [[{ kernel: 'multiply', pieces: [[0, 0.5, 4, 4]] }]] },
+      /pieces\[0\]\[1\] of multiply: expected an integer .* got 0.5/,
+    ],
+    [
+      'an argument beyond 32 bits',
+      { programs: [[{ kernel: 'multiply', pieces: [[0, 2 ** 31, 4, 4]] }]] },
+      /got 2147483648/,
+    ],
   ])('refuses %s', async (_what, options, message) => {
     for (const set of sets) {
       const whole = { words: 8, scratchWords: 0, ...options } as WorkspaceOptions;
@@ -79,8 +123,13 @@ describe('a workspace', () => {
     });
     const set = await loadKernels({ webAssembly: starved });
     expect(set.name).toBe('simd');
-    expect(() => set.openSync({ words: 1e6, scratchWords: 0 })).toThrow(expect.objectContaining({ code: 'MEMORY', message: expect.stringMatching(/could not get 4063232 bytes/) }));
-    for (const each of [...sets]) expect(() => each.openSync({ words: 2 ** 30, scratchWords: 2 ** 30 })).toThrow(expect.objectContaining({ code: 'MEMORY' }));
+    expect(() => set.openSync({ words: 1e6, scratchWords: 0 })).toThrow(
+      expect.objectContaining({ code: 'MEMORY', message: expect.stringMatching(/could not get 4063232 bytes/) }),
+    );
+    for (const each of [...sets])
+      expect(() => each.openSync({ words: 2 ** 30, scratchWords: 2 ** 30 })).toThrow(
+        expect.objectContaining({ code: 'MEMORY' }),
+      );
   });
 
   it('in double precision has doubles where floats are, and integers apart', () => {

@@ -14,25 +14,39 @@ import { expectCode } from '../container/files.ts';
 import { realData } from '../real-data.ts';
 import { everyOperator, smallNetwork } from './files.ts';
 
-const zeros = (dtype: Dtype): Uint8Array => writeSafetensors([{ name: 'w', dtype, shape: [2], bytes: new Uint8Array(2 * DTYPE_BYTES[dtype]) }]);
+const zeros = (dtype: Dtype): Uint8Array =>
+  writeSafetensors([{ name: 'w', dtype, shape: [2], bytes: new Uint8Array(2 * DTYPE_BYTES[dtype]) }]);
 
 describe('readPlain', () => {
   it('gives the float32 values that PyTorch gives for F16, BF16 and F32, bit by bit, and rounds F64 to the nearest', () => {
-    const vector = JSON.parse(readFileSync(new URL('../vectors/safetensors.json', import.meta.url), 'utf8')) as { files: string[]; float32: Record<string, number[]> };
+    const vector = JSON.parse(readFileSync(new URL('../vectors/safetensors.json', import.meta.url), 'utf8')) as {
+      files: string[];
+      float32: Record<string, number[]>;
+    };
     const all = readSafetensors(Buffer.from(vector.files[0], 'base64')).tensors;
-    const floats = [...all].filter(([, { dtype }]) => dtype.includes('F')).map(([name, stored]) => ({ ...stored, name }));
+    const floats = [...all]
+      .filter(([, { dtype }]) => dtype.includes('F'))
+      .map(([name, stored]) => ({ ...stored, name }));
     const read = readPlain(writeSafetensors(floats));
-    for (const [name, oracle] of [['half', 'half'], ['brain', 'bfloat16'], ['weight', 'float']]) expect([...read.get(name)?.data ?? []]).toEqual(vector.float32[oracle]);
-    expect([...read.get('double')?.data ?? []]).toEqual([Math.fround(1 / 3), -0]);
+    for (const [name, oracle] of [
+      ['half', 'half'],
+      ['brain', 'bfloat16'],
+      ['weight', 'float'],
+    ])
+      expect([...(read.get(name)?.data ?? [])]).toEqual(vector.float32[oracle]);
+    expect([...(read.get('double')?.data ?? [])]).toEqual([Math.fround(1 / 3), -0]);
     expect(read.get('half')?.shape).toEqual([3, 4]);
   });
 
   it('refuses integers by name, and NaN and infinities unless they are allowed', () => {
-    for (const dtype of ['I64', 'U8', 'BOOL', 'I32', 'U16'] as const) expect(expectCode(() => readPlain(zeros(dtype)), 'UNSUPPORTED').message).toContain(dtype);
+    for (const dtype of ['I64', 'U8', 'BOOL', 'I32', 'U16'] as const)
+      expect(expectCode(() => readPlain(zeros(dtype)), 'UNSUPPORTED').message).toContain(dtype);
     for (const value of [NaN, Infinity]) {
-      const file = writeSafetensors([{ name: 'w', dtype: 'F32', shape: [2], bytes: new Uint8Array(Float32Array.of(1, value).buffer) }]);
+      const file = writeSafetensors([
+        { name: 'w', dtype: 'F32', shape: [2], bytes: new Uint8Array(Float32Array.of(1, value).buffer) },
+      ]);
       expectCode(() => readPlain(file), 'NONFINITE');
-      expect([...readPlain(file, { allowNonFinite: true }).get('w')?.data ?? []]).toEqual([1, value]);
+      expect([...(readPlain(file, { allowNonFinite: true }).get('w')?.data ?? [])]).toEqual([1, value]);
     }
   });
 
@@ -40,7 +54,7 @@ describe('readPlain', () => {
     const around = new Uint8Array([0, ...zeros('F32')]);
     const read = readPlain(around.subarray(1));
     around.fill(255);
-    expect([...read.get('w')?.data ?? []]).toEqual([0, 0]);
+    expect([...(read.get('w')?.data ?? [])]).toEqual([0, 0]);
   });
 });
 
@@ -50,7 +64,8 @@ describe('plainWeights and withWeights', () => {
       const tensors = readPlain(plainWeights(network));
       const again = withWeights(network, tensors);
       expect([...again.parameters.keys()]).toEqual([...network.parameters.keys()]);
-      for (const [name, encoding] of network.parameters) expect(again.parameters.get(name)).toEqual({ kind: 'dense', shape: encoding.shape, data: decode(encoding) });
+      for (const [name, encoding] of network.parameters)
+        expect(again.parameters.get(name)).toEqual({ kind: 'dense', shape: encoding.shape, data: decode(encoding) });
       expect(Buffer.compare(plainWeights(again), plainWeights(network))).toBe(0);
     }
   });
@@ -71,9 +86,16 @@ describe('plainWeights and withWeights', () => {
     const without = new Map(tensors);
     without.delete(first);
     expect(expectCode(() => withWeights(network, without), 'MISSING').message).toContain(first);
-    expect(expectCode(() => withWeights(network, new Map([...tensors, ['extra', { data: new Float32Array(1), shape: [1] }]])), 'MISSING').message).toContain('extra');
+    expect(
+      expectCode(
+        () => withWeights(network, new Map([...tensors, ['extra', { data: new Float32Array(1), shape: [1] }]])),
+        'MISSING',
+      ).message,
+    ).toContain('extra');
     const wrong: Tensor = { data: new Float32Array(3), shape: [3] };
-    expect(expectCode(() => withWeights(network, new Map([...tensors, [first, wrong]])), 'SHAPE').message).toContain(first);
+    expect(expectCode(() => withWeights(network, new Map([...tensors, [first, wrong]])), 'SHAPE').message).toContain(
+      first,
+    );
   });
 
   it('leave constants of the network as they are where the file has none', () => {
@@ -85,10 +107,16 @@ describe('plainWeights and withWeights', () => {
     expect(withWeights(network, tensors)).toEqual(network);
   });
 
-  it.skipIf(realData === undefined)('put the 20 tensors of a real file into the network that it was made for, and write it in at most 6,000 bytes more', () => {
-    const network = withWeights(vgg(), readPlain(readFileSync(join(realData ?? '', 'models/vgg-face68.safetensors'))));
-    expect([...network.parameters.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0)).toBe(5_506_408);
-    expect(writeNetwork(network).length - 4 * 5_506_408).toBeLessThan(6000);
-    expectCode(() => withWeights(vgg({ hidden: [512] }), readPlain(plainWeights(network))), 'SHAPE');
-  });
+  it.skipIf(realData === undefined)(
+    'put the 20 tensors of a real file into the network that it was made for, and write it in at most 6,000 bytes more',
+    () => {
+      const network = withWeights(
+        vgg(),
+        readPlain(readFileSync(join(realData ?? '', 'models/vgg-face68.safetensors'))),
+      );
+      expect([...network.parameters.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0)).toBe(5_506_408);
+      expect(writeNetwork(network).length - 4 * 5_506_408).toBeLessThan(6000);
+      expectCode(() => withWeights(vgg({ hidden: [512] }), readPlain(plainWeights(network))), 'SHAPE');
+    },
+  );
 });

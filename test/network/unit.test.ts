@@ -24,20 +24,33 @@ describe('withOutputUnit', () => {
     const inputs = Float32Array.from({ length: 5 }, (_, i) => Math.cos(i));
     const made = withOutputUnit(network, unit);
     const inner = await predict({ ...made, nodes: made.nodes.slice(0, -1), outputs: ['dense2'] }, inputs);
-    (await predict(network, inputs)).forEach((value, i) => expect(inner[i]).toBeCloseTo((value - unit.shift[i]) / unit.scale, 3));
+    (await predict(network, inputs)).forEach((value, i) =>
+      expect(inner[i]).toBeCloseTo((value - unit.shift[i]) / unit.scale, 3),
+    );
   });
   it('leaves the network given as it is', () => expect(network.nodes.length).toBe(3));
   it('is refused where something else reads the output or shares its weights, which would change too', () => {
-    const read = graph({}, (g) => { const y = g.node(dense(3), g.input([5])); void g.node(relu({ name: 'reader' }), y); return y; });
+    const read = graph({}, (g) => {
+      const y = g.node(dense(3), g.input([5]));
+      void g.node(relu({ name: 'reader' }), y);
+      return y;
+    });
     expect(() => withOutputUnit(read, unit)).toThrow(/"reader" also uses the output "dense1" or its parameters/);
     const square = sequential({ input: [3] }, [dense(3), relu(), dense(3)]);
-    const nodes = square.nodes.map((node) => ({ ...node, ...(node.kind === 'dense' ? { parameters: { ...node.parameters, weight: 'dense1.weight' } } : {}) })) as Network['nodes'];
+    const nodes = square.nodes.map((node) => ({
+      ...node,
+      ...(node.kind === 'dense' ? { parameters: { ...node.parameters, weight: 'dense1.weight' } } : {}),
+    })) as Network['nodes'];
     expect(() => withOutputUnit({ ...square, nodes }, unit)).toThrow(/"dense1" also uses/);
   });
   it('wrong arguments', () => {
-    expect(() => withOutputUnit(network, { ...unit, shift: Float32Array.of(1, NaN, 2) })).toThrow(expect.objectContaining({ code: 'NONFINITE' }));
+    expect(() => withOutputUnit(network, { ...unit, shift: Float32Array.of(1, NaN, 2) })).toThrow(
+      expect.objectContaining({ code: 'NONFINITE' }),
+    );
     expect(() => withOutputUnit(network, { ...unit, scale: 0 })).toThrow(/unit.scale/);
-    expect(() => withOutputUnit(network, { ...unit, shift: new Float32Array(2) })).toThrow(/unit.shift: expected 3 numbers/);
+    expect(() => withOutputUnit(network, { ...unit, shift: new Float32Array(2) })).toThrow(
+      /unit.shift: expected 3 numbers/,
+    );
     expect(() => withOutputUnit(withOutputUnit(network, unit), unit)).toThrow(/one output that is a dense node/);
     expect(() => withOutputUnit(sequential({ input: [5] }, [dense(3, { bias: false })]), unit)).toThrow(/with a bias/);
   });

@@ -2,14 +2,34 @@
 import type { DenseEncoding } from '../../src/encodings/types.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
 import { portableKernels } from '../../src/kernels/index.ts';
-import { add, affine, averagePool, batchNorm, concat, conv, dense, dropout, flatten, globalAveragePool, graph, leakyRelu, maxPool, relu, sequential, sigmoid, tanh } from '../../src/network/build.ts';
+import {
+  add,
+  affine,
+  averagePool,
+  batchNorm,
+  concat,
+  conv,
+  dense,
+  dropout,
+  flatten,
+  globalAveragePool,
+  graph,
+  leakyRelu,
+  maxPool,
+  relu,
+  sequential,
+  sigmoid,
+  tanh,
+} from '../../src/network/build.ts';
 import type { Examples, Network } from '../../src/network/types.ts';
 import { normal, stream } from '../../src/random.ts';
 import { sizeOf } from '../../src/tensor.ts';
 import type { Context } from '../../src/transform.ts';
 
-export const data = (network: Network, parameter: string): Float32Array => (network.parameters.get(parameter) as DenseEncoding).data;
-export const shape = (network: Network, parameter: string): readonly number[] => network.parameters.get(parameter)?.shape ?? [];
+export const data = (network: Network, parameter: string): Float32Array =>
+  (network.parameters.get(parameter) as DenseEncoding).data;
+export const shape = (network: Network, parameter: string): readonly number[] =>
+  network.parameters.get(parameter)?.shape ?? [];
 
 /** The same network with one parameter changed in place of a copy. */
 export function change(network: Network, parameter: string, edit: (values: Float32Array) => void): Network {
@@ -21,12 +41,16 @@ export function change(network: Network, parameter: string, edit: (values: Float
 
 /** Every parameter random (variances and scales positive), so that nothing is zero by construction. */
 export function randomize(network: Network, seed: number): Network {
-  const parameters = new Map([...network.parameters].map(([name, encoding]) => {
-    const draw = stream(seed, 'test parameters', name);
-    const positive = name.endsWith('.variance') || name.endsWith('.scale');
-    const values = Float32Array.from({ length: sizeOf(encoding.shape) }, () => (positive ? 0.5 + draw() : normal(draw) * 0.4));
-    return [name, { kind: 'dense', shape: encoding.shape, data: values } as DenseEncoding];
-  }));
+  const parameters = new Map(
+    [...network.parameters].map(([name, encoding]) => {
+      const draw = stream(seed, 'test parameters', name);
+      const positive = name.endsWith('.variance') || name.endsWith('.scale');
+      const values = Float32Array.from({ length: sizeOf(encoding.shape) }, () =>
+        positive ? 0.5 + draw() : normal(draw) * 0.4,
+      );
+      return [name, { kind: 'dense', shape: encoding.shape, data: values } as DenseEncoding];
+    }),
+  );
   return { ...network, parameters };
 }
 
@@ -38,7 +62,12 @@ export function randomInputs(network: Network, count: number, seed: number): Flo
 /** Outputs in double precision. */
 export async function run(network: Network, inputs: Float32Array, value = network.outputs[0]): Promise<Float64Array> {
   const count = inputs.length / sizeOf(network.inputs[0].shape);
-  const executor = await createExecutor(network, { kernels: portableKernels(), batch: count, precision: 'float64', watch: [value] });
+  const executor = await createExecutor(network, {
+    kernels: portableKernels(),
+    batch: count,
+    precision: 'float64',
+    watch: [value],
+  });
   executor.input().set(inputs);
   executor.forward();
   const outputs = Float64Array.from(executor.output(value));
@@ -57,9 +86,11 @@ export function examplesOf(network: Network, inputs: Float32Array): Examples {
   const { shape: inputShape } = network.inputs[0];
   const size = sizeOf(inputShape);
   return {
-    count: inputs.length / size, inputShape,
+    count: inputs.length / size,
+    inputShape,
     read(indices, into) {
-      for (let i = 0; i < indices.length; i++) into.set(inputs.subarray(indices[i] * size, (indices[i] + 1) * size), i * size);
+      for (let i = 0; i < indices.length; i++)
+        into.set(inputs.subarray(indices[i] * size, (indices[i] + 1) * size), i * size);
     },
   };
 }
@@ -69,29 +100,75 @@ export function contextOf(network: Network, inputs: Float32Array, more: Partial<
 }
 
 /** conv - norm - pool - conv - flatten - dense - dense: every operator that passes channels on in a chain. */
-export const chain = (seed = 1): Network => randomize(sequential({ input: [2, 8, 8] }, [
-  conv(6, 3), batchNorm(), relu(), maxPool(2), conv(5, 3, { bias: false }), leakyRelu(0.1), averagePool(2), dropout(0.3), flatten(), dense(7), tanh(), dense(4), affine(2, 1),
-]), seed);
+export const chain = (seed = 1): Network =>
+  randomize(
+    sequential({ input: [2, 8, 8] }, [
+      conv(6, 3),
+      batchNorm(),
+      relu(),
+      maxPool(2),
+      conv(5, 3, { bias: false }),
+      leakyRelu(0.1),
+      averagePool(2),
+      dropout(0.3),
+      flatten(),
+      dense(7),
+      tanh(),
+      dense(4),
+      affine(2, 1),
+    ]),
+    seed,
+  );
 
 /** conv0 and conv2 meet in an add; conv1 is inside the branch. */
-export const residual = (seed = 1): Network => randomize(graph({}, (g) => {
-  const x = g.node(relu({ name: 'r0' }), g.node(conv(6, 3, { name: 'conv0' }), g.input([2, 6, 6])));
-  const branch = g.node(batchNorm({ name: 'norm2' }), g.node(conv(6, 3, { name: 'conv2' }), g.node(relu({ name: 'r1' }), g.node(conv(4, 3, { name: 'conv1' }), x))));
-  const sum = g.node(relu({ name: 'r2' }), g.node(add({ name: 'sum' }), x, branch));
-  return g.node(dense(3, { name: 'head' }), g.node(globalAveragePool(), sum));
-}), seed);
+export const residual = (seed = 1): Network =>
+  randomize(
+    graph({}, (g) => {
+      const x = g.node(relu({ name: 'r0' }), g.node(conv(6, 3, { name: 'conv0' }), g.input([2, 6, 6])));
+      const branch = g.node(
+        batchNorm({ name: 'norm2' }),
+        g.node(conv(6, 3, { name: 'conv2' }), g.node(relu({ name: 'r1' }), g.node(conv(4, 3, { name: 'conv1' }), x))),
+      );
+      const sum = g.node(relu({ name: 'r2' }), g.node(add({ name: 'sum' }), x, branch));
+      return g.node(dense(3, { name: 'head' }), g.node(globalAveragePool(), sum));
+    }),
+    seed,
+  );
 
 /** Two branches side by side, normed together, then flattened: offsets in vectors, filters and columns. */
-export const parallel = (seed = 1): Network => randomize(graph({}, (g) => {
-  const x = g.input([2, 6, 6]);
-  const a = g.node(relu(), g.node(conv(3, 3, { name: 'a' }), x));
-  const b = g.node(sigmoid(), g.node(conv(5, 1, { name: 'b' }), x));
-  const both = g.node(batchNorm({ name: 'norm' }), g.node(concat(), a, b));
-  const c = g.node(relu(), g.node(conv(4, 3, { name: 'c', stride: 2 }), both));
-  return g.node(dense(2, { name: 'head' }), g.node(concat({ name: 'flat' }), g.node(flatten({ name: 'f1' }), c), g.node(flatten({ name: 'f2' }), g.node(maxPool(2), both))));
-}), seed);
+export const parallel = (seed = 1): Network =>
+  randomize(
+    graph({}, (g) => {
+      const x = g.input([2, 6, 6]);
+      const a = g.node(relu(), g.node(conv(3, 3, { name: 'a' }), x));
+      const b = g.node(sigmoid(), g.node(conv(5, 1, { name: 'b' }), x));
+      const both = g.node(batchNorm({ name: 'norm' }), g.node(concat(), a, b));
+      const c = g.node(relu(), g.node(conv(4, 3, { name: 'c', stride: 2 }), both));
+      return g.node(
+        dense(2, { name: 'head' }),
+        g.node(
+          concat({ name: 'flat' }),
+          g.node(flatten({ name: 'f1' }), c),
+          g.node(flatten({ name: 'f2' }), g.node(maxPool(2), both)),
+        ),
+      );
+    }),
+    seed,
+  );
 
 /** conv - depthwise conv - norm - conv - global pooling - dense. */
-export const separable = (seed = 1): Network => randomize(sequential({ input: [2, 6, 6] }, [
-  conv(6, 1, { name: 'expand' }), relu(), conv(6, 3, { name: 'depthwise', groups: 6 }), batchNorm({ name: 'norm' }), relu(), conv(4, 1, { name: 'project' }), relu(), globalAveragePool(), dense(3, { name: 'head' }),
-]), seed);
+export const separable = (seed = 1): Network =>
+  randomize(
+    sequential({ input: [2, 6, 6] }, [
+      conv(6, 1, { name: 'expand' }),
+      relu(),
+      conv(6, 3, { name: 'depthwise', groups: 6 }),
+      batchNorm({ name: 'norm' }),
+      relu(),
+      conv(4, 1, { name: 'project' }),
+      relu(),
+      globalAveragePool(),
+      dense(3, { name: 'head' }),
+    ]),
+    seed,
+  );

@@ -4,25 +4,57 @@ import { CRITERION_NAMES, measureActivations } from '../../src/importance/index.
 import { parameterCount } from '../../src/operators/shapes.ts';
 import { findGroups, prune, pruneGroup } from '../../src/pruning/index.ts';
 import type { RunEvent } from '../../src/transform.ts';
-import { chain, change, contextOf, largestDifference, parallel, randomInputs, residual, run, separable, shape } from './networks.ts';
+import {
+  chain,
+  change,
+  contextOf,
+  largestDifference,
+  parallel,
+  randomInputs,
+  residual,
+  run,
+  separable,
+  shape,
+} from './networks.ts';
 
 describe('prune', () => {
-  test.each(CRITERION_NAMES)('%s: half of every prunable group stays, the network still runs, the report counts what is there', async (criterion) => {
-    for (const build of [chain, residual, parallel, separable]) {
-      const network = build(2);
-      const context = contextOf(network, randomInputs(network, 12, 1));
-      const { network: thinner, report } = await prune({ criterion, keep: 0.5, repair: build !== parallel })(network, context);
-      const groups = findGroups(thinner);
-      for (const { name, channels, prunable } of findGroups(network)) {
-        expect(groups.find((group) => group.name === name)?.channels).toBe(prunable ? Math.round(channels / 2) : channels);
+  test.each(CRITERION_NAMES)(
+    '%s: half of every prunable group stays, the network still runs, the report counts what is there',
+    async (criterion) => {
+      for (const build of [chain, residual, parallel, separable]) {
+        const network = build(2);
+        const context = contextOf(network, randomInputs(network, 12, 1));
+        const { network: thinner, report } = await prune({ criterion, keep: 0.5, repair: build !== parallel })(
+          network,
+          context,
+        );
+        const groups = findGroups(thinner);
+        for (const { name, channels, prunable } of findGroups(network)) {
+          expect(groups.find((group) => group.name === name)?.channels).toBe(
+            prunable ? Math.round(channels / 2) : channels,
+          );
+        }
+        expect(report).toMatchObject({
+          transform: 'prune',
+          criterion,
+          parametersBefore: parameterCount(network),
+          parametersAfter: parameterCount(thinner),
+        });
+        expect(report.groups.map(({ group }) => group)).toEqual(
+          findGroups(network)
+            .filter((group) => group.prunable)
+            .map(({ name }) => name),
+        );
+        expect(report.skipped.map(({ group }) => group)).toEqual(
+          findGroups(network)
+            .filter((group) => !group.prunable)
+            .map(({ name }) => name),
+        );
+        expect((await run(thinner, randomInputs(network, 2, 3))).every(Number.isFinite)).toBe(true);
+        expect(JSON.parse(JSON.stringify(report))).toEqual(report);
       }
-      expect(report).toMatchObject({ transform: 'prune', criterion, parametersBefore: parameterCount(network), parametersAfter: parameterCount(thinner) });
-      expect(report.groups.map(({ group }) => group)).toEqual(findGroups(network).filter((group) => group.prunable).map(({ name }) => name));
-      expect(report.skipped.map(({ group }) => group)).toEqual(findGroups(network).filter((group) => !group.prunable).map(({ name }) => name));
-      expect((await run(thinner, randomInputs(network, 2, 3))).every(Number.isFinite)).toBe(true);
-      expect(JSON.parse(JSON.stringify(report))).toEqual(report);
-    }
-  });
+    },
+  );
 
   test('the same seed gives the same network', async () => {
     const network = chain();
@@ -33,8 +65,15 @@ describe('prune', () => {
 
   test('named groups only, each to its share; any producer names its group', async () => {
     const network = residual();
-    const { network: thinner, report } = await prune({ criterion: 'magnitude', fold: false, keep: { conv2: 0.5, conv1: 0.25 } })(network, contextOf(network, new Float32Array(0)));
-    expect(report.groups.map(({ group, before, after }) => [group, before, after])).toEqual([['conv0', 6, 3], ['conv1', 4, 1]]);
+    const { network: thinner, report } = await prune({
+      criterion: 'magnitude',
+      fold: false,
+      keep: { conv2: 0.5, conv1: 0.25 },
+    })(network, contextOf(network, new Float32Array(0)));
+    expect(report.groups.map(({ group, before, after }) => [group, before, after])).toEqual([
+      ['conv0', 6, 3],
+      ['conv1', 4, 1],
+    ]);
     expect(report.skipped).toEqual([]);
     expect(shape(thinner, 'conv1.weight')).toEqual([1, 3, 3, 3]);
   });
@@ -55,7 +94,10 @@ describe('prune', () => {
       const inputs = randomInputs(network, 64, seed);
       const original = await run(network, inputs);
       const errorOf = async (options: object): Promise<number> => {
-        const { network: thinner } = await prune({ keep: { conv1: 0.5, conv2: 0.6 }, ...options })(network, contextOf(network, inputs));
+        const { network: thinner } = await prune({ keep: { conv1: 0.5, conv2: 0.6 }, ...options })(
+          network,
+          contextOf(network, inputs),
+        );
         return (await run(thinner, inputs)).reduce((sum, y, i) => sum + (y - original[i]) ** 2, 0);
       };
       errors.cut += await errorOf({ fold: false });
@@ -68,7 +110,17 @@ describe('prune', () => {
 
   test('dead neurons go first and take nothing with them (< 1e-6)', async () => {
     // Behind the norm a channel is dead when it is scaled and shifted to 0.
-    const network = change(change(chain(3), 'batchNorm1.scale', (values) => { values[1] = 0; values[4] = 0; }), 'batchNorm1.shift', (values) => { values[1] = 0; values[4] = -1; });
+    const network = change(
+      change(chain(3), 'batchNorm1.scale', (values) => {
+        values[1] = 0;
+        values[4] = 0;
+      }),
+      'batchNorm1.shift',
+      (values) => {
+        values[1] = 0;
+        values[4] = -1;
+      },
+    );
     const inputs = randomInputs(network, 10, 1);
     const { network: thinner, report } = await prune({ keep: { conv1: 4 / 6 } })(network, contextOf(network, inputs));
     expect(report.groups[0]).toMatchObject({ removed: [1, 4], folded: true });
@@ -77,15 +129,27 @@ describe('prune', () => {
 
   test('a share that rounds to no channel keeps one, reported', async () => {
     const network = chain();
-    const { network: thinner, report } = await prune({ criterion: 'random', keep: 0, fold: false })(network, contextOf(network, new Float32Array(0)));
-    expect(report.groups.map(({ after, asked, raised }) => [after, asked, raised])).toEqual([[1, 0, true], [1, 0, true], [1, 0, true]]);
+    const { network: thinner, report } = await prune({ criterion: 'random', keep: 0, fold: false })(
+      network,
+      contextOf(network, new Float32Array(0)),
+    );
+    expect(report.groups.map(({ after, asked, raised }) => [after, asked, raised])).toEqual([
+      [1, 0, true],
+      [1, 0, true],
+      [1, 0, true],
+    ]);
     expect(shape(thinner, 'dense1.weight')).toEqual([1, 4]);
   });
 
-  test('a criterion of one\'s own, with its name in the report; events tell each group', async () => {
+  test("a criterion of one's own, with its name in the report; events tell each group", async () => {
     const network = chain();
     const events: RunEvent[] = [];
-    const { report } = await prune({ criterion: function lastOnes(_network, { channels }) { return Float64Array.from({ length: channels }, (_, c) => c); }, keep: { conv1: 0.5 } })(network, contextOf(network, randomInputs(network, 4, 1), { onEvent: (event) => events.push(event) }));
+    const { report } = await prune({
+      criterion: function lastOnes(_network, { channels }) {
+        return Float64Array.from({ length: channels }, (_, c) => c);
+      },
+      keep: { conv1: 0.5 },
+    })(network, contextOf(network, randomInputs(network, 4, 1), { onEvent: (event) => events.push(event) }));
     expect(report.criterion).toBe('lastOnes');
     expect(report.groups[0].removed).toEqual([0, 1, 2]);
     expect(events).toEqual([{ kind: 'stage', name: 'prune', index: 0, count: 1, detail: 'conv1' }]);
@@ -97,12 +161,16 @@ describe('prune', () => {
     await expect(prune({ keep: { head: 0.5 } })(network, context)).rejects.toThrow(EspalierError);
     await expect(prune({ keep: { head: 0.5 } })(network, context)).rejects.toThrow(/network output "head"/);
     await expect(prune({ keep: { nobody: 0.5 } })(network, context)).rejects.toThrow(RangeError);
-    await expect(prune({ keep: { conv0: 0.5, conv2: 0.5 } })(network, context)).rejects.toThrow(/conv0, conv2, which go together/);
+    await expect(prune({ keep: { conv0: 0.5, conv2: 0.5 } })(network, context)).rejects.toThrow(
+      /conv0, conv2, which go together/,
+    );
     expect(() => prune({ keep: 1.5 })).toThrow(RangeError);
     expect(() => prune({ keep: { conv0: NaN } })).toThrow(RangeError);
     expect(() => prune({ keep: 'half' as never })).toThrow(TypeError);
     expect(() => prune({ keep: 0.5, criterion: 'best' as never })).toThrow(RangeError);
-    await expect(prune({ keep: 0.5 })(network, { ...context, signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
+    await expect(
+      prune({ keep: 0.5 })(network, { ...context, signal: AbortSignal.abort(new Error('enough')) }),
+    ).rejects.toThrow('enough');
   });
 });
 
@@ -118,5 +186,8 @@ test('pruneGroup is prune for one group, given its statistics', async () => {
   expect(alone.report).toMatchObject({ folded: true, repaired: true });
   const meansOnly = await measureActivations(network, group, context);
   expect(pruneGroup(network, 'b', meansOnly, { keep: 0.4 }).report).toMatchObject({ folded: true, repaired: false });
-  expect(pruneGroup(network, 'b', undefined, { criterion: 'magnitude', keep: 0.4 }).report).toMatchObject({ folded: false, repaired: false });
+  expect(pruneGroup(network, 'b', undefined, { criterion: 'magnitude', keep: 0.4 }).report).toMatchObject({
+    folded: false,
+    repaired: false,
+  });
 });

@@ -8,74 +8,138 @@ import type { Network } from '../../src/network/types.ts';
 import { multiplyAdds, parameterCount } from '../../src/operators/shapes.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
 import { sizeOf } from '../../src/tensor.ts';
-import { chain, change, data, largestDifference, parallel, randomInputs, randomize, residual, run, separable, shape } from './networks.ts';
+import {
+  chain,
+  change,
+  data,
+  largestDifference,
+  parallel,
+  randomInputs,
+  randomize,
+  residual,
+  run,
+  separable,
+  shape,
+} from './networks.ts';
 
 const NETWORKS = { chain, residual, parallel, separable };
 const prunable = (network: Network): ChannelGroup[] => findGroups(network).filter((group) => group.prunable);
 
 /** Sets every element that the channels own in the consumers to what `edit` makes of it. */
 function editColumns(network: Network, group: ChannelGroup, channels: readonly number[], edit: () => number): Network {
-  return group.consumers.reduce((edited, { parameter, first, width }) => change(edited, parameter, (values) => {
-    const [rows, columns, ...kernel] = shape(edited, parameter);
-    const taps = sizeOf(kernel);
-    for (let o = 0; o < rows; o++) for (const c of channels) for (let i = 0; i < width * taps; i++) values[(o * columns + first + c * width) * taps + i] = edit();
-  }), network);
+  return group.consumers.reduce(
+    (edited, { parameter, first, width }) =>
+      change(edited, parameter, (values) => {
+        const [rows, columns, ...kernel] = shape(edited, parameter);
+        const taps = sizeOf(kernel);
+        for (let o = 0; o < rows; o++)
+          for (const c of channels)
+            for (let i = 0; i < width * taps; i++) values[(o * columns + first + c * width) * taps + i] = edit();
+      }),
+    network,
+  );
 }
 
 /** A network, one of its prunable groups, and a proper subset of channels to keep. */
-const cases = fc.record({ kind: fc.constantFrom(...Object.keys(NETWORKS) as (keyof typeof NETWORKS)[]), seed: fc.nat(1000), which: fc.nat(10), mask: fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }) }).map(({ kind, seed, which, mask }) => {
-  const network = NETWORKS[kind](seed);
-  const groups = prunable(network);
-  const group = groups[which % groups.length];
-  const channels = Array.from({ length: group.channels }, (_, c) => c);
-  const kept = channels.filter((c) => mask[c]);
-  if (kept.length === 0) kept.push(seed % group.channels);
-  return { network, group, kept, removed: channels.filter((c) => !kept.includes(c)), seed };
-});
+const cases = fc
+  .record({
+    kind: fc.constantFrom(...(Object.keys(NETWORKS) as (keyof typeof NETWORKS)[])),
+    seed: fc.nat(1000),
+    which: fc.nat(10),
+    mask: fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
+  })
+  .map(({ kind, seed, which, mask }) => {
+    const network = NETWORKS[kind](seed);
+    const groups = prunable(network);
+    const group = groups[which % groups.length];
+    const channels = Array.from({ length: group.channels }, (_, c) => c);
+    const kept = channels.filter((c) => mask[c]);
+    if (kept.length === 0) kept.push(seed % group.channels);
+    return { network, group, kept, removed: channels.filter((c) => !kept.includes(c)), seed };
+  });
 
 describe('removeNeurons', () => {
   test('removing channels whose outgoing weights are zero changes no output (differences < 1e-12 in double)', async () => {
-    await fc.assert(fc.asyncProperty(cases, async ({ network, group, kept, removed, seed }) => {
-      const idle = editColumns(network, group, removed, () => 0);
-      const inputs = randomInputs(idle, 3, seed);
-      expect(largestDifference(await run(idle, inputs), await run(removeNeurons(idle, group.name, kept).network, inputs))).toBeLessThan(1e-12);
-    }), { numRuns: 40 });
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ network, group, kept, removed, seed }) => {
+        const idle = editColumns(network, group, removed, () => 0);
+        const inputs = randomInputs(idle, 3, seed);
+        expect(
+          largestDifference(await run(idle, inputs), await run(removeNeurons(idle, group.name, kept).network, inputs)),
+        ).toBeLessThan(1e-12);
+      }),
+      { numRuns: 40 },
+    );
   });
 
   test('and with weights that are not zero it does change them', async () => {
     for (const build of Object.values(NETWORKS)) {
       const network = build(3);
       const inputs = randomInputs(network, 3, 1);
-      for (const { name } of prunable(network)) expect(largestDifference(await run(network, inputs), await run(removeNeurons(network, name, [1, 2]).network, inputs)), name).toBeGreaterThan(1e-4);
+      for (const { name } of prunable(network))
+        expect(
+          largestDifference(
+            await run(network, inputs),
+            await run(removeNeurons(network, name, [1, 2]).network, inputs),
+          ),
+          name,
+        ).toBeGreaterThan(1e-4);
     }
   });
 
   test('the thinner network is what the network is with the removed channels zeroed in all consumers', async () => {
-    await fc.assert(fc.asyncProperty(cases, async ({ network, group, kept, removed, seed }) => {
-      const inputs = randomInputs(network, 2, seed);
-      expect(largestDifference(await run(editColumns(network, group, removed, () => 0), inputs), await run(removeNeurons(network, group.name, kept).network, inputs))).toBeLessThan(1e-12);
-    }), { numRuns: 20 });
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ network, group, kept, removed, seed }) => {
+        const inputs = randomInputs(network, 2, seed);
+        expect(
+          largestDifference(
+            await run(
+              editColumns(network, group, removed, () => 0),
+              inputs,
+            ),
+            await run(removeNeurons(network, group.name, kept).network, inputs),
+          ),
+        ).toBeLessThan(1e-12);
+      }),
+      { numRuns: 20 },
+    );
   });
 
   test('the order in which channels are named, and removal in one step or two, make no difference', () => {
-    fc.assert(fc.property(cases, ({ network, group, kept }) => {
-      const once = removeNeurons(network, group.name, kept).network;
-      const backwards = removeNeurons(network, group.name, [...kept].reverse()).network;
-      const half = Array.from({ length: group.channels }, (_, c) => c).filter((c) => kept.includes(c) || c % 2 === 0);
-      const twice = removeNeurons(removeNeurons(network, group.name, half).network, group.name, kept.map((c) => half.indexOf(c))).network;
-      expect(backwards).toEqual(once);
-      expect(twice).toEqual(once);
-    }));
+    fc.assert(
+      fc.property(cases, ({ network, group, kept }) => {
+        const once = removeNeurons(network, group.name, kept).network;
+        const backwards = removeNeurons(network, group.name, [...kept].reverse()).network;
+        const half = Array.from({ length: group.channels }, (_, c) => c).filter((c) => kept.includes(c) || c % 2 === 0);
+        const twice = removeNeurons(
+          removeNeurons(network, group.name, half).network,
+          group.name,
+          kept.map((c) => half.indexOf(c)),
+        ).network;
+        expect(backwards).toEqual(once);
+        expect(twice).toEqual(once);
+      }),
+    );
   });
 
   test('the original is left as it was, and untouched parameters are shared with it', () => {
-    fc.assert(fc.property(cases, ({ network, group, kept }) => {
-      const before = structuredClone(network);
-      const thinner = removeNeurons(network, group.name, kept, { moments: { mean: new Float64Array(group.channels).fill(1) } }).network;
-      expect(network).toEqual(before);
-      const touched = new Set([...group.rows, ...group.consumers].map(({ parameter }) => parameter).concat(group.consumers.map(({ node }) => `${node}.bias`)));
-      for (const [name, encoding] of network.parameters) if (!touched.has(name)) expect(thinner.parameters.get(name)).toBe(encoding);
-    }), { numRuns: 20 });
+    fc.assert(
+      fc.property(cases, ({ network, group, kept }) => {
+        const before = structuredClone(network);
+        const thinner = removeNeurons(network, group.name, kept, {
+          moments: { mean: new Float64Array(group.channels).fill(1) },
+        }).network;
+        expect(network).toEqual(before);
+        const touched = new Set(
+          [...group.rows, ...group.consumers]
+            .map(({ parameter }) => parameter)
+            .concat(group.consumers.map(({ node }) => `${node}.bias`)),
+        );
+        for (const [name, encoding] of network.parameters)
+          if (!touched.has(name)) expect(thinner.parameters.get(name)).toBe(encoding);
+      }),
+      { numRuns: 20 },
+    );
   });
 
   test('keeping all channels gives back the very network', () => {
@@ -84,45 +148,92 @@ describe('removeNeurons', () => {
   });
 
   test('keeping p of the inputs and q of the outputs leaves p q of the weights, multiply-adds alike', () => {
-    const network = sequential({ input: [8] }, [dense(16, { name: 'a', bias: false }), relu(), dense(32, { name: 'b', bias: false }), relu(), dense(8, { name: 'c', bias: false })]);
+    const network = sequential({ input: [8] }, [
+      dense(16, { name: 'a', bias: false }),
+      relu(),
+      dense(32, { name: 'b', bias: false }),
+      relu(),
+      dense(8, { name: 'c', bias: false }),
+    ]);
     const first = removeNeurons(network, 'a', [0, 1, 2, 3]);
-    const second = removeNeurons(first.network, 'b', Array.from({ length: 16 }, (_, c) => 2 * c));
+    const second = removeNeurons(
+      first.network,
+      'b',
+      Array.from({ length: 16 }, (_, c) => 2 * c),
+    );
     expect(shape(second.network, 'b.weight')).toEqual([16, 4]);
-    expect(parameterCount(second.network)).toBe(8 * 4 + (16 * 32) * (4 / 16) * (16 / 32) + 16 * 8);
+    expect(parameterCount(second.network)).toBe(8 * 4 + 16 * 32 * (4 / 16) * (16 / 32) + 16 * 8);
     expect(multiplyAdds(second.network)).toBe(parameterCount(second.network));
-    expect(first.report).toMatchObject({ before: 16, after: 4, removed: [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], parametersBefore: 896, parametersAfter: 8 * 4 + 4 * 32 + 32 * 8 });
+    expect(first.report).toMatchObject({
+      before: 16,
+      after: 4,
+      removed: [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+      parametersBefore: 896,
+      parametersAfter: 8 * 4 + 4 * 32 + 32 * 8,
+    });
     expect(second.report.parametersBefore).toBe(first.report.parametersAfter);
   });
 
-  test('a constant neuron folds into the consumers\' biases without changing an output (< 1e-6 per channel: biases are float32), through norms, pools, add, concat and flatten', async () => {
-    await fc.assert(fc.asyncProperty(cases, async ({ network, group, kept, removed, seed }) => {
-      // A padded convolution sees zeros beyond the border instead of the constant: the next test.
-      fc.pre(group.consumers.every(({ parameter }) => shape(network, parameter).slice(2).every((side) => side === 1)) && group.depthwise.length === 0);
-      const still = group.producers.reduce((edited, producer) => change(edited, `${producer}.weight`, (values) => {
-        const columns = values.length / group.channels;
-        for (const c of removed) values.fill(0, c * columns, (c + 1) * columns);
-      }), network);
-      const inputs = randomInputs(still, 2, seed);
-      const moments: ChannelMoments[] = [];
-      for (const { value, first, width } of group.consumers) {
-        const seen = await run(still, inputs, value);
-        moments.push({ mean: Float64Array.from({ length: group.channels * width }, (_, i) => seen[first + i]) });
-      }
-      const thinner = removeNeurons(still, group.name, kept, { moments }).network;
-      expect(largestDifference(await run(still, inputs), await run(thinner, inputs))).toBeLessThan(1e-6 * (1 + removed.length));
-    }), { numRuns: 40 });
+  test("a constant neuron folds into the consumers' biases without changing an output (< 1e-6 per channel: biases are float32), through norms, pools, add, concat and flatten", async () => {
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ network, group, kept, removed, seed }) => {
+        // A padded convolution sees zeros beyond the border instead of the constant: the next test.
+        fc.pre(
+          group.consumers.every(({ parameter }) =>
+            shape(network, parameter)
+              .slice(2)
+              .every((side) => side === 1),
+          ) && group.depthwise.length === 0,
+        );
+        const still = group.producers.reduce(
+          (edited, producer) =>
+            change(edited, `${producer}.weight`, (values) => {
+              const columns = values.length / group.channels;
+              for (const c of removed) values.fill(0, c * columns, (c + 1) * columns);
+            }),
+          network,
+        );
+        const inputs = randomInputs(still, 2, seed);
+        const moments: ChannelMoments[] = [];
+        for (const { value, first, width } of group.consumers) {
+          const seen = await run(still, inputs, value);
+          moments.push({ mean: Float64Array.from({ length: group.channels * width }, (_, i) => seen[first + i]) });
+        }
+        const thinner = removeNeurons(still, group.name, kept, { moments }).network;
+        expect(largestDifference(await run(still, inputs), await run(thinner, inputs))).toBeLessThan(
+          1e-6 * (1 + removed.length),
+        );
+      }),
+      { numRuns: 40 },
+    );
   });
 
   test('a constant channel folded into a padded 3 x 3 convolution changes nothing in the interior and only the border', async () => {
-    const network = change(randomize(sequential({ input: [1, 7, 7] }, [conv(3, 1, { name: 'a' }), relu({ name: 'seen' }), conv(2, 3, { name: 'b', bias: false })]), 4), 'a.weight', (values) => { values[1] = 0; });
-    const still = change(network, 'a.bias', (values) => { values[1] = 0.75; });
+    const network = change(
+      randomize(
+        sequential({ input: [1, 7, 7] }, [
+          conv(3, 1, { name: 'a' }),
+          relu({ name: 'seen' }),
+          conv(2, 3, { name: 'b', bias: false }),
+        ]),
+        4,
+      ),
+      'a.weight',
+      (values) => {
+        values[1] = 0;
+      },
+    );
+    const still = change(network, 'a.bias', (values) => {
+      values[1] = 0.75;
+    });
     const inputs = randomInputs(still, 1, 2);
     const { network: thinner, report } = removeNeurons(still, 'a', [0, 2], { moments: { mean: [9, 0.75, 9] } });
     expect(report).toMatchObject({ folded: true, repaired: false });
     const [before, after] = [await run(still, inputs), await run(thinner, inputs)];
     let border = 0;
     for (let i = 0; i < before.length; i++) {
-      const y = Math.floor(i / 7) % 7, x = i % 7;
+      const y = Math.floor(i / 7) % 7,
+        x = i % 7;
       const difference = Math.abs(before[i] - after[i]);
       if (y > 0 && y < 6 && x > 0 && x < 6) expect(difference).toBeLessThan(1e-6);
       else border = Math.max(border, difference);
@@ -132,12 +243,17 @@ describe('removeNeurons', () => {
 
   test('a consumer without bias gains one, under a name that is free', () => {
     const network = sequential({ input: [2] }, [dense(2, { name: 'a' }), dense(1, { name: 'b', bias: false })]);
-    const taken: Network = { ...network, parameters: new Map(network.parameters).set('b.bias', { kind: 'dense', shape: [1], data: new Float32Array(1) }) };
+    const taken: Network = {
+      ...network,
+      parameters: new Map(network.parameters).set('b.bias', { kind: 'dense', shape: [1], data: new Float32Array(1) }),
+    };
     const thinner = removeNeurons(taken, 'a', [0], { moments: { mean: [1, 2] } }).network;
     const name = thinner.nodes[1].parameters.bias ?? '';
     expect(name).toBe('b.bias_');
     expect(data(thinner, name)[0]).toBeCloseTo(2 * data(network, 'b.weight')[1], 6);
-    expect(removeNeurons(network, 'a', [0], { moments: { mean: [1, 0] } }).network.nodes[1].parameters.bias).toBeUndefined();
+    expect(
+      removeNeurons(network, 'a', [0], { moments: { mean: [1, 0] } }).network.nodes[1].parameters.bias,
+    ).toBeUndefined();
   });
 
   test('a depthwise convolution follows its input, groups included', () => {
@@ -165,31 +281,51 @@ describe('repair', () => {
       const span = isConv ? size / shape(network, parameter)[1] : width;
       const base = isConv ? first * span : first;
       const rows = new Float64Array(group.channels * count * span);
-      for (let c = 0; c < group.channels; c++) for (let n = 0; n < count; n++) for (let p = 0; p < span; p++) rows[(c * count + n) * span + p] = seen[n * size + base + c * span + p];
+      for (let c = 0; c < group.channels; c++)
+        for (let n = 0; n < count; n++)
+          for (let p = 0; p < span; p++) rows[(c * count + n) * span + p] = seen[n * size + base + c * span + p];
       const mean = new Float64Array(group.channels * (isConv ? 1 : width));
-      rows.forEach((x, i) => { mean[isConv ? Math.floor(i / (count * span)) : Math.floor(i / (count * span)) * span + i % span] += x / (isConv ? count * span : count); });
+      rows.forEach((x, i) => {
+        mean[isConv ? Math.floor(i / (count * span)) : Math.floor(i / (count * span)) * span + (i % span)] +=
+          x / (isConv ? count * span : count);
+      });
       moments.push({ mean, covariance: covarianceMatrix(rows, group.channels, count * span) });
     }
     return moments;
   }
 
   test('an exact duplicate merges with its twin and no output changes (< 1e-5: weights are float32), through norms, pools, add, concat, depthwise and flatten', async () => {
-    await fc.assert(fc.asyncProperty(fc.constantFrom(chain, parallel, residual, separable), fc.nat(1000), fc.nat(10), async (build, seed, which) => {
-      const original = build(seed);
-      const groups = prunable(original);
-      const group = groups[which % groups.length];
-      // Channel 2 becomes a copy of channel 0 in everything that makes it.
-      const twins = group.rows.reduce((edited, { parameter, first, width }) => change(edited, parameter, (values) => {
-        const inner = values.length / shape(edited, parameter)[0];
-        values.copyWithin((first + 2 * width) * inner, first * inner, (first + width) * inner);
-      }), original);
-      const inputs = randomInputs(twins, 6, seed);
-      const kept = Array.from({ length: group.channels }, (_, c) => c).filter((c) => c !== 2);
-      const { network: merged, report } = removeNeurons(twins, group.name, kept, { moments: await measure(twins, group, inputs), repair: true });
-      const dead = (await run(twins, inputs, group.consumers[0].value)).every((x) => x === 0);
-      if (!dead) expect(report).toMatchObject({ after: group.channels - 1, repaired: true });
-      expect(largestDifference(await run(twins, inputs), await run(merged, inputs))).toBeLessThan(1e-5);
-    }), { numRuns: 40 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(chain, parallel, residual, separable),
+        fc.nat(1000),
+        fc.nat(10),
+        async (build, seed, which) => {
+          const original = build(seed);
+          const groups = prunable(original);
+          const group = groups[which % groups.length];
+          // Channel 2 becomes a copy of channel 0 in everything that makes it.
+          const twins = group.rows.reduce(
+            (edited, { parameter, first, width }) =>
+              change(edited, parameter, (values) => {
+                const inner = values.length / shape(edited, parameter)[0];
+                values.copyWithin((first + 2 * width) * inner, first * inner, (first + width) * inner);
+              }),
+            original,
+          );
+          const inputs = randomInputs(twins, 6, seed);
+          const kept = Array.from({ length: group.channels }, (_, c) => c).filter((c) => c !== 2);
+          const { network: merged, report } = removeNeurons(twins, group.name, kept, {
+            moments: await measure(twins, group, inputs),
+            repair: true,
+          });
+          const dead = (await run(twins, inputs, group.consumers[0].value)).every((x) => x === 0);
+          if (!dead) expect(report).toMatchObject({ after: group.channels - 1, repaired: true });
+          expect(largestDifference(await run(twins, inputs), await run(merged, inputs))).toBeLessThan(1e-5);
+        },
+      ),
+      { numRuns: 40 },
+    );
   });
 
   test('chains of duplicates: 0 = 2 = 4 merge into the lowest one kept, and a negated one into its opposite', async () => {
@@ -206,57 +342,128 @@ describe('repair', () => {
     expect(largestDifference(await run(copies, inputs), await run(merged, inputs))).toBeLessThan(1e-5);
   });
 
-  test('never worse than folding the mean: the consumers\' pre-activations are nearer to the original on the samples measured', async () => {
-    await fc.assert(fc.asyncProperty(fc.nat(1000), async (seed) => {
-      const network = randomize(sequential({ input: [6] }, [dense(8, { name: 'a' }), relu(), dense(5, { name: 'b' })]), seed);
-      const inputs = randomInputs(network, 40, seed);
-      const moments = await measure(network, findGroups(network)[0], inputs);
-      const original = await run(network, inputs);
-      const errorOf = async (options: Parameters<typeof removeNeurons>[3]): Promise<number> => (await run(removeNeurons(network, 'a', [0, 2, 4, 6, 7], options).network, inputs)).reduce((sum, y, i) => sum + (y - original[i]) ** 2, 0);
-      const [repaired, folded, cut] = [await errorOf({ moments, repair: true, ridge: 1e-6 }), await errorOf({ moments }), await errorOf({})];
-      expect(repaired).toBeLessThanOrEqual(folded * (1 + 1e-4) + 1e-9);
-      expect(folded).toBeLessThanOrEqual(cut * (1 + 1e-4) + 1e-9);
-    }), { numRuns: 15 });
+  test("never worse than folding the mean: the consumers' pre-activations are nearer to the original on the samples measured", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(1000), async (seed) => {
+        const network = randomize(
+          sequential({ input: [6] }, [dense(8, { name: 'a' }), relu(), dense(5, { name: 'b' })]),
+          seed,
+        );
+        const inputs = randomInputs(network, 40, seed);
+        const moments = await measure(network, findGroups(network)[0], inputs);
+        const original = await run(network, inputs);
+        const errorOf = async (options: Parameters<typeof removeNeurons>[3]): Promise<number> =>
+          (await run(removeNeurons(network, 'a', [0, 2, 4, 6, 7], options).network, inputs)).reduce(
+            (sum, y, i) => sum + (y - original[i]) ** 2,
+            0,
+          );
+        const [repaired, folded, cut] = [
+          await errorOf({ moments, repair: true, ridge: 1e-6 }),
+          await errorOf({ moments }),
+          await errorOf({}),
+        ];
+        expect(repaired).toBeLessThanOrEqual(folded * (1 + 1e-4) + 1e-9);
+        expect(folded).toBeLessThanOrEqual(cut * (1 + 1e-4) + 1e-9);
+      }),
+      { numRuns: 15 },
+    );
   });
 });
 
 describe('refusals', () => {
   const network = chain();
   const code = (run: () => unknown): string => {
-    try { run(); } catch (error) { if (error instanceof EspalierError) return `${error.code}: ${error.message}`; throw error; }
+    try {
+      run();
+    } catch (error) {
+      if (error instanceof EspalierError) return `${error.code}: ${error.message}`;
+      throw error;
+    }
     return 'nothing thrown';
   };
 
   test('a group that cannot be pruned: COUPLING with the reason', () => {
-    expect(code(() => removeNeurons(network, 'dense2', [0]))).toMatch(/^COUPLING: removeNeurons: group "dense2".*network output "affine1"/);
+    expect(code(() => removeNeurons(network, 'dense2', [0]))).toMatch(
+      /^COUPLING: removeNeurons: group "dense2".*network output "affine1"/,
+    );
   });
   test('an encoded tensor: COUPLING with its name', () => {
     const { shape: sides } = network.parameters.get('dense1.weight') ?? { shape: [] };
-    const encoded: Network = { ...network, parameters: new Map(network.parameters).set('dense1.weight', { kind: 'product', shape: sides, blocks: [], codewordPrecision: 'float32' }) };
-    for (const group of ['conv2', 'dense1']) expect(code(() => removeNeurons(encoded, group, [0]))).toMatch(/^COUPLING:.*"dense1.weight" is product-encoded/);
+    const encoded: Network = {
+      ...network,
+      parameters: new Map(network.parameters).set('dense1.weight', {
+        kind: 'product',
+        shape: sides,
+        blocks: [],
+        codewordPrecision: 'float32',
+      }),
+    };
+    for (const group of ['conv2', 'dense1'])
+      expect(code(() => removeNeurons(encoded, group, [0]))).toMatch(/^COUPLING:.*"dense1.weight" is product-encoded/);
   });
   test.each<[string, () => unknown, typeof RangeError | typeof TypeError, RegExp]>([
-    ['no channel kept', () => removeNeurons(network, 'conv1', []), RangeError, /kept: expected at least one channel of group "conv1"/],
-    ['a channel that is not there', () => removeNeurons(network, 'conv1', [0, 6]), RangeError, /whole numbers from 0 to 5, got 6/],
+    [
+      'no channel kept',
+      () => removeNeurons(network, 'conv1', []),
+      RangeError,
+      /kept: expected at least one channel of group "conv1"/,
+    ],
+    [
+      'a channel that is not there',
+      () => removeNeurons(network, 'conv1', [0, 6]),
+      RangeError,
+      /whole numbers from 0 to 5, got 6/,
+    ],
     ['a fractional channel', () => removeNeurons(network, 'conv1', [0.5]), RangeError, /got 0.5/],
     ['a channel twice', () => removeNeurons(network, 'conv1', [3, 3]), RangeError, /got 3 twice/],
     ['kept is no array', () => removeNeurons(network, 'conv1', 3 as never), TypeError, /kept: expected an array/],
-    ['an unknown group', () => removeNeurons(network, 'relu1', [0]), RangeError, /expected one of conv1, conv2, dense1, dense2, got "relu1"/],
+    [
+      'an unknown group',
+      () => removeNeurons(network, 'relu1', [0]),
+      RangeError,
+      /expected one of conv1, conv2, dense1, dense2, got "relu1"/,
+    ],
     ['a group that is no name', () => removeNeurons(network, 7 as never, [0]), TypeError, /expected the name/],
-    ['means of another length', () => removeNeurons(network, 'conv1', [0], { moments: { mean: [1] } }), RangeError, /expected 6 means for consumer "conv2", got 1/],
-    ['moments for another number of consumers', () => removeNeurons(network, 'conv1', [0], { moments: [] }), RangeError, /each of the 1 consumers/],
-    ['repair without moments', () => removeNeurons(network, 'conv1', [0], { repair: true }), TypeError, /measureActivations/],
-    ['repair without covariance', () => removeNeurons(network, 'conv1', [0], { repair: true, moments: { mean: new Float64Array(6) } }), RangeError, /6 x 6 covariances/],
+    [
+      'means of another length',
+      () => removeNeurons(network, 'conv1', [0], { moments: { mean: [1] } }),
+      RangeError,
+      /expected 6 means for consumer "conv2", got 1/,
+    ],
+    [
+      'moments for another number of consumers',
+      () => removeNeurons(network, 'conv1', [0], { moments: [] }),
+      RangeError,
+      /each of the 1 consumers/,
+    ],
+    [
+      'repair without moments',
+      () => removeNeurons(network, 'conv1', [0], { repair: true }),
+      TypeError,
+      /measureActivations/,
+    ],
+    [
+      'repair without covariance',
+      () => removeNeurons(network, 'conv1', [0], { repair: true, moments: { mean: new Float64Array(6) } }),
+      RangeError,
+      /6 x 6 covariances/,
+    ],
   ])('%s', (_what, run, kind, text) => {
     expect(run).toThrow(kind);
     expect(run).toThrow(text);
   });
   test('means that are not finite: NONFINITE with the consumer', () => {
-    expect(code(() => removeNeurons(network, 'conv1', [0], { moments: { mean: [0, 1, NaN, 0, 0, 0] } }))).toMatch(/^NONFINITE:.*consumer "conv2"/);
+    expect(code(() => removeNeurons(network, 'conv1', [0], { moments: { mean: [0, 1, NaN, 0, 0, 0] } }))).toMatch(
+      /^NONFINITE:.*consumer "conv2"/,
+    );
   });
   test('a network of one layer with flatten keeps its column order: channel c owns c H W ... c H W + H W - 1', () => {
     const flat = sequential({ input: [1, 2, 2] }, [conv(3, 1, { name: 'a' }), flatten(), dense(1, { name: 'b' })]);
-    const numbered = change(flat, 'b.weight', (values) => values.forEach((_, i) => { values[i] = i; }));
+    const numbered = change(flat, 'b.weight', (values) =>
+      values.forEach((_, i) => {
+        values[i] = i;
+      }),
+    );
     expect([...data(removeNeurons(numbered, 'a', [0, 2]).network, 'b.weight')]).toEqual([0, 1, 2, 3, 8, 9, 10, 11]);
   });
 });

@@ -15,15 +15,17 @@ describe('regression', () => {
   });
 
   test('a channel that is a sum of kept ones is predicted by that sum as the ridge goes to 0 (< 1e-5), at scales apart by 1e4', () => {
-    fc.assert(fc.property(fc.nat(1000), fc.integer({ min: -2, max: 2 }), (seed, exponent) => {
-      const draw = stream(seed, 'test');
-      const scale = 10 ** exponent;
-      const rows = Array.from({ length: 2 }, () => Array.from({ length: 30 }, () => normal(draw)));
-      const x = [...rows[0], ...rows[1].map((v) => v * scale), ...rows[0].map((v, i) => 2 * v - 3 * rows[1][i])];
-      const { coefficients } = regression(covarianceMatrix(x, 3, 30), 3, [0, 1], [2], 1e-12);
-      expect(Math.abs(coefficients[0] - 2)).toBeLessThan(1e-5);
-      expect(Math.abs(coefficients[1] * scale + 3)).toBeLessThan(1e-5);
-    }));
+    fc.assert(
+      fc.property(fc.nat(1000), fc.integer({ min: -2, max: 2 }), (seed, exponent) => {
+        const draw = stream(seed, 'test');
+        const scale = 10 ** exponent;
+        const rows = Array.from({ length: 2 }, () => Array.from({ length: 30 }, () => normal(draw)));
+        const x = [...rows[0], ...rows[1].map((v) => v * scale), ...rows[0].map((v, i) => 2 * v - 3 * rows[1][i])];
+        const { coefficients } = regression(covarianceMatrix(x, 3, 30), 3, [0, 1], [2], 1e-12);
+        expect(Math.abs(coefficients[0] - 2)).toBeLessThan(1e-5);
+        expect(Math.abs(coefficients[1] * scale + 3)).toBeLessThan(1e-5);
+      }),
+    );
   });
 
   test('a kept channel that hardly fires predicts hardly anything, though in the few samples it happens to fit', () => {
@@ -55,6 +57,8 @@ describe('regression', () => {
     expect(() => regression(new Float64Array(4), 2, [0], [1], 0)).toThrow(RangeError);
     expect(() => regression(new Float64Array(3), 2, [0], [1], 0.1)).toThrow(RangeError);
     expect(() => regression(Float64Array.of(1, 0, 0, NaN), 2, [0], [1], 0.1)).toThrow(EspalierError);
-    expect(() => regression(Float64Array.of(1, 5, 0, 5, 1, 0, 0, 0, 1), 3, [0, 1], [2], 0.1)).toThrow(/not positive definite/);
+    expect(() => regression(Float64Array.of(1, 5, 0, 5, 1, 0, 0, 0, 1), 3, [0, 1], [2], 0.1)).toThrow(
+      /not positive definite/,
+    );
   });
 });

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { loadKernels, portableKernels, type KernelSet } from '../../src/kernels/index.ts';
 import { boundsShape, createBounds, type Bounds, type BoundsShape } from '../../src/quantization/bounds.ts';
 
-const simd = await loadKernels(), portable = portableKernels();
+const simd = await loadKernels(),
+  portable = portableKernels();
 
 interface Case {
   readonly d: number;
@@ -29,21 +30,52 @@ interface Search {
 
 /** The kernel on a heap: points, codewords, weights, codes, distances, table of groups, bounds. */
 function open(set: KernelSet, { d, K, tiles, points, weights }: Case): Search {
-  const n = points.length / d, whole = Math.ceil(K / 8), groups = Math.ceil(whole / tiles), width = Math.ceil(groups / 4) * 4;
+  const n = points.length / d,
+    whole = Math.ceil(K / 8),
+    groups = Math.ceil(whole / tiles),
+    width = Math.ceil(groups / 4) * 4;
   const shape = { tiles, groups, width, words: whole * 8 + K + width };
-  const codewordsAt = n * d, weightsAt = codewordsAt + K * d, codes = weightsAt + d, distances = codes + n, table = distances + n, lower = table + shape.words;
-  const { heap, kernels, scratch } = set.openSync({ words: lower + n * width, scratchWords: set.scratchWords('nearestCodewordAgain', undefined, [K, d]) });
+  const codewordsAt = n * d,
+    weightsAt = codewordsAt + K * d,
+    codes = weightsAt + d,
+    distances = codes + n,
+    table = distances + n,
+    lower = table + shape.words;
+  const { heap, kernels, scratch } = set.openSync({
+    words: lower + n * width,
+    scratchWords: set.scratchWords('nearestCodewordAgain', undefined, [K, d]),
+  });
   const float = heap.float as Float32Array;
   float.set(points);
   if (weights) float.set(weights, weightsAt);
   return {
-    shape, bounds: createBounds(heap.int.subarray(table), float.subarray(table), shape, d, K), lower: float.subarray(lower, lower + n * width),
+    shape,
+    bounds: createBounds(heap.int.subarray(table), float.subarray(table), shape, d, K),
+    lower: float.subarray(lower, lower + n * width),
     moved: float.subarray(table + whole * 8 + K, lower),
     groupOf: (codeword) => heap.int[table + whole * 8 + codeword],
     call(codewords, fresh) {
       float.set(codewords, codewordsAt);
-      kernels.nearestCodewordAgain(scratch, 0, d, n, d, codewordsAt, K, weights ? weightsAt : -1, codes, distances, table, tiles, lower, fresh);
-      return { codes: [...heap.int.subarray(codes, codes + n)], distances: [...float.subarray(distances, distances + n)] };
+      kernels.nearestCodewordAgain(
+        scratch,
+        0,
+        d,
+        n,
+        d,
+        codewordsAt,
+        K,
+        weights ? weightsAt : -1,
+        codes,
+        distances,
+        table,
+        tiles,
+        lower,
+        fresh,
+      );
+      return {
+        codes: [...heap.int.subarray(codes, codes + n)],
+        distances: [...float.subarray(distances, distances + n)],
+      };
     },
   };
 }
@@ -57,7 +89,8 @@ function walk(set: KernelSet, problem: Case): { codes: number[]; distances: numb
   });
 }
 
-// Numbers on a lattice, so that equal distances abound, some a last place beside it, some far off, all times a power of two.
+// Numbers on a lattice, so that equal distances abound, some a last place beside it, some far off, all times a power of
+// two.
 const lattice = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: -3, max: 3 }) },
   { weight: 2, arbitrary: fc.constantFrom(1 + 2 ** -23, 1 - 2 ** -24, -2 - 2 ** -22, 3 - 2 ** -22) },
@@ -65,39 +98,81 @@ const lattice = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(1000, -4096, 2 ** -20) },
 );
 /** What a codeword does between two calls: mostly little. */
-const motions = fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.constantFrom(2 ** -23, -(2 ** -22), 2 ** -12) }, { weight: 1, arbitrary: fc.integer({ min: -3, max: 3 }) }, { weight: 1, arbitrary: lattice });
-const cases: fc.Arbitrary<Case> = fc.record({
-  n: fc.integer({ min: 1, max: 9 }), d: fc.integer({ min: 1, max: 9 }), K: fc.integer({ min: 1, max: 90 }), tiles: fc.integer({ min: 1, max: 3 }), calls: fc.integer({ min: 1, max: 6 }),
-  exponent: fc.constantFrom(-18, 0, 45), weighted: fc.boolean(),
-}).chain(({ n, d, K, tiles, calls, exponent, weighted }) => {
-  const scale = 2 ** exponent, many = <T>(element: fc.Arbitrary<T>, length: number): fc.Arbitrary<T[]> => fc.array(element, { minLength: length, maxLength: length });
-  return fc.record({
-    points: many(lattice, n * d), first: many(lattice, K * d), motion: many(many(motions, K * d), calls - 1), stays: many(fc.boolean(), calls),
-    weights: many(fc.float({ min: 0, max: 1, noNaN: true }), d),
-  }).map(({ points, first, motion, stays, weights }) => {
-    const steps = [Float32Array.from(first, (value) => value * scale)];
-    // In some steps only one codeword in eight moves: those are the steps in which most is left out.
-    motion.forEach((step, t) => steps.push(steps[t].map((value, i) => value + (stays[t] && Math.floor(i / d) % 8 ? 0 : step[i] * scale))));
-    return { d, K, tiles, points: Float32Array.from(points, (value) => value * scale), weights: weighted ? Float32Array.from(weights) : undefined, steps };
+const motions = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(0) },
+  { weight: 2, arbitrary: fc.constantFrom(2 ** -23, -(2 ** -22), 2 ** -12) },
+  { weight: 1, arbitrary: fc.integer({ min: -3, max: 3 }) },
+  { weight: 1, arbitrary: lattice },
+);
+const cases: fc.Arbitrary<Case> = fc
+  .record({
+    n: fc.integer({ min: 1, max: 9 }),
+    d: fc.integer({ min: 1, max: 9 }),
+    K: fc.integer({ min: 1, max: 90 }),
+    tiles: fc.integer({ min: 1, max: 3 }),
+    calls: fc.integer({ min: 1, max: 6 }),
+    exponent: fc.constantFrom(-18, 0, 45),
+    weighted: fc.boolean(),
+  })
+  .chain(({ n, d, K, tiles, calls, exponent, weighted }) => {
+    const scale = 2 ** exponent,
+      many = <T>(element: fc.Arbitrary<T>, length: number): fc.Arbitrary<T[]> =>
+        fc.array(element, { minLength: length, maxLength: length });
+    return fc
+      .record({
+        points: many(lattice, n * d),
+        first: many(lattice, K * d),
+        motion: many(many(motions, K * d), calls - 1),
+        stays: many(fc.boolean(), calls),
+        weights: many(fc.float({ min: 0, max: 1, noNaN: true }), d),
+      })
+      .map(({ points, first, motion, stays, weights }) => {
+        const steps = [Float32Array.from(first, (value) => value * scale)];
+        // In some steps only one codeword in eight moves: those are the steps in which most is left out.
+        motion.forEach((step, t) =>
+          steps.push(steps[t].map((value, i) => value + (stays[t] && Math.floor(i / d) % 8 ? 0 : step[i] * scale))),
+        );
+        return {
+          d,
+          K,
+          tiles,
+          points: Float32Array.from(points, (value) => value * scale),
+          weights: weighted ? Float32Array.from(weights) : undefined,
+          steps,
+        };
+      });
   });
-});
 
 describe('nearestCodewordAgain', () => {
   test('the same integers and distances as all distances, call after call, ties, duplicates, jumps and weights included', () => {
-    fc.assert(fc.property(cases, (problem) => {
-      expect(walk(simd, problem)).toEqual(walk(portable, problem));
-    }), { numRuns: 400 });
+    fc.assert(
+      fc.property(cases, (problem) => {
+        expect(walk(simd, problem)).toEqual(walk(portable, problem));
+      }),
+      { numRuns: 400 },
+    );
   });
 
   // 128 codewords around 16 centers far from each other; every point near one of them.
   const clustered = (d: number): Case => {
     const at = (i: number, j: number): number => 64 * ((i >> (j % 4)) & 1) + ((i * 37 + j * 11) % 16) / 16;
-    const codewords = Float32Array.from({ length: 128 * d }, (_, i) => at(Math.floor(i / d) % 16 + 16 * Math.floor(i / d / 16), i % d) + Math.floor(i / d / 16) / 8);
-    return { d, K: 128, tiles: 1, points: Float32Array.from({ length: 40 * d }, (_, i) => at(Math.floor(i / d), i % d)), weights: undefined, steps: [codewords] };
+    const codewords = Float32Array.from(
+      { length: 128 * d },
+      (_, i) => at((Math.floor(i / d) % 16) + 16 * Math.floor(i / d / 16), i % d) + Math.floor(i / d / 16) / 8,
+    );
+    return {
+      d,
+      K: 128,
+      tiles: 1,
+      points: Float32Array.from({ length: 40 * d }, (_, i) => at(Math.floor(i / d), i % d)),
+      weights: undefined,
+      steps: [codewords],
+    };
   };
 
   test('groups that are too far are left out: their bounds stay as they were', () => {
-    const problem = clustered(4), { bounds, lower, shape, call } = open(simd, problem);
+    const problem = clustered(4),
+      { bounds, lower, shape, call } = open(simd, problem);
     bounds.start(problem.steps[0]);
     call(problem.steps[0], 1);
     lower.fill(1e6);
@@ -107,13 +182,20 @@ describe('nearestCodewordAgain', () => {
     lower.fill(0);
     call(problem.steps[0], 0);
     expect(lower.filter((bound, i) => i % shape.width < shape.groups && bound === 0)).toHaveLength(0);
-    expect(walk(simd, { ...problem, steps: [problem.steps[0], problem.steps[0]] })[1]).toEqual(walk(portable, problem)[0]);
+    expect(walk(simd, { ...problem, steps: [problem.steps[0], problem.steps[0]] })[1]).toEqual(
+      walk(portable, problem)[0],
+    );
   });
 
   test('what moved and was not told is missed: the bounds are believed', () => {
-    const problem = clustered(2), jumped = problem.steps[0].slice(), { bounds, groupOf, call } = open(simd, problem);
+    const problem = clustered(2),
+      jumped = problem.steps[0].slice(),
+      { bounds, groupOf, call } = open(simd, problem);
     bounds.start(jumped);
-    const own = call(jumped, 1).codes[0], far = Array.from({ length: 128 }, (_, c) => c).filter((c) => groupOf(c) !== groupOf(own)).pop() as number;
+    const own = call(jumped, 1).codes[0],
+      far = Array.from({ length: 128 }, (_, c) => c)
+        .filter((c) => groupOf(c) !== groupOf(own))
+        .pop() as number;
     jumped.set(problem.points.subarray(0, 2), 2 * far);
     // Were it believed to be where it was, its old group would be left out.
     expect(call(jumped, 0).codes[0]).toBe(own);
@@ -122,22 +204,28 @@ describe('nearestCodewordAgain', () => {
   });
 
   test('after every call each bound, less what its group has moved, is at most the distance to every codeword of the group', () => {
-    fc.assert(fc.property(cases, (problem) => {
-      const { bounds, lower, shape, groupOf, moved, call } = open(simd, problem), { d, K, points, weights, steps } = problem;
-      steps.forEach((codewords, step) => {
-        if (step === 0) bounds.start(codewords);
-        else bounds.move(codewords, weights);
-        call(codewords, step === 0 ? 1 : 0);
-        for (let i = 0; i * d < points.length; i++) {
-          for (let c = 0; c < K; c++) {
-            const g = groupOf(c), low = lower[i * shape.width + g] - moved[g];
-            let sum = 0;
-            for (let j = 0; j < d; j++) sum += (weights?.[j] ?? 1) * (points[i * d + j] - codewords[c * d + j]) ** 2;
-            if (low > Math.sqrt(sum) * (1 + 1e-12)) expect.fail(`call ${step}, point ${i}, codeword ${c}: ${low} is above ${Math.sqrt(sum)}`);
+    fc.assert(
+      fc.property(cases, (problem) => {
+        const { bounds, lower, shape, groupOf, moved, call } = open(simd, problem),
+          { d, K, points, weights, steps } = problem;
+        steps.forEach((codewords, step) => {
+          if (step === 0) bounds.start(codewords);
+          else bounds.move(codewords, weights);
+          call(codewords, step === 0 ? 1 : 0);
+          for (let i = 0; i * d < points.length; i++) {
+            for (let c = 0; c < K; c++) {
+              const g = groupOf(c),
+                low = lower[i * shape.width + g] - moved[g];
+              let sum = 0;
+              for (let j = 0; j < d; j++) sum += (weights?.[j] ?? 1) * (points[i * d + j] - codewords[c * d + j]) ** 2;
+              if (low > Math.sqrt(sum) * (1 + 1e-12))
+                expect.fail(`call ${step}, point ${i}, codeword ${c}: ${low} is above ${Math.sqrt(sum)}`);
+            }
           }
-        }
-      });
-    }), { numRuns: 150 });
+        });
+      }),
+      { numRuns: 150 },
+    );
   });
 });
 
@@ -148,11 +236,13 @@ describe('boundsShape', () => {
     expect(boundsShape(131072, 8, 256)).toMatchObject({ tiles: 1, groups: 32, width: 32 });
     expect(boundsShape(2 ** 20, 4, 256)).toMatchObject({ tiles: 2, groups: 16 });
     expect(boundsShape(1000, 8, 1024)).toMatchObject({ tiles: 2, groups: 64 });
-    fc.assert(fc.property(fc.integer({ min: 1, max: 2 ** 26 }), fc.integer({ min: 1, max: 65536 }), (n, K) => {
-      const shape = boundsShape(n, 8, K);
-      if (!shape) return;
-      expect(n * shape.width).toBeLessThanOrEqual(2 ** 24);
-      expect(shape.groups * shape.tiles * 8).toBeGreaterThanOrEqual(K);
-    }));
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 26 }), fc.integer({ min: 1, max: 65536 }), (n, K) => {
+        const shape = boundsShape(n, 8, K);
+        if (!shape) return;
+        expect(n * shape.width).toBeLessThanOrEqual(2 ** 24);
+        expect(shape.groups * shape.tiles * 8).toBeGreaterThanOrEqual(K);
+      }),
+    );
   });
 });

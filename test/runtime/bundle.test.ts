@@ -1,4 +1,7 @@
-/** What a page that only runs a model carries: all of `espalier/runtime`, bundled for the browser and minified, as its own bundler would. */
+/**
+ * What a page that only runs a model carries: all of `espalier/runtime`, bundled for the browser and minified, as its
+ * own bundler would.
+ */
 import { build } from 'esbuild';
 import type { Metafile } from 'esbuild';
 import { gzipSync } from 'node:zlib';
@@ -15,15 +18,32 @@ let parts: Map<string, number>;
 
 /** What is left of a program that only training has: the names of its kernels, and of the functions about them. */
 const trainingKernels = namesOf(ALL_KERNELS).filter((name) => !namesOf(INFERENCE_KERNELS).includes(name));
-const backward = (text: string): string[] => [...trainingKernels, 'backward', 'pullback', 'forwardTraining', 'withTrainedValues', 'parameterGradient', 'outputGradient'].filter((name) => new RegExp(`\\b${name}\\b`).test(text));
+const backward = (text: string): string[] =>
+  [
+    ...trainingKernels,
+    'backward',
+    'pullback',
+    'forwardTraining',
+    'withTrainedValues',
+    'parameterGradient',
+    'outputGradient',
+  ].filter((name) => new RegExp(`\\b${name}\\b`).test(text));
 
 /** The WebAssembly modules in a program: strings of base64 that begin with the magic number. */
-const modulesIn = (text: string): Uint8Array<ArrayBuffer>[] => [...text.matchAll(/["'`](AGFzbQ[\w+/=]*)["'`]/g)].map(([, base64]) => new Uint8Array(Buffer.from(base64, 'base64')));
+const modulesIn = (text: string): Uint8Array<ArrayBuffer>[] =>
+  [...text.matchAll(/["'`](AGFzbQ[\w+/=]*)["'`]/g)].map(([, base64]) => new Uint8Array(Buffer.from(base64, 'base64')));
 
 async function bundle(contents: string): Promise<{ text: string; metafile: Metafile }> {
   const result = await build({
     stdin: { contents, resolveDir: root, loader: 'ts' },
-    bundle: true, minify: true, write: false, metafile: true, format: 'esm', platform: 'browser', target: 'es2022', logLevel: 'silent',
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    logLevel: 'silent',
   });
   return { text: result.outputFiles[0].text, metafile: result.metafile };
 }
@@ -31,27 +51,51 @@ async function bundle(contents: string): Promise<{ text: string; metafile: Metaf
 beforeAll(async () => {
   ({ text: code, metafile } = await bundle(`export * from './src/runtime/index.ts';`));
   const [output] = Object.values(metafile.outputs);
-  parts = new Map(Object.entries(output.inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path, { bytesInOutput }]) => [path, bytesInOutput]));
+  parts = new Map(
+    Object.entries(output.inputs)
+      .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+      .map(([path, { bytesInOutput }]) => [path, bytesInOutput]),
+  );
 });
 
 describe('the bundle of the runtime', () => {
   it('is at most 130 kB minified and 51 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
-    const table = [...parts].sort(([, a], [, b]) => b - a).map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
+    const table = [...parts]
+      .sort(([, a], [, b]) => b - a)
+      .map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
     expect(code.length).toBeLessThanOrEqual(130_000);
     expect(gzipped).toBeLessThanOrEqual(51_000);
   });
 
   it('holds the forward half and no training, backward, pruning, quantization, saving or package', () => {
-    for (const needed of ['src/runtime/load.ts', 'src/execution/executor.ts', 'src/operators/conv.ts', 'src/container/safetensors.ts', 'src/data/preprocess.ts']) expect(parts.has(needed), needed).toBe(true);
-    const unwanted = [...parts.keys()].filter((path) => !path.startsWith('src/') && path !== '<stdin>' || /training|backward|src\/(pruning|quantization|importance|compression|cli)\/|container\/(save|store)|network\/(build|write|vgg|initializers|plain)/.test(path));
+    for (const needed of [
+      'src/runtime/load.ts',
+      'src/execution/executor.ts',
+      'src/operators/conv.ts',
+      'src/container/safetensors.ts',
+      'src/data/preprocess.ts',
+    ])
+      expect(parts.has(needed), needed).toBe(true);
+    const unwanted = [...parts.keys()].filter(
+      (path) =>
+        (!path.startsWith('src/') && path !== '<stdin>') ||
+        /training|backward|src\/(pruning|quantization|importance|compression|cli)\/|container\/(save|store)|network\/(build|write|vgg|initializers|plain)/.test(
+          path,
+        ),
+    );
     expect(unwanted).toEqual([]);
   });
 
   it('names no kernel that only training calls, nor anything else of a gradient; its worker thread neither', () => {
-    expect(trainingKernels).toEqual(expect.arrayContaining(['convolutionBackwardWeights', 'codebookPullback', 'sgdUpdate', 'maxPoolBackward']));
-    expect([parts.has('src/kernels/inference.generated.ts'), parts.has('src/kernels/all.generated.ts')]).toEqual([true, false]);
+    expect(trainingKernels).toEqual(
+      expect.arrayContaining(['convolutionBackwardWeights', 'codebookPullback', 'sgdUpdate', 'maxPoolBackward']),
+    );
+    expect([parts.has('src/kernels/inference.generated.ts'), parts.has('src/kernels/all.generated.ts')]).toEqual([
+      true,
+      false,
+    ]);
     expect(backward(code)).toEqual([]);
     expect(backward(INFERENCE_KERNELS.compiled.worker)).toEqual([]);
   });
@@ -60,7 +104,11 @@ describe('the bundle of the runtime', () => {
     const modules = modulesIn(code);
     expect(modules).toHaveLength(1);
     expect(modules[0].length).toBeLessThanOrEqual(40_000);
-    expect(WebAssembly.Module.exports(new WebAssembly.Module(modules[0])).map(({ name }) => name).sort()).toEqual([...namesOf(INFERENCE_KERNELS)].sort());
+    expect(
+      WebAssembly.Module.exports(new WebAssembly.Module(modules[0]))
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual([...namesOf(INFERENCE_KERNELS)].sort());
   });
 
   it('names no Node module to a bundler, and makes no code from text', () => {
@@ -76,10 +124,18 @@ describe('the bundle of the runtime', () => {
   });
 
   it('would be caught with training in it', async () => {
-    const { text, metafile: whole } = await bundle(`export { createTrainingExecutor } from './src/execution/training-executor.ts'; export { loadKernels } from './src/kernels/load.ts';`);
-    expect(Object.values(whole.outputs).some((output) => Object.keys(output.inputs).some((path) => path.includes('training')))).toBe(true);
+    const { text, metafile: whole } = await bundle(
+      `export { createTrainingExecutor } from './src/execution/training-executor.ts'; export { loadKernels } from './src/kernels/load.ts';`,
+    );
+    expect(
+      Object.values(whole.outputs).some((output) =>
+        Object.keys(output.inputs).some((path) => path.includes('training')),
+      ),
+    ).toBe(true);
     expect(backward(text)).toEqual(expect.arrayContaining(trainingKernels));
     expect(backward(text)).toContain('backward');
-    expect(WebAssembly.Module.exports(new WebAssembly.Module(modulesIn(text)[0])).map(({ name }) => name)).toContain('convolutionBackwardWeights');
+    expect(WebAssembly.Module.exports(new WebAssembly.Module(modulesIn(text)[0])).map(({ name }) => name)).toContain(
+      'convolutionBackwardWeights',
+    );
   });
 });

@@ -29,39 +29,60 @@ async function open(network: Network, options: Parameters<typeof load>[1] = {}):
   opened.push(model);
   return model;
 }
-afterAll(() => { for (const model of opened) model.dispose(); });
+afterAll(() => {
+  for (const model of opened) model.dispose();
+});
 
-const values = (count: number, seed = 1): Float32Array => Float32Array.from({ length: count }, () => 2 * stream(seed, 'input', count--)() - 1);
+const values = (count: number, seed = 1): Float32Array =>
+  Float32Array.from({ length: count }, () => 2 * stream(seed, 'input', count--)() - 1);
 const bits = (data: Float32Array): number[] => [...new Uint32Array(data.slice().buffer)];
 const task = smallNetwork();
-const image = (width: number, height: number, channels: number): ImageLike => ({ width, height, data: Uint8ClampedArray.from({ length: width * height * channels }, (_, i) => (i * 37) % 256) });
+const image = (width: number, height: number, channels: number): ImageLike => ({
+  width,
+  height,
+  data: Uint8ClampedArray.from({ length: width * height * channels }, (_, i) => (i * 37) % 256),
+});
 
 describe('a network that was saved and loaded', () => {
-  it.each(sets.map((kernels) => [kernels.name, kernels] as const))('gives bit-identical outputs, every one of them, whatever its encodings, from all kernels and from those of inference (%s)', async (prefer, kernels) => {
-    const inference = await loadInferenceKernels({ prefer });
-    await fc.assert(fc.asyncProperty(networks, fc.integer({ min: 1, max: 3 }), async (network, batch) => {
-      const input = values(3 * sizeOf(network.inputs[0].shape));
-      const executor = await createExecutor(network, { kernels, batch: 3 });
-      executor.input().set(input);
-      executor.forward();
-      for (const own of [kernels, inference]) {
-        const model = await load(writeNetwork(network), { kernels: own, batch });
-        const { outputs } = model.predict(input);
-        for (const name of network.outputs) expect(bits(outputs.get(name)?.data ?? new Float32Array(0))).toEqual(bits(Float32Array.from(executor.output(name))));
-        model.dispose();
-      }
-      executor.dispose();
-    }), { numRuns: 15 });
-  });
+  it.each(sets.map((kernels) => [kernels.name, kernels] as const))(
+    'gives bit-identical outputs, every one of them, whatever its encodings, from all kernels and from those of inference (%s)',
+    async (prefer, kernels) => {
+      const inference = await loadInferenceKernels({ prefer });
+      await fc.assert(
+        fc.asyncProperty(networks, fc.integer({ min: 1, max: 3 }), async (network, batch) => {
+          const input = values(3 * sizeOf(network.inputs[0].shape));
+          const executor = await createExecutor(network, { kernels, batch: 3 });
+          executor.input().set(input);
+          executor.forward();
+          for (const own of [kernels, inference]) {
+            const model = await load(writeNetwork(network), { kernels: own, batch });
+            const { outputs } = model.predict(input);
+            for (const name of network.outputs)
+              expect(bits(outputs.get(name)?.data ?? new Float32Array(0))).toEqual(
+                bits(Float32Array.from(executor.output(name))),
+              );
+            model.dispose();
+          }
+          executor.dispose();
+        }),
+        { numRuns: 15 },
+      );
+    },
+  );
 
-  it.skipIf(realData === undefined)('is the real one: the landmarks that onnxruntime gives, within 2e-6 of the crop side', async () => {
-    const folder = join(realData ?? '', 'models');
-    const model = await open(withWeights(vgg(), readPlain(readFileSync(join(folder, 'vgg-face68.safetensors')))), { kernels: sets[1] });
-    const { data, shape } = model.predict(readNpy(readFileSync(join(folder, 'vgg-face68.input.npy'))));
-    const expected = readNpy(readFileSync(join(folder, 'vgg-face68.output-landmarks.npy')));
-    expect(shape).toEqual(expected.shape);
-    expect(Math.max(...data.map((value, i) => Math.abs(value - expected.data[i])))).toBeLessThan(2e-6);
-  });
+  it.skipIf(realData === undefined)(
+    'is the real one: the landmarks that onnxruntime gives, within 2e-6 of the crop side',
+    async () => {
+      const folder = join(realData ?? '', 'models');
+      const model = await open(withWeights(vgg(), readPlain(readFileSync(join(folder, 'vgg-face68.safetensors')))), {
+        kernels: sets[1],
+      });
+      const { data, shape } = model.predict(readNpy(readFileSync(join(folder, 'vgg-face68.input.npy'))));
+      const expected = readNpy(readFileSync(join(folder, 'vgg-face68.output-landmarks.npy')));
+      expect(shape).toEqual(expected.shape);
+      expect(Math.max(...data.map((value, i) => Math.abs(value - expected.data[i])))).toBeLessThan(2e-6);
+    },
+  );
 });
 
 describe('predict', () => {
@@ -74,7 +95,11 @@ describe('predict', () => {
     expect(bits(model.predict(data).data)).toEqual(bits(whole.data));
     for (let i = 0; i < 5; i++) {
       const one = data.slice(64 * i, 64 * i + 64);
-      for (const single of [model.predict(one), model.predict({ data: one, shape: [1, 8, 8] }), model.predict({ data, shape: [1, 8, 8], stride: [64, 8, 1], offset: 64 * i })]) {
+      for (const single of [
+        model.predict(one),
+        model.predict({ data: one, shape: [1, 8, 8] }),
+        model.predict({ data, shape: [1, 8, 8], stride: [64, 8, 1], offset: 64 * i }),
+      ]) {
         expect(single.shape).toEqual([3]);
         expect(bits(single.data)).toEqual(bits(whole.data.slice(3 * i, 3 * i + 3)));
       }
@@ -83,10 +108,18 @@ describe('predict', () => {
 
   it('preprocesses images of any size and of 1, 3 or 4 values a pixel as the model says', async () => {
     const model = await open(task);
-    for (const [width, height] of [[2, 2], [5, 3], [5, 3], [1, 7]]) {
+    for (const [width, height] of [
+      [2, 2],
+      [5, 3],
+      [5, 3],
+      [1, 7],
+    ]) {
       for (const channels of [1, 3, 4]) {
         const picture = image(width, height, channels);
-        const input = preprocess({ data: Uint8Array.from(picture.data), shape: [height, width, channels] }, task.preprocessing!);
+        const input = preprocess(
+          { data: Uint8Array.from(picture.data), shape: [height, width, channels] },
+          task.preprocessing!,
+        );
         expect(bits(model.predict(picture).data)).toEqual(bits(model.predict(input).data));
       }
     }
@@ -107,22 +140,33 @@ describe('predict', () => {
   it('is the same after a warm-up, for any batch size, and for two models of one file', async () => {
     const file = writeNetwork(everyOperator(4));
     const input = values(3 * 64, 5);
-    const results = await Promise.all([1, 2, 3, 8].map(async (batch) => {
-      const model = await load(file, { kernels: portable, batch });
-      if (batch > 1) model.warmup();
-      const { data } = model.predict(input);
-      model.dispose();
-      return bits(data);
-    }));
+    const results = await Promise.all(
+      [1, 2, 3, 8].map(async (batch) => {
+        const model = await load(file, { kernels: portable, batch });
+        if (batch > 1) model.warmup();
+        const { data } = model.predict(input);
+        model.dispose();
+        return bits(data);
+      }),
+    );
     for (const result of results) expect(result).toEqual(results[0]);
   });
 
   it('refuses other shapes, kinds and sizes and says what was expected', async () => {
     const model = await open(task);
     const wrong: [unknown, typeof TypeError | typeof RangeError, RegExp][] = [
-      [new Float32Array(5), RangeError, /multiple of 4/], [new Float32Array(0), RangeError, /multiple of 4/], [{ data: new Float32Array(4), shape: [4] }, RangeError, /\[1, 2, 2\]/],
-      [{ data: new Float32Array(4), shape: [1, 1, 1, 2, 2] }, RangeError, /samples/], [{ width: 2, height: 2, data: new Uint8Array(9) }, RangeError, /1, 3 or 4/], [{ width: 0, height: 2, data: [] }, RangeError, /width/],
-      [{ width: 2.5, height: 2, data: [] }, RangeError, /width/], [{ width: 2, height: 2 }, RangeError, /data/], ['image', TypeError, /image/], [null, TypeError, /image/], [undefined, TypeError, /image/], [{}, TypeError, /tensor/],
+      [new Float32Array(5), RangeError, /multiple of 4/],
+      [new Float32Array(0), RangeError, /multiple of 4/],
+      [{ data: new Float32Array(4), shape: [4] }, RangeError, /\[1, 2, 2\]/],
+      [{ data: new Float32Array(4), shape: [1, 1, 1, 2, 2] }, RangeError, /samples/],
+      [{ width: 2, height: 2, data: new Uint8Array(9) }, RangeError, /1, 3 or 4/],
+      [{ width: 0, height: 2, data: [] }, RangeError, /width/],
+      [{ width: 2.5, height: 2, data: [] }, RangeError, /width/],
+      [{ width: 2, height: 2 }, RangeError, /data/],
+      ['image', TypeError, /image/],
+      [null, TypeError, /image/],
+      [undefined, TypeError, /image/],
+      [{}, TypeError, /tensor/],
     ];
     for (const [input, kind, text] of wrong) {
       expect(() => model.predict(input as ImageLike)).toThrow(kind);
@@ -143,7 +187,9 @@ describe('load', () => {
 
   it('refuses preprocessing of another size, several inputs, and options that are none', async () => {
     expectError(await rejection(open({ ...task, preprocessing: { ...task.preprocessing!, width: 3 } })), 'SHAPE');
-    const twoInputs = graph({}, (builder) => builder.node(add(), builder.input([2], 'left'), builder.input([2], 'right')));
+    const twoInputs = graph({}, (builder) =>
+      builder.node(add(), builder.input([2], 'left'), builder.input([2], 'right')),
+    );
     expect(expectError(await rejection(open(twoInputs)), 'UNSUPPORTED').message).toContain('"right"');
     expect(await rejection(open(task, { batch: 0 }))).toBeInstanceOf(RangeError);
     expect(await rejection(open(task, { threads: 1.5 }))).toBeInstanceOf(RangeError);
@@ -161,7 +207,11 @@ describe('load', () => {
 
   it('of 2 kB that asks for 3.6e9 values between two layers is MEMORY, without an allocation', async () => {
     const network = sequential({ input: [1, 8, 8] }, [conv(1, 1), globalAveragePool(), dense(1)]);
-    const nodes = network.nodes.map((node) => (node.kind === 'conv' ? { ...node, attributes: { ...node.attributes, padding: [30000, 30000, 30000, 30000] as const } } : node));
+    const nodes = network.nodes.map((node) =>
+      node.kind === 'conv'
+        ? { ...node, attributes: { ...node.attributes, padding: [30000, 30000, 30000, 30000] as const } }
+        : node,
+    );
     const file = writeNetwork({ ...network, nodes });
     expect(file.length).toBeLessThan(2000);
     expectError(await rejection(load(file, { kernels: portable })), 'MEMORY');
@@ -172,7 +222,9 @@ describe('load', () => {
     model.dispose();
     model.dispose();
     expectCode(() => model.predict(new Float32Array(4)), 'DISPOSED');
-    expectCode(() => { model.warmup(); }, 'DISPOSED');
+    expectCode(() => {
+      model.warmup();
+    }, 'DISPOSED');
   });
 
   it('says which kernels run it', async () => {

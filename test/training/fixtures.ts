@@ -13,11 +13,19 @@ export interface ArraySet extends Examples {
 }
 
 /** A set in memory. targets undefined: unlabelled. */
-export function arraySet(inputShape: readonly number[], inputs: Float32Array, targetShape?: readonly number[], targets?: Float32Array): ArraySet {
+export function arraySet(
+  inputShape: readonly number[],
+  inputs: Float32Array,
+  targetShape?: readonly number[],
+  targets?: Float32Array,
+): ArraySet {
   const inputSize = sizeOf(inputShape);
   const reads: ArraySet['reads'] = [];
   return {
-    count: inputs.length / inputSize, inputShape, reads, ...(targetShape ? { targetShape } : {}),
+    count: inputs.length / inputSize,
+    inputShape,
+    reads,
+    ...(targetShape ? { targetShape } : {}),
     read(indices, inputsOut, targetsOut, pass) {
       reads.push({ indices: Array.from(indices), pass });
       Array.from(indices).forEach((sample, i) => {
@@ -45,13 +53,20 @@ export function smoothSet(count: number, seed: number): ArraySet {
 export function classSet(count: number, seed: number): ArraySet {
   const random = stream(seed, 'test');
   const labels = Float32Array.from({ length: count }, (_, i) => i % 3);
-  const x = Float32Array.from({ length: 2 * count }, (_, i) => 2 * Math.cos((labels[i >> 1] * 2 * Math.PI) / 3 - (i & 1 ? Math.PI / 2 : 0)) + 0.2 * normal(random));
+  const x = Float32Array.from(
+    { length: 2 * count },
+    (_, i) => 2 * Math.cos((labels[i >> 1] * 2 * Math.PI) / 3 - (i & 1 ? Math.PI / 2 : 0)) + 0.2 * normal(random),
+  );
   return arraySet([2], x, [], labels);
 }
 
 /** 3 -> hidden -> 2. */
 export function tiny(seed = 0, hidden = 8): Network {
-  return sequential({ input: [3], seed, name: 'tiny' }, [dense(hidden, { name: 'first', initializer: glorotUniform }), tanh(), dense(2, { name: 'second', initializer: glorotUniform })]);
+  return sequential({ input: [3], seed, name: 'tiny' }, [
+    dense(hidden, { name: 'first', initializer: glorotUniform }),
+    tanh(),
+    dense(2, { name: 'second', initializer: glorotUniform }),
+  ]);
 }
 
 export function context(training: Examples | undefined, more: Partial<Context> = {}): Context {
@@ -69,7 +84,13 @@ export function countingKernels(): { kernels: KernelSet; open: () => number } {
       async open(options) {
         const workspace = await base.open(options);
         count++;
-        return { ...workspace, dispose: () => { count--; workspace.dispose(); } };
+        return {
+          ...workspace,
+          dispose: () => {
+            count--;
+            workspace.dispose();
+          },
+        };
       },
     },
   };
@@ -77,8 +98,13 @@ export function countingKernels(): { kernels: KernelSet; open: () => number } {
 
 /** All parameters of a network as bytes, by name: what "the same bytes" means. */
 export function bytesOf(network: Network): Record<string, string> {
-  return Object.fromEntries([...network.parameters].map(([name, encoding]) => {
-    const arrays = encoding.kind === 'dense' ? [encoding.data] : encoding.blocks.map((block) => block.codewords);
-    return [name, arrays.map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('hex')).join(' ')];
-  }));
+  return Object.fromEntries(
+    [...network.parameters].map(([name, encoding]) => {
+      const arrays = encoding.kind === 'dense' ? [encoding.data] : encoding.blocks.map((block) => block.codewords);
+      return [
+        name,
+        arrays.map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('hex')).join(' '),
+      ];
+    }),
+  );
 }

@@ -1,6 +1,7 @@
 /**
- * Run by memory.test.ts as a process of its own, with --expose-gc and a young generation that nothing fills: for the training executor, for `train` and for a
- * loaded model, what 1000 steps leave on the heap and what garbage one makes. Prints JSON. The least of some rounds, since compilers use the same heap.
+ * Run by memory.test.ts as a process of its own, with --expose-gc and a young generation that nothing fills: for the
+ * training executor, for `train` and for a loaded model, what 1000 steps leave on the heap and what garbage one makes.
+ * Prints JSON. The least of some rounds, since compilers use the same heap.
  */
 import { createExecutor } from '../../src/execution/executor.ts';
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
@@ -15,7 +16,11 @@ declare const gc: () => void;
 
 const [ROUNDS, STEPS, WARM_UP] = [4, 1000, 500];
 /** Room for the figures is made before the first is taken. */
-interface Figures { growth: number; buffers: number; garbage: number }
+interface Figures {
+  growth: number;
+  buffers: number;
+  garbage: number;
+}
 const used = { heap: 0, buffers: 0 };
 function look(): void {
   const { heapUsed, arrayBuffers } = process.memoryUsage();
@@ -50,12 +55,31 @@ function meter(): { readonly figures: Figures; step(): void } {
 const batch = 8;
 const total = WARM_UP + ROUNDS * STEPS + 1;
 const kernels = await loadKernels();
-const network = sequential({ input: [1, 8, 8] }, [conv(4, 3), batchNorm(), relu(), maxPool(2), flatten(), dense(16), relu(), dense(4)]);
+const network = sequential({ input: [1, 8, 8] }, [
+  conv(4, 3),
+  batchNorm(),
+  relu(),
+  maxPool(2),
+  flatten(),
+  dense(16),
+  relu(),
+  dense(4),
+]);
 const random = stream(1, 'inputs');
 const inputs = Float32Array.from({ length: batch * 64 }, () => normal(random));
 
 async function trainingExecutor(kind: 'sgd' | 'adam'): Promise<Figures> {
-  const optimizer = { kind, momentum: 0.9, nesterov: false, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decoupled: true, weightDecay: 1e-4, codewordGradient: 'mean' } as const;
+  const optimizer = {
+    kind,
+    momentum: 0.9,
+    nesterov: false,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    decoupled: true,
+    weightDecay: 1e-4,
+    codewordGradient: 'mean',
+  } as const;
   const executor = await createTrainingExecutor(network, { kernels, batch, optimizer });
   const { figures, step } = meter();
   const [input, gradient] = [executor.input(), executor.outputGradient()];
@@ -86,9 +110,26 @@ async function inferenceExecutor(): Promise<Figures> {
 }
 
 async function training(): Promise<Figures> {
-  const examples = examplesFromArrays({ inputs: Float32Array.from({ length: total * batch * 64 }, (_, i) => inputs[i % inputs.length]), inputShape: [1, 8, 8], targets: new Float32Array(total * batch * 4), targetShape: [4] });
+  const examples = examplesFromArrays({
+    inputs: Float32Array.from({ length: total * batch * 64 }, (_, i) => inputs[i % inputs.length]),
+    inputShape: [1, 8, 8],
+    targets: new Float32Array(total * batch * 4),
+    targetShape: [4],
+  });
   const { figures, step } = meter();
-  await train(network, { kernels, threads: 1, seed: 1, training: examples, onEvent: ({ kind }) => { if (kind === 'batch') step(); } }, { epochs: 1, batchSize: batch, loss: smoothL1() });
+  await train(
+    network,
+    {
+      kernels,
+      threads: 1,
+      seed: 1,
+      training: examples,
+      onEvent: ({ kind }) => {
+        if (kind === 'batch') step();
+      },
+    },
+    { epochs: 1, batchSize: batch, loss: smoothL1() },
+  );
   return figures;
 }
 
@@ -104,4 +145,12 @@ async function model(): Promise<Figures> {
   return figures;
 }
 
-console.log(JSON.stringify({ sgd: await trainingExecutor('sgd'), adam: await trainingExecutor('adam'), forward: await inferenceExecutor(), train: await training(), predict: await model() }));
+console.log(
+  JSON.stringify({
+    sgd: await trainingExecutor('sgd'),
+    adam: await trainingExecutor('adam'),
+    forward: await inferenceExecutor(),
+    train: await training(),
+    predict: await model(),
+  }),
+);

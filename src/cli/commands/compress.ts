@@ -14,7 +14,8 @@ export const compressCommand = defineCommand({
   name: 'compress',
   summary: 'make a trained network small: prune, quantize, retrain',
   positionals: ['MODEL'],
-  description: 'MODEL is a file of espalier, or plain weights with --network. Steps are judged on the validation part. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
+  description:
+    'MODEL is a file of espalier, or plain weights with --network. Steps are judged on the validation part. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
   example: 'espalier compress faces.safetensors --data faces68 -o small.safetensors --keep 0.75 --report report.html',
   options: COMPRESS_OPTIONS,
   run,
@@ -22,7 +23,11 @@ export const compressCommand = defineCommand({
 });
 
 async function run(invocation: Compress): Promise<Result> {
-  const { values, positionals: [path], progress } = invocation;
+  const {
+    values,
+    positionals: [path],
+    progress,
+  } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
   await checkApart({ MODEL: path, '--output': values.output, '--report': values.report, '--checkpoint': folder });
   await checkWritable('--output', values.output);
@@ -32,16 +37,38 @@ async function run(invocation: Compress): Promise<Result> {
   const model = await openModel(path, values, values.preprocess);
 
   const training = await openPart(values, values.part, model.network.preprocessing, model.network.task);
-  const validation = await openPart(values, values.validation, model.network.preprocessing, model.network.task ?? training.task);
+  const validation = await openPart(
+    values,
+    values.validation,
+    model.network.preprocessing,
+    model.network.task ?? training.task,
+  );
   try {
     const network = await inUnit(values.unit, model, fitted(model, training), training);
-    const context = { ...await createContext(invocation, values), training: augmented(values.augment, training, network.task), validation };
-    progress.expect({ pruned: options.retrainPruned.epochs, quantized: options.retrainQuantized.epochs, final: options.final.epochs });
-    const { bytes, report } = await inCheckpoint(place, () => compress(network, context, { ...options, originalBytes: model.fileBytes, ...(place ? { checkpoint: place } : {}) }));
+    const context = {
+      ...(await createContext(invocation, values)),
+      training: augmented(values.augment, training, network.task),
+      validation,
+    };
+    progress.expect({
+      pruned: options.retrainPruned.epochs,
+      quantized: options.retrainQuantized.epochs,
+      final: options.final.epochs,
+    });
+    const { bytes, report } = await inCheckpoint(place, () =>
+      compress(network, context, {
+        ...options,
+        originalBytes: model.fileBytes,
+        ...(place ? { checkpoint: place } : {}),
+      }),
+    );
     await saveFile(values.output, bytes);
     if (values.report !== undefined) await saveFile(values.report, html(path, values, report));
     await removeCheckpoints(place);
-    return { json: { output: values.output, ...report }, text: `${summaryTable(report, metricsOf(report))}\n\nwritten: ${[values.output, values.report].filter((file) => file !== undefined).join(', ')}` };
+    return {
+      json: { output: values.output, ...report },
+      text: `${summaryTable(report, metricsOf(report))}\n\nwritten: ${[values.output, values.report].filter((file) => file !== undefined).join(', ')}`,
+    };
   } finally {
     training.close();
     validation.close();
@@ -49,13 +76,22 @@ async function run(invocation: Compress): Promise<Result> {
 }
 
 function metricsOf({ validation: { before, after } }: CompressionReport): readonly ReportMetric[] {
-  return [{ name: 'validation error', before: before.toPrecision(4), after: `${after.toPrecision(4)} (${((after / before - 1) * 100).toFixed(1)} %)` }];
+  return [
+    {
+      name: 'validation error',
+      before: before.toPrecision(4),
+      after: `${after.toPrecision(4)} (${((after / before - 1) * 100).toFixed(1)} %)`,
+    },
+  ];
 }
 
 function html(path: string, { data, part, validation }: Compress['values'], report: CompressionReport): Uint8Array {
-  return new TextEncoder().encode(reportHtml({
-    title: `espalier: ${path}`,
-    description: `${path}, compressed and retrained on part ${part} of ${data}; steps were judged on part ${validation}.`,
-    report, metrics: metricsOf(report),
-  }));
+  return new TextEncoder().encode(
+    reportHtml({
+      title: `espalier: ${path}`,
+      description: `${path}, compressed and retrained on part ${part} of ${data}; steps were judged on part ${validation}.`,
+      report,
+      metrics: metricsOf(report),
+    }),
+  );
 }

@@ -1,5 +1,13 @@
 /** `espalier evaluate`: the errors of a model on a part of an array folder. */
-import { classMetrics, EspalierError, evaluate, inferShapes, landmarkMetrics, loadKernels, regressionMetrics } from '../../index.ts';
+import {
+  classMetrics,
+  EspalierError,
+  evaluate,
+  inferShapes,
+  landmarkMetrics,
+  loadKernels,
+  regressionMetrics,
+} from '../../index.ts';
 import type { Evaluation, Task } from '../../index.ts';
 import { sizeOf } from '../../tensor.ts';
 import { defineCommand, grouped, percent, table } from '../command.ts';
@@ -21,7 +29,8 @@ export const evaluateCommand = defineCommand({
   name: 'evaluate',
   summary: 'measure a model on a part of an array folder',
   positionals: ['MODEL'],
-  description: 'Landmarks: RMSE in units of the crop, NME by the outer eye corners (mean and median), failures above 10 %. Classes: accuracy. Numbers: RMSE.',
+  description:
+    'Landmarks: RMSE in units of the crop, NME by the outer eye corners (mean and median), failures above 10 %. Classes: accuracy. Numbers: RMSE.',
   example: 'espalier evaluate small.safetensors --data faces68 --part test --json',
   options: OPTIONS,
   run,
@@ -32,11 +41,24 @@ async function run({ values, positionals: [path], progress, signal }: Invocation
   const data = await openPart(values, values.part, model.network.preprocessing, model.network.task);
   try {
     const network = fitted(model, data);
-    if (!data.targetShape || !network.task) throw new EspalierError('DATA', `part ${values.part} of ${values.data} has no targets to compare with`, { name: values.part });
+    if (!data.targetShape || !network.task)
+      throw new EspalierError('DATA', `part ${values.part} of ${values.data} has no targets to compare with`, {
+        name: values.part,
+      });
     const [outputs, width] = [sizeOf(inferShapes(network).get(network.outputs[0]) ?? []), sizeOf(data.targetShape)];
-    if (network.task.kind !== 'classes' && outputs !== width) throw new EspalierError('DATA', `${path} yields ${outputs} numbers, the targets are ${width}; the data belong to another model`, { found: outputs });
+    if (network.task.kind !== 'classes' && outputs !== width)
+      throw new EspalierError(
+        'DATA',
+        `${path} yields ${outputs} numbers, the targets are ${width}; the data belong to another model`,
+        { found: outputs },
+      );
     const kernels = await loadKernels();
-    const evaluation = await evaluate(network, countedExamples(data, progress, 'samples'), { kernels, threads: values.threads, batch: values.batch, signal });
+    const evaluation = await evaluate(network, countedExamples(data, progress, 'samples'), {
+      kernels,
+      threads: values.threads,
+      batch: values.batch,
+      signal,
+    });
     const json = metricsOf(network.task, evaluation, outputs);
     return { json, text: table(Object.entries(json).map(([name, value]) => [name, written(name, value)])) };
   } finally {
@@ -45,11 +67,24 @@ async function run({ values, positionals: [path], progress, signal }: Invocation
 }
 
 /** Plain numbers by name. */
-function metricsOf(task: Task, { predictions, targets }: Evaluation, outputs: number): Readonly<Record<string, number>> {
+function metricsOf(
+  task: Task,
+  { predictions, targets }: Evaluation,
+  outputs: number,
+): Readonly<Record<string, number>> {
   if (task.kind === 'classes') return classMetrics(predictions, targets, outputs);
   if (task.kind === 'regression') return regressionMetrics(predictions, targets, outputs);
-  const { samples, rmse, nme, nmeMedian, failureRate } = landmarkMetrics(predictions, targets, { points: task.points, normalizeBy: task.normalizeBy });
-  return { samples, rmse, ...(nme === undefined || nmeMedian === undefined || failureRate === undefined ? {} : { nme, nmeMedian, failureRate }) };
+  const { samples, rmse, nme, nmeMedian, failureRate } = landmarkMetrics(predictions, targets, {
+    points: task.points,
+    normalizeBy: task.normalizeBy,
+  });
+  return {
+    samples,
+    rmse,
+    ...(nme === undefined || nmeMedian === undefined || failureRate === undefined
+      ? {}
+      : { nme, nmeMedian, failureRate }),
+  };
 }
 
 function written(name: string, value: number): string {

@@ -11,7 +11,8 @@ export const inspectCommand = defineCommand({
   name: 'inspect',
   summary: 'list what a model file holds',
   positionals: ['MODEL'],
-  description: 'Layers with their shapes, parameters, multiply-adds, bytes and encodings, and where the bytes of the file go. Of a safetensors file without a network: its tensors.',
+  description:
+    'Layers with their shapes, parameters, multiply-adds, bytes and encodings, and where the bytes of the file go. Of a safetensors file without a network: its tensors.',
   example: 'espalier inspect small.safetensors',
   options: READ_OPTIONS,
   run,
@@ -47,10 +48,21 @@ function layersOf(network: Network): LayerInfo[] {
       return encoding ? [{ parameter, encoding }] : [];
     });
     // A parameter that several nodes share is counted at the first.
-    const bits = own.filter(({ parameter }) => !counted.has(parameter)).reduce((sum, { encoding }) => sum + encodingSize(encoding).total, 0);
+    const bits = own
+      .filter(({ parameter }) => !counted.has(parameter))
+      .reduce((sum, { encoding }) => sum + encodingSize(encoding).total, 0);
     for (const { parameter } of own) counted.add(parameter);
     const main = own.find(({ parameter }) => parameter === network.nodes[i].parameters.weight) ?? own.at(0);
-    return { name, kind, shape: main?.encoding.shape ?? [], outputShape, parameters, multiplyAdds, bytes: Math.ceil(bits / 8), encoding: main ? describeEncoding(main.encoding) : '' };
+    return {
+      name,
+      kind,
+      shape: main?.encoding.shape ?? [],
+      outputShape,
+      parameters,
+      multiplyAdds,
+      bytes: Math.ceil(bits / 8),
+      encoding: main ? describeEncoding(main.encoding) : '',
+    };
   });
 }
 
@@ -60,29 +72,67 @@ function describeNetwork(network: Network, fileBytes: number): Result {
   const split = splitBytes(network, fileBytes);
   const { name, inputs, outputs, preprocessing, task } = network;
   const [parameters, multiplyAdds] = [sum('parameters'), sum('multiplyAdds')];
-  const head = table([
-    ['network', name],
-    ['input', inputs.map((input) => `${input.name} ${shapeText(input.shape)}`).join(', ')],
-    ['output', outputs.map((output) => `${output} ${shapeText(layers.find((layer) => layer.name === output)?.outputShape ?? [])}`).join(', ')],
-    ['task', task ? JSON.stringify(taskText(task)) : 'not said'],
-    ['preprocessing', preprocessing ? JSON.stringify(preprocessing) : 'not said'],
-    ['parameters', grouped(parameters)],
-    ['multiply-adds', grouped(multiplyAdds)],
-    ['bytes', `${grouped(fileBytes)} (${Object.entries(split).map(([part, bytes]) => `${part} ${grouped(bytes)}`).join(', ')})`],
-  ], [1]);
-  const body = table([
-    ['layer', 'kind', 'weights', 'output', 'parameters', 'multiply-adds', 'bytes', 'stored as'],
-    ...layers.map((layer) => [layer.name, layer.kind, shapeText(layer.shape), shapeText(layer.outputShape), ...[layer.parameters, layer.multiplyAdds, layer.bytes].map((value) => (value === 0 ? '' : grouped(value))), layer.encoding]),
-  ], [1, 7]);
+  const head = table(
+    [
+      ['network', name],
+      ['input', inputs.map((input) => `${input.name} ${shapeText(input.shape)}`).join(', ')],
+      [
+        'output',
+        outputs
+          .map((output) => `${output} ${shapeText(layers.find((layer) => layer.name === output)?.outputShape ?? [])}`)
+          .join(', '),
+      ],
+      ['task', task ? JSON.stringify(taskText(task)) : 'not said'],
+      ['preprocessing', preprocessing ? JSON.stringify(preprocessing) : 'not said'],
+      ['parameters', grouped(parameters)],
+      ['multiply-adds', grouped(multiplyAdds)],
+      [
+        'bytes',
+        `${grouped(fileBytes)} (${Object.entries(split)
+          .map(([part, bytes]) => `${part} ${grouped(bytes)}`)
+          .join(', ')})`,
+      ],
+    ],
+    [1],
+  );
+  const body = table(
+    [
+      ['layer', 'kind', 'weights', 'output', 'parameters', 'multiply-adds', 'bytes', 'stored as'],
+      ...layers.map((layer) => [
+        layer.name,
+        layer.kind,
+        shapeText(layer.shape),
+        shapeText(layer.outputShape),
+        ...[layer.parameters, layer.multiplyAdds, layer.bytes].map((value) => (value === 0 ? '' : grouped(value))),
+        layer.encoding,
+      ]),
+    ],
+    [1, 7],
+  );
   return {
-    json: { name, parameters, multiplyAdds, bytes: fileBytes, layers, split, inputs, outputs, ...(preprocessing ? { preprocessing } : {}), ...(task ? { task } : {}) },
+    json: {
+      name,
+      parameters,
+      multiplyAdds,
+      bytes: fileBytes,
+      layers,
+      split,
+      inputs,
+      outputs,
+      ...(preprocessing ? { preprocessing } : {}),
+      ...(task ? { task } : {}),
+    },
     text: `${head}\n\n${body}`,
   };
 }
 
 /** Bytes of the file by content; `rest` is header, graph and padding. */
-function splitBytes(network: Network, fileBytes: number): Readonly<Record<'codes' | 'signs' | 'codebooks' | 'values' | 'rest', number>> {
-  const sum = (part: keyof EncodingSize): number => [...network.parameters.values()].reduce((bits, encoding) => bits + encodingSize(encoding)[part], 0) / 8;
+function splitBytes(
+  network: Network,
+  fileBytes: number,
+): Readonly<Record<'codes' | 'signs' | 'codebooks' | 'values' | 'rest', number>> {
+  const sum = (part: keyof EncodingSize): number =>
+    [...network.parameters.values()].reduce((bits, encoding) => bits + encodingSize(encoding)[part], 0) / 8;
   const [codes, signs, codebooks, values] = [sum('codes'), sum('signs'), sum('codebooks'), sum('values')];
   return { codes, signs, codebooks, values, rest: fileBytes - codes - signs - codebooks - values };
 }
@@ -96,14 +146,34 @@ function taskText(task: NonNullable<Network['task']>): object {
 
 function describeTensors(path: string, bytes: Uint8Array): Result {
   const { tensors, metadata } = inFile(path, () => readSafetensors(bytes));
-  const rows = [...tensors].map(([name, { dtype, shape, bytes: { length } }]) => ({ name, dtype, shape, bytes: length }));
+  const rows = [...tensors].map(
+    ([
+      name,
+      {
+        dtype,
+        shape,
+        bytes: { length },
+      },
+    ]) => ({ name, dtype, shape, bytes: length }),
+  );
   const parameters = rows.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   return {
     json: { parameters, bytes: bytes.length, layers: [], tensors: rows, metadata: Object.fromEntries(metadata) },
-    text: `${table([['holds', 'tensors and no network'], ['tensors', grouped(rows.length)], ['parameters', grouped(parameters)], ['bytes', grouped(bytes.length)]], [1])}\n\n${table([
-      ['tensor', 'type', 'shape', 'bytes'],
-      ...rows.map((row) => [row.name, row.dtype, shapeText(row.shape), grouped(row.bytes)]),
-    ], [1])}`,
+    text: `${table(
+      [
+        ['holds', 'tensors and no network'],
+        ['tensors', grouped(rows.length)],
+        ['parameters', grouped(parameters)],
+        ['bytes', grouped(bytes.length)],
+      ],
+      [1],
+    )}\n\n${table(
+      [
+        ['tensor', 'type', 'shape', 'bytes'],
+        ...rows.map((row) => [row.name, row.dtype, shapeText(row.shape), grouped(row.bytes)]),
+      ],
+      [1],
+    )}`,
   };
 }
 

@@ -22,7 +22,7 @@ export const runCommand = defineCommand({
   name: 'run',
   summary: 'run a model on raw batches',
   positionals: ['MODEL'],
-  description: 'Reads a .npy array of network inputs and writes the network\'s first output for each.',
+  description: "Reads a .npy array of network inputs and writes the network's first output for each.",
   example: 'espalier run small.safetensors --input x.npy --output y.npy',
   options: OPTIONS,
   run,
@@ -32,17 +32,27 @@ async function run({ values, positionals: [path], progress, signal }: Invocation
   await checkWritable('--output', values.output);
   await checkApart({ MODEL: path, '--input': values.input, '--output': values.output });
   const { network } = await openModel(path, values);
-  if (network.inputs.length !== 1) throw new EspalierError('UNSUPPORTED', `${path}: expected a network of one input, got ${network.inputs.length}`, { found: network.inputs.length });
+  if (network.inputs.length !== 1)
+    throw new EspalierError('UNSUPPORTED', `${path}: expected a network of one input, got ${network.inputs.length}`, {
+      found: network.inputs.length,
+    });
   const inputs = await readInputs(values.input, network.inputs[0].shape);
   const count = inputs.shape[0];
 
-  const executor = await createExecutor(network, { batch: values.batch, kernels: await loadKernels(), threads: values.threads });
+  const executor = await createExecutor(network, {
+    batch: values.batch,
+    kernels: await loadKernels(),
+    threads: values.threads,
+  });
   try {
     const [inputSize, outputShape] = [sizeOf(network.inputs[0].shape), executor.shapeOf(network.outputs[0])];
     const outputs = new Float32Array(count * sizeOf(outputShape));
     for (let first = 0; first < count; first += values.batch) {
       const n = Math.min(values.batch, count - first);
-      outputs.set(executor.predict(inputs.data.subarray(first * inputSize, (first + n) * inputSize), n), first * sizeOf(outputShape));
+      outputs.set(
+        executor.predict(inputs.data.subarray(first * inputSize, (first + n) * inputSize), n),
+        first * sizeOf(outputShape),
+      );
       progress.count('samples', first + n, count);
       // A turn of the event loop, so that a signal is heard.
       await new Promise(setImmediate);
@@ -50,7 +60,16 @@ async function run({ values, positionals: [path], progress, signal }: Invocation
     }
     const shape = [count, ...outputShape];
     await saveFile(values.output, writeNpy({ data: outputs, shape }));
-    return { json: { output: values.output, samples: count, shape }, text: table([['written', values.output], ['shape', shape.join('x')]], [1]) };
+    return {
+      json: { output: values.output, samples: count, shape },
+      text: table(
+        [
+          ['written', values.output],
+          ['shape', shape.join('x')],
+        ],
+        [1],
+      ),
+    };
   } finally {
     executor.dispose();
   }
@@ -61,10 +80,18 @@ async function readInputs(path: string, shape: readonly number[]): Promise<Tenso
   const bytes = await loadFile(path);
   const { data, shape: found } = inFile(path, () => readNpy(bytes));
   if (!(data instanceof Float32Array || data instanceof Float64Array)) {
-    throw new EspalierError('UNSUPPORTED', `--input: ${path}: expected floats, which are the network's inputs as they are, got ${data.constructor.name}; images go through espalier evaluate, or are preprocessed first`, { name: path });
+    throw new EspalierError(
+      'UNSUPPORTED',
+      `--input: ${path}: expected floats, which are the network's inputs as they are, got ${data.constructor.name}; images go through espalier evaluate, or are preprocessed first`,
+      { name: path },
+    );
   }
   if (!sameShape(found.slice(1), shape) || found.length !== shape.length + 1) {
-    throw new EspalierError('SHAPE', `--input: ${path}: expected shape [n, ${shape.join(', ')}] as the network takes, got [${found.join(', ')}]`, { name: path, found });
+    throw new EspalierError(
+      'SHAPE',
+      `--input: ${path}: expected shape [n, ${shape.join(', ')}] as the network takes, got [${found.join(', ')}]`,
+      { name: path, found },
+    );
   }
   checkFinite('--input', path, data, sizeOf(shape));
   return { data: data instanceof Float32Array ? data : Float32Array.from(data), shape: found };

@@ -4,10 +4,37 @@ import type { AdamChoice, Dataset, Network, SgdChoice, TrainResult } from '../..
 import { sizeOf } from '../../tensor.ts';
 import { createContext, defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import { checkApart, checkpointFolder, checkWritable, openCheckpoint, readPreprocessing, removeCheckpoints } from '../files.ts';
-import { DATA_OPTIONS, fitted, NETWORK_OPTIONS, openModel, openPart, READ_OPTIONS, recipePreprocessing, SEED_OPTION, THREADS_OPTION, vggSize } from '../model.ts';
+import {
+  checkApart,
+  checkpointFolder,
+  checkWritable,
+  openCheckpoint,
+  readPreprocessing,
+  removeCheckpoints,
+} from '../files.ts';
+import {
+  DATA_OPTIONS,
+  fitted,
+  NETWORK_OPTIONS,
+  openModel,
+  openPart,
+  READ_OPTIONS,
+  recipePreprocessing,
+  SEED_OPTION,
+  THREADS_OPTION,
+  vggSize,
+} from '../model.ts';
 import { choice, defaultShown, integer, number, required, text, withDefault } from '../options.ts';
-import { AUGMENT_OPTION, augmented, CHECKPOINT_OPTION, howToGoOn, inCheckpoint, inUnit, outputUnit, UNIT_OPTION } from '../runs.ts';
+import {
+  AUGMENT_OPTION,
+  augmented,
+  CHECKPOINT_OPTION,
+  howToGoOn,
+  inCheckpoint,
+  inUnit,
+  outputUnit,
+  UNIT_OPTION,
+} from '../runs.ts';
 
 const OPTIONS = {
   ...DATA_OPTIONS,
@@ -21,7 +48,10 @@ const OPTIONS = {
   epochs: withDefault(20, integer('N', 'passes over the training part', 1)),
   batch: withDefault(32, integer('N', 'samples per step', 1)),
   optimizer: withDefault('sgd', choice(['sgd', 'adam'], 'SGD with momentum 0.9, or AdamW')),
-  learningRate: defaultShown('0.05, adam 0.001', number('RATE', 'highest learning rate: warm-up of 100 steps, then cosine to 0', { from: 0, exclusive: true })),
+  learningRate: defaultShown(
+    '0.05, adam 0.001',
+    number('RATE', 'highest learning rate: warm-up of 100 steps, then cosine to 0', { from: 0, exclusive: true }),
+  ),
   weightDecay: withDefault(1e-4, number('DECAY', 'weight decay', { from: 0 }), '0.0001'),
   ...AUGMENT_OPTION,
   ...SEED_OPTION,
@@ -35,7 +65,8 @@ export const trainCommand = defineCommand({
   name: 'train',
   summary: 'train a network on an array folder',
   positionals: [],
-  description: 'The defaults are the recipe for faces with 68 landmarks. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
+  description:
+    'The defaults are the recipe for faces with 68 landmarks. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
   example: 'espalier train --data faces68 -o faces.safetensors --epochs 20',
   options: OPTIONS,
   run,
@@ -51,22 +82,27 @@ async function run(invocation: Train): Promise<Result> {
 
   const { start, training, validation } = await prepare(values);
   const context = {
-    ...await createContext(invocation, values),
+    ...(await createContext(invocation, values)),
     training: augmented(values.augment, training, start.task),
     ...(validation ? { validation } : {}),
   };
   const { weightDecay, learningRate } = values;
   const optimizer: SgdChoice | AdamChoice = { kind: values.optimizer, weightDecay };
   try {
-    const result = await inCheckpoint(place, () => train(start, context, {
-      epochs: values.epochs, batchSize: values.batch, optimizer,
-      ...(learningRate === undefined ? {} : { learningRate }),
-      ...(place ? { checkpoint: place } : {}),
-    }));
+    const result = await inCheckpoint(place, () =>
+      train(start, context, {
+        epochs: values.epochs,
+        batchSize: values.batch,
+        optimizer,
+        ...(learningRate === undefined ? {} : { learningRate }),
+        ...(place ? { checkpoint: place } : {}),
+      }),
+    );
     const bytes = writeNetwork(result.network);
     await saveFile(values.output, bytes);
     await removeCheckpoints(place);
-    if (result.status === 'noImprovement') progress.note('no epoch was better on validation than the network at the start, which is what was written');
+    if (result.status === 'noImprovement')
+      progress.note('no epoch was better on validation than the network at the start, which is what was written');
     return describe(result, values.output, bytes.length);
   } finally {
     training.close();
@@ -84,25 +120,41 @@ interface Prepared {
 async function prepare(values: Train['values']): Promise<Prepared> {
   // A model brings its network; plain weights are put into the one that the options describe.
   const model = values.init === undefined ? undefined : await openModel(values.init, values, values.preprocess, 'vgg');
-  const preprocessing = model ? model.network.preprocessing
-    : values.preprocess === undefined ? recipePreprocessing(values.side) : await readPreprocessing(values.preprocess);
+  const preprocessing = model
+    ? model.network.preprocessing
+    : values.preprocess === undefined
+      ? recipePreprocessing(values.side)
+      : await readPreprocessing(values.preprocess);
   const training = await openPart(values, values.part, preprocessing, model?.network.task);
   const { task, inputShape, imageShape, targetShape } = training;
   if (!task || !targetShape) {
-    throw new EspalierError('DATA', `part ${values.part} of ${values.data} has no targets: expected ${values.part}-landmarks.npy, -labels.npy or -targets.npy`, { name: values.part });
+    throw new EspalierError(
+      'DATA',
+      `part ${values.part} of ${values.data} has no targets: expected ${values.part}-landmarks.npy, -labels.npy or -targets.npy`,
+      { name: values.part },
+    );
   }
-  const validation = values.validation === 'none' ? undefined : await openPart(values, values.validation, preprocessing, task);
-  if (model) return { start: await inUnit(values.unit, model, fitted(model, training), training), training, validation };
+  const validation =
+    values.validation === 'none' ? undefined : await openPart(values, values.validation, preprocessing, task);
+  if (model)
+    return { start: await inUnit(values.unit, model, fitted(model, training), training), training, validation };
   const unit = await outputUnit(values.unit, training, task);
   const start = vgg({
-    ...vggSize(inputShape, values), task, seed: values.seed,
+    ...vggSize(inputShape, values),
+    task,
+    seed: values.seed,
     outputs: task.kind === 'classes' ? task.classes : sizeOf(targetShape),
-    ...(imageShape ? { preprocessing } : {}), ...(unit ? { unit } : {}),
+    ...(imageShape ? { preprocessing } : {}),
+    ...(unit ? { unit } : {}),
   });
   return { start, training, validation };
 }
 
-function describe({ network, status, history, before, kept, steps }: TrainResult, output: string, bytes: number): Result {
+function describe(
+  { network, status, history, before, kept, steps }: TrainResult,
+  output: string,
+  bytes: number,
+): Result {
   const parameters = parameterCount(network);
   const last = history.at(-1);
   const rows = [
@@ -112,7 +164,9 @@ function describe({ network, status, history, before, kept, steps }: TrainResult
     ['epochs', `${history.length} (${grouped(steps)} steps)`],
     ['loss, last epoch', last?.loss.toPrecision(4) ?? ''],
     ...(before === undefined ? [] : [['validation, start', before.toPrecision(4)]]),
-    ...(kept.validation === undefined ? [] : [['validation, kept', `${kept.validation.toPrecision(4)} (epoch ${kept.epoch + 1})`]]),
+    ...(kept.validation === undefined
+      ? []
+      : [['validation, kept', `${kept.validation.toPrecision(4)} (epoch ${kept.epoch + 1})`]]),
   ];
   return {
     json: { output, bytes, parameters, status, steps, ...(before === undefined ? {} : { before }), kept, history },

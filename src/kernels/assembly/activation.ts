@@ -1,4 +1,7 @@
-/** Activations, four lanes at a time; the lanes of an incomplete group go through the same code, so a value does not depend on its place. */
+/**
+ * Activations, four lanes at a time; the lanes of an incomplete group go through the same code, so a value does not
+ * depend on its place.
+ */
 import { at, loadFloat, storeFloat } from './words';
 import { sigmoid4, tanh4 } from './vector';
 
@@ -30,7 +33,8 @@ export function activate4(x: v128, code: i32, slope: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function pullBack4(y: v128, dy: v128, code: i32, slope: v128): v128 {
-  const one = f32x4.splat(1), positive = f32x4.gt(y, f32x4.splat(0));
+  const one = f32x4.splat(1),
+    positive = f32x4.gt(y, f32x4.splat(0));
   if (code == NONE) return dy;
   // A product, not a mask: an infinite gradient behind a closed unit is NaN, as in the portable set.
   if (code == RELU) return f32x4.mul(dy, v128.and(positive, one));
@@ -49,6 +53,11 @@ export function activationForward(scratch: i32, x: i32, y: i32, count: i32, code
 export function activationBackward(scratch: i32, y: i32, dy: i32, dx: i32, count: i32, code: i32, slope: i32): void {
   const leak = slopeLanes(code, slope);
   let i = 0;
-  for (; i + 4 <= count; i += 4) v128.store(at(dx + i), pullBack4(v128.load(at(y + i)), v128.load(at(dy + i)), code, leak));
-  for (; i < count; i++) storeFloat(dx + i, f32x4.extract_lane(pullBack4(v128.load32_splat(at(y + i)), v128.load32_splat(at(dy + i)), code, leak), 0));
+  for (; i + 4 <= count; i += 4)
+    v128.store(at(dx + i), pullBack4(v128.load(at(y + i)), v128.load(at(dy + i)), code, leak));
+  for (; i < count; i++)
+    storeFloat(
+      dx + i,
+      f32x4.extract_lane(pullBack4(v128.load32_splat(at(y + i)), v128.load32_splat(at(dy + i)), code, leak), 0),
+    );
 }

@@ -1,6 +1,7 @@
 /**
- * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../types.ts. Packed weights: per group (and, backward, per phase of
- * the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts, convolution-across.ts or convolution-direct*.ts say so.
+ * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../types.ts. Packed weights: per group (and,
+ * backward, per phase of the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts,
+ * convolution-across.ts or convolution-direct*.ts say so.
  */
 import { TILE_COLUMNS } from './blocking';
 import { layOutAcross } from './convolution-across';
@@ -19,14 +20,19 @@ const LEAKY_RELU: i32 = 2;
 const TAPS: i32 = 9;
 
 export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packed: i32, backward: i32): void {
-  const g = geometryAt(geometry), kernel = g.kernelHeight * g.kernelWidth;
-  const work = layOut(scratch, kernel), plan = changetype<Plan>(work.plan), taps = work.tapTable;
+  const g = geometryAt(geometry),
+    kernel = g.kernelHeight * g.kernelWidth;
+  const work = layOut(scratch, kernel),
+    plan = changetype<Plan>(work.plan),
+    taps = work.tapTable;
   let to = at(packed);
   if (byWinograd(g)) {
-    const inputs = g.channelsIn / g.groups, outputs = g.channelsOut / g.groups;
+    const inputs = g.channelsIn / g.groups,
+      outputs = g.channelsOut / g.groups;
     for (let group = 0; group < g.groups; group++) {
       const from = at(weights) + at(group * outputs * inputs * TAPS);
-      to = backward ? packWinograd(work.stage, to, from + at(TAPS - 1), inputs, outputs, TAPS, inputs * TAPS, -1)
+      to = backward
+        ? packWinograd(work.stage, to, from + at(TAPS - 1), inputs, outputs, TAPS, inputs * TAPS, -1)
         : packWinograd(work.stage, to, from, outputs, inputs, inputs * TAPS, TAPS, 1);
     }
     return;
@@ -38,7 +44,8 @@ export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packe
       return;
     }
     const length = plan.channels * kernel;
-    for (let group = 0; group < g.groups; group++) to = packBlocks(to, at(weights) + at(group * plan.rows * length), plan, length);
+    for (let group = 0; group < g.groups; group++)
+      to = packBlocks(to, at(weights) + at(group * plan.rows * length), plan, length);
     return;
   }
   if (isInterleaved(g)) {
@@ -60,15 +67,26 @@ export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packe
       }
       const width = isDirect(plan.channels, plan.rows, plan.taps) ? 1 : plan.across ? TILE_COLUMNS : 2;
       for (let group = 0; group < g.groups; group++) {
-        to = packTransposed(to, at(weights) + at(group * plan.channels * plan.rows * kernel), plan, kernel, taps, width);
+        to = packTransposed(
+          to,
+          at(weights) + at(group * plan.channels * plan.rows * kernel),
+          plan,
+          kernel,
+          taps,
+          width,
+        );
       }
     }
   }
 }
 
-/** Rows of `length` contiguous words to blocks of pairs or panels; a missing row is zero. Returns the address after them. */
+/**
+ * Rows of `length` contiguous words to blocks of pairs or panels; a missing row is zero. Returns the address after
+ * them.
+ */
 function packBlocks(to: usize, from: usize, plan: Plan, length: i32): usize {
-  const block = blockLength(length), rows = packedRows(plan);
+  const block = blockLength(length),
+    rows = packedRows(plan);
   for (let k0 = 0; k0 < length; k0 += block) {
     const count = min(block, length - k0);
     if (plan.across) packColumns(to, from + at(k0), 4, at(length), plan.rows, count);
@@ -78,14 +96,21 @@ function packBlocks(to: usize, from: usize, plan: Plan, length: i32): usize {
   return to;
 }
 
-/** The same with rows = input channels and k = (output channel, tap of the list), `width` rows side by side: weights [output][input][kernel]. */
+/**
+ * The same with rows = input channels and k = (output channel, tap of the list), `width` rows side by side: weights
+ * [output][input][kernel].
+ */
 function packTransposed(to: usize, from: usize, plan: Plan, kernel: i32, taps: usize, width: i32): usize {
-  const rows = plan.rows, count = plan.taps, length = plan.channels * count, block = blockLength(length);
+  const rows = plan.rows,
+    count = plan.taps,
+    length = plan.channels * count,
+    block = blockLength(length);
   for (let k0 = 0; k0 < length; k0 += block) {
     const end = min(k0 + block, length);
     for (let r = 0; r < rows; r += width) {
       const present = min(width, rows - r);
-      let channel = k0 / count, tap = k0 % count;
+      let channel = k0 / count,
+        tap = k0 % count;
       for (let k = k0; k < end; k++) {
         let word = from + at((channel * rows + r) * kernel + load<i32>(taps + at(tap)));
         for (let lane = 0; lane < width; lane++) {
@@ -103,30 +128,66 @@ function packTransposed(to: usize, from: usize, plan: Plan, kernel: i32, taps: u
   return to;
 }
 
-export function convolutionForward(scratch: i32, geometry: i32, x: i32, packed: i32, bias: i32, y: i32,
-  sample: i32, samples: i32, position: i32, positions: i32, activation: i32, slope: i32): void {
+export function convolutionForward(
+  scratch: i32,
+  geometry: i32,
+  x: i32,
+  packed: i32,
+  bias: i32,
+  y: i32,
+  sample: i32,
+  samples: i32,
+  position: i32,
+  positions: i32,
+  activation: i32,
+  slope: i32,
+): void {
   const g = geometryAt(geometry);
-  const work = layOut(scratch, g.kernelHeight * g.kernelWidth), plan = changetype<Plan>(work.plan);
+  const work = layOut(scratch, g.kernelHeight * g.kernelWidth),
+    plan = changetype<Plan>(work.plan);
   work.activation = activation;
   work.leak = activation == LEAKY_RELU ? load<f32>(at(slope)) : 0;
   planForward(g, plan, work.tapTable);
-  const source = at(x) + <usize>sample * plan.sourceSample, out = at(y) + <usize>sample * plan.outSample;
-  if (byWinograd(g)) return winograd(work, g.groups, source, at(packed), bias < 0 ? 0 : at(bias), out, samples, position, positions);
-  if (isDirect(plan.channels, plan.rows, plan.taps)) return direct(work, g.groups, source, at(packed), bias < 0 ? 0 : at(bias), out, samples, position, positions);
+  const source = at(x) + <usize>sample * plan.sourceSample,
+    out = at(y) + <usize>sample * plan.outSample;
+  if (byWinograd(g))
+    return winograd(work, g.groups, source, at(packed), bias < 0 ? 0 : at(bias), out, samples, position, positions);
+  if (isDirect(plan.channels, plan.rows, plan.taps))
+    return direct(work, g.groups, source, at(packed), bias < 0 ? 0 : at(bias), out, samples, position, positions);
   if (plan.across) layOutAcross(work, plan, work.stage);
-  const sourceGroup = at(plan.channels * g.heightIn * g.widthIn), outGroup = at(plan.rows * plan.outPlane);
+  const sourceGroup = at(plan.channels * g.heightIn * g.widthIn),
+    outGroup = at(plan.rows * plan.outPlane);
   const weightGroup = at(packedRows(plan) * plan.channels * plan.taps);
   for (let group: usize = 0; group < <usize>g.groups; group++) {
     const biases: usize = bias < 0 ? 0 : at(bias) + group * at(plan.rows);
-    product(work, source + group * sourceGroup, at(packed) + group * weightGroup, biases, out + group * outGroup, samples, position, positions);
+    product(
+      work,
+      source + group * sourceGroup,
+      at(packed) + group * weightGroup,
+      biases,
+      out + group * outGroup,
+      samples,
+      position,
+      positions,
+    );
   }
 }
 
-export function convolutionBackwardInput(scratch: i32, geometry: i32, dy: i32, packed: i32, dx: i32, sample: i32, samples: i32): void {
+export function convolutionBackwardInput(
+  scratch: i32,
+  geometry: i32,
+  dy: i32,
+  packed: i32,
+  dx: i32,
+  sample: i32,
+  samples: i32,
+): void {
   const g = geometryAt(geometry);
-  const work = layOut(scratch, g.kernelHeight * g.kernelWidth), plan = changetype<Plan>(work.plan);
+  const work = layOut(scratch, g.kernelHeight * g.kernelWidth),
+    plan = changetype<Plan>(work.plan);
   if (isInterleaved(g)) {
-    const from = at(dy) + at(sample * g.channelsOut * g.heightOut * g.widthOut), to = at(dx) + at(sample * g.channelsIn * g.heightIn * g.widthIn);
+    const from = at(dy) + at(sample * g.channelsOut * g.heightOut * g.widthOut),
+      to = at(dx) + at(sample * g.channelsIn * g.heightIn * g.widthIn);
     return directInput(work, g, from, at(packed), to, samples);
   }
   const stage = work.stage;
@@ -135,18 +196,30 @@ export function convolutionBackwardInput(scratch: i32, geometry: i32, dy: i32, p
     for (let phaseX = 0; phaseX < g.strideX; phaseX++) {
       planBackward(g, plan, work.tapTable, phaseY, phaseX);
       work.stage = stage;
-      const source = at(dy) + <usize>sample * plan.sourceSample, out = at(dx) + <usize>sample * plan.outSample;
-      if (byWinograd(g)) return winograd(work, g.groups, source, weights, 0, out, samples, 0, plan.gridHeight * plan.gridWidth);
+      const source = at(dy) + <usize>sample * plan.sourceSample,
+        out = at(dx) + <usize>sample * plan.outSample;
+      if (byWinograd(g))
+        return winograd(work, g.groups, source, weights, 0, out, samples, 0, plan.gridHeight * plan.gridWidth);
       if (isDirect(plan.channels, plan.rows, plan.taps) && plan.taps > 0) {
         direct(work, g.groups, source, weights, 0, out, samples, 0, plan.gridHeight * plan.gridWidth);
         weights += at(g.channelsIn * plan.taps);
         continue;
       }
       if (plan.across) layOutAcross(work, plan, stage);
-      const sourceGroup = at(plan.channels * g.heightOut * g.widthOut), outGroup = at(plan.rows * plan.outPlane);
+      const sourceGroup = at(plan.channels * g.heightOut * g.widthOut),
+        outGroup = at(plan.rows * plan.outPlane);
       const weightGroup = at(packedRows(plan) * plan.channels * plan.taps);
       for (let group: usize = 0; group < <usize>g.groups; group++) {
-        product(work, source + group * sourceGroup, weights, 0, out + group * outGroup, samples, 0, plan.gridHeight * plan.gridWidth);
+        product(
+          work,
+          source + group * sourceGroup,
+          weights,
+          0,
+          out + group * outGroup,
+          samples,
+          0,
+          plan.gridHeight * plan.gridWidth,
+        );
         weights += weightGroup;
       }
     }

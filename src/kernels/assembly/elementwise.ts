@@ -6,8 +6,10 @@ import { at, loadFloat, storeFloat } from './words';
 export function add(scratch: i32, a: i32, b: i32, y: i32, count: i32, code: i32, slope: i32): void {
   const leak = slopeLanes(code, slope);
   let i = 0;
-  for (; i + 4 <= count; i += 4) v128.store(at(y + i), activate4(f32x4.add(v128.load(at(a + i)), v128.load(at(b + i))), code, leak));
-  for (; i < count; i++) storeFloat(y + i, f32x4.extract_lane(activate4(f32x4.splat(loadFloat(a + i) + loadFloat(b + i)), code, leak), 0));
+  for (; i + 4 <= count; i += 4)
+    v128.store(at(y + i), activate4(f32x4.add(v128.load(at(a + i)), v128.load(at(b + i))), code, leak));
+  for (; i < count; i++)
+    storeFloat(y + i, f32x4.extract_lane(activate4(f32x4.splat(loadFloat(a + i) + loadFloat(b + i)), code, leak), 0));
 }
 
 export function multiply(scratch: i32, a: i32, b: i32, y: i32, count: i32): void {
@@ -16,9 +18,18 @@ export function multiply(scratch: i32, a: i32, b: i32, y: i32, count: i32): void
   for (; i < count; i++) storeFloat(y + i, loadFloat(a + i) * loadFloat(b + i));
 }
 
-export function copyRows(scratch: i32, from: i32, fromStride: i32, to: i32, toStride: i32, rows: i32, columns: i32): void {
+export function copyRows(
+  scratch: i32,
+  from: i32,
+  fromStride: i32,
+  to: i32,
+  toStride: i32,
+  rows: i32,
+  columns: i32,
+): void {
   for (let r = 0; r < rows; r++) {
-    const source = from + r * fromStride, target = to + r * toStride;
+    const source = from + r * fromStride,
+      target = to + r * toStride;
     // memory.copy is a call out of WebAssembly: not worth it for short rows.
     if (columns >= 32) memory.copy(at(target), at(source), at(columns));
     else for (let j = 0; j < columns; j++) storeFloat(target + j, loadFloat(source + j));
@@ -27,7 +38,9 @@ export function copyRows(scratch: i32, from: i32, fromStride: i32, to: i32, toSt
 
 /** Sum of `count` floats from x on, in double. */
 export function sumOf(x: i32, count: i32): f64 {
-  let even = f64x2.splat(0), odd = f64x2.splat(0), i = 0;
+  let even = f64x2.splat(0),
+    odd = f64x2.splat(0),
+    i = 0;
   for (; i + 4 <= count; i += 4) {
     const lanes = v128.load(at(x + i));
     even = f64x2.add(even, lowHalf(lanes));
@@ -40,9 +53,12 @@ export function sumOf(x: i32, count: i32): f64 {
 
 /** Sum of a b over `count` floats, in double. */
 export function dotOf(a: i32, b: i32, count: i32): f64 {
-  let even = f64x2.splat(0), odd = f64x2.splat(0), i = 0;
+  let even = f64x2.splat(0),
+    odd = f64x2.splat(0),
+    i = 0;
   for (; i + 4 <= count; i += 4) {
-    const left = v128.load(at(a + i)), right = v128.load(at(b + i));
+    const left = v128.load(at(a + i)),
+      right = v128.load(at(b + i));
     even = f64x2.add(even, f64x2.mul(lowHalf(left), lowHalf(right)));
     odd = f64x2.add(odd, f64x2.mul(highHalf(left), highHalf(right)));
   }
@@ -51,7 +67,16 @@ export function dotOf(a: i32, b: i32, count: i32): f64 {
   return sum;
 }
 
-export function channelSums(scratch: i32, x: i32, out: i32, samples: i32, allChannels: i32, positions: i32, channel: i32, channels: i32): void {
+export function channelSums(
+  scratch: i32,
+  x: i32,
+  out: i32,
+  samples: i32,
+  allChannels: i32,
+  positions: i32,
+  channel: i32,
+  channels: i32,
+): void {
   for (let c = channel; c < channel + channels; c++) {
     let sum: f64 = 0;
     for (let n = 0; n < samples; n++) sum += sumOf(x + (n * allChannels + c) * positions, positions);
@@ -62,7 +87,8 @@ export function channelSums(scratch: i32, x: i32, out: i32, samples: i32, allCha
 export function sumParts(scratch: i32, x: i32, out: i32, parts: i32, stride: i32, count: i32): void {
   let i = 0;
   for (; i + 4 <= count; i += 4) {
-    let low = f64x2.splat(0), high = f64x2.splat(0);
+    let low = f64x2.splat(0),
+      high = f64x2.splat(0);
     for (let part = 0; part < parts; part++) {
       const lanes = v128.load(at(x + part * stride + i));
       low = f64x2.add(low, lowHalf(lanes));

@@ -3,7 +3,19 @@
  * High-Performance Matrix Multiplication", 2008), one row or column without packing,
  * and operands contiguous along k (matmul-along.ts). AssemblyScript; see ../types.ts.
  */
-import { ALONG_K, BLOCK_K, BLOCK_M, BLOCK_N, FEW_WORDS, NARROW_N, ROWS_FIRST_WORDS, SHORT_K, TILE_COLUMNS, TILE_ROWS, VECTOR_COLUMNS } from './blocking';
+import {
+  ALONG_K,
+  BLOCK_K,
+  BLOCK_M,
+  BLOCK_N,
+  FEW_WORDS,
+  NARROW_N,
+  ROWS_FIRST_WORDS,
+  SHORT_K,
+  TILE_COLUMNS,
+  TILE_ROWS,
+  VECTOR_COLUMNS,
+} from './blocking';
 import { productAlong } from './matmul-along';
 import { ADD, FINISH, activateOne, align, blockLength, tile } from './tile';
 import { transpose } from './vector';
@@ -14,7 +26,10 @@ const BIAS_PER_ROW: i32 = 2;
 const BIAS_PER_COLUMN: i32 = 4;
 const LEAKY_RELU: i32 = 2;
 
-/** Rows [0, rows) and k [0, length) of a as pairs of rows, [rows / 2][length][2]; a missing row is zero. Strides in bytes. */
+/**
+ * Rows [0, rows) and k [0, length) of a as pairs of rows, [rows / 2][length][2]; a missing row is zero. Strides in
+ * bytes.
+ */
 export function packRows(to: usize, a: usize, row: usize, column: usize, rows: i32, length: i32): void {
   for (let i = 0; i < rows; i += 2) {
     const single = i + 1 == rows;
@@ -57,12 +72,15 @@ function copyPanelRow(to: usize, from: usize): void {
   v128.store(to, v128.load(from, 48), 48);
 }
 
-/** Columns [0, columns) and k [0, length) of b as panels of 16 columns, [columns / 16][length][16]; missing columns are zero. Strides in bytes. */
+/**
+ * Columns [0, columns) and k [0, length) of b as panels of 16 columns, [columns / 16][length][16]; missing columns are
+ * zero. Strides in bytes.
+ */
 export function packColumns(to: usize, b: usize, row: usize, column: usize, columns: i32, length: i32): void {
   for (let j = 0; j < columns; j += TILE_COLUMNS) {
     const width = min(TILE_COLUMNS, columns - j);
     const first = b + <usize>j * column;
-    const panelBytes = <usize>length << 6;
+    const panelBytes = (<usize>length) << 6;
     if (column == 4 && columns - j >= 4 * TILE_COLUMNS) {
       // Four panels together, so that whole lines of b follow each other.
       for (let l = 0; l < length; l++) {
@@ -93,7 +111,16 @@ export function packColumns(to: usize, b: usize, row: usize, column: usize, colu
         let here = to + at(lane);
         let l = 0;
         for (; l + 4 <= length; l += 4) {
-          transpose(v128.load(from), v128.load(from + column), v128.load(from + 2 * column), v128.load(from + 3 * column), here, here + 64, here + 128, here + 192);
+          transpose(
+            v128.load(from),
+            v128.load(from + column),
+            v128.load(from + 2 * column),
+            v128.load(from + 3 * column),
+            here,
+            here + 64,
+            here + 128,
+            here + 192,
+          );
           from += 16;
           here += 256;
         }
@@ -105,12 +132,14 @@ export function packColumns(to: usize, b: usize, row: usize, column: usize, colu
       }
     } else if (column == 4) {
       for (; lane + 4 <= width; lane += 4) {
-        for (let l = 0; l < length; l++) v128.store(to + at(lane) + (<usize>l << 6), v128.load(first + at(lane) + <usize>l * row));
+        for (let l = 0; l < length; l++)
+          v128.store(to + at(lane) + ((<usize>l) << 6), v128.load(first + at(lane) + <usize>l * row));
       }
     }
     if (lane < width) {
       for (let l = 0; l < length; l++) {
-        const here = to + (<usize>l << 6), from = first + <usize>l * row;
+        const here = to + ((<usize>l) << 6),
+          from = first + <usize>l * row;
         for (let rest = lane; rest < width; rest++) store<f32>(here + at(rest), load<f32>(from + <usize>rest * column));
       }
     }
@@ -118,16 +147,25 @@ export function packColumns(to: usize, b: usize, row: usize, column: usize, colu
   }
 }
 
-/** sums[0, columns) += vector [length] times b, whose rows are contiguous: four rows of b pass at a time, in ascending order. */
+/**
+ * sums[0, columns) += vector [length] times b, whose rows are contiguous: four rows of b pass at a time, in ascending
+ * order.
+ */
 function addRows(sums: usize, vector: usize, b: usize, row: usize, columns: i32, length: i32): void {
   let l = 0;
   for (; l + 4 <= length; l += 4) {
-    const a = v128.load(vector + (<usize>l << 2));
-    const a0 = v128.shuffle<f32>(a, a, 0, 0, 0, 0), a1 = v128.shuffle<f32>(a, a, 1, 1, 1, 1);
-    const a2 = v128.shuffle<f32>(a, a, 2, 2, 2, 2), a3 = v128.shuffle<f32>(a, a, 3, 3, 3, 3);
-    const b0 = b + <usize>l * row, b1 = b0 + row, b2 = b1 + row, b3 = b2 + row;
+    const a = v128.load(vector + ((<usize>l) << 2));
+    const a0 = v128.shuffle<f32>(a, a, 0, 0, 0, 0),
+      a1 = v128.shuffle<f32>(a, a, 1, 1, 1, 1);
+    const a2 = v128.shuffle<f32>(a, a, 2, 2, 2, 2),
+      a3 = v128.shuffle<f32>(a, a, 3, 3, 3, 3);
+    const b0 = b + <usize>l * row,
+      b1 = b0 + row,
+      b2 = b1 + row,
+      b3 = b2 + row;
     let j: usize = 0;
-    const whole = <usize>(columns & ~3) << 2, end = <usize>columns << 2;
+    const whole = (<usize>(columns & ~3)) << 2,
+      end = (<usize>columns) << 2;
     for (; j < whole; j += 16) {
       let sum = v128.load(sums + j);
       sum = f32x4.add(sum, f32x4.mul(a0, v128.load(b0 + j)));
@@ -146,9 +184,10 @@ function addRows(sums: usize, vector: usize, b: usize, row: usize, columns: i32,
     }
   }
   for (; l < length; l++) {
-    const a = load<f32>(vector + (<usize>l << 2));
+    const a = load<f32>(vector + ((<usize>l) << 2));
     let from = b + <usize>l * row;
-    for (let j: usize = 0, end = <usize>columns << 2; j < end; j += 4) store<f32>(sums + j, load<f32>(sums + j) + a * load<f32>(from + j));
+    for (let j: usize = 0, end = (<usize>columns) << 2; j < end; j += 4)
+      store<f32>(sums + j, load<f32>(sums + j) + a * load<f32>(from + j));
   }
 }
 
@@ -167,55 +206,102 @@ function addQuad(sum: v128, a0: v128, a1: v128, a2: v128, a3: v128, r0: v128, r1
 }
 
 /**
- * sums[0, columns) += vector [length] times b, whose columns are contiguous (stride `column`): blocks of b are transposed in
- * registers, so that each sum is the same chain in ascending k as in the tile. Two quads of columns at a time hide the latency of the additions.
+ * sums[0, columns) += vector [length] times b, whose columns are contiguous (stride `column`): blocks of b are
+ * transposed in registers, so that each sum is the same chain in ascending k as in the tile. Two quads of columns at a
+ * time hide the latency of the additions.
  */
 function addColumns(sums: usize, vector: usize, b: usize, column: usize, columns: i32, length: i32): void {
   const blocks = length & ~3;
   let j = 0;
   for (; j + 8 <= columns; j += 8) {
-    const at = sums + (<usize>j << 2);
-    let s0 = v128.load(at), s1 = v128.load(at, 16);
-    let p = b + <usize>j * column, q = p + 4 * column;
+    const at = sums + ((<usize>j) << 2);
+    let s0 = v128.load(at),
+      s1 = v128.load(at, 16);
+    let p = b + <usize>j * column,
+      q = p + 4 * column;
     let l = 0;
     for (; l < blocks; l += 4) {
-      const a = v128.load(vector + (<usize>l << 2));
-      const a0 = v128.shuffle<f32>(a, a, 0, 0, 0, 0), a1 = v128.shuffle<f32>(a, a, 1, 1, 1, 1);
-      const a2 = v128.shuffle<f32>(a, a, 2, 2, 2, 2), a3 = v128.shuffle<f32>(a, a, 3, 3, 3, 3);
-      s0 = addQuad(s0, a0, a1, a2, a3, v128.load(p), v128.load(p + column), v128.load(p + 2 * column), v128.load(p + 3 * column));
-      s1 = addQuad(s1, a0, a1, a2, a3, v128.load(q), v128.load(q + column), v128.load(q + 2 * column), v128.load(q + 3 * column));
+      const a = v128.load(vector + ((<usize>l) << 2));
+      const a0 = v128.shuffle<f32>(a, a, 0, 0, 0, 0),
+        a1 = v128.shuffle<f32>(a, a, 1, 1, 1, 1);
+      const a2 = v128.shuffle<f32>(a, a, 2, 2, 2, 2),
+        a3 = v128.shuffle<f32>(a, a, 3, 3, 3, 3);
+      s0 = addQuad(
+        s0,
+        a0,
+        a1,
+        a2,
+        a3,
+        v128.load(p),
+        v128.load(p + column),
+        v128.load(p + 2 * column),
+        v128.load(p + 3 * column),
+      );
+      s1 = addQuad(
+        s1,
+        a0,
+        a1,
+        a2,
+        a3,
+        v128.load(q),
+        v128.load(q + column),
+        v128.load(q + 2 * column),
+        v128.load(q + 3 * column),
+      );
       p += 16;
       q += 16;
     }
     v128.store(at, s0);
     v128.store(at, s1, 16);
     if (l < length) {
-      for (let lane: usize = 0; lane < 8; lane++) addTail(at + 4 * lane, vector, b + (<usize>j + lane) * column, l, length);
+      for (let lane: usize = 0; lane < 8; lane++)
+        addTail(at + 4 * lane, vector, b + (<usize>j + lane) * column, l, length);
     }
   }
-  for (; j < columns; j++) addTail(sums + (<usize>j << 2), vector, b + <usize>j * column, 0, length);
+  for (; j < columns; j++) addTail(sums + ((<usize>j) << 2), vector, b + <usize>j * column, 0, length);
 }
 
 /** One sum, k in [from, length). */
 function addTail(sum: usize, vector: usize, column: usize, from: i32, length: i32): void {
   let total = load<f32>(sum);
-  for (let l = from; l < length; l++) total += load<f32>(vector + (<usize>l << 2)) * load<f32>(column + (<usize>l << 2));
+  for (let l = from; l < length; l++)
+    total += load<f32>(vector + ((<usize>l) << 2)) * load<f32>(column + ((<usize>l) << 2));
   store<f32>(sum, total);
 }
 
 /**
- * One row times b without packing b: out[j] (+)= sum over k of a[k] b[k, j]. b's rows or its columns must be contiguous. `shared`: the bias of the row;
- * `each`: address of the biases of the outputs, or 0. Strides in bytes. Scratch: a block of a, sums of a block and in all.
+ * One row times b without packing b: out[j] (+)= sum over k of a[k] b[k, j]. b's rows or its columns must be
+ * contiguous. `shared`: the bias of the row; `each`: address of the biases of the outputs, or 0. Strides in bytes.
+ * Scratch: a block of a, sums of a block and in all.
  */
-function vectorProduct(scratch: usize, n: i32, k: i32, a: usize, aStep: usize, b: usize, row: usize, column: usize, out: usize, outStep: usize,
-  accumulate: bool, hasShared: bool, shared: f32, each: usize, activation: i32, leak: f32): void {
-  const vector = scratch, sums = vector + (BLOCK_K << 2), totals = sums + (VECTOR_COLUMNS << 2);
+function vectorProduct(
+  scratch: usize,
+  n: i32,
+  k: i32,
+  a: usize,
+  aStep: usize,
+  b: usize,
+  row: usize,
+  column: usize,
+  out: usize,
+  outStep: usize,
+  accumulate: bool,
+  hasShared: bool,
+  shared: f32,
+  each: usize,
+  activation: i32,
+  leak: f32,
+): void {
+  const vector = scratch,
+    sums = vector + (BLOCK_K << 2),
+    totals = sums + (VECTOR_COLUMNS << 2);
   const block = blockLength(k);
   for (let j0 = 0; j0 < n; j0 += VECTOR_COLUMNS) {
     const columns = min(VECTOR_COLUMNS, n - j0);
-    const bytes = <usize>columns << 2;
+    const bytes = (<usize>columns) << 2;
     let here = out + <usize>j0 * outStep;
-    if (accumulate) for (let j: usize = 0; j < bytes; j += 4) store<f32>(totals + j, load<f32>(here + (j >> 2) * outStep));
+    if (accumulate)
+      for (let j: usize = 0; j < bytes; j += 4) store<f32>(totals + j, load<f32>(here + (j >> 2) * outStep));
     for (let k0 = 0; k0 < k; k0 += block) {
       const length = min(block, k - k0);
       for (let l: usize = 0; l < <usize>length; l++) store<f32>(vector + 4 * l, load<f32>(a + (<usize>k0 + l) * aStep));
@@ -224,12 +310,13 @@ function vectorProduct(scratch: usize, n: i32, k: i32, a: usize, aStep: usize, b
       if (column == 4) addRows(sums, vector, from, row, columns, length);
       else addColumns(sums, vector, from, column, columns, length);
       const add = accumulate || k0 > 0;
-      for (let j: usize = 0; j < bytes; j += 4) store<f32>(totals + j, add ? load<f32>(totals + j) + load<f32>(sums + j) : load<f32>(sums + j));
+      for (let j: usize = 0; j < bytes; j += 4)
+        store<f32>(totals + j, add ? load<f32>(totals + j) + load<f32>(sums + j) : load<f32>(sums + j));
     }
     for (let j: usize = 0; j < bytes; j += 4) {
       let bias = shared;
       if (each != 0) {
-        const own = load<f32>(each + (<usize>j0 << 2) + j);
+        const own = load<f32>(each + ((<usize>j0) << 2) + j);
         bias = hasShared ? shared + own : own;
       }
       store<f32>(here, activateOne(load<f32>(totals + j) + bias, activation, leak));
@@ -239,7 +326,16 @@ function vectorProduct(scratch: usize, n: i32, k: i32, a: usize, aStep: usize, b
 }
 
 /** The product of no terms: zero (or what was there), bias, activation. */
-function emptyProduct(m: i32, n: i32, c: usize, cRow: usize, flags: i32, bias: usize, activation: i32, leak: f32): void {
+function emptyProduct(
+  m: i32,
+  n: i32,
+  c: usize,
+  cRow: usize,
+  flags: i32,
+  bias: usize,
+  activation: i32,
+  leak: f32,
+): void {
   for (let i: usize = 0; i < <usize>m; i++) {
     for (let j: usize = 0; j < <usize>n; j++) {
       const here = c + i * cRow + 4 * j;
@@ -251,26 +347,96 @@ function emptyProduct(m: i32, n: i32, c: usize, cRow: usize, flags: i32, bias: u
   }
 }
 
-export function matmul(scratch: i32, m: i32, n: i32, k: i32, a: i32, aRow: i32, aColumn: i32, b: i32, bRow: i32, bColumn: i32,
-  c: i32, cRow: i32, flags: i32, bias: i32, activation: i32, slope: i32): void {
+export function matmul(
+  scratch: i32,
+  m: i32,
+  n: i32,
+  k: i32,
+  a: i32,
+  aRow: i32,
+  aColumn: i32,
+  b: i32,
+  bRow: i32,
+  bColumn: i32,
+  c: i32,
+  cRow: i32,
+  flags: i32,
+  bias: i32,
+  activation: i32,
+  slope: i32,
+): void {
   if (m <= 0 || n <= 0) return;
   const leak: f32 = activation == LEAKY_RELU ? load<f32>(at(slope)) : 0;
-  const biases = at(bias), perRow = (flags & BIAS_PER_ROW) != 0, perColumn = (flags & BIAS_PER_COLUMN) != 0, accumulate = (flags & ACCUMULATE) != 0;
+  const biases = at(bias),
+    perRow = (flags & BIAS_PER_ROW) != 0,
+    perColumn = (flags & BIAS_PER_COLUMN) != 0,
+    accumulate = (flags & ACCUMULATE) != 0;
   const base = align(scratch);
   if (k <= 0) return emptyProduct(m, n, at(c), at(cRow), flags, biases, activation, leak);
   if (aColumn == 1 && bRow == 1 && k >= ALONG_K) {
-    const rowBiases = perRow ? biases : 0, columnBiases = perColumn ? biases : 0;
+    const rowBiases = perRow ? biases : 0,
+      columnBiases = perColumn ? biases : 0;
     // A single column is rather a single row of the product transposed.
     const turned = n == 1;
-    productAlong(base, turned ? 1 : m, turned ? m : n, k, at(turned ? b : a), at(turned ? bColumn : aRow), at(turned ? a : b), at(turned ? aRow : bColumn),
-      at(c), at(cRow), turned ? at(cRow) : 4, accumulate, turned ? columnBiases : rowBiases, turned ? rowBiases : columnBiases, activation, leak);
+    productAlong(
+      base,
+      turned ? 1 : m,
+      turned ? m : n,
+      k,
+      at(turned ? b : a),
+      at(turned ? bColumn : aRow),
+      at(turned ? a : b),
+      at(turned ? aRow : bColumn),
+      at(c),
+      at(cRow),
+      turned ? at(cRow) : 4,
+      accumulate,
+      turned ? columnBiases : rowBiases,
+      turned ? rowBiases : columnBiases,
+      activation,
+      leak,
+    );
     return;
   }
   if (m == 1 && (bColumn == 1 || bRow == 1)) {
-    return vectorProduct(base, n, k, at(a), at(aColumn), at(b), at(bRow), at(bColumn), at(c), 4, accumulate, perRow, perRow ? load<f32>(biases) : 0, perColumn ? biases : 0, activation, leak);
+    return vectorProduct(
+      base,
+      n,
+      k,
+      at(a),
+      at(aColumn),
+      at(b),
+      at(bRow),
+      at(bColumn),
+      at(c),
+      4,
+      accumulate,
+      perRow,
+      perRow ? load<f32>(biases) : 0,
+      perColumn ? biases : 0,
+      activation,
+      leak,
+    );
   }
   if (n == 1 && (aRow == 1 || aColumn == 1)) {
-    return vectorProduct(base, m, k, at(b), at(bRow), at(a), at(aColumn), at(aRow), at(c), at(cRow), accumulate, perColumn, perColumn ? load<f32>(biases) : 0, perRow ? biases : 0, activation, leak);
+    return vectorProduct(
+      base,
+      m,
+      k,
+      at(b),
+      at(bRow),
+      at(a),
+      at(aColumn),
+      at(aRow),
+      at(c),
+      at(cRow),
+      accumulate,
+      perColumn,
+      perColumn ? load<f32>(biases) : 0,
+      perRow ? biases : 0,
+      activation,
+      leak,
+    );
   }
 
   const work = changetype<Work>(base);
@@ -284,12 +450,18 @@ export function matmul(scratch: i32, m: i32, n: i32, k: i32, a: i32, aRow: i32, 
   work.leak = leak;
   work.edge = base + 64;
   work.edgeBias = work.edge + 128;
-  const block = blockLength(k), packedA = work.edgeBias + 64;
-  // A few rows are packed once, in whole, and b then streams past them in narrow blocks: it is read once, as far as possible in its own order.
-  const few = (m + 1 & ~1) * k <= FEW_WORDS;
-  const blockRows = few ? m : min(m, BLOCK_M), blockColumns = few && bRow == 1 ? TILE_COLUMNS : few && k > SHORT_K ? NARROW_N : BLOCK_N;
-  const rowBytes = at((blockRows + 1) & ~1), packedB = packedA + rowBytes * (few ? k : block);
-  if (few) for (let k0 = 0; k0 < k; k0 += block) packRows(packedA + rowBytes * k0, at(a) + at(k0) * aColumn, at(aRow), at(aColumn), m, min(block, k - k0));
+  const block = blockLength(k),
+    packedA = work.edgeBias + 64;
+  // A few rows are packed once, in whole, and b then streams past them in narrow blocks: it is read once, as far as
+  // possible in its own order.
+  const few = ((m + 1) & ~1) * k <= FEW_WORDS;
+  const blockRows = few ? m : min(m, BLOCK_M),
+    blockColumns = few && bRow == 1 ? TILE_COLUMNS : few && k > SHORT_K ? NARROW_N : BLOCK_N;
+  const rowBytes = at((blockRows + 1) & ~1),
+    packedB = packedA + rowBytes * (few ? k : block);
+  if (few)
+    for (let k0 = 0; k0 < k; k0 += block)
+      packRows(packedA + rowBytes * k0, at(a) + at(k0) * aColumn, at(aRow), at(aColumn), m, min(block, k - k0));
   for (let j0 = 0; j0 < n; j0 += blockColumns) {
     const columns = min(blockColumns, n - j0);
     for (let k0 = 0; k0 < k; k0 += block) {
@@ -312,19 +484,60 @@ export function matmul(scratch: i32, m: i32, n: i32, k: i32, a: i32, aRow: i32, 
 /** Constants of one call. Addresses and bytes. */
 @unmanaged
 class Work {
-  c: usize; cRow: usize; biases: usize; edge: usize; edgeBias: usize;
-  columns: i32; perRow: bool; perColumn: bool; activation: i32; leak: f32;
+  c: usize;
+  cRow: usize;
+  biases: usize;
+  edge: usize;
+  edgeBias: usize;
+  columns: i32;
+  perRow: bool;
+  perColumn: bool;
+  activation: i32;
+  leak: f32;
 }
 
-/** A packed block of rows times a packed block of columns. The columns' panels stay in L1 while rows pass by; if all columns fit there, rows of c are written in one go. */
-function multiply(work: Work, packedA: usize, packedB: usize, length: i32, i0: i32, rows: i32, j0: i32, columns: i32, steps: i32): void {
+/**
+ * A packed block of rows times a packed block of columns. The columns' panels stay in L1 while rows pass by; if all
+ * columns fit there, rows of c are written in one go.
+ */
+function multiply(
+  work: Work,
+  packedA: usize,
+  packedB: usize,
+  length: i32,
+  i0: i32,
+  rows: i32,
+  j0: i32,
+  columns: i32,
+  steps: i32,
+): void {
   if (columns * length <= ROWS_FIRST_WORDS) {
     for (let i = 0; i < rows; i += TILE_ROWS) {
-      for (let j = 0; j < columns; j += TILE_COLUMNS) multiplyTile(work, packedA + at(i) * length, packedB + at(j) * length, length, i0 + i, i + 1 == rows, j0 + j, steps);
+      for (let j = 0; j < columns; j += TILE_COLUMNS)
+        multiplyTile(
+          work,
+          packedA + at(i) * length,
+          packedB + at(j) * length,
+          length,
+          i0 + i,
+          i + 1 == rows,
+          j0 + j,
+          steps,
+        );
     }
   } else {
     for (let j = 0; j < columns; j += TILE_COLUMNS) {
-      for (let i = 0; i < rows; i += TILE_ROWS) multiplyTile(work, packedA + at(i) * length, packedB + at(j) * length, length, i0 + i, i + 1 == rows, j0 + j, steps);
+      for (let i = 0; i < rows; i += TILE_ROWS)
+        multiplyTile(
+          work,
+          packedA + at(i) * length,
+          packedB + at(j) * length,
+          length,
+          i0 + i,
+          i + 1 == rows,
+          j0 + j,
+          steps,
+        );
     }
   }
 }
@@ -333,8 +546,12 @@ function multiply(work: Work, packedA: usize, packedB: usize, length: i32, i0: i
 // @ts-ignore: decorator
 @inline
 function multiplyTile(work: Work, a: usize, b: usize, length: i32, i: i32, single: bool, j: i32, steps: i32): void {
-  const c0 = work.c + <usize>i * work.cRow + at(j), c1 = c0 + work.cRow, width = work.columns - j, edge = work.edge;
-  const bias0: f32 = work.perRow ? load<f32>(work.biases + at(i)) : 0, bias1: f32 = work.perRow && !single ? load<f32>(work.biases + at(i), 4) : 0;
+  const c0 = work.c + <usize>i * work.cRow + at(j),
+    c1 = c0 + work.cRow,
+    width = work.columns - j,
+    edge = work.edge;
+  const bias0: f32 = work.perRow ? load<f32>(work.biases + at(i)) : 0,
+    bias1: f32 = work.perRow && !single ? load<f32>(work.biases + at(i), 4) : 0;
   let columnBias = work.perColumn ? work.biases + at(j) : 0;
   if (width >= TILE_COLUMNS && !single) {
     tile(length, a, b, c0, c1, steps, bias0, bias1, columnBias, work.activation, work.leak);

@@ -1,30 +1,59 @@
 /**
- * Scale and shift per channel, and batch normalization. Tensors are [samples, allChannels, positions]; N = samples x positions.
- * Batch normalization is computed in double throughout, two lanes at a time: with a large mean, (x - m) in float would lose what matters.
+ * Scale and shift per channel, and batch normalization. Tensors are [samples, allChannels, positions]; N = samples x
+ * positions. Batch normalization is computed in double throughout, two lanes at a time: with a large mean, (x - m) in
+ * float would lose what matters.
  */
 import { activate4, slopeLanes } from './activation';
 import { dotOf, sumOf } from './elementwise';
 import { addLanes, fromHalves, highHalf, lowHalf } from './vector';
 import { at, loadFloat, storeFloat } from './words';
 
-export function affineForward(scratch: i32, x: i32, scale: i32, shift: i32, y: i32, samples: i32, allChannels: i32, positions: i32, code: i32, slope: i32): void {
+export function affineForward(
+  scratch: i32,
+  x: i32,
+  scale: i32,
+  shift: i32,
+  y: i32,
+  samples: i32,
+  allChannels: i32,
+  positions: i32,
+  code: i32,
+  slope: i32,
+): void {
   const leak = slopeLanes(code, slope);
   for (let n = 0; n < samples; n++) {
     for (let c = 0; c < allChannels; c++) {
-      const a = v128.load32_splat(at(scale + c)), b = v128.load32_splat(at(shift + c));
-      const first = (n * allChannels + c) * positions, last = first + positions;
+      const a = v128.load32_splat(at(scale + c)),
+        b = v128.load32_splat(at(shift + c));
+      const first = (n * allChannels + c) * positions,
+        last = first + positions;
       let i = first;
-      for (; i + 4 <= last; i += 4) v128.store(at(y + i), activate4(f32x4.add(f32x4.mul(v128.load(at(x + i)), a), b), code, leak));
-      for (; i < last; i++) storeFloat(y + i, f32x4.extract_lane(activate4(f32x4.add(f32x4.mul(v128.load32_splat(at(x + i)), a), b), code, leak), 0));
+      for (; i + 4 <= last; i += 4)
+        v128.store(at(y + i), activate4(f32x4.add(f32x4.mul(v128.load(at(x + i)), a), b), code, leak));
+      for (; i < last; i++)
+        storeFloat(
+          y + i,
+          f32x4.extract_lane(activate4(f32x4.add(f32x4.mul(v128.load32_splat(at(x + i)), a), b), code, leak), 0),
+        );
     }
   }
 }
 
-export function affineBackward(scratch: i32, dy: i32, scale: i32, dx: i32, samples: i32, allChannels: i32, positions: i32): void {
+export function affineBackward(
+  scratch: i32,
+  dy: i32,
+  scale: i32,
+  dx: i32,
+  samples: i32,
+  allChannels: i32,
+  positions: i32,
+): void {
   for (let n = 0; n < samples; n++) {
     for (let c = 0; c < allChannels; c++) {
-      const a = loadFloat(scale + c), lanes = f32x4.splat(a);
-      const first = (n * allChannels + c) * positions, last = first + positions;
+      const a = loadFloat(scale + c),
+        lanes = f32x4.splat(a);
+      const first = (n * allChannels + c) * positions,
+        last = first + positions;
       let i = first;
       for (; i + 4 <= last; i += 4) v128.store(at(dx + i), f32x4.mul(v128.load(at(dy + i)), lanes));
       for (; i < last; i++) storeFloat(dx + i, loadFloat(dy + i) * a);
@@ -32,9 +61,21 @@ export function affineBackward(scratch: i32, dy: i32, scale: i32, dx: i32, sampl
   }
 }
 
-export function affineBackwardParameters(scratch: i32, x: i32, dy: i32, dscale: i32, dshift: i32, samples: i32, allChannels: i32, positions: i32, channel: i32, channels: i32): void {
+export function affineBackwardParameters(
+  scratch: i32,
+  x: i32,
+  dy: i32,
+  dscale: i32,
+  dshift: i32,
+  samples: i32,
+  allChannels: i32,
+  positions: i32,
+  channel: i32,
+  channels: i32,
+): void {
   for (let c = channel; c < channel + channels; c++) {
-    let product: f64 = 0, sum: f64 = 0;
+    let product: f64 = 0,
+      sum: f64 = 0;
     for (let n = 0; n < samples; n++) {
       const first = (n * allChannels + c) * positions;
       product += dotOf(dy + first, x + first, positions);
@@ -45,35 +86,59 @@ export function affineBackwardParameters(scratch: i32, x: i32, dy: i32, dscale: 
   }
 }
 
-export function batchNormForward(scratch: i32, x: i32, scale: i32, shift: i32, runningMean: i32, runningVariance: i32, savedMean: i32, savedInverse: i32,
-  y: i32, hyper: i32, samples: i32, allChannels: i32, positions: i32, channel: i32, channels: i32): void {
-  const epsilon = <f64>loadFloat(hyper), momentum = <f64>loadFloat(hyper + 1), N = <f64>samples * <f64>positions;
+export function batchNormForward(
+  scratch: i32,
+  x: i32,
+  scale: i32,
+  shift: i32,
+  runningMean: i32,
+  runningVariance: i32,
+  savedMean: i32,
+  savedInverse: i32,
+  y: i32,
+  hyper: i32,
+  samples: i32,
+  allChannels: i32,
+  positions: i32,
+  channel: i32,
+  channels: i32,
+): void {
+  const epsilon = <f64>loadFloat(hyper),
+    momentum = <f64>loadFloat(hyper + 1),
+    N = <f64>samples * <f64>positions;
   if (N == 0) return;
   for (let c = channel; c < channel + channels; c++) {
-    let sum: f64 = 0, squares: f64 = 0;
+    let sum: f64 = 0,
+      squares: f64 = 0;
     for (let n = 0; n < samples; n++) sum += sumOf(x + (n * allChannels + c) * positions, positions);
     const m = sum / N;
     for (let n = 0; n < samples; n++) squares += squaresAbout(m, x + (n * allChannels + c) * positions, positions);
-    const v = squares / N, inverse = 1 / sqrt<f64>(v + epsilon);
+    const v = squares / N,
+      inverse = 1 / sqrt<f64>(v + epsilon);
     for (let n = 0; n < samples; n++) {
       const first = (n * allChannels + c) * positions;
       normalize(x + first, y + first, positions, m, inverse, <f64>loadFloat(scale + c), <f64>loadFloat(shift + c));
     }
     storeFloat(savedMean + c, <f32>m);
     storeFloat(savedInverse + c, <f32>inverse);
-    const mean = <f64>loadFloat(runningMean + c), variance = <f64>loadFloat(runningVariance + c);
+    const mean = <f64>loadFloat(runningMean + c),
+      variance = <f64>loadFloat(runningVariance + c);
     storeFloat(runningMean + c, <f32>(mean + momentum * (m - mean)));
     // One value has no unbiased variance: its own, zero, is taken.
-    storeFloat(runningVariance + c, <f32>(variance + momentum * (v * N / max<f64>(N - 1, 1) - variance)));
+    storeFloat(runningVariance + c, <f32>(variance + momentum * ((v * N) / max<f64>(N - 1, 1) - variance)));
   }
 }
 
 /** Sum of (x - m)^2. */
 function squaresAbout(m: f64, x: i32, count: i32): f64 {
   const mean = f64x2.splat(m);
-  let even = f64x2.splat(0), odd = f64x2.splat(0), i = 0;
+  let even = f64x2.splat(0),
+    odd = f64x2.splat(0),
+    i = 0;
   for (; i + 4 <= count; i += 4) {
-    const lanes = v128.load(at(x + i)), low = f64x2.sub(lowHalf(lanes), mean), high = f64x2.sub(highHalf(lanes), mean);
+    const lanes = v128.load(at(x + i)),
+      low = f64x2.sub(lowHalf(lanes), mean),
+      high = f64x2.sub(highHalf(lanes), mean);
     even = f64x2.add(even, f64x2.mul(low, low));
     odd = f64x2.add(odd, f64x2.mul(high, high));
   }
@@ -84,7 +149,10 @@ function squaresAbout(m: f64, x: i32, count: i32): f64 {
 
 /** y = scale (x - m) inverse + shift. */
 function normalize(x: i32, y: i32, count: i32, m: f64, inverse: f64, scale: f64, shift: f64): void {
-  const m2 = f64x2.splat(m), inverse2 = f64x2.splat(inverse), scale2 = f64x2.splat(scale), shift2 = f64x2.splat(shift);
+  const m2 = f64x2.splat(m),
+    inverse2 = f64x2.splat(inverse),
+    scale2 = f64x2.splat(scale),
+    shift2 = f64x2.splat(shift);
   let i = 0;
   for (; i + 4 <= count; i += 4) {
     const lanes = v128.load(at(x + i));
@@ -95,12 +163,28 @@ function normalize(x: i32, y: i32, count: i32, m: f64, inverse: f64, scale: f64,
   for (; i < count; i++) storeFloat(y + i, <f32>(scale * ((<f64>loadFloat(x + i) - m) * inverse) + shift));
 }
 
-export function batchNormBackward(scratch: i32, x: i32, dy: i32, scale: i32, savedMean: i32, savedInverse: i32, dx: i32, dscale: i32, dshift: i32,
-  samples: i32, allChannels: i32, positions: i32, channel: i32, channels: i32): void {
+export function batchNormBackward(
+  scratch: i32,
+  x: i32,
+  dy: i32,
+  scale: i32,
+  savedMean: i32,
+  savedInverse: i32,
+  dx: i32,
+  dscale: i32,
+  dshift: i32,
+  samples: i32,
+  allChannels: i32,
+  positions: i32,
+  channel: i32,
+  channels: i32,
+): void {
   const N = <f64>samples * <f64>positions;
   for (let c = channel; c < channel + channels; c++) {
-    const m = <f64>loadFloat(savedMean + c), inverse = <f64>loadFloat(savedInverse + c);
-    let sumDy: f64 = 0, sumDyX: f64 = 0;
+    const m = <f64>loadFloat(savedMean + c),
+      inverse = <f64>loadFloat(savedInverse + c);
+    let sumDy: f64 = 0,
+      sumDyX: f64 = 0;
     for (let n = 0; n < samples; n++) {
       const first = (n * allChannels + c) * positions;
       sumDy += sumOf(dy + first, positions);
@@ -111,7 +195,17 @@ export function batchNormBackward(scratch: i32, x: i32, dy: i32, scale: i32, sav
     storeFloat(dscale + c, <f32>sumDyX);
     for (let n = 0; n < samples; n++) {
       const first = (n * allChannels + c) * positions;
-      pullBack(x + first, dy + first, dx + first, positions, m, inverse, <f64>loadFloat(scale + c) * inverse, sumDy / N, sumDyX / N);
+      pullBack(
+        x + first,
+        dy + first,
+        dx + first,
+        positions,
+        m,
+        inverse,
+        <f64>loadFloat(scale + c) * inverse,
+        sumDy / N,
+        sumDyX / N,
+      );
     }
   }
 }
@@ -119,9 +213,12 @@ export function batchNormBackward(scratch: i32, x: i32, dy: i32, scale: i32, sav
 /** Sum of dy (x - m). */
 function dotAbout(m: f64, x: i32, dy: i32, count: i32): f64 {
   const mean = f64x2.splat(m);
-  let even = f64x2.splat(0), odd = f64x2.splat(0), i = 0;
+  let even = f64x2.splat(0),
+    odd = f64x2.splat(0),
+    i = 0;
   for (; i + 4 <= count; i += 4) {
-    const lanes = v128.load(at(x + i)), slopes = v128.load(at(dy + i));
+    const lanes = v128.load(at(x + i)),
+      slopes = v128.load(at(dy + i));
     even = f64x2.add(even, f64x2.mul(lowHalf(slopes), f64x2.sub(lowHalf(lanes), mean)));
     odd = f64x2.add(odd, f64x2.mul(highHalf(slopes), f64x2.sub(highHalf(lanes), mean)));
   }
@@ -131,19 +228,54 @@ function dotAbout(m: f64, x: i32, dy: i32, count: i32): f64 {
 }
 
 /** dx = factor (dy - meanDy - (x - m) inverse meanDyX). */
-function pullBack(x: i32, dy: i32, dx: i32, count: i32, m: f64, inverse: f64, factor: f64, meanDy: f64, meanDyX: f64): void {
-  const m2 = f64x2.splat(m), inverse2 = f64x2.splat(inverse), factor2 = f64x2.splat(factor), meanDy2 = f64x2.splat(meanDy), meanDyX2 = f64x2.splat(meanDyX);
+function pullBack(
+  x: i32,
+  dy: i32,
+  dx: i32,
+  count: i32,
+  m: f64,
+  inverse: f64,
+  factor: f64,
+  meanDy: f64,
+  meanDyX: f64,
+): void {
+  const m2 = f64x2.splat(m),
+    inverse2 = f64x2.splat(inverse),
+    factor2 = f64x2.splat(factor),
+    meanDy2 = f64x2.splat(meanDy),
+    meanDyX2 = f64x2.splat(meanDyX);
   let i = 0;
   for (; i + 4 <= count; i += 4) {
-    const lanes = v128.load(at(x + i)), slopes = v128.load(at(dy + i));
-    const low = f64x2.sub(f64x2.sub(lowHalf(slopes), meanDy2), f64x2.mul(f64x2.mul(f64x2.sub(lowHalf(lanes), m2), inverse2), meanDyX2));
-    const high = f64x2.sub(f64x2.sub(highHalf(slopes), meanDy2), f64x2.mul(f64x2.mul(f64x2.sub(highHalf(lanes), m2), inverse2), meanDyX2));
+    const lanes = v128.load(at(x + i)),
+      slopes = v128.load(at(dy + i));
+    const low = f64x2.sub(
+      f64x2.sub(lowHalf(slopes), meanDy2),
+      f64x2.mul(f64x2.mul(f64x2.sub(lowHalf(lanes), m2), inverse2), meanDyX2),
+    );
+    const high = f64x2.sub(
+      f64x2.sub(highHalf(slopes), meanDy2),
+      f64x2.mul(f64x2.mul(f64x2.sub(highHalf(lanes), m2), inverse2), meanDyX2),
+    );
     v128.store(at(dx + i), fromHalves(f64x2.mul(factor2, low), f64x2.mul(factor2, high)));
   }
-  for (; i < count; i++) storeFloat(dx + i, <f32>(factor * (<f64>loadFloat(dy + i) - meanDy - (<f64>loadFloat(x + i) - m) * inverse * meanDyX)));
+  for (; i < count; i++)
+    storeFloat(
+      dx + i,
+      <f32>(factor * (<f64>loadFloat(dy + i) - meanDy - (<f64>loadFloat(x + i) - m) * inverse * meanDyX)),
+    );
 }
 
-export function batchNormFold(scratch: i32, scale: i32, shift: i32, mean: i32, variance: i32, scaleOut: i32, shiftOut: i32, hyper: i32, channels: i32): void {
+export function batchNormFold(
+  scratch: i32,
+  scale: i32,
+  shift: i32,
+  mean: i32,
+  variance: i32,
+  scaleOut: i32,
+  shiftOut: i32,
+  hyper: i32,
+  channels: i32,
+): void {
   for (let c = 0; c < channels; c++) {
     const folded = <f64>loadFloat(scale + c) / sqrt<f64>(<f64>loadFloat(variance + c) + <f64>loadFloat(hyper));
     storeFloat(scaleOut + c, <f32>folded);

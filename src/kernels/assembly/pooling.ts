@@ -6,8 +6,18 @@ import { sumOf } from './elementwise';
 import { at, loadFloat, loadInt, storeFloat } from './words';
 
 // Fields of the geometry, in the order of GEOMETRY_FIELDS.
-const HEIGHT_IN = 1, WIDTH_IN = 2, HEIGHT_OUT = 4, WIDTH_OUT = 5, KERNEL_HEIGHT = 6, KERNEL_WIDTH = 7, STRIDE_Y = 8, STRIDE_X = 9,
-  PADDING_TOP = 10, PADDING_LEFT = 11, DILATION_Y = 12, DILATION_X = 13;
+const HEIGHT_IN = 1,
+  WIDTH_IN = 2,
+  HEIGHT_OUT = 4,
+  WIDTH_OUT = 5,
+  KERNEL_HEIGHT = 6,
+  KERNEL_WIDTH = 7,
+  STRIDE_Y = 8,
+  STRIDE_X = 9,
+  PADDING_TOP = 10,
+  PADDING_LEFT = 11,
+  DILATION_Y = 12,
+  DILATION_X = 13;
 
 /** First tap of a window that begins at `start` which is not before the input. */
 // @ts-ignore: decorator
@@ -23,12 +33,32 @@ function lastTap(start: i32, dilation: i32, taps: i32, size: i32): i32 {
   return size <= start ? 0 : min<i32>(taps, (size - start + dilation - 1) / dilation);
 }
 
-export function maxPoolForward(scratch: i32, geometry: i32, x: i32, y: i32, argmax: i32, plane: i32, planes: i32): void {
-  const heightIn = loadInt(geometry + HEIGHT_IN), widthIn = loadInt(geometry + WIDTH_IN), heightOut = loadInt(geometry + HEIGHT_OUT), widthOut = loadInt(geometry + WIDTH_OUT);
-  const halves = loadInt(geometry + KERNEL_HEIGHT) == 2 && loadInt(geometry + KERNEL_WIDTH) == 2 && loadInt(geometry + STRIDE_Y) == 2 && loadInt(geometry + STRIDE_X) == 2
-    && loadInt(geometry + PADDING_TOP) == 0 && loadInt(geometry + PADDING_LEFT) == 0 && loadInt(geometry + DILATION_Y) == 1 && loadInt(geometry + DILATION_X) == 1
-    && heightOut * 2 <= heightIn && widthOut * 2 <= widthIn;
-  const sizeIn = heightIn * widthIn, sizeOut = heightOut * widthOut;
+export function maxPoolForward(
+  scratch: i32,
+  geometry: i32,
+  x: i32,
+  y: i32,
+  argmax: i32,
+  plane: i32,
+  planes: i32,
+): void {
+  const heightIn = loadInt(geometry + HEIGHT_IN),
+    widthIn = loadInt(geometry + WIDTH_IN),
+    heightOut = loadInt(geometry + HEIGHT_OUT),
+    widthOut = loadInt(geometry + WIDTH_OUT);
+  const halves =
+    loadInt(geometry + KERNEL_HEIGHT) == 2 &&
+    loadInt(geometry + KERNEL_WIDTH) == 2 &&
+    loadInt(geometry + STRIDE_Y) == 2 &&
+    loadInt(geometry + STRIDE_X) == 2 &&
+    loadInt(geometry + PADDING_TOP) == 0 &&
+    loadInt(geometry + PADDING_LEFT) == 0 &&
+    loadInt(geometry + DILATION_Y) == 1 &&
+    loadInt(geometry + DILATION_X) == 1 &&
+    heightOut * 2 <= heightIn &&
+    widthOut * 2 <= widthIn;
+  const sizeIn = heightIn * widthIn,
+    sizeOut = heightOut * widthOut;
   for (let q = plane; q < plane + planes; q++) {
     const indices = argmax < 0 ? -1 : argmax + q * sizeOut;
     if (halves) maxOfHalves(x + q * sizeIn, y + q * sizeOut, indices, widthIn, heightOut, widthOut);
@@ -40,14 +70,22 @@ export function maxPoolForward(scratch: i32, geometry: i32, x: i32, y: i32, argm
 function maxOfHalves(x: i32, y: i32, argmax: i32, widthIn: i32, heightOut: i32, widthOut: i32): void {
   const steps = i32x4(0, 2, 4, 6);
   for (let oy = 0; oy < heightOut; oy++) {
-    const corner = oy * 2 * widthIn, out = oy * widthOut;
+    const corner = oy * 2 * widthIn,
+      out = oy * widthOut;
     let ox = 0;
     for (; ox + 4 <= widthOut; ox += 4) {
-      const place = corner + ox * 2, a = at(x + place), b = at(x + place + widthIn);
-      const a0 = v128.load(a), a1 = v128.load(a, 16), b0 = v128.load(b), b1 = v128.load(b, 16);
+      const place = corner + ox * 2,
+        a = at(x + place),
+        b = at(x + place + widthIn);
+      const a0 = v128.load(a),
+        a1 = v128.load(a, 16),
+        b0 = v128.load(b),
+        b1 = v128.load(b, 16);
       const index = i32x4.add(i32x4.splat(place), steps);
-      let best = v128.shuffle<f32>(a0, a1, 0, 2, 4, 6), where = index;
-      let next = v128.shuffle<f32>(a0, a1, 1, 3, 5, 7), better = isBetter4(next, best);
+      let best = v128.shuffle<f32>(a0, a1, 0, 2, 4, 6),
+        where = index;
+      let next = v128.shuffle<f32>(a0, a1, 1, 3, 5, 7),
+        better = isBetter4(next, best);
       best = v128.bitselect(next, best, better);
       where = v128.bitselect(i32x4.add(index, i32x4.splat(1)), where, better);
       next = v128.shuffle<f32>(b0, b1, 0, 2, 4, 6);
@@ -74,30 +112,59 @@ function maxOfHalves(x: i32, y: i32, argmax: i32, widthIn: i32, heightOut: i32, 
 }
 
 function maxOfWindows(geometry: i32, x: i32, y: i32, argmax: i32): void {
-  const heightIn = loadInt(geometry + HEIGHT_IN), widthIn = loadInt(geometry + WIDTH_IN), heightOut = loadInt(geometry + HEIGHT_OUT), widthOut = loadInt(geometry + WIDTH_OUT);
-  const kernelHeight = loadInt(geometry + KERNEL_HEIGHT), kernelWidth = loadInt(geometry + KERNEL_WIDTH), strideY = loadInt(geometry + STRIDE_Y), strideX = loadInt(geometry + STRIDE_X);
-  const paddingTop = loadInt(geometry + PADDING_TOP), paddingLeft = loadInt(geometry + PADDING_LEFT), dilationY = loadInt(geometry + DILATION_Y), dilationX = loadInt(geometry + DILATION_X);
+  const heightIn = loadInt(geometry + HEIGHT_IN),
+    widthIn = loadInt(geometry + WIDTH_IN),
+    heightOut = loadInt(geometry + HEIGHT_OUT),
+    widthOut = loadInt(geometry + WIDTH_OUT);
+  const kernelHeight = loadInt(geometry + KERNEL_HEIGHT),
+    kernelWidth = loadInt(geometry + KERNEL_WIDTH),
+    strideY = loadInt(geometry + STRIDE_Y),
+    strideX = loadInt(geometry + STRIDE_X);
+  const paddingTop = loadInt(geometry + PADDING_TOP),
+    paddingLeft = loadInt(geometry + PADDING_LEFT),
+    dilationY = loadInt(geometry + DILATION_Y),
+    dilationX = loadInt(geometry + DILATION_X);
   // Columns whose windows lie wholly within the row, if they fill a vector, go four at a time.
-  const inner = (paddingLeft + strideX - 1) / strideX, outer = min(widthOut, (widthIn - 1 - (kernelWidth - 1) * dilationX + paddingLeft + strideX) / strideX);
+  const inner = (paddingLeft + strideX - 1) / strideX,
+    outer = min(widthOut, (widthIn - 1 - (kernelWidth - 1) * dilationX + paddingLeft + strideX) / strideX);
   const quads = strideX <= 2 && outer - inner >= 4;
   for (let oy = 0; oy < heightOut; oy++) {
-    const top = oy * strideY - paddingTop, firstY = firstTap(top, dilationY), lastY = lastTap(top, dilationY, kernelHeight, heightIn);
+    const top = oy * strideY - paddingTop,
+      firstY = firstTap(top, dilationY),
+      lastY = lastTap(top, dilationY, kernelHeight, heightIn);
     const vectors = quads && lastY > firstY;
     if (vectors) {
       for (let ox = inner; ; ox = min(ox + 4, outer - 4)) {
-        const corner = top * widthIn + ox * strideX - paddingLeft, out = oy * widthOut + ox;
-        maxOfFour(x, corner, widthIn, strideX, firstY, lastY, kernelWidth, dilationY, dilationX, y + out, argmax < 0 ? -1 : argmax + out);
+        const corner = top * widthIn + ox * strideX - paddingLeft,
+          out = oy * widthOut + ox;
+        maxOfFour(
+          x,
+          corner,
+          widthIn,
+          strideX,
+          firstY,
+          lastY,
+          kernelWidth,
+          dilationY,
+          dilationX,
+          y + out,
+          argmax < 0 ? -1 : argmax + out,
+        );
         if (ox + 4 == outer) break;
       }
     }
     for (let ox = 0; ox < widthOut; ox++) {
       if (vectors && ox == inner) ox = outer;
       if (ox == widthOut) break;
-      const left = ox * strideX - paddingLeft, firstX = firstTap(left, dilationX), lastX = lastTap(left, dilationX, kernelWidth, widthIn);
-      let best: f32 = 0, where = -1;
+      const left = ox * strideX - paddingLeft,
+        firstX = firstTap(left, dilationX),
+        lastX = lastTap(left, dilationX, kernelWidth, widthIn);
+      let best: f32 = 0,
+        where = -1;
       for (let ky = firstY; ky < lastY; ky++) {
         for (let kx = firstX; kx < lastX; kx++) {
-          const place = (top + ky * dilationY) * widthIn + left + kx * dilationX, value = loadFloat(x + place);
+          const place = (top + ky * dilationY) * widthIn + left + kx * dilationX,
+            value = loadFloat(x + place);
           if (where < 0 || isBetter(value, best)) {
             best = value;
             where = place;
@@ -110,13 +177,31 @@ function maxOfWindows(geometry: i32, x: i32, y: i32, argmax: i32): void {
   }
 }
 
-/** Four windows side by side that lie within the row, or at most reach over its top or bottom; corner: the place of the first window's first tap. */
-function maxOfFour(x: i32, corner: i32, widthIn: i32, strideX: i32, firstY: i32, lastY: i32, kernelWidth: i32, dilationY: i32, dilationX: i32, y: i32, argmax: i32): void {
+/**
+ * Four windows side by side that lie within the row, or at most reach over its top or bottom; corner: the place of the
+ * first window's first tap.
+ */
+function maxOfFour(
+  x: i32,
+  corner: i32,
+  widthIn: i32,
+  strideX: i32,
+  firstY: i32,
+  lastY: i32,
+  kernelWidth: i32,
+  dilationY: i32,
+  dilationX: i32,
+  y: i32,
+  argmax: i32,
+): void {
   const lanes = strideX == 1 ? i32x4(0, 1, 2, 3) : i32x4(0, 2, 4, 6);
-  let where = i32x4.add(i32x4.splat(corner + firstY * dilationY * widthIn), lanes), best = fourOf(x + corner + firstY * dilationY * widthIn, strideX);
+  let where = i32x4.add(i32x4.splat(corner + firstY * dilationY * widthIn), lanes),
+    best = fourOf(x + corner + firstY * dilationY * widthIn, strideX);
   for (let ky = firstY; ky < lastY; ky++) {
     for (let kx = 0; kx < kernelWidth; kx++) {
-      const place = corner + ky * dilationY * widthIn + kx * dilationX, value = fourOf(x + place, strideX), better = isBetter4(value, best);
+      const place = corner + ky * dilationY * widthIn + kx * dilationX,
+        value = fourOf(x + place, strideX),
+        better = isBetter4(value, best);
       best = v128.bitselect(value, best, better);
       where = v128.bitselect(i32x4.add(i32x4.splat(place), lanes), where, better);
     }
@@ -146,22 +231,48 @@ function isBetter4(value: v128, best: v128): v128 {
   return v128.or(f32x4.gt(value, best), f32x4.ne(value, value));
 }
 
-export function maxPoolBackward(scratch: i32, geometry: i32, dy: i32, argmax: i32, dx: i32, plane: i32, planes: i32): void {
-  const sizeIn = loadInt(geometry + HEIGHT_IN) * loadInt(geometry + WIDTH_IN), sizeOut = loadInt(geometry + HEIGHT_OUT) * loadInt(geometry + WIDTH_OUT);
+export function maxPoolBackward(
+  scratch: i32,
+  geometry: i32,
+  dy: i32,
+  argmax: i32,
+  dx: i32,
+  plane: i32,
+  planes: i32,
+): void {
+  const sizeIn = loadInt(geometry + HEIGHT_IN) * loadInt(geometry + WIDTH_IN),
+    sizeOut = loadInt(geometry + HEIGHT_OUT) * loadInt(geometry + WIDTH_OUT);
   memory.fill(at(dx + plane * sizeIn), 0, at(planes * sizeIn));
   for (let q = plane; q < plane + planes; q++) {
     for (let p = q * sizeOut; p < (q + 1) * sizeOut; p++) {
-      const where = loadInt(argmax + p), target = dx + q * sizeIn + where;
+      const where = loadInt(argmax + p),
+        target = dx + q * sizeIn + where;
       if (where >= 0) storeFloat(target, loadFloat(target) + loadFloat(dy + p));
     }
   }
 }
 
-export function averagePoolForward(scratch: i32, geometry: i32, x: i32, y: i32, countPadding: i32, plane: i32, planes: i32): void {
+export function averagePoolForward(
+  scratch: i32,
+  geometry: i32,
+  x: i32,
+  y: i32,
+  countPadding: i32,
+  plane: i32,
+  planes: i32,
+): void {
   poolAverages(geometry, x, y, countPadding, plane, planes, false);
 }
 
-export function averagePoolBackward(scratch: i32, geometry: i32, dy: i32, dx: i32, countPadding: i32, plane: i32, planes: i32): void {
+export function averagePoolBackward(
+  scratch: i32,
+  geometry: i32,
+  dy: i32,
+  dx: i32,
+  countPadding: i32,
+  plane: i32,
+  planes: i32,
+): void {
   const sizeIn = loadInt(geometry + HEIGHT_IN) * loadInt(geometry + WIDTH_IN);
   memory.fill(at(dx + plane * sizeIn), 0, at(planes * sizeIn));
   poolAverages(geometry, dx, dy, countPadding, plane, planes, true);
@@ -169,21 +280,44 @@ export function averagePoolBackward(scratch: i32, geometry: i32, dy: i32, dx: i3
 
 /** Both directions walk the same windows: y = mean of x, or x += share of y. */
 function poolAverages(geometry: i32, x: i32, y: i32, countPadding: i32, plane: i32, planes: i32, backward: bool): void {
-  const heightIn = loadInt(geometry + HEIGHT_IN), widthIn = loadInt(geometry + WIDTH_IN), heightOut = loadInt(geometry + HEIGHT_OUT), widthOut = loadInt(geometry + WIDTH_OUT);
-  const kernelHeight = loadInt(geometry + KERNEL_HEIGHT), kernelWidth = loadInt(geometry + KERNEL_WIDTH), strideY = loadInt(geometry + STRIDE_Y), strideX = loadInt(geometry + STRIDE_X);
-  const paddingTop = loadInt(geometry + PADDING_TOP), paddingLeft = loadInt(geometry + PADDING_LEFT), dilationY = loadInt(geometry + DILATION_Y), dilationX = loadInt(geometry + DILATION_X);
-  const whole = !backward && heightOut * widthOut == 1 && kernelHeight == heightIn && kernelWidth == widthIn && paddingTop == 0 && paddingLeft == 0 && dilationY == 1 && dilationX == 1;
+  const heightIn = loadInt(geometry + HEIGHT_IN),
+    widthIn = loadInt(geometry + WIDTH_IN),
+    heightOut = loadInt(geometry + HEIGHT_OUT),
+    widthOut = loadInt(geometry + WIDTH_OUT);
+  const kernelHeight = loadInt(geometry + KERNEL_HEIGHT),
+    kernelWidth = loadInt(geometry + KERNEL_WIDTH),
+    strideY = loadInt(geometry + STRIDE_Y),
+    strideX = loadInt(geometry + STRIDE_X);
+  const paddingTop = loadInt(geometry + PADDING_TOP),
+    paddingLeft = loadInt(geometry + PADDING_LEFT),
+    dilationY = loadInt(geometry + DILATION_Y),
+    dilationX = loadInt(geometry + DILATION_X);
+  const whole =
+    !backward &&
+    heightOut * widthOut == 1 &&
+    kernelHeight == heightIn &&
+    kernelWidth == widthIn &&
+    paddingTop == 0 &&
+    paddingLeft == 0 &&
+    dilationY == 1 &&
+    dilationX == 1;
   for (let q = plane; q < plane + planes; q++) {
-    const source = x + q * heightIn * widthIn, target = y + q * heightOut * widthOut;
+    const source = x + q * heightIn * widthIn,
+      target = y + q * heightOut * widthOut;
     if (whole) {
       storeFloat(target, <f32>(sumOf(source, heightIn * widthIn) / <f64>(heightIn * widthIn)));
       continue;
     }
     for (let oy = 0; oy < heightOut; oy++) {
-      const top = oy * strideY - paddingTop, firstY = firstTap(top, dilationY), lastY = lastTap(top, dilationY, kernelHeight, heightIn);
+      const top = oy * strideY - paddingTop,
+        firstY = firstTap(top, dilationY),
+        lastY = lastTap(top, dilationY, kernelHeight, heightIn);
       for (let ox = 0; ox < widthOut; ox++) {
-        const left = ox * strideX - paddingLeft, firstX = firstTap(left, dilationX), lastX = lastTap(left, dilationX, kernelWidth, widthIn);
-        const taps = max<i32>(lastY - firstY, 0) * max<i32>(lastX - firstX, 0), place = target + oy * widthOut + ox;
+        const left = ox * strideX - paddingLeft,
+          firstX = firstTap(left, dilationX),
+          lastX = lastTap(left, dilationX, kernelWidth, widthIn);
+        const taps = max<i32>(lastY - firstY, 0) * max<i32>(lastX - firstX, 0),
+          place = target + oy * widthOut + ox;
         const divisor = <f64>(countPadding ? kernelHeight * kernelWidth : max<i32>(taps, 1));
         const share = backward ? <f64>loadFloat(place) / divisor : 0;
         let sum: f64 = 0;

@@ -1,6 +1,7 @@
 /**
- * The register tiles of Winograd's products: rows of a lie in eights, a [k][8]; no bias and no activation, since what they write is yet to be transformed. AssemblyScript.
- * Loops and chains are as in tile.ts: an output has the same bits whichever tile it falls in. `wideTile` is a loop of its own, since one with the step of a as an argument makes every
+ * The register tiles of Winograd's products: rows of a lie in eights, a [k][8]; no bias and no activation, since what
+ * they write is yet to be transformed. AssemblyScript. Loops and chains are as in tile.ts: an output has the same bits
+ * whichever tile it falls in. `wideTile` is a loop of its own, since one with the step of a as an argument makes every
  * convolution's forward pass a fifth slower. Rows of c lie `row` bytes apart; `add`: to what is there.
  */
 
@@ -89,7 +90,10 @@ export function narrowTile(k: i32, a: usize, b: usize, c: usize, row: usize, add
   leave(c + 3 * row, 16, s31, add);
 }
 
-/** All eight rows by 4 columns, b [k][4]. The rows are splat from registers: eight `load32_splat` a turn make 20 GFLOP/s in place of 38. */
+/**
+ * All eight rows by 4 columns, b [k][4]. The rows are splat from registers: eight `load32_splat` a turn make 20 GFLOP/s
+ * in place of 38.
+ */
 export function slimTile(k: i32, a: usize, b: usize, c: usize, row: usize, add: bool): void {
   let s0 = f32x4.splat(0);
   let s1 = f32x4.splat(0);
@@ -101,7 +105,8 @@ export function slimTile(k: i32, a: usize, b: usize, c: usize, row: usize, add: 
   let s7 = f32x4.splat(0);
   do {
     const b0 = v128.load(b);
-    const p = v128.load(a), q = v128.load(a, 16);
+    const p = v128.load(a),
+      q = v128.load(a, 16);
     s0 = f32x4.add(s0, f32x4.mul(v128.shuffle<f32>(p, p, 0, 0, 0, 0), b0));
     s1 = f32x4.add(s1, f32x4.mul(v128.shuffle<f32>(p, p, 1, 1, 1, 1), b0));
     s2 = f32x4.add(s2, f32x4.mul(v128.shuffle<f32>(p, p, 2, 2, 2, 2), b0));

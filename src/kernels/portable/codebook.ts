@@ -4,13 +4,17 @@
  */
 import { doubleIndex, type Heap, type Kernels } from '../types.ts';
 
-/** Each operation of the distance is rounded to float32, also on a heap of doubles, so that every set finds the same codeword. */
+/**
+ * Each operation of the distance is rounded to float32, also on a heap of doubles, so that every set finds the same
+ * codeword.
+ */
 export function nearestCodeword({ float, int }: Heap): Kernels['nearestCodeword'] {
   const { fround } = Math;
   return (_scratch, points, stride, count, d, codewords, k, weights, codes, distances) => {
     for (let i = 0; i < count; i++) {
       const x = points + i * stride;
-      let nearest = 0, least = Infinity;
+      let nearest = 0,
+        least = Infinity;
       for (let c = 0; c < k; c++) {
         const codeword = codewords + c * d;
         let distance = 0;
@@ -32,13 +36,16 @@ export function nearestCodeword({ float, int }: Heap): Kernels['nearestCodeword'
 
 /** The chain of {@link nearestCodeword}; the sum in four parts, as a vector of doubles has them. */
 export function nearerSeed(heap: Heap): Kernels['nearerSeed'] {
-  const { float, double } = heap, { fround } = Math;
+  const { float, double } = heap,
+    { fround } = Math;
   return (_scratch, points, stride, count, d, seed, metric, metricStride, weights, least, total) => {
-    const parts = [0, 0, 0, 0, 0], whole = count - count % 4;
+    const parts = [0, 0, 0, 0, 0],
+      whole = count - (count % 4);
     for (let i = 0; i < count; i++) {
       let distance = 0;
       for (let j = 0; j < d; j++) {
-        const difference = fround(float[points + i * stride + j] - float[seed + j]), square = fround(difference * difference);
+        const difference = fround(float[points + i * stride + j] - float[seed + j]),
+          square = fround(difference * difference);
         distance = fround(distance + (metric < 0 ? square : fround(float[metric + i * metricStride + j] * square)));
       }
       if (distance < float[least + i]) float[least + i] = distance;
@@ -51,7 +58,8 @@ export function nearerSeed(heap: Heap): Kernels['nearerSeed'] {
 /** All distances: what the bounds leave out is no part of the result. */
 export function nearestCodewordAgain(heap: Heap): Kernels['nearestCodewordAgain'] {
   const nearest = nearestCodeword(heap);
-  return (scratch, points, stride, count, d, codewords, k, weights, codes, distances) => nearest(scratch, points, stride, count, d, codewords, k, weights, codes, distances);
+  return (scratch, points, stride, count, d, codewords, k, weights, codes, distances) =>
+    nearest(scratch, points, stride, count, d, codewords, k, weights, codes, distances);
 }
 
 export function codewordErrors(heap: Heap): Kernels['codewordErrors'] {
@@ -75,11 +83,14 @@ export function codewordErrors(heap: Heap): Kernels['codewordErrors'] {
 export function accumulateCentroids(heap: Heap): Kernels['accumulateCentroids'] {
   const { float, int, double } = heap;
   return (_scratch, points, stride, count, d, codes, k, weights, sums, counts) => {
-    const sum = doubleIndex(heap, sums), total = doubleIndex(heap, counts);
+    const sum = doubleIndex(heap, sums),
+      total = doubleIndex(heap, counts);
     double.fill(0, sum, sum + k * d);
     double.fill(0, total, total + k);
     for (let i = 0; i < count; i++) {
-      const x = points + i * stride, code = int[codes + i], weight = weights < 0 ? 1 : float[weights + i];
+      const x = points + i * stride,
+        code = int[codes + i],
+        weight = weights < 0 ? 1 : float[weights + i];
       for (let j = 0; j < d; j++) double[sum + code * d + j] += weight * float[x + j];
       double[total + code] += weight;
     }
@@ -95,7 +106,9 @@ export function codebookDecode({ float, int }: Heap): Kernels['codebookDecode'] 
   return (_scratch, codewords, codes, signs, to, columns, first, row, rows, M, d) => {
     for (let r = row; r < row + rows; r++) {
       for (let m = 0; m < M; m++) {
-        const i = (r * M + m) * d, out = to + r * columns + first + m * d, codeword = codewords + int[codes + r * M + m] * d;
+        const i = (r * M + m) * d,
+          out = to + r * columns + first + m * d,
+          codeword = codewords + int[codes + r * M + m] * d;
         for (let j = 0; j < d; j++) {
           const value = float[codeword + j];
           float[out + j] = signs >= 0 && isNegative(int, signs, i + j) ? -value : value;
@@ -110,7 +123,9 @@ export function codebookPullback({ float, int }: Heap): Kernels['codebookPullbac
     const sums = new Float64Array(k * d);
     for (let r = row; r < row + rows; r++) {
       for (let m = 0; m < M; m++) {
-        const i = (r * M + m) * d, from = gradient + r * columns + first + m * d, codeword = int[codes + r * M + m] * d;
+        const i = (r * M + m) * d,
+          from = gradient + r * columns + first + m * d,
+          codeword = int[codes + r * M + m] * d;
         for (let j = 0; j < d; j++) {
           const value = float[from + j];
           sums[codeword + j] += signs >= 0 && isNegative(int, signs, i + j) ? -value : value;

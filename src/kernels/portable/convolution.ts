@@ -1,6 +1,6 @@
 /**
- * Convolution (cross-correlation, as in every framework) and its two gradients. Packed weights are the weights as they are.
- * Glossary: g group; o, i output and input channel; oy, ox, iy, ix positions; ky, kx taps.
+ * Convolution (cross-correlation, as in every framework) and its two gradients. Packed weights are the weights as they
+ * are. Glossary: g group; o, i output and input channel; oy, ox, iy, ix positions; ky, kx taps.
  */
 import { ACTIVATION, readGeometry, type Heap, type Kernels } from '../types.ts';
 import { activate } from './activation.ts';
@@ -14,8 +14,25 @@ export function convolutionPack({ float, int }: Heap): Kernels['convolutionPack'
 
 export function convolutionForward({ float, int }: Heap): Kernels['convolutionForward'] {
   return (_scratch, geometry, x, packed, bias, y, sample, samples, position, positions, code, slope) => {
-    const { channelsIn, heightIn, widthIn, channelsOut, heightOut, widthOut, kernelHeight, kernelWidth, strideY, strideX, paddingTop, paddingLeft, dilationY, dilationX, groups } = readGeometry(int, geometry);
-    const groupIn = channelsIn / groups, groupOut = channelsOut / groups;
+    const {
+      channelsIn,
+      heightIn,
+      widthIn,
+      channelsOut,
+      heightOut,
+      widthOut,
+      kernelHeight,
+      kernelWidth,
+      strideY,
+      strideX,
+      paddingTop,
+      paddingLeft,
+      dilationY,
+      dilationX,
+      groups,
+    } = readGeometry(int, geometry);
+    const groupIn = channelsIn / groups,
+      groupOut = channelsOut / groups;
     const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
     for (let n = sample; n < sample + samples; n++) {
       for (let o = 0; o < channelsOut; o++) {
@@ -45,8 +62,25 @@ export function convolutionForward({ float, int }: Heap): Kernels['convolutionFo
 
 export function convolutionBackwardInput({ float, int }: Heap): Kernels['convolutionBackwardInput'] {
   return (_scratch, geometry, dy, packed, dx, sample, samples) => {
-    const { channelsIn, heightIn, widthIn, channelsOut, heightOut, widthOut, kernelHeight, kernelWidth, strideY, strideX, paddingTop, paddingLeft, dilationY, dilationX, groups } = readGeometry(int, geometry);
-    const groupIn = channelsIn / groups, groupOut = channelsOut / groups;
+    const {
+      channelsIn,
+      heightIn,
+      widthIn,
+      channelsOut,
+      heightOut,
+      widthOut,
+      kernelHeight,
+      kernelWidth,
+      strideY,
+      strideX,
+      paddingTop,
+      paddingLeft,
+      dilationY,
+      dilationX,
+      groups,
+    } = readGeometry(int, geometry);
+    const groupIn = channelsIn / groups,
+      groupOut = channelsOut / groups;
     for (let n = sample; n < sample + samples; n++) {
       for (let i = 0; i < channelsIn; i++) {
         const firstOut = Math.floor(i / groupIn) * groupOut;
@@ -58,10 +92,11 @@ export function convolutionBackwardInput({ float, int }: Heap): Kernels['convolu
               for (let ky = 0; ky < kernelHeight; ky++) {
                 const oy = (iy + paddingTop - ky * dilationY) / strideY;
                 if (oy < 0 || oy >= heightOut || !Number.isInteger(oy)) continue;
-                const taps = packed + ((o * groupIn + i % groupIn) * kernelHeight + ky) * kernelWidth;
+                const taps = packed + ((o * groupIn + (i % groupIn)) * kernelHeight + ky) * kernelWidth;
                 for (let kx = 0; kx < kernelWidth; kx++) {
                   const ox = (ix + paddingLeft - kx * dilationX) / strideX;
-                  if (ox >= 0 && ox < widthOut && Number.isInteger(ox)) sum += float[taps + kx] * float[plane + oy * widthOut + ox];
+                  if (ox >= 0 && ox < widthOut && Number.isInteger(ox))
+                    sum += float[taps + kx] * float[plane + oy * widthOut + ox];
                 }
               }
             }
@@ -75,8 +110,25 @@ export function convolutionBackwardInput({ float, int }: Heap): Kernels['convolu
 
 export function convolutionBackwardWeights({ float, int }: Heap): Kernels['convolutionBackwardWeights'] {
   return (_scratch, geometry, x, dy, dw, sample, samples, accumulate) => {
-    const { channelsIn, heightIn, widthIn, channelsOut, heightOut, widthOut, kernelHeight, kernelWidth, strideY, strideX, paddingTop, paddingLeft, dilationY, dilationX, groups } = readGeometry(int, geometry);
-    const groupIn = channelsIn / groups, groupOut = channelsOut / groups;
+    const {
+      channelsIn,
+      heightIn,
+      widthIn,
+      channelsOut,
+      heightOut,
+      widthOut,
+      kernelHeight,
+      kernelWidth,
+      strideY,
+      strideX,
+      paddingTop,
+      paddingLeft,
+      dilationY,
+      dilationX,
+      groups,
+    } = readGeometry(int, geometry);
+    const groupIn = channelsIn / groups,
+      groupOut = channelsOut / groups;
     for (let o = 0; o < channelsOut; o++) {
       const firstIn = Math.floor(o / groupOut) * groupIn;
       for (let i = 0; i < groupIn; i++) {
@@ -92,7 +144,8 @@ export function convolutionBackwardWeights({ float, int }: Heap): Kernels['convo
                 if (iy < 0 || iy >= heightIn) continue;
                 for (let ox = 0; ox < widthOut; ox++) {
                   const ix = ox * strideX - paddingLeft + kx * dilationX;
-                  if (ix >= 0 && ix < widthIn) sum += float[planeOut + oy * widthOut + ox] * float[planeIn + iy * widthIn + ix];
+                  if (ix >= 0 && ix < widthIn)
+                    sum += float[planeOut + oy * widthOut + ox] * float[planeIn + iy * widthIn + ix];
                 }
               }
             }

@@ -1,4 +1,7 @@
-/** The portable kernels that a forward pass in inference calls, and no other: what a page that only runs a model carries. */
+/**
+ * The portable kernels that a forward pass in inference calls, and no other: what a page that only runs a model
+ * carries.
+ */
 import type { InferenceKernels } from '../inference-arguments.ts';
 import type { Heap } from '../types.ts';
 import { activationForward } from './activation.ts';
@@ -14,12 +17,16 @@ import { softmaxForward } from './softmax.ts';
 export function createInferenceKernels(heap: Heap): InferenceKernels {
   return {
     matmul: matmul(heap),
-    convolutionPack: convolutionPack(heap), convolutionForward: convolutionForward(heap),
+    convolutionPack: convolutionPack(heap),
+    convolutionForward: convolutionForward(heap),
     activationForward: activationForward(heap),
-    maxPoolForward: maxPoolForward(heap), averagePoolForward: averagePoolForward(heap),
-    affineForward: affineForward(heap), batchNormFold: batchNormFold(heap),
+    maxPoolForward: maxPoolForward(heap),
+    averagePoolForward: averagePoolForward(heap),
+    affineForward: affineForward(heap),
+    batchNormFold: batchNormFold(heap),
     softmaxForward: softmaxForward(heap),
-    add: add(heap), copyRows: copyRows(heap),
+    add: add(heap),
+    copyRows: copyRows(heap),
     codebookDecode: codebookDecode(heap),
   };
 }

@@ -1,7 +1,14 @@
 /** The portable kernels on a heap. */
 import type { Heap, Kernels } from '../types.ts';
 import { activationBackward } from './activation.ts';
-import { accumulateCentroids, codebookPullback, codewordErrors, nearerSeed, nearestCodeword, nearestCodewordAgain } from './codebook.ts';
+import {
+  accumulateCentroids,
+  codebookPullback,
+  codewordErrors,
+  nearerSeed,
+  nearestCodeword,
+  nearestCodewordAgain,
+} from './codebook.ts';
 import { convolutionBackwardInput, convolutionBackwardWeights } from './convolution.ts';
 import { channelSums, multiply, sumParts } from './elementwise.ts';
 import { createInferenceKernels } from './inference.ts';
@@ -20,15 +27,28 @@ import { softmaxBackward } from './softmax.ts';
 export function createPortableKernels(heap: Heap): Kernels {
   return {
     ...createInferenceKernels(heap),
-    convolutionBackwardInput: convolutionBackwardInput(heap), convolutionBackwardWeights: convolutionBackwardWeights(heap),
-    channelSums: channelSums(heap), sumParts: sumParts(heap),
+    convolutionBackwardInput: convolutionBackwardInput(heap),
+    convolutionBackwardWeights: convolutionBackwardWeights(heap),
+    channelSums: channelSums(heap),
+    sumParts: sumParts(heap),
     activationBackward: activationBackward(heap),
-    maxPoolBackward: maxPoolBackward(heap), averagePoolBackward: averagePoolBackward(heap),
-    affineBackward: affineBackward(heap), affineBackwardParameters: affineBackwardParameters(heap),
-    batchNormForward: batchNormForward(heap), batchNormBackward: batchNormBackward(heap),
+    maxPoolBackward: maxPoolBackward(heap),
+    averagePoolBackward: averagePoolBackward(heap),
+    affineBackward: affineBackward(heap),
+    affineBackwardParameters: affineBackwardParameters(heap),
+    batchNormForward: batchNormForward(heap),
+    batchNormBackward: batchNormBackward(heap),
     softmaxBackward: softmaxBackward(heap),
     multiply: multiply(heap),
-    sumSquares: sumSquares(heap), clipScale: clipScale(heap), sgdUpdate: sgdUpdate(heap), adamUpdate: adamUpdate(heap),
-    nearestCodeword: nearestCodeword(heap), nearestCodewordAgain: nearestCodewordAgain(heap), nearerSeed: nearerSeed(heap), codewordErrors: codewordErrors(heap), accumulateCentroids: accumulateCentroids(heap), codebookPullback: codebookPullback(heap),
+    sumSquares: sumSquares(heap),
+    clipScale: clipScale(heap),
+    sgdUpdate: sgdUpdate(heap),
+    adamUpdate: adamUpdate(heap),
+    nearestCodeword: nearestCodeword(heap),
+    nearestCodewordAgain: nearestCodewordAgain(heap),
+    nearerSeed: nearerSeed(heap),
+    codewordErrors: codewordErrors(heap),
+    accumulateCentroids: accumulateCentroids(heap),
+    codebookPullback: codebookPullback(heap),
   };
 }

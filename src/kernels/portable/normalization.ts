@@ -1,6 +1,6 @@
 /**
- * Scale and shift per channel, and batch normalization (Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithms 1 and 2).
- * Tensors are [samples, allChannels, positions]; N = samples x positions. m mean, v variance.
+ * Scale and shift per channel, and batch normalization (Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithms 1
+ * and 2). Tensors are [samples, allChannels, positions]; N = samples x positions. m mean, v variance.
  */
 import { ACTIVATION, type Heap, type Kernels } from '../types.ts';
 import { activate } from './activation.ts';
@@ -11,7 +11,8 @@ export function affineForward({ float }: Heap): Kernels['affineForward'] {
     for (let n = 0; n < samples; n++) {
       for (let c = 0; c < allChannels; c++) {
         const first = (n * allChannels + c) * positions;
-        for (let i = first; i < first + positions; i++) float[y + i] = activate(float[x + i] * float[scale + c] + float[shift + c], code, leak);
+        for (let i = first; i < first + positions; i++)
+          float[y + i] = activate(float[x + i] * float[scale + c] + float[shift + c], code, leak);
       }
     }
   };
@@ -38,8 +39,26 @@ export function affineBackwardParameters({ float }: Heap): Kernels['affineBackwa
 }
 
 export function batchNormForward({ float }: Heap): Kernels['batchNormForward'] {
-  return (_scratch, x, scale, shift, runningMean, runningVariance, savedMean, savedInverse, y, hyper, samples, allChannels, positions, channel, channels) => {
-    const epsilon = float[hyper], momentum = float[hyper + 1], N = samples * positions;
+  return (
+    _scratch,
+    x,
+    scale,
+    shift,
+    runningMean,
+    runningVariance,
+    savedMean,
+    savedInverse,
+    y,
+    hyper,
+    samples,
+    allChannels,
+    positions,
+    channel,
+    channels,
+  ) => {
+    const epsilon = float[hyper],
+      momentum = float[hyper + 1],
+      N = samples * positions;
     if (N === 0) return;
     for (let c = channel; c < channel + channels; c++) {
       const m = sumChannel(samples, allChannels, positions, c, (i) => float[x + i]) / N;
@@ -47,30 +66,54 @@ export function batchNormForward({ float }: Heap): Kernels['batchNormForward'] {
       const inverse = 1 / Math.sqrt(v + epsilon);
       for (let n = 0; n < samples; n++) {
         const first = (n * allChannels + c) * positions;
-        for (let i = first; i < first + positions; i++) float[y + i] = float[scale + c] * ((float[x + i] - m) * inverse) + float[shift + c];
+        for (let i = first; i < first + positions; i++)
+          float[y + i] = float[scale + c] * ((float[x + i] - m) * inverse) + float[shift + c];
       }
       float[savedMean + c] = m;
       float[savedInverse + c] = inverse;
       float[runningMean + c] += momentum * (m - float[runningMean + c]);
       // One value has no unbiased variance: its own, zero, is taken.
-      float[runningVariance + c] += momentum * (v * N / Math.max(N - 1, 1) - float[runningVariance + c]);
+      float[runningVariance + c] += momentum * ((v * N) / Math.max(N - 1, 1) - float[runningVariance + c]);
     }
   };
 }
 
 export function batchNormBackward({ float }: Heap): Kernels['batchNormBackward'] {
-  return (_scratch, x, dy, scale, savedMean, savedInverse, dx, dscale, dshift, samples, allChannels, positions, channel, channels) => {
+  return (
+    _scratch,
+    x,
+    dy,
+    scale,
+    savedMean,
+    savedInverse,
+    dx,
+    dscale,
+    dshift,
+    samples,
+    allChannels,
+    positions,
+    channel,
+    channels,
+  ) => {
     const N = samples * positions;
     for (let c = channel; c < channel + channels; c++) {
-      const m = float[savedMean + c], inverse = float[savedInverse + c];
+      const m = float[savedMean + c],
+        inverse = float[savedInverse + c];
       const sumDy = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i]);
-      const sumDyX = sumChannel(samples, allChannels, positions, c, (i) => float[dy + i] * ((float[x + i] - m) * inverse));
+      const sumDyX = sumChannel(
+        samples,
+        allChannels,
+        positions,
+        c,
+        (i) => float[dy + i] * ((float[x + i] - m) * inverse),
+      );
       float[dshift + c] = sumDy;
       float[dscale + c] = sumDyX;
       for (let n = 0; n < samples; n++) {
         const first = (n * allChannels + c) * positions;
         for (let i = first; i < first + positions; i++) {
-          float[dx + i] = float[scale + c] * inverse * (float[dy + i] - sumDy / N - ((float[x + i] - m) * inverse) * (sumDyX / N));
+          float[dx + i] =
+            float[scale + c] * inverse * (float[dy + i] - sumDy / N - (float[x + i] - m) * inverse * (sumDyX / N));
         }
       }
     }
@@ -88,7 +131,13 @@ export function batchNormFold({ float }: Heap): Kernels['batchNormFold'] {
 }
 
 /** Sum of term(i) over the words i, counted from the start of a tensor, of channel c. */
-function sumChannel(samples: number, allChannels: number, positions: number, c: number, term: (i: number) => number): number {
+function sumChannel(
+  samples: number,
+  allChannels: number,
+  positions: number,
+  c: number,
+  term: (i: number) => number,
+): number {
   let sum = 0;
   for (let n = 0; n < samples; n++) {
     const first = (n * allChannels + c) * positions;

@@ -1,4 +1,7 @@
-/** The portable set of a selection of kernels: one readable loop nest per kernel, sums in double. Specification, oracle of the tests, and fallback. */
+/**
+ * The portable set of a selection of kernels: one readable loop nest per kernel, sums in double. Specification, oracle
+ * of the tests, and fallback.
+ */
 import { createHeap, heapBuffers } from '../heap.ts';
 import type { Selection } from '../selection.ts';
 import { threadHost } from '../thread-hosts.ts';
@@ -11,7 +14,8 @@ export function portableSet(selection: Selection, reason: string): KernelSet {
   return {
     name: 'portable',
     reason,
-    packedWords: ({ channelsIn, channelsOut, groups, kernelHeight, kernelWidth }) => channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth,
+    packedWords: ({ channelsIn, channelsOut, groups, kernelHeight, kernelWidth }) =>
+      channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth,
     forwardRun: () => 64,
     scratchWords: () => 0,
     open: (options) => openOn(backend, options, threadHost()),
@@ -25,7 +29,11 @@ export function portableBackend(selection: Selection): Backend {
     precisions: ['float32', 'float64'],
     bind(words, precision, shared) {
       const heap = createHeap(words, precision, shared);
-      return { heap, kernels: selection.createPortable(heap), foundation: { set: 'portable', buffers: heapBuffers(heap) } };
+      return {
+        heap,
+        kernels: selection.createPortable(heap),
+        foundation: { set: 'portable', buffers: heapBuffers(heap) },
+      };
     },
   };
 }

@@ -4,8 +4,10 @@ import type { Heap, Kernels } from '../types.ts';
 export function softmaxForward({ float }: Heap): Kernels['softmaxForward'] {
   return (_scratch, x, y, rows, columns) => {
     for (let r = 0; r < rows; r++) {
-      const from = x + r * columns, to = y + r * columns;
-      let most = -Infinity, sum = 0;
+      const from = x + r * columns,
+        to = y + r * columns;
+      let most = -Infinity,
+        sum = 0;
       for (let j = 0; j < columns; j++) most = Math.max(most, float[from + j]);
       for (let j = 0; j < columns; j++) {
         const power = Math.exp(float[from + j] - most);

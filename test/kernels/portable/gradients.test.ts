@@ -5,7 +5,9 @@ import { ACTIVATION, portableKernels, type Geometry } from '../../../src/kernels
 import { permutation, stream } from '../../../src/random.ts';
 import { geometries, normals, openBench, seeds, type Bench } from '../bench.ts';
 
-const STEP = 1e-6, ABSOLUTE = 1e-5, RELATIVE = 1e-3;
+const STEP = 1e-6,
+  ABSOLUTE = 1e-5,
+  RELATIVE = 1e-3;
 const bench = openBench(portableKernels(), { words: 1 << 14, scratchWords: 0, precision: 'float64' });
 
 interface Case {
@@ -25,7 +27,9 @@ function checkGradients(build: (b: Bench) => Case, seed: number): void {
   bench.reset();
   const { inputs, outputs, forward, backward, fixed = [] } = build(bench);
   const { float } = bench.workspace.heap;
-  const at = inputs.map((input) => bench.floats(input)), y = bench.room(outputs), r = normals(seed + 77, outputs);
+  const at = inputs.map((input) => bench.floats(input)),
+    y = bench.room(outputs),
+    r = normals(seed + 77, outputs);
   const loss = (): number => {
     forward(at, y);
     return r.reduce((sum, weight, i) => sum + weight * float[y + i], 0);
@@ -38,14 +42,17 @@ function checkGradients(build: (b: Bench) => Case, seed: number): void {
   inputs.forEach((input, which) => {
     if (fixed.includes(which)) return;
     for (let i = 0; i < input.length; i++) {
-      const place = at[which] + i, kept = float[place];
+      const place = at[which] + i,
+        kept = float[place];
       float[place] = kept + STEP;
       const above = loss();
       float[place] = kept - STEP;
       const below = loss();
       float[place] = kept;
-      const numeric = (above - below) / (2 * STEP), found = analytic[which][i];
-      if (!(Math.abs(found - numeric) <= ABSOLUTE + RELATIVE * Math.abs(numeric))) expect.fail(`input ${which}, element ${i}: gradient ${found}, central difference ${numeric}`);
+      const numeric = (above - below) / (2 * STEP),
+        found = analytic[which][i];
+      if (!(Math.abs(found - numeric) <= ABSOLUTE + RELATIVE * Math.abs(numeric)))
+        expect.fail(`input ${which}, element ${i}: gradient ${found}, central difference ${numeric}`);
     }
   });
 }
@@ -60,67 +67,133 @@ const close = 'within 1e-5 + 0.1 % of central differences';
 
 describe('gradients', () => {
   it(`convolution, any stride, asymmetric padding, dilation, groups, with bias: ${close}`, () => {
-    fc.assert(fc.property(geometries({ channels: true }).filter((g) => g.channelsIn * g.heightIn * g.widthIn < 300), seeds, (geometry, seed) => {
-      const { channelsIn, channelsOut, groups, kernelHeight, kernelWidth } = geometry;
-      const samples = 2, weights = channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth;
-      checkGradients((b) => {
-        const shape = b.geometry(geometry), packed = b.room(weights), positions = geometry.heightOut * geometry.widthOut, { kernels } = b;
-        return {
-          inputs: [normals(seed, samples * channelsIn * geometry.heightIn * geometry.widthIn), normals(seed + 1, weights), normals(seed + 2, channelsOut)],
-          outputs: samples * channelsOut * positions,
-          forward([x, w, bias], y) {
-            kernels.convolutionPack(0, shape, w, packed, 0);
-            // In pieces: sample by sample, and positions in two parts.
-            for (let n = 0; n < samples; n++) {
-              kernels.convolutionForward(0, shape, x, packed, bias, y, n, 1, 0, positions >> 1, ACTIVATION.none, -1);
-              kernels.convolutionForward(0, shape, x, packed, bias, y, n, 1, positions >> 1, positions - (positions >> 1), ACTIVATION.none, -1);
-            }
-          },
-          backward([x, w], _y, dy, [dx, dw, dbias]) {
-            kernels.convolutionPack(0, shape, w, packed, 1);
-            kernels.convolutionBackwardInput(0, shape, dy, packed, dx, 0, samples);
-            kernels.convolutionBackwardWeights(0, shape, x, dy, dw, 0, 1, 0);
-            kernels.convolutionBackwardWeights(0, shape, x, dy, dw, 1, 1, 1);
-            kernels.channelSums(0, dy, dbias, samples, channelsOut, positions, 0, channelsOut);
-          },
-        };
-      }, seed);
-    }), { numRuns: 25 });
+    fc.assert(
+      fc.property(
+        geometries({ channels: true }).filter((g) => g.channelsIn * g.heightIn * g.widthIn < 300),
+        seeds,
+        (geometry, seed) => {
+          const { channelsIn, channelsOut, groups, kernelHeight, kernelWidth } = geometry;
+          const samples = 2,
+            weights = channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth;
+          checkGradients((b) => {
+            const shape = b.geometry(geometry),
+              packed = b.room(weights),
+              positions = geometry.heightOut * geometry.widthOut,
+              { kernels } = b;
+            return {
+              inputs: [
+                normals(seed, samples * channelsIn * geometry.heightIn * geometry.widthIn),
+                normals(seed + 1, weights),
+                normals(seed + 2, channelsOut),
+              ],
+              outputs: samples * channelsOut * positions,
+              forward([x, w, bias], y) {
+                kernels.convolutionPack(0, shape, w, packed, 0);
+                // In pieces: sample by sample, and positions in two parts.
+                for (let n = 0; n < samples; n++) {
+                  kernels.convolutionForward(
+                    0,
+                    shape,
+                    x,
+                    packed,
+                    bias,
+                    y,
+                    n,
+                    1,
+                    0,
+                    positions >> 1,
+                    ACTIVATION.none,
+                    -1,
+                  );
+                  kernels.convolutionForward(
+                    0,
+                    shape,
+                    x,
+                    packed,
+                    bias,
+                    y,
+                    n,
+                    1,
+                    positions >> 1,
+                    positions - (positions >> 1),
+                    ACTIVATION.none,
+                    -1,
+                  );
+                }
+              },
+              backward([x, w], _y, dy, [dx, dw, dbias]) {
+                kernels.convolutionPack(0, shape, w, packed, 1);
+                kernels.convolutionBackwardInput(0, shape, dy, packed, dx, 0, samples);
+                kernels.convolutionBackwardWeights(0, shape, x, dy, dw, 0, 1, 0);
+                kernels.convolutionBackwardWeights(0, shape, x, dy, dw, 1, 1, 1);
+                kernels.channelSums(0, dy, dbias, samples, channelsOut, positions, 0, channelsOut);
+              },
+            };
+          }, seed);
+        },
+      ),
+      { numRuns: 25 },
+    );
   });
 
   it(`matmul as a dense layer, with bias: ${close}`, () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 }), fc.integer({ min: 0, max: 5 }), seeds, (n, outputs, inputs, seed) => {
-      checkGradients(({ kernels }) => ({
-        inputs: [normals(seed, n * inputs), normals(seed + 1, outputs * inputs), normals(seed + 2, outputs)],
-        outputs: n * outputs,
-        forward: ([x, w, bias], y) => kernels.matmul(0, n, outputs, inputs, x, inputs, 1, w, 1, inputs, y, outputs, 4, bias, 0, -1),
-        backward([x, w], _y, dy, [dx, dw, dbias]) {
-          kernels.matmul(0, n, inputs, outputs, dy, outputs, 1, w, inputs, 1, dx, inputs, 0, -1, 0, -1);
-          kernels.matmul(0, outputs, inputs, n, dy, 1, outputs, x, inputs, 1, dw, inputs, 0, -1, 0, -1);
-          kernels.channelSums(0, dy, dbias, n, outputs, 1, 0, outputs);
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 0, max: 5 }),
+        seeds,
+        (n, outputs, inputs, seed) => {
+          checkGradients(
+            ({ kernels }) => ({
+              inputs: [normals(seed, n * inputs), normals(seed + 1, outputs * inputs), normals(seed + 2, outputs)],
+              outputs: n * outputs,
+              forward: ([x, w, bias], y) =>
+                kernels.matmul(0, n, outputs, inputs, x, inputs, 1, w, 1, inputs, y, outputs, 4, bias, 0, -1),
+              backward([x, w], _y, dy, [dx, dw, dbias]) {
+                kernels.matmul(0, n, inputs, outputs, dy, outputs, 1, w, inputs, 1, dx, inputs, 0, -1, 0, -1);
+                kernels.matmul(0, outputs, inputs, n, dy, 1, outputs, x, inputs, 1, dw, inputs, 0, -1, 0, -1);
+                kernels.channelSums(0, dy, dbias, n, outputs, 1, 0, outputs);
+              },
+            }),
+            seed,
+          );
         },
-      }), seed);
-    }));
+      ),
+    );
   });
 
   it(`max and average pooling: ${close}`, () => {
-    fc.assert(fc.property(geometries(), fc.constantFrom('max', 0, 1), seeds, (geometry: Geometry, kind, seed) => {
-      const planes = 2, outputs = planes * geometry.heightOut * geometry.widthOut;
-      checkGradients((b) => {
-        const shape = b.geometry(geometry), where = b.room(outputs), { kernels } = b;
-        return {
-          inputs: [apart(seed, planes * geometry.heightIn * geometry.widthIn)],
-          outputs,
-          forward: ([x], y) => (kind === 'max' ? kernels.maxPoolForward(0, shape, x, y, where, 0, planes) : kernels.averagePoolForward(0, shape, x, y, Number(kind), 0, planes)),
-          backward: (_at, _y, dy, [dx]) => (kind === 'max' ? kernels.maxPoolBackward(0, shape, dy, where, dx, 0, planes) : kernels.averagePoolBackward(0, shape, dy, dx, Number(kind), 0, planes)),
-        };
-      }, seed);
-    }), { numRuns: 60 });
+    fc.assert(
+      fc.property(geometries(), fc.constantFrom('max', 0, 1), seeds, (geometry: Geometry, kind, seed) => {
+        const planes = 2,
+          outputs = planes * geometry.heightOut * geometry.widthOut;
+        checkGradients((b) => {
+          const shape = b.geometry(geometry),
+            where = b.room(outputs),
+            { kernels } = b;
+          return {
+            inputs: [apart(seed, planes * geometry.heightIn * geometry.widthIn)],
+            outputs,
+            forward: ([x], y) =>
+              kind === 'max'
+                ? kernels.maxPoolForward(0, shape, x, y, where, 0, planes)
+                : kernels.averagePoolForward(0, shape, x, y, Number(kind), 0, planes),
+            backward: (_at, _y, dy, [dx]) =>
+              kind === 'max'
+                ? kernels.maxPoolBackward(0, shape, dy, where, dx, 0, planes)
+                : kernels.averagePoolBackward(0, shape, dy, dx, Number(kind), 0, planes),
+          };
+        }, seed);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it.each(Object.entries(ACTIVATION))(`%s: ${close}`, (_name, code) => {
     checkGradients((b) => {
-      const slope = b.floats([0.2]), { kernels } = b;
+      const slope = b.floats([0.2]),
+        { kernels } = b;
       return {
         inputs: [apart(3, 60)],
         outputs: 60,
@@ -132,50 +205,110 @@ describe('gradients', () => {
 
   it(`scale and shift per channel: ${close}`, () => {
     const [samples, channels, positions] = [2, 3, 5];
-    checkGradients(({ kernels }) => ({
-      inputs: [normals(1, 30), normals(2, 3), normals(3, 3)],
-      outputs: 30,
-      forward: ([x, scale, shift], y) => kernels.affineForward(0, x, scale, shift, y, samples, channels, positions, ACTIVATION.none, -1),
-      backward([x, scale], _y, dy, [dx, dscale, dshift]) {
-        kernels.affineBackwardParameters(0, x, dy, dscale, dshift, samples, channels, positions, 0, channels);
-        kernels.affineBackward(0, dy, scale, dx, samples, channels, positions);
-      },
-    }), 4);
+    checkGradients(
+      ({ kernels }) => ({
+        inputs: [normals(1, 30), normals(2, 3), normals(3, 3)],
+        outputs: 30,
+        forward: ([x, scale, shift], y) =>
+          kernels.affineForward(0, x, scale, shift, y, samples, channels, positions, ACTIVATION.none, -1),
+        backward([x, scale], _y, dy, [dx, dscale, dshift]) {
+          kernels.affineBackwardParameters(0, x, dy, dscale, dshift, samples, channels, positions, 0, channels);
+          kernels.affineBackward(0, dy, scale, dx, samples, channels, positions);
+        },
+      }),
+      4,
+    );
   });
 
   it(`batch normalization with the statistics of the batch: ${close}`, () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 2, max: 6 }), seeds, (samples, channels, positions, seed) => {
-      checkGradients((b) => {
-        const { kernels } = b, hyper = b.floats([1e-2, 0.1]), [running, variance, mean, inverse] = [0, 1, 2, 3].map(() => b.floats(new Float32Array(channels)));
-        return {
-          inputs: [normals(seed, samples * channels * positions), normals(seed + 1, channels), normals(seed + 2, channels)],
-          outputs: samples * channels * positions,
-          forward: ([x, scale, shift], y) => kernels.batchNormForward(0, x, scale, shift, running, variance, mean, inverse, y, hyper, samples, channels, positions, 0, channels),
-          backward: ([x, scale], _y, dy, [dx, dscale, dshift]) => kernels.batchNormBackward(0, x, dy, scale, mean, inverse, dx, dscale, dshift, samples, channels, positions, 0, channels),
-        };
-      }, seed);
-    }), { numRuns: 40 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 2, max: 6 }),
+        seeds,
+        (samples, channels, positions, seed) => {
+          checkGradients((b) => {
+            const { kernels } = b,
+              hyper = b.floats([1e-2, 0.1]),
+              [running, variance, mean, inverse] = [0, 1, 2, 3].map(() => b.floats(new Float32Array(channels)));
+            return {
+              inputs: [
+                normals(seed, samples * channels * positions),
+                normals(seed + 1, channels),
+                normals(seed + 2, channels),
+              ],
+              outputs: samples * channels * positions,
+              forward: ([x, scale, shift], y) =>
+                kernels.batchNormForward(
+                  0,
+                  x,
+                  scale,
+                  shift,
+                  running,
+                  variance,
+                  mean,
+                  inverse,
+                  y,
+                  hyper,
+                  samples,
+                  channels,
+                  positions,
+                  0,
+                  channels,
+                ),
+              backward: ([x, scale], _y, dy, [dx, dscale, dshift]) =>
+                kernels.batchNormBackward(
+                  0,
+                  x,
+                  dy,
+                  scale,
+                  mean,
+                  inverse,
+                  dx,
+                  dscale,
+                  dshift,
+                  samples,
+                  channels,
+                  positions,
+                  0,
+                  channels,
+                ),
+            };
+          }, seed);
+        },
+      ),
+      { numRuns: 40 },
+    );
   });
 
   it(`softmax: ${close}`, () => {
-    checkGradients(({ kernels }) => ({
-      inputs: [normals(5, 21)],
-      outputs: 21,
-      forward: ([x], y) => kernels.softmaxForward(0, x, y, 3, 7),
-      backward: (_at, y, dy, [dx]) => kernels.softmaxBackward(0, y, dy, dx, 3, 7),
-    }), 6);
+    checkGradients(
+      ({ kernels }) => ({
+        inputs: [normals(5, 21)],
+        outputs: 21,
+        forward: ([x], y) => kernels.softmaxForward(0, x, y, 3, 7),
+        backward: (_at, y, dy, [dx]) => kernels.softmaxBackward(0, y, dy, dx, 3, 7),
+      }),
+      6,
+    );
   });
 
   it('sees a gradient that is 1 % wrong', () => {
-    expect(() => checkGradients(({ kernels }) => ({
-      inputs: [normals(5, 4), normals(6, 4)],
-      outputs: 4,
-      forward: ([a, b], y) => kernels.multiply(0, a, b, y, 4),
-      backward([, b], _y, dy, [da]) {
-        kernels.multiply(0, dy, b, da, 4);
-        for (let i = 0; i < 4; i++) bench.workspace.heap.float[da + i] *= 1.01;
-      },
-      fixed: [1],
-    }), 7)).toThrow(/central difference/);
+    expect(() =>
+      checkGradients(
+        ({ kernels }) => ({
+          inputs: [normals(5, 4), normals(6, 4)],
+          outputs: 4,
+          forward: ([a, b], y) => kernels.multiply(0, a, b, y, 4),
+          backward([, b], _y, dy, [da]) {
+            kernels.multiply(0, dy, b, da, 4);
+            for (let i = 0; i < 4; i++) bench.workspace.heap.float[da + i] *= 1.01;
+          },
+          fixed: [1],
+        }),
+        7,
+      ),
+    ).toThrow(/central difference/);
   });
 });
