@@ -15,7 +15,7 @@ import {
   vgg,
 } from '../src/network/index.ts';
 import type { GraphBuilder, Network } from '../src/network/index.ts';
-import { stream, uniform } from '../src/random.ts';
+import { stream, uniform } from '../src/base/random.ts';
 
 export interface BenchNetwork {
   readonly name: string;

@@ -6,7 +6,7 @@
 import { createExecutor } from '../src/execution/executor.ts';
 import { createTrainingExecutor } from '../src/execution/training-executor.ts';
 import { loadKernels, type KernelSet, type Program, type Workspace } from '../src/kernels/index.ts';
-import { readGeometry } from '../src/kernels/types.ts';
+import { readGeometry } from '../src/kernels/specification/geometry.ts';
 import { l2 } from '../src/training/index.ts';
 import { networkNamed } from './networks.ts';
 

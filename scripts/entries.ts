@@ -4,7 +4,7 @@
  */
 export const entries = {
   index: 'src/index.ts',
-  tensor: 'src/tensor.ts',
+  tensor: 'src/base/tensor.ts',
   kernels: 'src/kernels/index.ts',
   operators: 'src/operators/index.ts',
   network: 'src/network/index.ts',

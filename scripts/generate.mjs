@@ -1,9 +1,9 @@
 /**
  * Writes what the library carries inside itself: for each selection of kernels (all of them, and those of inference) a
- * file src/kernels/<selection>.generated.ts with the WebAssembly module of its SIMD kernels as base64 and its worker
+ * file src/kernels/generated/<selection>.generated.ts with the WebAssembly module of its SIMD kernels as base64 and its worker
  * thread's program as text. Run by `prepare`.
  */
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
@@ -11,6 +11,7 @@ import { build } from 'esbuild';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const kernels = join(root, 'src/kernels');
+const generated = join(kernels, 'generated');
 
 /**
  * One binary for shared and unshared memory: the two differ in one byte of the memory import, and no kernel uses
@@ -105,21 +106,22 @@ async function bundleWorker(entry) {
 
 /** Leaves a file alone that would not change, so that watchers and build caches stay quiet. */
 async function write(name, text) {
-  const path = join(kernels, name);
+  const path = join(generated, name);
   if ((await readFile(path, 'utf8').catch(() => '')) !== text) await writeFile(path, text);
   console.error(`${name}: ${(await stat(path)).size} bytes`);
 }
 
+await mkdir(generated, { recursive: true });
 for (const [selection, module] of [
   ['all', 'index.ts'],
   ['inference', 'inference.ts'],
 ]) {
   const binary = await compileKernels(module),
-    worker = await bundleWorker(`${selection}-worker.ts`);
+    worker = await bundleWorker(`threads/${selection}-worker.ts`);
   await write(
     `${selection}.generated.ts`,
     `/** Made by scripts/generate.mjs from assembly/${module}, ${binary.length} bytes of WebAssembly, and ${selection}-worker.ts. */
-import type { Compiled } from './selection.ts';
+import type { Compiled } from '../selection/selection.ts';
 
 export const compiled: Compiled = {
   memoryFlag: ${memoryFlag(binary)},

@@ -1,6 +1,6 @@
 /** `espalier`: everything but the command line and the ndarray bridge. Each part is also a sub-path of its own. */
-export { checkInteger, checkNumber, EspalierError } from './errors.ts';
-export type { ErrorCode, ErrorDetails } from './errors.ts';
+export { checkInteger, checkNumber, EspalierError } from './base/errors.ts';
+export type { ErrorCode, ErrorDetails } from './base/errors.ts';
 export * from './compression/index.ts';
 export { folderStore, loadFile, memoryStore, saveFile } from './container/index.ts';
 export type { CheckpointStore } from './container/index.ts';
@@ -23,9 +23,10 @@ export type { KernelSet } from './kernels/types.ts';
 export * from './network/index.ts';
 export * from './pruning/index.ts';
 export * from './quantization/index.ts';
-export { below, normal, permutation, stream, uniform } from './random.ts';
-export type { Stream } from './random.ts';
-export { tensor } from './tensor.ts';
-export type { Shape, StridedArray, Tensor, TensorLike } from './tensor.ts';
+export { below, normal, permutation, stream, uniform } from './base/random.ts';
+export type { Stream } from './base/random.ts';
+export { tensor } from './base/tensor.ts';
+export type { Shape, StridedArray, Tensor, TensorLike } from './base/tensor.ts';
 export * from './training/index.ts';
-export type { Context, RunEvent, Transform, TransformReport } from './transform.ts';
+export type { RunEvent } from './base/control.ts';
+export type { Context, Transform, TransformReport } from './graph/transform.ts';

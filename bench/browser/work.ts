@@ -4,8 +4,8 @@ import { createTrainingExecutor } from '../../src/execution/training-executor.ts
 import type { Executor } from '../../src/execution/types.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { readNetwork } from '../../src/network/index.ts';
-import { stream, uniform } from '../../src/random.ts';
-import { sizeOf } from '../../src/tensor.ts';
+import { stream, uniform } from '../../src/base/random.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
 
 export const BATCH = 16;
 export const THREADS = [1, 2] as const;

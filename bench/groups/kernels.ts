@@ -4,7 +4,7 @@
  */
 import { createHeap, createPortableKernels, loadKernels, portableKernels } from '../../src/kernels/index.ts';
 import type { KernelSet } from '../../src/kernels/index.ts';
-import { below, stream } from '../../src/random.ts';
+import { below, stream } from '../../src/base/random.ts';
 import { normals } from '../exchange.ts';
 import { openLayer } from '../layers.ts';
 import type { LayerKernel, LayerShape } from '../layers.ts';

@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { compiled } from '../../src/kernels/inference.generated.ts';
+import { compiled } from '../../src/kernels/generated/inference.generated.ts';
 import { summarize, takeTurns } from '../measure.ts';
 import { PROJECT_VERSION, timeRow, valueRow } from './group.ts';
 import type { Group } from './group.ts';

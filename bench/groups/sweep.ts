@@ -7,7 +7,7 @@ import type { Executor } from '../../src/execution/types.ts';
 import { loadInferenceKernels, portableKernels } from '../../src/kernels/index.ts';
 import { conv, dense, multiplyAdds, sequential } from '../../src/network/index.ts';
 import type { Network } from '../../src/network/index.ts';
-import { sizeOf } from '../../src/tensor.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
 import { normals } from '../exchange.ts';
 import { repeatsOf, takeTurns, timed, verify } from '../measure.ts';
 import { networkNamed } from '../networks.ts';

@@ -6,7 +6,8 @@
  */
 import { readArray, readExchange } from '../exchange.ts';
 import type { Exchanged } from '../exchange.ts';
-import type { Node, NodeOf } from '../../src/network/types.ts';
+import type { Node } from '../../src/graph/network.ts';
+import type { NodeOf } from '../../src/graph/network.ts';
 import { serve } from '../serve.ts';
 
 interface TfTensor {

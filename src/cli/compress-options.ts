@@ -1,7 +1,7 @@
 /** Options of `espalier compress`: those of the command line over those of its files. */
 import { CRITERION_NAMES, EspalierError, LAYER_DEFAULTS, lossFromOptions, scheduleFromOptions } from '../index.ts';
 import type { CompressOptions, LayerSetting, LossOptions, RetrainSetting, ScheduleOptions } from '../index.ts';
-import { show } from '../errors.ts';
+import { show } from '../base/errors.ts';
 import { readJsonFile } from './files.ts';
 import { DATA_OPTIONS, PLAIN_OPTIONS, READ_OPTIONS, SEED_OPTION, THREADS_OPTION } from './model.ts';
 import { choice, defaultShown, flag, integer, number, orWord, required, text, withDefault } from './options.ts';

@@ -3,7 +3,7 @@
  * value. The key is the flag in camel case: `learningRate` is `--learning-rate`.
  */
 import { parseArgs } from 'node:util';
-import { show } from '../errors.ts';
+import { show } from '../base/errors.ts';
 import { UsageError } from './io.ts';
 
 export interface Option<V> {

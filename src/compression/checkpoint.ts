@@ -1,13 +1,13 @@
 /** Checkpoints of a schedule: the networks of the moment and how far it has come, written after every stage. */
 import { readCheckpoint, removeCheckpoint, writeCheckpoint } from '../container/index.ts';
 import type { Fingerprint, NamedArray } from '../container/index.ts';
-import { EspalierError } from '../errors.ts';
+import { EspalierError } from '../base/errors.ts';
 import { readNetwork } from '../network/read.ts';
-import type { Network } from '../network/types.ts';
+import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
 import { digestExamples, digestNetwork } from '../training/checkpoint.ts';
-import { createRunControl } from '../control.ts';
-import type { Context } from '../transform.ts';
+import { createRunControl } from '../base/control.ts';
+import type { Context } from '../graph/transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
 import type { StageReport } from './report.ts';
 

@@ -7,8 +7,8 @@
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.
  */
 import { canonicalSigns } from '../encodings/index.ts';
-import { EspalierError } from '../errors.ts';
-import type { Network } from '../network/types.ts';
+import { EspalierError } from '../base/errors.ts';
+import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
 import { inferShapes, multiplyAdds, parameterCount } from '../operators/shapes.ts';
 import { findGroups, prune } from '../pruning/index.ts';
@@ -16,8 +16,8 @@ import { quantizeParameterAsync, roundCodebooks } from '../quantization/index.ts
 import { evaluate, predictAll, train } from '../training/index.ts';
 import type { EpochRecord, TrainOptions, TrainResult } from '../training/index.ts';
 import { checkFit, defaultLoss, resolveTrainOptions } from '../training/options.ts';
-import { rootMeanSquare } from '../tensor.ts';
-import type { Context } from '../transform.ts';
+import { rootMeanSquare } from '../base/tensor.ts';
+import type { Context } from '../graph/transform.ts';
 import { openProgress, stageKey } from './checkpoint.ts';
 import type { Progress } from './checkpoint.ts';
 import { milder, resolveCompressOptions } from './options.ts';

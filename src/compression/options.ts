@@ -1,9 +1,9 @@
 /** Options of a compression, their defaults, and the checks made before any work. */
 import type { CheckpointStore } from '../container/store.ts';
-import { checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
+import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import { CRITERION_NAMES } from '../importance/index.ts';
 import type { CriterionName, Scorer } from '../importance/index.ts';
-import type { Network } from '../network/types.ts';
+import type { Network } from '../graph/network.ts';
 import type { TrainOptions } from '../training/index.ts';
 
 /** What is done to one conv or dense layer. */

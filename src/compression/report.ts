@@ -1,9 +1,10 @@
 /** What a compression did, as plain data: the stages as they went, and the layers before and after. */
 import { encodingSize } from '../encodings/index.ts';
 import type { Encoding, EncodingSize } from '../encodings/types.ts';
-import type { Network, ParameterRole } from '../network/types.ts';
+import type { Network } from '../graph/network.ts';
+import type { ParameterRole } from '../graph/network.ts';
 import { nodeCosts } from '../operators/shapes.ts';
-import type { Shape } from '../tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 
 /** One stage: a pruning, a quantization or a retraining. */
 export interface StageReport {

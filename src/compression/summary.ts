@@ -1,7 +1,7 @@
 /** The table that is printed after a compression, and the time that a network takes. */
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
-import type { Network } from '../network/types.ts';
+import type { Network } from '../graph/network.ts';
 import type { ReportMetric } from './html.ts';
 import type { CompressionReport } from './report.ts';
 

@@ -6,7 +6,7 @@
  * CRC-32 (IEEE 802.3, as in zlib): finds every change within 32 consecutive bits, so every changed byte, with
  * certainty.
  */
-import { EspalierError } from '../errors.ts';
+import { EspalierError } from '../base/errors.ts';
 import { metadataPairs, writeSafetensors } from './safetensors.ts';
 import type { Metadata, NamedArray } from './safetensors.ts';
 

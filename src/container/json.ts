@@ -2,8 +2,8 @@
  * A strict JSON reader (RFC 8259) for text that comes from a file. `JSON.parse` hides duplicate keys, gives '__proto__'
  * a meaning and has no bound on depth; this one refuses the first, keeps objects as Maps, and has bounds. Linear time.
  */
-import { EspalierError } from '../errors.ts';
-import type { ErrorCode } from '../errors.ts';
+import { EspalierError } from '../base/errors.ts';
+import type { ErrorCode } from '../base/errors.ts';
 
 /** Objects are Maps, so that every key is a key like any other. */
 export type Json = null | boolean | number | string | readonly Json[] | ReadonlyMap<string, Json>;

@@ -3,9 +3,9 @@
  * range, then the tensors' bytes, without gaps. A file is untrusted: every size in it is checked against the bytes at
  * hand before anything is allocated. Format: https://github.com/huggingface/safetensors
  */
-import { EspalierError, show } from '../errors.ts';
-import { checkShape, sizeOf } from '../tensor.ts';
-import type { Shape } from '../tensor.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import { checkShape, sizeOf } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 import { looksLike } from './foreign.ts';
 import { isWellFormed, parseJson } from './json.ts';
 import type { Json } from './json.ts';

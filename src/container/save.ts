@@ -2,8 +2,8 @@
  * Files that are whole or not there (Node): what is saved is written beside its target, synced, and renamed over it, so
  * that a crash at any moment leaves the old file or the new one.
  */
-import { EspalierError, show } from '../errors.ts';
-import { requireNode } from '../platform.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import { requireNode } from '../base/platform.ts';
 
 /** The part of an open file that is used here. */
 export interface OpenFile {

@@ -2,8 +2,8 @@
  * Checkpoints: where they are kept (a folder, memory, or anything with four functions), and two slots that take turns,
  * so that the previous good checkpoint outlives a damaged newer one. A checkpoint is a checked safetensors file.
  */
-import { EspalierError, show } from '../errors.ts';
-import { requireNode } from '../platform.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import { requireNode } from '../base/platform.ts';
 import { CHECKSUM_KEY, verifyChecksum, writeChecked } from './checksum.ts';
 import { parseJson } from './json.ts';
 import type { Json } from './json.ts';

@@ -1,8 +1,8 @@
 /** Sets of samples in memory, parts of sets, sets joined. */
-import { checkInteger, EspalierError, show } from '../errors.ts';
-import type { Examples } from '../network/types.ts';
-import { checkShape, sameShape, sizeOf } from '../tensor.ts';
-import type { Shape } from '../tensor.ts';
+import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import type { Examples } from '../graph/examples.ts';
+import { checkShape, sameShape, sizeOf } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 
 export type SetShape = Pick<Examples, 'count' | 'inputShape' | 'targetShape'>;
 

@@ -2,11 +2,11 @@
  * Augmentation of faces with landmarks: a random rotation, scale, shift and mirroring of each sample, the points with
  * it. Applied to network inputs (already resized and standardized).
  */
-import { checkInteger, checkNumber } from '../errors.ts';
-import type { Examples } from '../network/types.ts';
-import { stream, uniform } from '../random.ts';
-import { sizeOf } from '../tensor.ts';
-import type { Shape } from '../tensor.ts';
+import { checkInteger, checkNumber } from '../base/errors.ts';
+import type { Examples } from '../graph/examples.ts';
+import { stream, uniform } from '../base/random.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 import { shapesOf } from './arrays.ts';
 
 /**

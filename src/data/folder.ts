@@ -2,15 +2,16 @@
  * Array folders (Node): sets as NumPy files, `<part>-images.npy[.gz]` or `<part>-inputs.npy[.gz]` beside
  * `<part>-landmarks.npy`, `<part>-labels.npy` or `<part>-targets.npy` (each also `.gz`), and `<part>-names.txt`.
  */
-import { checkNumber, EspalierError, show } from '../errors.ts';
-import type { Examples, Preprocessing, Task } from '../network/types.ts';
-import { requireNode } from '../platform.ts';
-import { sizeOf } from '../tensor.ts';
-import type { Shape } from '../tensor.ts';
+import { checkNumber, EspalierError, show } from '../base/errors.ts';
+import type { Examples } from '../graph/examples.ts';
+import type { Preprocessing, Task } from '../graph/preprocessing.ts';
+import { requireNode } from '../base/platform.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 import { checkRead, checkSamplesFinite, copyRows } from './arrays.ts';
 import type { SetShape } from './arrays.ts';
 import { landmarks68Task } from './landmarks.ts';
-import { checkPreprocessing, preprocessedShape, preprocessor } from './preprocess.ts';
+import { checkPreprocessing, preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 import { allocateBytes, inFile, openRows, readArrayFile } from './rows.ts';
 import type { RowReader } from './rows.ts';
 

@@ -2,7 +2,7 @@
  * Inflating gzip by the platform's own `DecompressionStream` (Node 18 and later, browsers), with a bound on what comes
  * out.
  */
-import { EspalierError, show } from '../errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 
 /** DEFLATE cannot do better than 1032 to 1: more than this is declared falsely. */
 export const GZIP_RATIO_LIMIT = 1032;

@@ -1,7 +1,7 @@
 /** How good predictions are: landmarks, classes, plain numbers. Sums are in double. */
-import { checkFinite, checkInteger, checkNumber, EspalierError, show } from '../errors.ts';
-import type { Pair } from '../network/types.ts';
-import { rootMeanSquare } from '../tensor.ts';
+import { checkFinite, checkInteger, checkNumber, EspalierError, show } from '../base/errors.ts';
+import type { Pair } from '../graph/network.ts';
+import { rootMeanSquare } from '../base/tensor.ts';
 
 export interface LandmarkMetricsOptions {
   /** Points a face. */
@@ -64,8 +64,8 @@ export function landmarkMetrics(
 }
 
 /**
- * Cumulative error distribution: which fraction of the faces has at most each error. `errors`: from {@link
- * landmarkMetrics}, NaN left out. `area`: below the curve from 0 to `limit`, over `limit` (exact, not by the steps): 1
+ * Cumulative error distribution: which fraction of the faces has at most each error. `errors`: from
+ * {@link landmarkMetrics}, NaN left out. `area`: below the curve from 0 to `limit`, over `limit` (exact, not by the steps): 1
  * if every error is 0.
  * @param steps - thresholds are limit / steps, 2 limit / steps, ..., limit, after a first one of 0
  */

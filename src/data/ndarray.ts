@@ -5,8 +5,8 @@
  */
 import ndarray from 'ndarray';
 import type { NdArray } from 'ndarray';
-import { tensor } from '../tensor.ts';
-import type { Tensor, TypedArray } from '../tensor.ts';
+import { tensor } from '../base/tensor.ts';
+import type { Tensor, TypedArray } from '../base/tensor.ts';
 
 /**
  * An `ndarray` over the same memory: what is written to one is seen in the other.

@@ -4,9 +4,9 @@
  * backtracking), and every size is checked against the bytes at hand before anything is allocated. JavaScript engines
  * run on little-endian machines, so big-endian files are the ones that are turned.
  */
-import { EspalierError, show } from '../errors.ts';
-import { checkShape, gatherStrided, sizeOf, toTensor } from '../tensor.ts';
-import type { Shape, Tensor, TensorLike, TypedArray } from '../tensor.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import { checkShape, gatherStrided, sizeOf, toTensor } from '../base/tensor.ts';
+import type { Shape, Tensor, TensorLike, TypedArray } from '../base/tensor.ts';
 
 /** Element types by NumPy's letter and size in bytes. */
 const TYPE_SIZES = { f2: 2, f4: 4, f8: 8, i1: 1, u1: 1, i2: 2, u2: 2, i4: 4, u4: 4, i8: 8, u8: 8, b1: 1 } as const;

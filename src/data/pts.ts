@@ -1,6 +1,6 @@
 /** `.pts`: landmarks as text, as the iBUG group distributes the 300-W annotations. */
-import { EspalierError, show } from '../errors.ts';
-import type { Tensor } from '../tensor.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import type { Tensor } from '../base/tensor.ts';
 
 export interface PtsOptions {
   /**

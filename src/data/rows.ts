@@ -1,7 +1,7 @@
 /** Reading the rows of an `.npy` or `.npy.gz` file (Node): from memory where it fits, else by range from the disk. */
-import { EspalierError } from '../errors.ts';
-import { requireNode } from '../platform.ts';
-import type { Tensor, TypedArray } from '../tensor.ts';
+import { EspalierError } from '../base/errors.ts';
+import { requireNode } from '../base/platform.ts';
+import type { Tensor, TypedArray } from '../base/tensor.ts';
 import { GZIP_RATIO_LIMIT, gunzip, inflate } from './gzip.ts';
 import { checkNpySize, decodeNpy, NPY_HEADER_BYTES, readNpy, readNpyHeader } from './npy.ts';
 import type { NpyHeader } from './npy.ts';

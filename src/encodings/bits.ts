@@ -1,5 +1,5 @@
 /** Codes of a few bits each, packed: code i takes bits [i w, (i + 1) w) of the bytes, lowest bit first. */
-import { EspalierError, checkInteger, show } from '../errors.ts';
+import { EspalierError, checkInteger, show } from '../base/errors.ts';
 
 /** Bits of a code that tells K codewords apart: ⌈log2 K⌉, 0 for one codeword. */
 export function codeWidth(codewordCount: number): number {

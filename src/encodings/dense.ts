@@ -1,6 +1,6 @@
 /** Dense encoding: every weight a float32 of its own, stored under the parameter's own name. */
-import { EspalierError, checkFinite, show } from '../errors.ts';
-import { sameShape, sizeOf, toTensor, type TensorLike } from '../tensor.ts';
+import { EspalierError, checkFinite, show } from '../base/errors.ts';
+import { sameShape, sizeOf, toTensor, type TensorLike } from '../base/tensor.ts';
 import { checkLength, floatsOf, headerShape } from './checks.ts';
 import type { DenseEncoding, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from './types.ts';
 

@@ -35,8 +35,8 @@ export function decode(encoding: Encoding, out?: Float32Array): Float32Array {
 }
 
 /**
- * Bits that the encoding takes in a file, by kind of content; equals 8 x the bytes of the tensors of {@link
- * writeEncoding}.
+ * Bits that the encoding takes in a file, by kind of content; equals 8 x the bytes of the tensors of
+ * {@link writeEncoding}.
  */
 export function encodingSize(encoding: Encoding): EncodingSize {
   return encodingOperations(encoding.kind).size(encoding);

@@ -4,7 +4,7 @@
  * (F32 or F16; blocks one after another). The header has one row per block: [M, d, K, 1 with signs apart or 0 without];
  * a block starts at the column where the one before it ends.
  */
-import { EspalierError, checkFinite, show } from '../errors.ts';
+import { EspalierError, checkFinite, show } from '../base/errors.ts';
 import { checkLeftOver, codeWidth, packCodes, packedBytes, unpackCodes } from './bits.ts';
 import { floatsOf, headerShape, matrixSides } from './checks.ts';
 import { areHalves, halfToNumber, numberToHalf } from './half.ts';

@@ -2,7 +2,7 @@
  * What opening and running a model needs of the encodings: reading them from a file, and their trained values. The
  * table of kinds for that alone.
  */
-import { EspalierError, show } from '../errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import { denseReading } from './dense.ts';
 import { productReading } from './product.ts';
 import type { Encoding, EncodingHeader, EncodingKind, EncodingReading, StoredTensor } from './types.ts';

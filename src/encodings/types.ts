@@ -3,7 +3,7 @@
  * (`dense.ts`, `product.ts`) and listed in `index.ts`. Fitting an encoding to weights is the business of
  * `quantization`.
  */
-import type { Shape } from '../tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 
 /** Every weight a float32 of its own, row-major. */
 export interface DenseEncoding {
@@ -27,8 +27,8 @@ export interface ProductBlock {
   /** K: 2 to 65536 (1 where all sub-vectors are alike). */
   readonly codewordCount: number;
   /**
-   * (K, d). With signs apart they stand for absolute values, but training may move them below zero; {@link
-   * canonicalSigns} mends that.
+   * (K, d). With signs apart they stand for absolute values, but training may move them below zero;
+   * {@link canonicalSigns} mends that.
    */
   readonly codewords: Float32Array;
   /** (rows, M), each below K. */

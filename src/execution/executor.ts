@@ -1,9 +1,9 @@
 /** The inference half: a network bound to a batch size, a heap and threads. */
-import { checkInteger, EspalierError, show } from '../errors.ts';
+import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import type { Workspace } from '../kernels/types.ts';
-import type { Network } from '../network/types.ts';
-import type { FloatArray, Shape } from '../tensor.ts';
-import { sizeOf } from '../tensor.ts';
+import type { Network } from '../graph/network.ts';
+import type { FloatArray, Shape } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import { analyse, checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps, place } from './plan.ts';
 import type { Layout, Structure } from './plan.ts';
 import type { Executor, ExecutorOptions } from './types.ts';

@@ -7,17 +7,18 @@
  */
 import { trainedCount, trainedValues } from '../encodings/reading.ts';
 import type { Encoding } from '../encodings/types.ts';
-import { checkInteger, EspalierError, show } from '../errors.ts';
+import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import type { Heap, KernelName, KernelSet, Step } from '../kernels/types.ts';
-import type { Network, Node, NodeOf, ParameterRole } from '../network/types.ts';
+import type { Network, Node } from '../graph/network.ts';
+import type { NodeOf, ParameterRole } from '../graph/network.ts';
 import { activationOf } from '../operators/activation.ts';
 import { operatorOf } from '../operators/inference.ts';
 import { channelMapOf } from '../operators/normalization.ts';
 import { cut } from '../operators/rules.ts';
 import { inferShapes } from '../operators/shapes.ts';
 import type { ChannelMap, Plan, Value } from '../operators/types.ts';
-import type { Shape } from '../tensor.ts';
-import { sizeOf } from '../tensor.ts';
+import type { Shape } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { ExecutorOptions } from './types.ts';
 
 /** Words are handed out in multiples of four: 16 bytes, the width of a SIMD register. */

@@ -1,16 +1,17 @@
 /** The training half: a forward pass that keeps what the backward pass reads, the backward pass, the update. */
 import { encodingOperations } from '../encodings/index.ts';
 import type { Encoding, ProductEncoding } from '../encodings/types.ts';
-import { checkInteger, checkOneOf, EspalierError, show } from '../errors.ts';
+import { checkInteger, checkOneOf, EspalierError, show } from '../base/errors.ts';
 import type { Step } from '../kernels/types.ts';
-import type { Network, ParameterRole } from '../network/types.ts';
+import type { Network } from '../graph/network.ts';
+import type { ParameterRole } from '../graph/network.ts';
 import { operatorOf } from '../operators/inference.ts';
 import { cut, cutWords } from '../operators/rules.ts';
 import { trainingOperatorOf } from '../operators/training.ts';
 import type { BackwardPlan, RoleRule, Value } from '../operators/types.ts';
-import { stream } from '../random.ts';
-import { sameShape, sizeOf } from '../tensor.ts';
-import type { FloatArray } from '../tensor.ts';
+import { stream } from '../base/random.ts';
+import { sameShape, sizeOf } from '../base/tensor.ts';
+import type { FloatArray } from '../base/tensor.ts';
 import { passes } from './executor.ts';
 import {
   analyse,

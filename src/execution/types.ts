@@ -1,7 +1,7 @@
 /** The executor interface: a network bound to a batch size, a heap and threads. */
 import type { KernelSet, Precision, Workspace } from '../kernels/types.ts';
-import type { Network } from '../network/types.ts';
-import type { FloatArray, Shape } from '../tensor.ts';
+import type { Network } from '../graph/network.ts';
+import type { FloatArray, Shape } from '../base/tensor.ts';
 
 export interface ExecutorOptions {
   /** Samples per call, at most; fewer may be given. Default 1. */

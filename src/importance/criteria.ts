@@ -3,9 +3,9 @@
  * with any removal, and a user's own function of the same form stands beside them.
  */
 import { decode } from '../encodings/index.ts';
-import { checkFinite, checkInteger, checkOneOf, EspalierError, show } from '../errors.ts';
-import type { Network } from '../network/types.ts';
-import { stream } from '../random.ts';
+import { checkFinite, checkInteger, checkOneOf, EspalierError, show } from '../base/errors.ts';
+import type { Network } from '../graph/network.ts';
+import { stream } from '../base/random.ts';
 import { correlationMatrix } from './correlation.ts';
 import type { ActivationStatistics, ChannelGroup, ScoreOptions, Scorer } from './types.ts';
 

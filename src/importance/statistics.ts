@@ -7,15 +7,16 @@
  * pairs (`positions`) are drawn of all that lie inside the image. A channel that a flatten spreads over several inputs
  * of a dense layer has one r per input; the same number of inputs is drawn.
  */
-import { checkInteger, EspalierError, show } from '../errors.ts';
+import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
-import type { Network, Node, NodeOf } from '../network/types.ts';
-import { below, permutation, stream } from '../random.ts';
-import type { Stream } from '../random.ts';
-import { sameShape, sizeOf } from '../tensor.ts';
-import type { FloatArray, Shape } from '../tensor.ts';
-import type { Context } from '../transform.ts';
+import type { Network, Node } from '../graph/network.ts';
+import type { NodeOf } from '../graph/network.ts';
+import { below, permutation, stream } from '../base/random.ts';
+import type { Stream } from '../base/random.ts';
+import { sameShape, sizeOf } from '../base/tensor.ts';
+import type { FloatArray, Shape } from '../base/tensor.ts';
+import type { Context } from '../graph/transform.ts';
 import { covarianceMatrix, rowProducts, standardizeRows } from './correlation.ts';
 import type { ActivationStatistics, ChannelGroup, Consumer, ConsumerStatistics, GroupStatistics } from './types.ts';
 

@@ -2,7 +2,7 @@
  * What importance and pruning share: which channels go together (a {@link ChannelGroup}, found by `pruning/groups.ts`),
  * what was measured of them, and the shape of a scorer. A scorer only scores; removing is the business of `pruning`.
  */
-import type { Network } from '../network/types.ts';
+import type { Network } from '../graph/network.ts';
 
 /**
  * A run of a parameter's axis that belongs to a group: channel c owns elements [first + c width, first + (c + 1)

@@ -1,6 +1,6 @@
 /** The kernels of inference, in the best set that the platform can run. */
-import { INFERENCE_KERNELS } from './inference.ts';
-import { loadSelection, type LoadOptions } from './load-selection.ts';
+import { INFERENCE_KERNELS } from './selection/inference.ts';
+import { loadSelection, type LoadOptions } from './selection/load-selection.ts';
 import type { KernelSet } from './types.ts';
 
 /**

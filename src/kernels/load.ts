@@ -1,6 +1,6 @@
 /** All kernels, in the best set that the platform can run. */
-import { ALL_KERNELS } from './all.ts';
-import { loadSelection, type LoadOptions } from './load-selection.ts';
+import { ALL_KERNELS } from './selection/all.ts';
+import { loadSelection, type LoadOptions } from './selection/load-selection.ts';
 import type { KernelSet } from './types.ts';
 
 /**

@@ -11,7 +11,8 @@
  *
  * Unless a kernel says otherwise its outputs must not overlap its inputs; "in place" says where they may be the same.
  */
-import type { FloatArray } from '../tensor.ts';
+import type { FloatArray } from '../base/tensor.ts';
+import type { Geometry } from './specification/geometry.ts';
 
 export type Precision = 'float32' | 'float64';
 
@@ -34,46 +35,6 @@ export interface Heap {
 /** Activations that a kernel can apply on its way out. The slope belongs to leakyRelu. */
 export const ACTIVATION = { none: 0, relu: 1, leakyRelu: 2, sigmoid: 3, tanh: 4 } as const;
 export type ActivationName = keyof typeof ACTIVATION;
-
-/**
- * Geometry of a convolution or pooling, as GEOMETRY_WORDS integers on the heap in this order (pooling leaves
- * the channel fields equal and groups at that number). Bottom and right padding follow from the output size.
- */
-export interface Geometry {
-  channelsIn: number;
-  heightIn: number;
-  widthIn: number;
-  channelsOut: number;
-  heightOut: number;
-  widthOut: number;
-  kernelHeight: number;
-  kernelWidth: number;
-  strideY: number;
-  strideX: number;
-  paddingTop: number;
-  paddingLeft: number;
-  dilationY: number;
-  dilationX: number;
-  groups: number;
-}
-export const GEOMETRY_FIELDS = [
-  'channelsIn',
-  'heightIn',
-  'widthIn',
-  'channelsOut',
-  'heightOut',
-  'widthOut',
-  'kernelHeight',
-  'kernelWidth',
-  'strideY',
-  'strideX',
-  'paddingTop',
-  'paddingLeft',
-  'dilationY',
-  'dilationX',
-  'groups',
-] as const satisfies readonly (keyof Geometry)[];
-export const GEOMETRY_WORDS = GEOMETRY_FIELDS.length;
 
 /** Bits of `matmul`'s flags. */
 export const MATMUL = { accumulate: 1, biasPerRow: 2, biasPerColumn: 4 } as const;
@@ -608,12 +569,4 @@ export interface KernelSet {
 /** Index into `heap.double` of the double at an (even) word offset. */
 export function doubleIndex(heap: Heap, offset: number): number {
   return heap.precision === 'float64' ? offset : offset >> 1;
-}
-
-export function geometryWords(geometry: Geometry): number[] {
-  return GEOMETRY_FIELDS.map((field) => geometry[field]);
-}
-
-export function readGeometry(int: Int32Array, offset: number): Geometry {
-  return Object.fromEntries(GEOMETRY_FIELDS.map((field, i) => [field, int[offset + i]])) as unknown as Geometry;
 }

@@ -1,6 +1,7 @@
 /** What each operator's attributes may be, as a table: for checking nodes that a caller or a file made. */
-import { EspalierError, show } from '../errors.ts';
-import type { Node, OperatorAttributes, OperatorKind } from './types.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import type { Node } from '../graph/network.ts';
+import type { OperatorAttributes, OperatorKind } from '../graph/network.ts';
 
 type AttributeRule =
   /** That many whole numbers from `from` to 65535. */

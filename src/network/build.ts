@@ -6,24 +6,16 @@
  * const network = sequential({ input: [1, 28, 28] }, [conv(8, 3), relu(), maxPool(2), flatten(), dense(10)]);
  */
 import type { DenseEncoding, Encoding } from '../encodings/types.ts';
-import { checkInteger, checkOneOf, EspalierError, show } from '../errors.ts';
+import { checkInteger, checkOneOf, EspalierError, show } from '../base/errors.ts';
 import { operatorOf, OPERATORS } from '../operators/inference.ts';
 import { inferShapes, parameterShapes } from '../operators/shapes.ts';
-import type { Shape } from '../tensor.ts';
-import { checkShape, sizeOf } from '../tensor.ts';
+import type { Shape } from '../base/tensor.ts';
+import { checkShape, sizeOf } from '../base/tensor.ts';
 import { constantInitializer, heNormal } from './initializers.ts';
 import type { Initializer } from './initializers.ts';
-import type {
-  Network,
-  Node,
-  OperatorAttributes,
-  OperatorKind,
-  Padding,
-  Pair,
-  ParameterRole,
-  Preprocessing,
-  Task,
-} from './types.ts';
+import type { Network, Node } from '../graph/network.ts';
+import type { OperatorAttributes, OperatorKind, Padding, Pair, ParameterRole } from '../graph/network.ts';
+import type { Preprocessing, Task } from '../graph/preprocessing.ts';
 
 /** A layer before it has inputs: what `sequential` takes. Made by the functions below. */
 export interface Layer {

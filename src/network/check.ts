@@ -2,10 +2,11 @@
  * Structure of a graph: names, order, cycles, what is used and what is there. Iterative and linear, since it may come
  * from a file.
  */
-import { EspalierError, show } from '../errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import { operatorOf } from '../operators/inference.ts';
 import { checkAttributes, isOperatorKind } from './attributes.ts';
-import type { Network, Node, ParameterRole } from './types.ts';
+import type { Network, Node } from '../graph/network.ts';
+import type { ParameterRole } from '../graph/network.ts';
 
 /** More than any real network by far. */
 const MAX_NODES = 65536;

@@ -2,11 +2,13 @@
  * The graph as JSON, in the file's metadata: everything of a network but the values of its parameters. Short where that
  * costs nothing: a node whose only input is the value before it does not say so, and empty parts are left out.
  */
-import { EspalierError, show } from '../errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import type { Json } from '../container/json.ts';
-import type { Shape } from '../tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 import { checkNodeCount } from './check.ts';
-import type { Network, Node, OperatorKind, Preprocessing, Task } from './types.ts';
+import type { Network, Node } from '../graph/network.ts';
+import type { OperatorKind } from '../graph/network.ts';
+import type { Preprocessing, Task } from '../graph/preprocessing.ts';
 
 /** Key of the description in the file's metadata. */
 export const NETWORK_KEY = 'espalier';

@@ -1,5 +1,7 @@
 /** `espalier/network`: networks as plain data, builders, initializers, shapes and costs. */
-export * from './types.ts';
+export type * from '../graph/network.ts';
+export type * from '../graph/preprocessing.ts';
+export type * from '../graph/examples.ts';
 export {
   add,
   affine,
@@ -39,7 +41,7 @@ export { plainWeights, readPlain, withWeights } from './plain.ts';
 export type { PlainOptions } from './plain.ts';
 export { readNetwork } from './read.ts';
 export type { ReadOptions } from './read.ts';
-export { withOutputUnit } from './unit.ts';
-export type { OutputUnit } from './unit.ts';
+export { withOutputUnit } from '../transforms/unit.ts';
+export type { OutputUnit } from '../transforms/unit.ts';
 export { writeNetwork } from './write.ts';
 export type { WriteOptions } from './write.ts';

@@ -1,7 +1,7 @@
 /** Initial weights. Each parameter has a stream of its own, by (seed, name): adding a layer changes no other. */
-import { normal, stream, uniform } from '../random.ts';
-import type { Shape } from '../tensor.ts';
-import { sizeOf } from '../tensor.ts';
+import { normal, stream, uniform } from '../base/random.ts';
+import type { Shape } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 
 /** Values for a parameter of this shape: axis 0 is the output side, the rest is the input side. */
 export type Initializer = (shape: Shape, seed: number, name: string) => Float32Array;

@@ -6,11 +6,11 @@ import type { StoredArray } from '../container/safetensors.ts';
 import { decode } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { halfToNumber } from '../encodings/half.ts';
-import { checkFinite, EspalierError, show } from '../errors.ts';
+import { checkFinite, EspalierError, show } from '../base/errors.ts';
 import { operatorOf } from '../operators/inference.ts';
-import { sameShape } from '../tensor.ts';
-import type { Tensor } from '../tensor.ts';
-import type { Network } from './types.ts';
+import { sameShape } from '../base/tensor.ts';
+import type { Tensor } from '../base/tensor.ts';
+import type { Network } from '../graph/network.ts';
 
 export interface PlainOptions {
   /** true: NaN and infinities are let in. Default false. */

@@ -5,8 +5,8 @@
 import { affine, conv, dense, dropout, flatten, maxPool, relu, sequential } from './build.ts';
 import type { Layer, NetworkOptions } from './build.ts';
 import { normalInitializer } from './initializers.ts';
-import type { Network } from './types.ts';
-import type { OutputUnit } from './unit.ts';
+import type { Network } from '../graph/network.ts';
+import type { OutputUnit } from '../transforms/unit.ts';
 
 export interface VggOptions extends NetworkOptions {
   /** Height and width of the one-channel or three-channel input. Default 64. */

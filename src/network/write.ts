@@ -8,10 +8,10 @@ import { parseJson } from '../container/json.ts';
 import { metadataPairs } from '../container/safetensors.ts';
 import type { Metadata, NamedArray } from '../container/safetensors.ts';
 import { trainedValues, writeEncoding } from '../encodings/index.ts';
-import { checkFinite } from '../errors.ts';
+import { checkFinite } from '../base/errors.ts';
 import { checkGraph } from './check.ts';
 import { describe, NETWORK_KEY, readDescription } from './description.ts';
-import type { Network } from './types.ts';
+import type { Network } from '../graph/network.ts';
 
 export interface WriteOptions {
   /** Further metadata to travel with the model, such as where it came from. Default none. */

@@ -1,6 +1,6 @@
 /** ReLU, leaky ReLU, sigmoid, tanh. Gradients come from the output, so the input need not be kept. */
 import { ACTIVATION } from '../kernels/types.ts';
-import type { NodeOf } from '../network/types.ts';
+import type { NodeOf } from '../graph/network.ts';
 import { cutWords, nodeError } from './rules.ts';
 import type { Operator, TrainingOperator } from './types.ts';
 

@@ -1,9 +1,9 @@
 /** Convolution: y[O] = bias + sum over I/groups, ky, kx of w x (a correlation, as in every framework). */
-import { sizeOf } from '../tensor.ts';
-import type { Geometry } from '../kernels/types.ts';
-import { geometryWords } from '../kernels/types.ts';
-import type { NodeOf } from '../network/types.ts';
-import type { Shape } from '../tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Geometry } from '../kernels/specification/geometry.ts';
+import { geometryWords } from '../kernels/specification/geometry.ts';
+import type { NodeOf } from '../graph/network.ts';
+import type { Shape } from '../base/tensor.ts';
 import { foldedParameters } from './fold.ts';
 import { checkParameterShape, checkRank, cut, cutWords, geometryOf, nodeError, windowOutput } from './rules.ts';
 import type { Window } from './rules.ts';

@@ -1,5 +1,5 @@
 /** Dense (fully connected): y = x W^T + bias, W [out, in]. */
-import { sizeOf } from '../tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import { MATMUL } from '../kernels/types.ts';
 import { foldedParameters } from './fold.ts';
 import { checkParameterShape, checkRank, cut, nodeError } from './rules.ts';

@@ -6,7 +6,7 @@ import { affine, batchNorm } from './normalization.ts';
 import { averagePool, globalAveragePool, maxPool } from './pooling.ts';
 import { softmax } from './softmax.ts';
 import { add, concat, dropout, flatten } from './structure.ts';
-import type { OperatorKind } from '../network/types.ts';
+import type { OperatorKind } from '../graph/network.ts';
 import type { Operator } from './types.ts';
 
 export const OPERATORS: { readonly [K in OperatorKind]: Operator<K> } = {

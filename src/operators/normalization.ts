@@ -1,7 +1,7 @@
 /** Batch normalization (Ioffe, Szegedy 2015) and the constant affine map per channel. */
-import type { NodeOf } from '../network/types.ts';
-import { sizeOf } from '../tensor.ts';
-import type { Shape } from '../tensor.ts';
+import type { NodeOf } from '../graph/network.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 import { checkParameterShape, cut, nodeError } from './rules.ts';
 import type { ChannelMap, Operator, Plan, TrainingOperator } from './types.ts';
 

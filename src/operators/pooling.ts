@@ -1,7 +1,7 @@
 /** Max, average and global average pooling. Pieces are planes (sample, channel). */
-import { geometryWords } from '../kernels/types.ts';
-import type { NodeOf } from '../network/types.ts';
-import type { Shape } from '../tensor.ts';
+import { geometryWords } from '../kernels/specification/geometry.ts';
+import type { NodeOf } from '../graph/network.ts';
+import type { Shape } from '../base/tensor.ts';
 import { checkRank, cut, geometryOf, windowOutput } from './rules.ts';
 import type { Window } from './rules.ts';
 import type { BackwardPlan, Operator, Plan, TrainingOperator } from './types.ts';

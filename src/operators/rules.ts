@@ -1,9 +1,10 @@
 /** What the operator files share: errors that name the node, geometry, and how work is cut into pieces. */
-import { EspalierError, show } from '../errors.ts';
-import type { ErrorCode } from '../errors.ts';
-import type { Geometry } from '../kernels/types.ts';
-import type { Node, Padding, Pair } from '../network/types.ts';
-import type { Shape } from '../tensor.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import type { ErrorCode } from '../base/errors.ts';
+import type { Geometry } from '../kernels/specification/geometry.ts';
+import type { Node } from '../graph/network.ts';
+import type { Padding, Pair } from '../graph/network.ts';
+import type { Shape } from '../base/tensor.ts';
 
 export function nodeError(code: ErrorCode, node: Node, text: string): EspalierError {
   return new EspalierError(code, `node ${show(node.name)} (${node.kind}): ${text}`, { name: node.name });

@@ -1,8 +1,9 @@
 /** Shape inference and costs: what every value, parameter and node of a network amounts to. */
-import { EspalierError, show } from '../errors.ts';
-import type { Network, Node, ParameterRole } from '../network/types.ts';
-import type { Shape } from '../tensor.ts';
-import { sizeOf } from '../tensor.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import type { Network, Node } from '../graph/network.ts';
+import type { ParameterRole } from '../graph/network.ts';
+import type { Shape } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import { operatorOf, OPERATORS } from './inference.ts';
 import { nodeError } from './rules.ts';
 import type { ParameterShapes } from './types.ts';

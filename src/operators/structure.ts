@@ -1,5 +1,5 @@
 /** Operators that move or join values: flatten, add, concat, dropout. */
-import { sameShape, sizeOf } from '../tensor.ts';
+import { sameShape, sizeOf } from '../base/tensor.ts';
 import { cutWords, nodeError } from './rules.ts';
 import type { BackwardPlan, Operator, Plan, TrainingOperator } from './types.ts';
 

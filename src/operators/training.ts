@@ -6,7 +6,7 @@ import { affineTraining, batchNormTraining } from './normalization.ts';
 import { averagePoolTraining, globalAveragePoolTraining, maxPoolTraining } from './pooling.ts';
 import { softmaxTraining } from './softmax.ts';
 import { addTraining, concatTraining, dropoutTraining, flattenTraining } from './structure.ts';
-import type { OperatorKind } from '../network/types.ts';
+import type { OperatorKind } from '../graph/network.ts';
 import type { TrainingOperator } from './types.ts';
 
 export const TRAINING_OPERATORS: { readonly [K in OperatorKind]: TrainingOperator<K> } = {

@@ -4,8 +4,8 @@
  * code.
  */
 import type { KernelName, KernelSet } from '../kernels/types.ts';
-import type { NodeOf, OperatorKind, ParameterRole } from '../network/types.ts';
-import type { Shape } from '../tensor.ts';
+import type { NodeOf, OperatorKind, ParameterRole } from '../graph/network.ts';
+import type { Shape } from '../base/tensor.ts';
 
 /** A value on the heap: contiguous, row-major, its shape with the batch in front. */
 export interface Value {

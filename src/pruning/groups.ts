@@ -2,11 +2,12 @@
  * Which channels go together. Walks the graph once and carries, for every value, of which groups its first axis is made
  * up; an add joins groups, a concat lines them up, a flatten widens them. What cannot be cut is marked with the reason.
  */
-import { EspalierError, show } from '../errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import type { ChannelGroup, Consumer, ParameterSlice } from '../importance/types.ts';
-import type { Network, Node, NodeOf } from '../network/types.ts';
+import type { Network, Node } from '../graph/network.ts';
+import type { NodeOf } from '../graph/network.ts';
 import { inferShapes } from '../operators/shapes.ts';
-import type { Shape } from '../tensor.ts';
+import type { Shape } from '../base/tensor.ts';
 
 /** A run along axis 0 of a value: all channels of a group in order, `width` elements each. */
 interface Segment {

@@ -1,6 +1,6 @@
 /**
- * Structural pruning at three heights: a network ({@link prune}), a group ({@link pruneGroup}), given channels ({@link
- * removeNeurons}).
+ * Structural pruning at three heights: a network ({@link prune}), a group ({@link pruneGroup}), given channels (
+ * {@link removeNeurons}).
  */
 export { prune, PRUNE_DEFAULTS, pruneGroup } from './prune.ts';
 export type { GroupReport, PruneGroupOptions, PruneOptions, PruneReport } from './prune.ts';

@@ -1,13 +1,13 @@
 /** Pruning as one step: measure, score, choose, remove; for a whole network or one group. */
-import { checkNumber, checkOneOf, show } from '../errors.ts';
+import { checkNumber, checkOneOf, show } from '../base/errors.ts';
 import { CRITERIA, CRITERION_NAMES, score } from '../importance/criteria.ts';
 import type { CriterionName } from '../importance/criteria.ts';
 import { measureActivations } from '../importance/statistics.ts';
 import type { MeasureOptions } from '../importance/statistics.ts';
 import type { ActivationStatistics, ChannelGroup, ScoreOptions, Scorer } from '../importance/types.ts';
-import type { Network } from '../network/types.ts';
+import type { Network } from '../graph/network.ts';
 import { parameterCount } from '../operators/shapes.ts';
-import type { Context, Transform, TransformReport } from '../transform.ts';
+import type { Context, Transform, TransformReport } from '../graph/transform.ts';
 import { findGroups, prunableGroup } from './groups.ts';
 import { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
 import type { RemovalReport } from './remove.ts';

@@ -3,12 +3,12 @@
  * consumers: the mean into the bias, and on demand the part that the remaining channels predict into their columns.
  */
 import type { DenseEncoding, Encoding } from '../encodings/types.ts';
-import { EspalierError, show } from '../errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import type { ChannelGroup, ChannelMoments, Consumer, ParameterSlice } from '../importance/types.ts';
-import type { Network, Node } from '../network/types.ts';
+import type { Network, Node } from '../graph/network.ts';
 import { parameterCount } from '../operators/shapes.ts';
-import { sizeOf } from '../tensor.ts';
-import type { TransformReport } from '../transform.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { TransformReport } from '../graph/transform.ts';
 import { findGroups, prunableGroup } from './groups.ts';
 import { regression } from './repair.ts';
 

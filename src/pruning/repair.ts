@@ -4,7 +4,7 @@
  * reconstruction step of He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, here
  * on channels instead of outputs, so that one solution serves all taps.
  */
-import { checkInteger, checkNumber, EspalierError } from '../errors.ts';
+import { checkInteger, checkNumber, EspalierError } from '../base/errors.ts';
 
 /** Correlation from which a removed channel counts as an exact multiple of a kept one. */
 const EXACT = 1 - 1e-9;

@@ -2,7 +2,7 @@
  * Which channels stay: by number or share, or above a threshold. Pure functions of scores; the same integers
  * everywhere.
  */
-import { checkFinite, checkInteger, checkNumber, show } from '../errors.ts';
+import { checkFinite, checkInteger, checkNumber, show } from '../base/errors.ts';
 
 export interface KeepOptions {
   /** Share to keep, 0 to 1, rounded to the nearest number of channels. Give this or `count`. */

@@ -2,11 +2,11 @@
  * k-means (Lloyd, "Least squares quantization in PCM", 1982) that never loses a codeword and never returns a worse one
  * than it had. Glossary: n points, d coordinates, K codewords.
  */
-import { createRunControl } from '../control.ts';
-import { checkFinite, checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
+import { createRunControl } from '../base/control.ts';
+import { checkFinite, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { KernelSet, Workspace } from '../kernels/types.ts';
-import { stream } from '../random.ts';
-import { toTensor, type Tensor, type TensorLike } from '../tensor.ts';
+import { stream } from '../base/random.ts';
+import { toTensor, type Tensor, type TensorLike } from '../base/tensor.ts';
 import { planAssignment, type Assignment, type AssignmentPlan, type Metric } from './assignment.ts';
 import { distinctPoints, largestMagnitude, type DistinctPoints } from './points.ts';
 import { plusPlusSeeds, randomSeeds } from './seeding.ts';

@@ -5,9 +5,9 @@
 import { decode, encodingSize, writeEncoding } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
 import type { Encoding, ProductEncoding } from '../encodings/types.ts';
-import { show } from '../errors.ts';
-import type { Network } from '../network/types.ts';
-import type { Context, Transform } from '../transform.ts';
+import { show } from '../base/errors.ts';
+import type { Network } from '../graph/network.ts';
+import type { Context, Transform } from '../graph/transform.ts';
 import {
   quantizeMatrix,
   quantizeMatrixAsync,

@@ -8,9 +8,9 @@ import { decode, encodingSize } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
 import { canonicalSigns } from '../encodings/product.ts';
 import type { ProductBlock, ProductEncoding } from '../encodings/types.ts';
-import { checkFinite, checkInteger, checkOneOf, show } from '../errors.ts';
+import { checkFinite, checkInteger, checkOneOf, show } from '../base/errors.ts';
 import type { KernelSet } from '../kernels/types.ts';
-import { toTensor, type Tensor, type TensorLike } from '../tensor.ts';
+import { toTensor, type Tensor, type TensorLike } from '../base/tensor.ts';
 import { planAssignment, type Metric } from './assignment.ts';
 import {
   KMEANS_DEFAULTS,

@@ -2,7 +2,7 @@
  * First codewords of k-means, all of different value. Glossary: n points, d coordinates, K codewords, D(x)^2 the
  * squared distance of a point to the nearest codeword chosen so far.
  */
-import { permutation, type Stream } from '../random.ts';
+import { permutation, type Stream } from '../base/random.ts';
 import type { Assignment, Nearness } from './assignment.ts';
 import type { DistinctPoints } from './points.ts';
 

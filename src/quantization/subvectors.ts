@@ -2,7 +2,7 @@
  * Sub-vectors of a matrix as the points of k-means. Points stand sub-space by sub-space, (M rows, d), so that points
  * with one metric follow each other; codes of an encoding stand row by row, (rows, M).
  */
-import type { Tensor } from '../tensor.ts';
+import type { Tensor } from '../base/tensor.ts';
 
 /** Columns [first, first + M d) of a matrix. */
 export interface BlockColumns {

@@ -1,15 +1,16 @@
 /** A model file, run: in a page or in Node. Nothing here trains, writes files, generates code or needs a package. */
-import { preprocessedShape, preprocessor } from '../data/preprocess.ts';
-import type { Preprocessor } from '../data/preprocess.ts';
-import { checkInteger, EspalierError, show } from '../errors.ts';
+import { preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
+import type { Preprocessor } from '../preprocess/preprocess.ts';
+import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
 import { loadInferenceKernels } from '../kernels/load-inference.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import { readNetwork } from '../network/read.ts';
-import type { Network, Preprocessing } from '../network/types.ts';
-import { sameShape, sizeOf, toTensor } from '../tensor.ts';
-import type { Shape, Tensor, TensorLike } from '../tensor.ts';
+import type { Network } from '../graph/network.ts';
+import type { Preprocessing } from '../graph/preprocessing.ts';
+import { sameShape, sizeOf, toTensor } from '../base/tensor.ts';
+import type { Shape, Tensor, TensorLike } from '../base/tensor.ts';
 
 export interface LoadOptions {
   /** Default: what `loadInferenceKernels` gives, the fastest set that the platform runs. */

@@ -2,15 +2,15 @@
  * Re-estimation of the statistics of batch normalization, which pruning and quantization leave wrong: cheap and
  * label-free.
  */
-import { EspalierError, checkInteger } from '../errors.ts';
+import { EspalierError, checkInteger } from '../base/errors.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
-import type { Network, Node } from '../network/types.ts';
-import { permutation, stream } from '../random.ts';
-import { sameShape } from '../tensor.ts';
-import type { Context, TransformReport } from '../transform.ts';
+import type { Network, Node } from '../graph/network.ts';
+import { permutation, stream } from '../base/random.ts';
+import { sameShape } from '../base/tensor.ts';
+import type { Context, TransformReport } from '../graph/transform.ts';
 import { createBatchReader } from './batches.ts';
-import { createRunControl } from '../control.ts';
+import { createRunControl } from '../base/control.ts';
 import { checkExamples } from './options.ts';
 
 export interface ReestimateOptions {

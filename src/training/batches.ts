@@ -1,9 +1,9 @@
 /** Reading of samples in batches, with everything checked that a data source can get wrong. */
-import { EspalierError, show } from '../errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import type { Executor } from '../execution/types.ts';
-import type { Examples, Pass } from '../network/types.ts';
-import { sizeOf } from '../tensor.ts';
-import type { RunControl } from '../control.ts';
+import type { Examples, Pass } from '../graph/examples.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { RunControl } from '../base/control.ts';
 
 export interface BatchReader {
   readonly examples: Examples;

@@ -6,11 +6,11 @@
 import { crc32, parseJson, readCheckpoint, writeCheckpoint } from '../container/index.ts';
 import type { Checkpoint, CheckpointStore, Fingerprint, NamedArray } from '../container/index.ts';
 import { encodingOperations } from '../encodings/index.ts';
-import { EspalierError, show } from '../errors.ts';
-import type { Network } from '../network/types.ts';
-import type { Context } from '../transform.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import type { Network } from '../graph/network.ts';
+import type { Context } from '../graph/transform.ts';
 import { createBatchReader } from './batches.ts';
-import type { RunControl } from '../control.ts';
+import type { RunControl } from '../base/control.ts';
 import type { TrainSettings } from './options.ts';
 import type { EpochRecord, TrainState } from './trainer.ts';
 

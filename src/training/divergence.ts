@@ -1,10 +1,10 @@
 /** Divergence: where a run left the finite numbers, and the error that says so and carries the last good state. */
 import { encodingOperations } from '../encodings/index.ts';
-import { EspalierError } from '../errors.ts';
+import { EspalierError } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
 import type { KernelSet } from '../kernels/types.ts';
-import type { Network } from '../network/types.ts';
+import type { Network } from '../graph/network.ts';
 
 /**
  * The network with the last values that were all finite, of an error DIVERGED that training was rejected with; else

@@ -1,12 +1,13 @@
 /** Evaluation: predictions of a network over a whole set, and how far they are from the targets. */
-import { EspalierError, checkInteger } from '../errors.ts';
+import { EspalierError, checkInteger } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
-import type { Examples, Network } from '../network/types.ts';
-import { rootMeanSquare, sameShape, sizeOf } from '../tensor.ts';
+import type { Examples } from '../graph/examples.ts';
+import type { Network } from '../graph/network.ts';
+import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { Predictions } from './batches.ts';
-import { createRunControl } from '../control.ts';
+import { createRunControl } from '../base/control.ts';
 import type { Loss } from './losses.ts';
 import { checkExamples } from './options.ts';
 

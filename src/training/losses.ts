@@ -2,8 +2,8 @@
  * Losses: mean over a batch and its gradient with respect to the prediction, in the precision of the arrays given.
  * x: (prediction - target) / scale, the error in units of `scale`.
  */
-import { checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
-import type { FloatArray } from '../tensor.ts';
+import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import type { FloatArray } from '../base/tensor.ts';
 
 /** A loss as plain JSON-able data: what checkpoints and command lines keep. */
 export type LossOptions =

@@ -3,12 +3,13 @@
  * work.
  */
 import type { CheckpointStore } from '../container/store.ts';
-import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
+import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
-import type { Examples, Network } from '../network/types.ts';
-import { sameShape, sizeOf } from '../tensor.ts';
-import type { Shape } from '../tensor.ts';
-import type { Context } from '../transform.ts';
+import type { Examples } from '../graph/examples.ts';
+import type { Network } from '../graph/network.ts';
+import { sameShape, sizeOf } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
+import type { Context } from '../graph/transform.ts';
 import type { Loss } from './losses.ts';
 import { crossEntropy, l2, smoothL1 } from './losses.ts';
 import type { Schedule } from './schedules.ts';

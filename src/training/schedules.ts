@@ -2,7 +2,7 @@
  * Learning-rate schedules: pure functions of (step, total steps) that give the factor by which the learning rate is
  * multiplied. Steps count from 0; the factor is in [0, 1].
  */
-import { checkInteger, checkNumber, checkOneOf, show } from '../errors.ts';
+import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 
 /** A schedule as plain JSON-able data. */
 export type ScheduleOptions =

@@ -1,17 +1,17 @@
 /** Training: epochs of batches through a training executor, judged on validation, resumable to the byte. */
-import { EspalierError } from '../errors.ts';
+import { EspalierError } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { Executor, TrainingExecutor } from '../execution/types.ts';
-import type { Network } from '../network/types.ts';
-import { permutation, stream } from '../random.ts';
-import { rootMeanSquare, sameShape, sizeOf } from '../tensor.ts';
-import type { Context, Transform } from '../transform.ts';
+import type { Network } from '../graph/network.ts';
+import { permutation, stream } from '../base/random.ts';
+import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
+import type { Context, Transform } from '../graph/transform.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { BatchReader, Predictions } from './batches.ts';
 import { openCheckpoint } from './checkpoint.ts';
-import { createRunControl } from '../control.ts';
-import type { RunControl } from '../control.ts';
+import { createRunControl } from '../base/control.ts';
+import type { RunControl } from '../base/control.ts';
 import { divergenceError, nonFiniteParameter } from './divergence.ts';
 import { softmaxRows } from './losses.ts';
 import { checkFit, resolveTrainOptions } from './options.ts';

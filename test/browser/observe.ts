@@ -1,11 +1,11 @@
 /** What a page or Node makes of threads: the same work everywhere, as plain data that can be compared. */
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
-import { ALL_KERNELS } from '../../src/kernels/all.ts';
+import { ALL_KERNELS } from '../../src/kernels/selection/all.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
-import { CONTROL } from '../../src/kernels/pieces.ts';
+import { CONTROL } from '../../src/kernels/threads/pieces.ts';
 import { portableBackend } from '../../src/kernels/portable/set.ts';
-import { threadHost } from '../../src/kernels/thread-hosts.ts';
-import { openOn } from '../../src/kernels/workspace.ts';
+import { threadHost } from '../../src/kernels/threads/thread-hosts.ts';
+import { openOn } from '../../src/kernels/workspace/workspace.ts';
 import {
   conv,
   dense,
@@ -17,7 +17,7 @@ import {
   writeNetwork,
 } from '../../src/network/index.ts';
 import type { Network } from '../../src/network/index.ts';
-import { stream, uniform } from '../../src/random.ts';
+import { stream, uniform } from '../../src/base/random.ts';
 import { load } from '../../src/runtime/index.ts';
 
 export interface Observation {

@@ -6,10 +6,12 @@ import { examplesFromArrays } from '../../src/data/index.ts';
 import { decode } from '../../src/encodings/index.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { affine, conv, dense, flatten, maxPool, readNetwork, relu, sequential } from '../../src/network/index.ts';
-import type { Examples, Network } from '../../src/network/types.ts';
-import { normal, stream } from '../../src/random.ts';
+import type { Examples } from '../../src/graph/examples.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { normal, stream } from '../../src/base/random.ts';
 import { crossEntropy, evaluate, l2, predictAll, train } from '../../src/training/index.ts';
-import type { Context, RunEvent } from '../../src/transform.ts';
+import type { RunEvent } from '../../src/base/control.ts';
+import type { Context } from '../../src/graph/transform.ts';
 
 const kernels = await loadKernels();
 

@@ -1,7 +1,7 @@
 /** Hand-made files: what no writer of ours would write. */
 import { expect } from 'vitest';
-import { EspalierError } from '../../src/errors.ts';
-import type { ErrorCode } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
+import type { ErrorCode } from '../../src/base/errors.ts';
 
 /** A safetensors file of this header text (or anything that JSON can hold) and these data. */
 export function rawFile(header: unknown, data: Uint8Array | number = 0): Uint8Array {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DTYPE_BYTES, readSafetensors, writeSafetensors } from '../../src/container/safetensors.ts';
 import type { Dtype, NamedArray } from '../../src/container/safetensors.ts';
-import { sizeOf } from '../../src/tensor.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
 import { realData } from '../real-data.ts';
 import { expectCode, rawFile, withHeaderLength } from './files.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concatenated, examplesFromArrays, meanTarget, subset } from '../../src/data/index.ts';
-import type { Examples } from '../../src/network/types.ts';
+import type { Examples } from '../../src/graph/examples.ts';
 
 /** Sample i of a set: inputs base + i, base + i + 0.5, target 10 (base + i). */
 function numbered(count: number, base = 0): Examples {

@@ -9,7 +9,7 @@ import {
   warpPoints,
 } from '../../src/data/index.ts';
 import type { WarpMatrix } from '../../src/data/index.ts';
-import type { Examples } from '../../src/network/types.ts';
+import type { Examples } from '../../src/graph/examples.ts';
 import { difference, vectors } from './vectors.ts';
 
 const IDENTITY: WarpMatrix = [1, 0, 0, 0, 1, 0];

@@ -5,9 +5,9 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { landmarks68Task, openFolder, preprocess, writeNpy } from '../../src/data/index.ts';
 import type { Dataset, FolderOptions } from '../../src/data/index.ts';
-import type { Preprocessing } from '../../src/network/types.ts';
-import { sizeOf } from '../../src/tensor.ts';
-import type { Shape, TypedArray } from '../../src/tensor.ts';
+import type { Preprocessing } from '../../src/graph/preprocessing.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
+import type { Shape, TypedArray } from '../../src/base/tensor.ts';
 
 const PREPROCESSING: Preprocessing = {
   width: 4,

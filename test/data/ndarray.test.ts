@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import ops from 'ndarray-ops';
 import { describe, expect, it } from 'vitest';
 import { toNdarray } from '../../src/data/ndarray.ts';
-import { sizeOf, toTensor } from '../../src/tensor.ts';
+import { sizeOf, toTensor } from '../../src/base/tensor.ts';
 
 describe('toNdarray', () => {
   it('and back is the same tensor, for rank 0 to 4', () => {

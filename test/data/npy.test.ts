@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readNpy, writeNpy } from '../../src/data/index.ts';
 import { decodeNpy, readNpyHeader } from '../../src/data/npy.ts';
-import { EspalierError } from '../../src/errors.ts';
-import { sizeOf } from '../../src/tensor.ts';
-import type { TypedArray } from '../../src/tensor.ts';
+import { EspalierError } from '../../src/base/errors.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
+import type { TypedArray } from '../../src/base/tensor.ts';
 import { fromBase64, vectors } from './vectors.ts';
 
 const MAKERS = [

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readPts } from '../../src/data/index.ts';
-import { EspalierError } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 
 const write = (points: readonly number[][]): string =>
   `version: 1\nn_points:  ${points.length}\n{\n${points.map(([x, y]) => `${x} ${y}\n`).join('')}}\n`;

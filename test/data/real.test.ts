@@ -12,7 +12,7 @@ import {
   openFolder,
   readPts,
 } from '../../src/data/index.ts';
-import type { Preprocessing } from '../../src/network/types.ts';
+import type { Preprocessing } from '../../src/graph/preprocessing.ts';
 import { realData } from '../real-data.ts';
 
 const PREPROCESSING: Preprocessing = {

@@ -27,7 +27,7 @@ import {
   tanh,
 } from '../../src/network/index.ts';
 import type { Layer, Network, Node } from '../../src/network/index.ts';
-import { normal, stream } from '../../src/random.ts';
+import { normal, stream } from '../../src/base/random.ts';
 
 const portable = portableKernels();
 const optimizer: OptimizerOptions = {

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { EspalierError } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 import type { ProductBlock } from '../../src/encodings/types.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
 import { place } from '../../src/execution/plan.ts';
 import type { Executor } from '../../src/execution/types.ts';
 import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
 import type { KernelSet } from '../../src/kernels/types.ts';
-import type { Network } from '../../src/network/types.ts';
-import { stream } from '../../src/random.ts';
-import { sizeOf } from '../../src/tensor.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { stream } from '../../src/base/random.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
 import { chain, randomNetwork, skips } from './networks.ts';
 
 const sets: KernelSet[] = [portableKernels(), await loadKernels({ prefer: 'simd' })];

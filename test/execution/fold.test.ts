@@ -25,8 +25,8 @@ import {
 } from '../../src/network/index.ts';
 import type { Layer, Network } from '../../src/network/index.ts';
 import { quantizeMatrix } from '../../src/quantization/index.ts';
-import { normal, stream } from '../../src/random.ts';
-import { sizeOf } from '../../src/tensor.ts';
+import { normal, stream } from '../../src/base/random.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
 
 const sets: KernelSet[] = [portableKernels(), await loadKernels({ prefer: 'simd' })];
 

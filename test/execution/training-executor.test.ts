@@ -7,10 +7,10 @@ import type { OptimizerOptions, TrainingExecutor, TrainingExecutorOptions } from
 import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
 import type { KernelSet, Program } from '../../src/kernels/index.ts';
 import { batchNorm, dense, graph, relu, add, sequential } from '../../src/network/index.ts';
-import type { Network } from '../../src/network/types.ts';
-import { normal, stream } from '../../src/random.ts';
-import { sizeOf } from '../../src/tensor.ts';
-import type { FloatArray } from '../../src/tensor.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { normal, stream } from '../../src/base/random.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
+import type { FloatArray } from '../../src/base/tensor.ts';
 import { chain, randomNetwork, skips } from './networks.ts';
 
 const portable = portableKernels();

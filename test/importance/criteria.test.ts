@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EspalierError } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 import { CRITERION_NAMES, score } from '../../src/importance/index.ts';
 import type { ActivationStatistics, ChannelGroup } from '../../src/importance/types.ts';
 import { conv, dense, flatten, relu, sequential } from '../../src/network/build.ts';
-import type { Network } from '../../src/network/types.ts';
+import type { Network } from '../../src/graph/network.ts';
 import { findGroups } from '../../src/pruning/index.ts';
-import { permutation, stream } from '../../src/random.ts';
+import { permutation, stream } from '../../src/base/random.ts';
 import { chain, change, data, largestDifference, randomize, residual } from '../pruning/networks.ts';
 
 const first = (network: Network): ChannelGroup => findGroups(network)[0];

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EspalierError } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 import { measureActivations, score } from '../../src/importance/index.ts';
 import type { ActivationStatistics } from '../../src/importance/types.ts';
 import { conv, dense, flatten, graph, relu, sequential } from '../../src/network/build.ts';
-import type { Network } from '../../src/network/types.ts';
+import type { Network } from '../../src/graph/network.ts';
 import { findGroups } from '../../src/pruning/index.ts';
-import type { Context } from '../../src/transform.ts';
+import type { Context } from '../../src/graph/transform.ts';
 import vectors from '../vectors/correlation.json' with { type: 'json' };
 import {
   chain,

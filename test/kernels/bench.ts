@@ -11,8 +11,8 @@ import {
   type Precision,
   type Workspace,
 } from '../../src/kernels/index.ts';
-import { geometryWords } from '../../src/kernels/types.ts';
-import { stream, normal } from '../../src/random.ts';
+import { geometryWords } from '../../src/kernels/specification/geometry.ts';
+import { stream, normal } from '../../src/base/random.ts';
 
 const GUARD = 12345.5;
 const GUARDS = 8;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { codebookScratchWords } from '../../src/kernels/codebook-sizes.ts';
+import { codebookScratchWords } from '../../src/kernels/simd/codebook-sizes.ts';
 import {
   doubleIndex,
   loadKernels,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
-import { ALL_KERNELS } from '../../src/kernels/all.ts';
+import { ALL_KERNELS } from '../../src/kernels/selection/all.ts';
 import {
   geometryWords,
   loadInferenceKernels,
@@ -10,8 +10,8 @@ import {
   type KernelSet,
   type Program,
 } from '../../src/kernels/index.ts';
-import { INFERENCE_KERNELS } from '../../src/kernels/inference.ts';
-import { namesOf } from '../../src/kernels/selection.ts';
+import { INFERENCE_KERNELS } from '../../src/kernels/selection/inference.ts';
+import { namesOf } from '../../src/kernels/selection/selection.ts';
 import { dense, sequential } from '../../src/network/build.ts';
 import { geometries, normals, seeds } from './bench.ts';
 

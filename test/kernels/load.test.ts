@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ALL_KERNELS } from '../../src/kernels/all.ts';
+import { ALL_KERNELS } from '../../src/kernels/selection/all.ts';
 import { loadInferenceKernels, loadKernels } from '../../src/kernels/index.ts';
-import { INFERENCE_KERNELS } from '../../src/kernels/inference.ts';
-import { namesOf } from '../../src/kernels/selection.ts';
-import { simdBytes } from '../../src/kernels/simd.ts';
+import { INFERENCE_KERNELS } from '../../src/kernels/selection/inference.ts';
+import { namesOf } from '../../src/kernels/selection/selection.ts';
+import { simdBytes } from '../../src/kernels/simd/simd.ts';
 
 /** The platform's WebAssembly with one thing gone wrong. */
 const broken = (fault: Partial<typeof WebAssembly>): typeof WebAssembly =>

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ErrorCode } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/base/errors.ts';
 import { checkAttributes } from '../../src/network/attributes.ts';
 import { checkGraph } from '../../src/network/check.ts';
-import type { Network, Node } from '../../src/network/types.ts';
+import type { Network, Node } from '../../src/graph/network.ts';
 import { OPERATORS } from '../../src/operators/inference.ts';
 import { expectCode } from '../container/files.ts';
 import { everyOperator, networks } from './files.ts';

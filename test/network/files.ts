@@ -23,10 +23,10 @@ import {
   softmax,
   tanh,
 } from '../../src/network/build.ts';
-import type { Network } from '../../src/network/types.ts';
-import { stream } from '../../src/random.ts';
-import type { Stream } from '../../src/random.ts';
-import { sizeOf } from '../../src/tensor.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { stream } from '../../src/base/random.ts';
+import type { Stream } from '../../src/base/random.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
 
 /**
  * A product encoding with random codes: sub-vectors of `d` columns and a remainder, `K` codewords, signs apart or not.

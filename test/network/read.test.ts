@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../../src/container/safetensors.ts';
 import { writeChecked } from '../../src/container/checksum.ts';
-import type { ErrorCode } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/base/errors.ts';
 import { readNetwork } from '../../src/network/read.ts';
 import { writeNetwork } from '../../src/network/write.ts';
 import { expectCode } from '../container/files.ts';

@@ -4,10 +4,10 @@ import { readSafetensors } from '../../src/container/safetensors.ts';
 import type { DenseEncoding } from '../../src/encodings/types.ts';
 import { dense, sequential } from '../../src/network/build.ts';
 import { readNetwork } from '../../src/network/read.ts';
-import type { Network } from '../../src/network/types.ts';
+import type { Network } from '../../src/graph/network.ts';
 import { vgg } from '../../src/network/vgg.ts';
 import { writeNetwork } from '../../src/network/write.ts';
-import { stream } from '../../src/random.ts';
+import { stream } from '../../src/base/random.ts';
 import { expectCode } from '../container/files.ts';
 import { encoded, everyOperator, networks, smallNetwork } from './files.ts';
 

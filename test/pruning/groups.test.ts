@@ -11,7 +11,7 @@ import {
   sequential,
   softmax,
 } from '../../src/network/build.ts';
-import type { Network, Node } from '../../src/network/types.ts';
+import type { Network, Node } from '../../src/graph/network.ts';
 import type { Encoding } from '../../src/encodings/types.ts';
 import { findGroups } from '../../src/pruning/index.ts';
 import type { ChannelGroup } from '../../src/pruning/index.ts';

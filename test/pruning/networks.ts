@@ -21,10 +21,11 @@ import {
   sigmoid,
   tanh,
 } from '../../src/network/build.ts';
-import type { Examples, Network } from '../../src/network/types.ts';
-import { normal, stream } from '../../src/random.ts';
-import { sizeOf } from '../../src/tensor.ts';
-import type { Context } from '../../src/transform.ts';
+import type { Examples } from '../../src/graph/examples.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { normal, stream } from '../../src/base/random.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
+import type { Context } from '../../src/graph/transform.ts';
 
 export const data = (network: Network, parameter: string): Float32Array =>
   (network.parameters.get(parameter) as DenseEncoding).data;

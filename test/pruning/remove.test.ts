@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EspalierError } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 import { covarianceMatrix } from '../../src/importance/index.ts';
 import type { ChannelGroup, ChannelMoments } from '../../src/importance/types.ts';
 import { conv, dense, flatten, relu, sequential } from '../../src/network/build.ts';
-import type { Network } from '../../src/network/types.ts';
+import type { Network } from '../../src/graph/network.ts';
 import { multiplyAdds, parameterCount } from '../../src/operators/shapes.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
-import { sizeOf } from '../../src/tensor.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
 import {
   chain,
   change,

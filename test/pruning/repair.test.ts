@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EspalierError } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 import { covarianceMatrix } from '../../src/importance/index.ts';
 import { regression } from '../../src/pruning/index.ts';
-import { normal, stream } from '../../src/random.ts';
+import { normal, stream } from '../../src/base/random.ts';
 import vectors from '../vectors/correlation.json' with { type: 'json' };
 
 describe('regression', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EspalierError } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 import { keepAbove, keepBest } from '../../src/pruning/index.ts';
 
 const scores = fc.array(fc.integer({ min: -5, max: 5 }), { minLength: 1, maxLength: 30 });

@@ -11,7 +11,7 @@ import {
   type KMeansOptions,
   type KMeansResult,
 } from '../../src/quantization/index.ts';
-import type { Tensor, TensorLike } from '../../src/tensor.ts';
+import type { Tensor, TensorLike } from '../../src/base/tensor.ts';
 import { distinctCount, generatedPoints, objectiveOf, pointSets } from './points.ts';
 
 const kernels = await loadKernels(),

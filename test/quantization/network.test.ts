@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { loadKernels } from '../../src/kernels/index.ts';
-import type { Network } from '../../src/network/types.ts';
+import type { Network } from '../../src/graph/network.ts';
 import {
   decode,
   denseEncoding,
@@ -15,7 +15,8 @@ import {
   type ProductEncoding,
   type RoundingReport,
 } from '../../src/quantization/index.ts';
-import type { Context, RunEvent } from '../../src/transform.ts';
+import type { RunEvent } from '../../src/base/control.ts';
+import type { Context } from '../../src/graph/transform.ts';
 import { bitsOf, toHalf } from '../encodings/arbitraries.ts';
 import { generatedPoints } from './points.ts';
 

@@ -1,6 +1,6 @@
 /** Points for tests of k-means. */
 import fc from 'fast-check';
-import type { Tensor } from '../../src/tensor.ts';
+import type { Tensor } from '../../src/base/tensor.ts';
 
 /**
  * (count, d) sums of four numbers of a linear congruential generator, around `centers` centers (0: none);

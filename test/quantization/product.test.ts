@@ -16,7 +16,7 @@ import {
   type MatrixReport,
   type ProductEncoding,
 } from '../../src/quantization/index.ts';
-import type { Tensor } from '../../src/tensor.ts';
+import type { Tensor } from '../../src/base/tensor.ts';
 import { productEncodings, throughFile } from '../encodings/arbitraries.ts';
 import { generatedPoints, matrices, objectiveOf } from './points.ts';
 

@@ -6,9 +6,9 @@ import { build } from 'esbuild';
 import type { Metafile } from 'esbuild';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ALL_KERNELS } from '../../src/kernels/all.ts';
-import { INFERENCE_KERNELS } from '../../src/kernels/inference.ts';
-import { namesOf } from '../../src/kernels/selection.ts';
+import { ALL_KERNELS } from '../../src/kernels/selection/all.ts';
+import { INFERENCE_KERNELS } from '../../src/kernels/selection/inference.ts';
+import { namesOf } from '../../src/kernels/selection/selection.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
 let code = '';
@@ -75,7 +75,7 @@ describe('the bundle of the runtime', () => {
       'src/execution/executor.ts',
       'src/operators/conv.ts',
       'src/container/safetensors.ts',
-      'src/data/preprocess.ts',
+      'src/preprocess/preprocess.ts',
     ])
       expect(parts.has(needed), needed).toBe(true);
     const unwanted = [...parts.keys()].filter(
@@ -92,10 +92,10 @@ describe('the bundle of the runtime', () => {
     expect(trainingKernels).toEqual(
       expect.arrayContaining(['convolutionBackwardWeights', 'codebookPullback', 'sgdUpdate', 'maxPoolBackward']),
     );
-    expect([parts.has('src/kernels/inference.generated.ts'), parts.has('src/kernels/all.generated.ts')]).toEqual([
-      true,
-      false,
-    ]);
+    expect([
+      parts.has('src/kernels/generated/inference.generated.ts'),
+      parts.has('src/kernels/generated/all.generated.ts'),
+    ]).toEqual([true, false]);
     expect(backward(code)).toEqual([]);
     expect(backward(INFERENCE_KERNELS.compiled.worker)).toEqual([]);
   });

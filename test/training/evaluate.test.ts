@@ -11,9 +11,9 @@ import {
   relu,
   sequential,
 } from '../../src/network/index.ts';
-import type { Examples } from '../../src/network/types.ts';
+import type { Examples } from '../../src/graph/examples.ts';
 import { crossEntropy, evaluate, l2, predictAll, reestimateBatchNorm } from '../../src/training/index.ts';
-import { stream } from '../../src/random.ts';
+import { stream } from '../../src/base/random.ts';
 import { arraySet, classSet, context, countingKernels, smoothSet, tiny } from './fixtures.ts';
 
 const { kernels } = context(undefined);

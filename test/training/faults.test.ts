@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../src/container/index.ts';
-import { EspalierError } from '../../src/errors.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 import { batchNorm, conv, dense, flatten, relu, sequential } from '../../src/network/index.ts';
-import type { Examples, Network } from '../../src/network/types.ts';
-import type { Context } from '../../src/transform.ts';
+import type { Examples } from '../../src/graph/examples.ts';
+import type { Network } from '../../src/graph/network.ts';
+import type { Context } from '../../src/graph/transform.ts';
 import { constant, crossEntropy, l2, lastGoodNetwork, train } from '../../src/training/index.ts';
 import type { Loss, Schedule, TrainOptions } from '../../src/training/index.ts';
 import { arraySet, bytesOf, classSet, context, countingKernels, smoothSet, tiny } from './fixtures.ts';

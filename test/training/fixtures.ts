@@ -2,10 +2,11 @@
 import { portableKernels } from '../../src/kernels/index.ts';
 import type { KernelSet } from '../../src/kernels/index.ts';
 import { dense, glorotUniform, sequential, tanh } from '../../src/network/index.ts';
-import type { Examples, Network, Pass } from '../../src/network/types.ts';
-import { normal, stream } from '../../src/random.ts';
-import { sizeOf } from '../../src/tensor.ts';
-import type { Context } from '../../src/transform.ts';
+import type { Examples, Pass } from '../../src/graph/examples.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { normal, stream } from '../../src/base/random.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
+import type { Context } from '../../src/graph/transform.ts';
 
 export interface ArraySet extends Examples {
   /** What has been read so far, in order. */

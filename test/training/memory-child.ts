@@ -8,7 +8,7 @@ import { createTrainingExecutor } from '../../src/execution/training-executor.ts
 import { examplesFromArrays } from '../../src/data/index.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { batchNorm, conv, dense, flatten, maxPool, relu, sequential, writeNetwork } from '../../src/network/index.ts';
-import { normal, stream } from '../../src/random.ts';
+import { normal, stream } from '../../src/base/random.ts';
 import { load } from '../../src/runtime/index.ts';
 import { smoothL1, train } from '../../src/training/index.ts';
 

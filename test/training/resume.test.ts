@@ -3,9 +3,9 @@ import { memoryStore, readCheckpoint, readSafetensors, writeCheckpoint } from '.
 import type { CheckpointStore, Fingerprint, NamedArray } from '../../src/container/index.ts';
 import type { ProductEncoding } from '../../src/encodings/types.ts';
 import { batchNorm, dense, dropout, relu, sequential } from '../../src/network/index.ts';
-import type { Network } from '../../src/network/types.ts';
-import { stream } from '../../src/random.ts';
-import type { RunEvent } from '../../src/transform.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { stream } from '../../src/base/random.ts';
+import type { RunEvent } from '../../src/base/control.ts';
 import { l2, smoothL1, train } from '../../src/training/index.ts';
 import type { TrainOptions, TrainResult } from '../../src/training/index.ts';
 import { bytesOf, context, smoothSet } from './fixtures.ts';

@@ -13,9 +13,9 @@ import {
   sequential,
   softmax,
 } from '../../src/network/index.ts';
-import type { Network } from '../../src/network/types.ts';
-import { permutation, stream } from '../../src/random.ts';
-import type { RunEvent } from '../../src/transform.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { permutation, stream } from '../../src/base/random.ts';
+import type { RunEvent } from '../../src/base/control.ts';
 import {
   constant,
   crossEntropy,

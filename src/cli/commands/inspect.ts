@@ -2,7 +2,7 @@
 import { readSafetensors } from '../../container/index.ts';
 import { describeEncoding, encodingSize, loadFile, nodeCosts } from '../../index.ts';
 import type { EncodingSize, Network } from '../../index.ts';
-import { sizeOf } from '../../tensor.ts';
+import { sizeOf } from '../../base/tensor.ts';
 import { defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { holdsNetwork, inFile, READ_OPTIONS } from '../model.ts';

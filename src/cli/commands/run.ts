@@ -1,7 +1,7 @@
 /** `espalier run`: raw batches through a model, from .npy to .npy. */
 import { createExecutor, EspalierError, loadFile, loadKernels, readNpy, saveFile, writeNpy } from '../../index.ts';
-import { checkFinite } from '../../errors.ts';
-import { sameShape, sizeOf } from '../../tensor.ts';
+import { checkFinite } from '../../base/errors.ts';
+import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { Tensor } from '../../index.ts';
 import { defineCommand, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';

@@ -2,7 +2,8 @@
  * Convolution (cross-correlation, as in every framework) and its two gradients. Packed weights are the weights as they
  * are. Glossary: g group; o, i output and input channel; oy, ox, iy, ix positions; ky, kx taps.
  */
-import { ACTIVATION, readGeometry, type Heap, type Kernels } from '../types.ts';
+import { ACTIVATION, type Heap, type Kernels } from '../types.ts';
+import { readGeometry } from '../specification/geometry.ts';
 import { activate } from './activation.ts';
 
 export function convolutionPack({ float, int }: Heap): Kernels['convolutionPack'] {

@@ -1,5 +1,5 @@
 /** The portable set with all kernels. */
-import { ALL_KERNELS } from '../all.ts';
+import { ALL_KERNELS } from '../selection/all.ts';
 import type { KernelSet } from '../types.ts';
 import { portableSet } from './set.ts';
 

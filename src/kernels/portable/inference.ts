@@ -2,7 +2,7 @@
  * The portable kernels that a forward pass in inference calls, and no other: what a page that only runs a model
  * carries.
  */
-import type { InferenceKernels } from '../inference-arguments.ts';
+import type { InferenceKernels } from '../specification/inference-arguments.ts';
 import type { Heap } from '../types.ts';
 import { activationForward } from './activation.ts';
 import { codebookDecode } from './codebook.ts';

@@ -2,11 +2,11 @@
  * The portable set of a selection of kernels: one readable loop nest per kernel, sums in double. Specification, oracle
  * of the tests, and fallback.
  */
-import { createHeap, heapBuffers } from '../heap.ts';
-import type { Selection } from '../selection.ts';
-import { threadHost } from '../thread-hosts.ts';
+import { createHeap, heapBuffers } from '../workspace/heap.ts';
+import type { Selection } from '../selection/selection.ts';
+import { threadHost } from '../threads/thread-hosts.ts';
 import type { KernelSet } from '../types.ts';
-import { openOn, openSyncOn, type Backend } from '../workspace.ts';
+import { openOn, openSyncOn, type Backend } from '../workspace/workspace.ts';
 
 /** Weights are packed as they are, and no kernel needs scratch. */
 export function portableSet(selection: Selection, reason: string): KernelSet {

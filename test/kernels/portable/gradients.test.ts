@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ACTIVATION, portableKernels, type Geometry } from '../../../src/kernels/index.ts';
-import { permutation, stream } from '../../../src/random.ts';
+import { permutation, stream } from '../../../src/base/random.ts';
 import { geometries, normals, openBench, seeds, type Bench } from '../bench.ts';
 
 const STEP = 1e-6,

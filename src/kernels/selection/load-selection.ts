@@ -1,0 +1,28 @@
+/** Which set of a selection of kernels this platform can run. */
+import { checkOneOf } from '../../base/errors.ts';
+import { portableSet } from '../portable/set.ts';
+import type { Selection } from './selection.ts';
+import { compileSimd, simdBytes } from '../simd/simd.ts';
+import type { KernelSet } from '../types.ts';
+
+export interface LoadOptions {
+  /** Default 'simd': the fast set where it can run, else the portable one. */
+  prefer?: 'simd' | 'portable';
+  /** Default: the platform's own. Another to see what happens without. */
+  webAssembly?: typeof WebAssembly;
+}
+
+/** SIMD, or portable where it is asked for or SIMD cannot run; never rejects for want of SIMD. */
+export async function loadSelection(who: string, selection: Selection, options: LoadOptions): Promise<KernelSet> {
+  const { prefer = 'simd', webAssembly = globalThis.WebAssembly as typeof WebAssembly | undefined } = options;
+  const portable = (reason: string): KernelSet => portableSet(selection, reason);
+  if (checkOneOf(who, 'prefer', prefer, ['simd', 'portable']) === 'portable') return portable('asked for');
+  if (!webAssembly) return portable('this platform has no WebAssembly');
+  const bytes = simdBytes(selection.compiled, false);
+  if (!webAssembly.validate(bytes)) return portable('the WebAssembly of this platform has no SIMD');
+  try {
+    return await compileSimd(selection, webAssembly, bytes, 'WebAssembly with SIMD');
+  } catch (cause) {
+    return portable(`WebAssembly was refused: ${String(cause)}`);
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * A selection of the kernels, with all that the two sets of it are made of. There are two: every kernel (all.ts) and
+ * those of inference (inference.ts). What loads, opens and runs kernels takes a selection and names none of them.
+ */
+import type { ArgumentCounts, Heap, KernelName, Kernels } from '../types.ts';
+import type { Geometry } from '../specification/geometry.ts';
+
+/** What scripts/generate.mjs makes of a selection. */
+export interface Compiled {
+  /** The WebAssembly module of its SIMD kernels, in base64. */
+  readonly simd: string;
+  /** Position in the module of the byte that is 3 for shared memory and 1 for memory of one thread. */
+  readonly memoryFlag: number;
+  /** The program of a worker thread, with its portable kernels. */
+  readonly worker: string;
+}
+
+export interface Selection {
+  /** Its kernels, each with its number of arguments after `scratch`. */
+  readonly arguments: Partial<ArgumentCounts>;
+  /** The function that gives all kernels, for the text of an error, if these are not all. */
+  readonly others?: string;
+  readonly compiled: Compiled;
+  createPortable(heap: Heap): Partial<Kernels>;
+  /** `scratchWords` of its SIMD set. */
+  simdScratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number;
+}
+
+/** Names of its kernels. A kernel's place among them is its number in programs. */
+export function namesOf(selection: Selection): readonly KernelName[] {
+  return Object.keys(selection.arguments) as KernelName[];
+}

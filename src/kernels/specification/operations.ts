@@ -1,0 +1,249 @@
+/**
+ * What may be asked of a backend: whole operations over values that lie on its heap. How an operation is cut in pieces for
+ * threads, how weights are packed for it, which working space it takes and which kernels it becomes is the backend's own
+ * business (`lower.ts` for both sets of kernels; a GPU would have its own), so an operator knows nothing of it.
+ *
+ * Every number is a count or the offset of a word on the heap; an offset of -1 means "none" where that is said.
+ * Glossary: N samples, C channels, P positions of one channel, O output channels, I input channels.
+ */
+import type { Geometry } from './geometry.ts';
+
+/** An activation that is applied on the way out. */
+export interface Activation {
+  /** Its number in the table of activations; 0: none. */
+  readonly activation: number;
+  /** Offset of its parameters, as many floats as its definition names. */
+  readonly parameters: number;
+}
+
+export interface Operations {
+  /** y [N, O] = activation(x [N, I] weight^T + bias); weight [O, I]; bias [O], -1: none. Activations: those that fuse. */
+  denseForward: Activation & {
+    samples: number;
+    inputs: number;
+    outputs: number;
+    x: number;
+    weight: number;
+    bias: number;
+    y: number;
+  };
+  /** dx [N, I] = dy [N, O] weight, overwritten. */
+  denseBackwardInput: { samples: number; inputs: number; outputs: number; dy: number; weight: number; dx: number };
+  /** dweight [O, I] = dy^T x, overwritten. */
+  denseBackwardWeight: { samples: number; inputs: number; outputs: number; x: number; dy: number; dweight: number };
+
+  /** y [N, O, oy, ox] = activation(bias [O] + convolution of x [N, I, H, W] with weight [O, I/groups, kh, kw]); bias -1: none. */
+  convolutionForward: Activation & {
+    geometry: Geometry;
+    samples: number;
+    x: number;
+    weight: number;
+    bias: number;
+    y: number;
+  };
+  /** dx [N, I, H, W], overwritten. */
+  convolutionBackwardInput: { geometry: Geometry; samples: number; dy: number; weight: number; dx: number };
+  /** dweight [O, I/groups, kh, kw], overwritten; partial sums are folded in a fixed order. */
+  convolutionBackwardWeight: { geometry: Geometry; samples: number; x: number; dy: number; dweight: number };
+
+  /** out [C] = sums of x [N, C, P] over samples and positions. */
+  channelSums: { x: number; out: number; samples: number; channels: number; positions: number };
+
+  /** y = activation(x), elementwise; in place allowed. */
+  activationForward: Activation & { x: number; y: number; count: number };
+  /** dx = dy activation'(.) from its input or its output, whichever its definition reads (`ACTIVATION_GRADIENTS`); dx may be dy. */
+  activationBackward: Activation & { from: number; dy: number; dx: number; count: number };
+
+  /** x [planes, H, W]; argmax -1: not wanted, else ints as many as y has elements. Channel fields of the geometry are not read. */
+  maxPoolForward: { geometry: Geometry; planes: number; x: number; y: number; argmax: number };
+  maxPoolBackward: { geometry: Geometry; planes: number; dy: number; argmax: number; dx: number };
+  /** countPadding 1: padded places count. */
+  averagePoolForward: { geometry: Geometry; planes: number; x: number; y: number; countPadding: number };
+  averagePoolBackward: { geometry: Geometry; planes: number; dy: number; dx: number; countPadding: number };
+
+  /** y [N, C, P] = activation(x scale [C] + shift [C]); in place allowed. */
+  affineForward: Activation & {
+    x: number;
+    scale: number;
+    shift: number;
+    y: number;
+    samples: number;
+    channels: number;
+    positions: number;
+  };
+  /** dx = dy scale; dx may be dy. */
+  affineBackward: { dy: number; scale: number; dx: number; samples: number; channels: number; positions: number };
+  /** dscale [C] = sums of dy x, dshift [C] = sums of dy. */
+  affineBackwardParameters: {
+    x: number;
+    dy: number;
+    dscale: number;
+    dshift: number;
+    samples: number;
+    channels: number;
+    positions: number;
+  };
+  /** In training; hyper: offset of [epsilon, momentum]. See the kernel of the same name. */
+  batchNormForward: {
+    x: number;
+    scale: number;
+    shift: number;
+    runningMean: number;
+    runningVariance: number;
+    savedMean: number;
+    savedInverse: number;
+    y: number;
+    hyper: number;
+    samples: number;
+    channels: number;
+    positions: number;
+  };
+  batchNormBackward: {
+    x: number;
+    dy: number;
+    scale: number;
+    savedMean: number;
+    savedInverse: number;
+    dx: number;
+    dscale: number;
+    dshift: number;
+    samples: number;
+    channels: number;
+    positions: number;
+  };
+  /** Batch normalization as scale and shift per channel. */
+  batchNormFold: {
+    scale: number;
+    shift: number;
+    mean: number;
+    variance: number;
+    scaleOut: number;
+    shiftOut: number;
+    hyper: number;
+    channels: number;
+  };
+
+  softmaxForward: { x: number; y: number; rows: number; columns: number };
+  softmaxBackward: { y: number; dy: number; dx: number; rows: number; columns: number };
+
+  /** y = activation(a + b), elementwise, all of one shape. y may be a or b. Activations: those that fuse. */
+  add: Activation & { a: number; b: number; y: number; count: number };
+  /** y = a b, elementwise. y may be a or b. */
+  multiply: { a: number; b: number; y: number; count: number };
+  /** to[r toStride + j] = from[r fromStride + j], r in [0, rows), j in [0, columns). Nothing where both are the same words. */
+  copyRows: { from: number; fromStride: number; to: number; toStride: number; rows: number; columns: number };
+  /** The same for `count` words in a row. */
+  copy: { from: number; to: number; count: number };
+
+  /**
+   * y = operation(a, b) with broadcasting: y is row-major of shape `sides`; a and b are read with strides in words, one per
+   * side, 0 where they are the same along it. operation: a number in the table of binary operations.
+   */
+  binaryForward: {
+    a: number;
+    b: number;
+    y: number;
+    sides: readonly number[];
+    aStrides: readonly number[];
+    bStrides: readonly number[];
+    operation: number;
+  };
+  /**
+   * Gradient to one operand, overwritten: of a (side 0) or of b (side 1), summed in double in row-major order over what was
+   * broadcast; `dx` has the operand's own elements, row-major.
+   */
+  binaryBackward: {
+    a: number;
+    b: number;
+    dy: number;
+    dx: number;
+    sides: readonly number[];
+    aStrides: readonly number[];
+    bStrides: readonly number[];
+    operation: number;
+    side: 0 | 1;
+  };
+
+  /**
+   * Columns [first, first + M d) of a matrix `to` [rows, columns] from codes [rows, M], codewords [K, d] and packed signs
+   * (-1: none): a block of a product encoding.
+   */
+  codebookDecode: {
+    codewords: number;
+    codes: number;
+    signs: number;
+    to: number;
+    columns: number;
+    first: number;
+    rows: number;
+    subspaceCount: number;
+    subvectorLength: number;
+    codewordCount: number;
+  };
+  /** The transpose: dcodewords [K, d] from the gradient of the matrix, overwritten; partial sums are folded in a fixed order. */
+  codebookPullback: {
+    gradient: number;
+    columns: number;
+    first: number;
+    rows: number;
+    subspaceCount: number;
+    subvectorLength: number;
+    codewordCount: number;
+    codes: number;
+    signs: number;
+    dcodewords: number;
+  };
+  /** to [rows, columns] = scales[r] (levels - zeros[r]); levels: ints; scales, zeros: one a row, or one (perRow 0) for all. zeros -1: none. */
+  scalarDecode: {
+    levels: number;
+    scales: number;
+    zeros: number;
+    to: number;
+    rows: number;
+    columns: number;
+    perRow: 0 | 1;
+  };
+  /** The transpose: dscales = sums of gradient (levels - zero), overwritten. */
+  scalarPullback: {
+    gradient: number;
+    levels: number;
+    zeros: number;
+    dscales: number;
+    rows: number;
+    columns: number;
+    perRow: 0 | 1;
+  };
+
+  /** Global norm of several gradients, and the factor that clips it: out [2] = [factor, norm]; limit: offset of the most, 0: none. */
+  clipScale: { gradients: readonly { readonly at: number; readonly count: number }[]; limit: number; out: number };
+  /** One update of all parameters; see the kernels of the same names for hyper and clip. */
+  sgdUpdate: { moved: readonly Moved[]; hyper: number; clip: number };
+  adamUpdate: { moved: readonly Moved[]; hyper: number; clip: number };
+}
+
+/** Values that an optimizer moves: where they, their gradient and its memory of them lie. */
+export interface Moved {
+  readonly values: number;
+  readonly gradient: number;
+  /** Velocity (SGD), or first and second moment (Adam). */
+  readonly state: readonly number[];
+  readonly count: number;
+}
+
+export type OperationName = keyof Operations;
+
+/** Writes an operation down: nothing runs yet. */
+export type Run = <K extends OperationName>(operation: K, call: Operations[K]) => void;
+
+/** Where a backend finds room for what its kernels need beside the caller's values. */
+export interface Room {
+  /** Offset of words that hold the given whole numbers, or floats. */
+  integers(values: readonly number[]): number;
+  floats(values: readonly number[]): number;
+  /** Offset of words that live as long as the executor, by a name that the same node asks for again (0 words: must exist). */
+  kept(name: string, words?: number): number;
+  /** Words that hold nothing between steps. */
+  temporary(words: number): number;
+  /** Says how much scratch a call may need. */
+  needsScratch(words: number): void;
+}

@@ -1,0 +1,151 @@
+/**
+ * From an image to the network's input: grey or colour, resized, scaled, standardized. What it does travels with the
+ * model.
+ */
+import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import type { Preprocessing } from '../graph/preprocessing.ts';
+import { checkShape, sizeOf, toTensor } from '../base/tensor.ts';
+import type { Shape, TensorLike } from '../base/tensor.ts';
+import { planeResizer, RESIZE_FILTERS } from './resize.ts';
+
+/** Writes one image's input, (channels, height, width), into `out` from `offset` on. */
+export type Preprocessor = (pixels: ArrayLike<number>, out: Float32Array, offset?: number) => void;
+
+/**
+ * Turns an image (height, width) or (height, width, 1 | 3 | 4), values 0 ... 255, into a network input (channels,
+ * height, width).
+ *
+ * In this order: a fourth channel (alpha) is left out; colour becomes grey by 0.299 R + 0.587 G + 0.114 B where one
+ * channel is wanted, grey is repeated where three are; resized by `filter`; multiplied by `scale`; standardized: per
+ * image, minus the mean, over (standard deviation with n - 1, plus epsilon; an image without contrast becomes zeros),
+ * or per channel by fixed numbers.
+ *
+ * @throws {TypeError | RangeError} if the image or the preprocessing is not of this form
+ * @example
+ * import { preprocess } from 'espalier/data';
+ * const input = preprocess({ data: pixels, shape: [96, 96] }, { width: 64, height: 64, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } });
+ */
+export function preprocess(image: TensorLike, preprocessing: Preprocessing): Float32Array {
+  checkPreprocessing('preprocess', preprocessing);
+  const contiguous =
+    typeof image === 'object' && image !== null && 'shape' in image && !('stride' in image)
+      ? image
+      : toTensor('preprocess', 'image', image);
+  checkShape('preprocess', 'image.shape', contiguous.shape);
+  if (contiguous.data?.length !== sizeOf(contiguous.shape))
+    throw new RangeError(
+      `preprocess: image: expected ${sizeOf(contiguous.shape)} values for shape [${contiguous.shape.join(', ')}], got ${contiguous.data?.length}`,
+    );
+  const out = new Float32Array(sizeOf(preprocessedShape(preprocessing)));
+  preprocessor('preprocess', contiguous.shape, preprocessing)(contiguous.data, out);
+  return out;
+}
+
+/** Shape per sample of what a preprocessing yields. */
+export function preprocessedShape({ channels, height, width }: Preprocessing): Shape {
+  return [channels, height, width];
+}
+
+/**
+ * Prepares one preprocessing for many images of one shape; {@link preprocess} is this for one image. The preprocessing
+ * must have been checked.
+ */
+export function preprocessor(who: string, imageShape: Shape, preprocessing: Preprocessing): Preprocessor {
+  const [sourceHeight, sourceWidth, sourceChannels = 1] = imageShape;
+  if (
+    (imageShape.length !== 2 && imageShape.length !== 3) ||
+    ![1, 3, 4].includes(sourceChannels) ||
+    sizeOf(imageShape) === 0
+  ) {
+    throw new RangeError(
+      `${who}: image: expected shape (height, width) or (height, width, channels) with 1, 3 or 4 channels, got [${imageShape.join(', ')}]`,
+    );
+  }
+  const { width, height, channels, filter, scale, standardize } = preprocessing;
+  const resize = planeResizer(sourceWidth, sourceHeight, width, height, filter);
+  const plane = new Float32Array(sourceHeight * sourceWidth);
+  const area = width * height;
+
+  const fillPlane = (pixels: ArrayLike<number>, channel: number): void => {
+    if (sourceChannels === 1) for (let i = 0; i < plane.length; i++) plane[i] = pixels[i];
+    else if (channels === 3)
+      for (let i = 0, at = channel; i < plane.length; i++, at += sourceChannels) plane[i] = pixels[at];
+    else
+      for (let i = 0, at = 0; i < plane.length; i++, at += sourceChannels)
+        plane[i] = 0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2];
+  };
+  return (pixels, out, offset = 0) => {
+    for (let channel = 0; channel < channels; channel++) {
+      fillPlane(pixels, channel);
+      resize(plane, out, offset + channel * area);
+    }
+    if (standardize.kind === 'fixed') {
+      for (let channel = 0; channel < channels; channel++) {
+        affine(
+          out,
+          offset + channel * area,
+          area,
+          scale / standardize.deviation[channel],
+          -standardize.mean[channel] / standardize.deviation[channel],
+        );
+      }
+    } else if (standardize.kind === 'image') {
+      const { mean, deviation } = moments(out, offset, channels * area);
+      const divisor = Math.abs(scale) * deviation + standardize.epsilon;
+      const factor = divisor > 0 ? scale / divisor : 0;
+      affine(out, offset, channels * area, factor, -mean * factor);
+    } else affine(out, offset, channels * area, scale, 0);
+  };
+}
+
+/** Checks a preprocessing that came from a caller or a file. @throws {TypeError | RangeError} naming the field */
+export function checkPreprocessing(who: string, preprocessing: unknown): asserts preprocessing is Preprocessing {
+  if (typeof preprocessing !== 'object' || preprocessing === null)
+    throw new TypeError(
+      `${who}: preprocessing: expected an object { width, height, channels, filter, scale, standardize }, got ${show(preprocessing)}`,
+    );
+  const { width, height, channels, filter, scale, standardize } = preprocessing as Partial<
+    Record<keyof Preprocessing, unknown>
+  >;
+  checkInteger(who, 'preprocessing.width', width, 1, 32768);
+  checkInteger(who, 'preprocessing.height', height, 1, 32768);
+  if (channels !== 1 && channels !== 3)
+    throw new RangeError(`${who}: preprocessing.channels: expected 1 or 3, got ${show(channels)}`);
+  checkOneOf(who, 'preprocessing.filter', filter, RESIZE_FILTERS);
+  if (checkNumber(who, 'preprocessing.scale', scale) === 0)
+    throw new RangeError(`${who}: preprocessing.scale: expected a number other than 0 (1/255 is usual), got 0`);
+  if (typeof standardize !== 'object' || standardize === null)
+    throw new TypeError(
+      `${who}: preprocessing.standardize: expected { kind: 'none' | 'image' | 'fixed' }, got ${show(standardize)}`,
+    );
+  const { kind, epsilon, mean, deviation } = standardize as Record<string, unknown>;
+  checkOneOf(who, 'preprocessing.standardize.kind', kind, ['none', 'image', 'fixed']);
+  if (kind === 'image') checkNumber(who, 'preprocessing.standardize.epsilon', epsilon, 0);
+  if (kind === 'fixed') {
+    for (const [name, list, from] of [
+      ['mean', mean, -Infinity],
+      ['deviation', deviation, 0],
+    ] as const) {
+      const field = `preprocessing.standardize.${name}`;
+      if (!Array.isArray(list))
+        throw new TypeError(`${who}: ${field}: expected ${channels} numbers, got ${show(list)}`);
+      if (list.length !== channels)
+        throw new RangeError(`${who}: ${field}: expected ${channels} numbers, got ${list.length}`);
+      list.forEach((value, c) => checkNumber(who, `${field}[${c}]`, value, from, Infinity, name === 'deviation'));
+    }
+  }
+}
+
+/** Mean and standard deviation (n - 1; 0 of a single value) in two passes, in double. */
+function moments(data: Float32Array, offset: number, count: number): { mean: number; deviation: number } {
+  let sum = 0;
+  for (let i = offset; i < offset + count; i++) sum += data[i];
+  const mean = sum / count;
+  let squares = 0;
+  for (let i = offset; i < offset + count; i++) squares += (data[i] - mean) ** 2;
+  return { mean, deviation: count > 1 ? Math.sqrt(squares / (count - 1)) : 0 };
+}
+
+function affine(data: Float32Array, offset: number, count: number, factor: number, shift: number): void {
+  for (let i = offset; i < offset + count; i++) data[i] = data[i] * factor + shift;
+}
