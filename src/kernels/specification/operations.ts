@@ -193,26 +193,6 @@ export interface Operations {
     signs: number;
     dcodewords: number;
   };
-  /** to [rows, columns] = scales[r] (levels - zeros[r]); levels: ints; scales, zeros: one a row, or one (perRow 0) for all. zeros -1: none. */
-  scalarDecode: {
-    levels: number;
-    scales: number;
-    zeros: number;
-    to: number;
-    rows: number;
-    columns: number;
-    perRow: 0 | 1;
-  };
-  /** The transpose: dscales = sums of gradient (levels - zero), overwritten. */
-  scalarPullback: {
-    gradient: number;
-    levels: number;
-    zeros: number;
-    dscales: number;
-    rows: number;
-    columns: number;
-    perRow: 0 | 1;
-  };
 
   /** Global norm of several gradients, and the factor that clips it: out [2] = [factor, norm]; limit: offset of the most, 0: none. */
   clipScale: { gradients: readonly { readonly at: number; readonly count: number }[]; limit: number; out: number };
