@@ -5,6 +5,7 @@
 import { build } from 'esbuild';
 import type { Metafile } from 'esbuild';
 import { gzipSync } from 'node:zlib';
+import { isOperatorKind } from '../../src/operators/table.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ALL_SELECTION } from '../../src/kernels/selection/all.ts';
 import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
@@ -16,8 +17,13 @@ let metafile: Metafile;
 /** Source file -> bytes of it in the bundle; only those of which something is left. */
 let parts: Map<string, number>;
 
-/** What is left of a program that only training has: the names of its kernels, and of the functions about them. */
-const trainingKernels = namesOf(ALL_SELECTION).filter((name) => !namesOf(INFERENCE_SELECTION).includes(name));
+/**
+ * What is left of a program that only training has: the names of its kernels (but for those that are names of operators
+ * as well), and of the functions about them.
+ */
+const trainingKernels = namesOf(ALL_SELECTION).filter(
+  (name) => !namesOf(INFERENCE_SELECTION).includes(name) && !isOperatorKind(name),
+);
 const backward = (text: string): string[] =>
   [
     ...trainingKernels,
