@@ -7,7 +7,7 @@ import type { Geometry } from '../specification/geometry.ts';
 import type { KernelTable } from '../specification/kernels.ts';
 import type { Heap, KernelName, Kernels } from '../types.ts';
 
-/** What scripts/generate.mjs makes of a selection. */
+/** What scripts/generate.ts makes of a selection. */
 export interface Compiled {
   /** The WebAssembly module of its SIMD kernels, in base64. */
   readonly simd: string;
