@@ -7,6 +7,7 @@ import type { Metafile } from 'esbuild';
 import { gzipSync, inflateRawSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ALL_SELECTION } from '../../src/kernels/selection/all.ts';
+import { NUMBERS } from '../../src/kernels/portable/arithmetic.ts';
 import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
 import { namesOf } from '../../src/kernels/selection/selection.ts';
 import { unpackText } from '../../src/kernels/selection/unpack.ts';
@@ -17,8 +18,13 @@ let metafile: Metafile;
 /** Source file -> bytes of it in the bundle; only those of which something is left. */
 let parts: Map<string, number>;
 
-/** What is left of a program that only training has: the names of its kernels, and of the functions about them. */
-const trainingKernels = namesOf(ALL_SELECTION).filter((name) => !namesOf(INFERENCE_SELECTION).includes(name));
+/**
+ * What is left of a program that only training has: the names of its kernels (but for those that a formula's operations
+ * have too), and of the functions about them.
+ */
+const trainingKernels = namesOf(ALL_SELECTION).filter(
+  (name) => !namesOf(INFERENCE_SELECTION).includes(name) && !Object.hasOwn(NUMBERS, name),
+);
 const backward = (text: string): string[] =>
   [
     ...trainingKernels,
