@@ -2,10 +2,11 @@
  * Writes what follows from the kernels' specification: the SIMD kernels of the tables of formulas and the assembly's
  * entries (src/kernels/assembly/*.generated.ts), and for each selection of kernels (all of them, and those of inference)
  * what the library carries inside itself, src/kernels/generated/<selection>.generated.ts: the WebAssembly module of its
- * SIMD kernels as base64 and its worker thread's program as text. Run by `prepare`.
+ * SIMD kernels and its worker thread's program, deflated, in base64. Run by `prepare`.
  */
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { INFERENCE_KERNELS, KERNELS } from '../src/kernels/specification/kernels.ts';
 import { activationsModule } from './activations.ts';
@@ -30,6 +31,9 @@ async function bundleWorker(entry: string): Promise<string> {
   return text;
 }
 
+/** As src/kernels/selection/unpack.ts reads it. */
+const pack = (bytes: Uint8Array): string => deflateRawSync(bytes, { level: 9 }).toString('base64');
+
 /** Leaves a file alone that would not change, so that watchers and build caches stay quiet. */
 async function write(name: string, text: string): Promise<void> {
   const path = join(kernels, name);
@@ -47,15 +51,17 @@ for (const [selection, table] of [
   await write(entry, await assemblyEntry(table, selection === 'inference'));
   const binary = await compileAssembly(`src/kernels/${entry}`),
     worker = await bundleWorker(`threads/${selection}-worker.ts`);
+  const flag = memoryFlag(binary);
+  binary[flag] = 1;
   await write(
     `generated/${selection}.generated.ts`,
     `/** Made by scripts/generate.ts from the kernels' specification and assembly, ${binary.length} bytes of WebAssembly, and ${selection}-worker.ts. */
 import type { Compiled } from '../selection/selection.ts';
 
 export const compiled: Compiled = {
-  memoryFlag: ${memoryFlag(binary)},
-  simd: '${Buffer.from(binary).toString('base64')}',
-  worker: ${JSON.stringify(worker)},
+  memoryFlag: ${flag},
+  simd: '${pack(binary)}',
+  worker: '${pack(Buffer.from(worker))}',
 };
 `,
   );
