@@ -10,7 +10,7 @@ import { canonicalEncoding } from '../encodings/index.ts';
 import { EspalierError } from '../base/errors.ts';
 import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
-import { inferShapes, multiplyAdds, parameterCount } from '../operators/shapes.ts';
+import { inferShapes, multiplyAdds, parameterCount } from '../network/shapes.ts';
 import { findGroups, prune } from '../pruning/index.ts';
 import { quantizeParameterAsync, roundCodebooks } from '../quantization/index.ts';
 import { evaluate, predictAll, train } from '../training/index.ts';
