@@ -10,6 +10,7 @@ import {
   type EncodingKind,
   type ProductBlock,
   type ProductEncoding,
+  type ScalarEncoding,
   type StoredTensor,
 } from '../../src/encodings/index.ts';
 
@@ -79,10 +80,37 @@ const denseEncodings = fc
     }),
   );
 
+/** All widths, a scale per row or one, symmetric or not; scales below zero too, as training may leave them. */
+export const scalarEncodings: fc.Arbitrary<ScalarEncoding> = fc
+  .record({
+    rows: fc.integer({ min: 1, max: 6 }),
+    columns: fc.integer({ min: 1, max: 9 }),
+    bits: fc.integer({ min: 2, max: 8 }),
+    perRow: fc.boolean(),
+    symmetric: fc.boolean(),
+    seed: fc.infiniteStream(fc.nat()),
+    scales: fc.infiniteStream(
+      fc.oneof(fc.float({ noNaN: true, min: -4, max: 4 }), fc.constantFrom(0, 1e-45, -3e-39, 1e36)),
+    ),
+  })
+  .map(({ rows, columns, bits, perRow, symmetric, seed, scales }) => {
+    const count = perRow ? rows : 1;
+    const level = (): number => (seed.next().value as number) % 2 ** bits;
+    return {
+      kind: 'scalar',
+      shape: [rows, columns],
+      bits,
+      levels: Uint8Array.from({ length: rows * columns }, level),
+      scales: Float32Array.from({ length: count }, () => scales.next().value as number),
+      ...(!symmetric && { zeros: Uint8Array.from({ length: count }, level) }),
+    };
+  });
+
 /** An arbitrary for every kind: laws.test.ts fails for a kind that has none. */
 export const ENCODINGS: { readonly [K in EncodingKind]: fc.Arbitrary<Extract<Encoding, { kind: K }>> } = {
   dense: denseEncodings,
   product: productEncodings(),
+  scalar: scalarEncodings,
 };
 
 /** What a file would do: the header as JSON text and back, tensors found by suffix. */
