@@ -23,6 +23,7 @@ export type { KernelSet } from './kernels/types.ts';
 export * from './network/index.ts';
 export * from './pruning/index.ts';
 export * from './quantization/index.ts';
+export type { Rule, Ruled, RuledBy, Rules } from './base/rules.ts';
 export { below, normal, permutation, stream, uniform } from './base/random.ts';
 export type { Stream } from './base/random.ts';
 export { tensor } from './base/tensor.ts';

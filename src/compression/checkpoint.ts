@@ -6,6 +6,7 @@ import { readNetwork } from '../network/read.ts';
 import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
 import { digestExamples, digestNetwork } from '../training/checkpoint.ts';
+import { criterionName } from '../importance/score.ts';
 import { createRunControl } from '../base/control.ts';
 import type { Context } from '../graph/transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
@@ -143,7 +144,7 @@ async function fingerprintOf(network: Network, context: Context, settings: Compr
     options: JSON.stringify([
       rest,
       [...layers],
-      typeof criterion === 'string' ? criterion : `function ${criterion.name}`,
+      typeof criterion === 'string' ? criterion : `${typeof criterion} ${criterionName(criterion)}`,
       numbers,
       loss?.options ?? null,
       schedule?.options ?? null,

@@ -11,6 +11,8 @@ import { EspalierError } from '../base/errors.ts';
 import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
 import { inferShapes, multiplyAdds, parameterCount } from '../operators/shapes.ts';
+import { measurementsOf } from '../importance/score.ts';
+import { checkLabelled } from '../importance/gradients.ts';
 import { findGroups, prune } from '../pruning/index.ts';
 import { quantizeParameterAsync, roundCodebooks } from '../quantization/index.ts';
 import { evaluate, predictAll, train } from '../training/index.ts';
@@ -71,6 +73,7 @@ export async function compress(
       );
   }
   checkRetraining(network, context, settings);
+  if (measurementsOf(settings.criterion).includes('gradients')) checkLabelled('compress', context.training);
   const stages = planStages(settings);
   const progress = await openProgress(network, context, options, settings);
   let state: Progress = progress.restored ?? (await begin(network, context, settings));
@@ -245,10 +248,13 @@ async function pruneFeeders(
     else keep[group.name] = share;
   }
   if (Object.keys(keep).length === 0) return { network, detail: words.join('; ') || 'nothing to remove' };
-  const { network: thinner, report } = await prune({ criterion: settings.criterion, keep, repair: settings.repair })(
-    network,
-    context,
-  );
+  const { network: thinner, report } = await prune({
+    criterion: settings.criterion,
+    scoring: settings.scoring,
+    loss: settings.training.loss ?? defaultLoss(network),
+    keep,
+    repair: settings.repair,
+  })(network, context);
   const removed = report.groups.map(({ group, before, after }) => `${group} ${before} -> ${after}`);
   return { network: thinner, detail: [...removed, ...words].join('; ') };
 }

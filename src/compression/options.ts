@@ -1,8 +1,8 @@
 /** Options of a compression, their defaults, and the checks made before any work. */
 import type { CheckpointStore } from '../container/store.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
-import { CRITERION_NAMES } from '../importance/index.ts';
-import type { CriterionName, Scorer } from '../importance/index.ts';
+import { checkCriterion, resolveScoring } from '../importance/score.ts';
+import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
 import type { Network } from '../graph/network.ts';
 import type { TrainOptions } from '../training/index.ts';
 
@@ -44,8 +44,10 @@ export interface RetrainSetting {
 }
 
 export interface CompressOptions {
-  /** Importance of a neuron. Default 'activationCorrelation'. */
-  readonly criterion?: CriterionName | Scorer;
+  /** Importance of a neuron, as for `prune`. Default 'activationCorrelation'. */
+  readonly criterion?: CriterionChoice;
+  /** The criterion's own options. */
+  readonly scoring?: ScoringOptions;
   /** Least-squares repair of the consumers when neurons go, from activations. Default true. */
   readonly repair?: boolean;
   /** For all layers; see {@link LAYER_DEFAULTS}. */
@@ -98,7 +100,8 @@ export interface CompressOptions {
 
 /** {@link CompressOptions} with everything decided. */
 export interface CompressSettings {
-  readonly criterion: CriterionName | Scorer;
+  readonly criterion: CriterionChoice;
+  readonly scoring: ScoringOptions;
   readonly repair: boolean;
   /** Layers of each step, in order. */
   readonly steps: readonly (readonly string[])[];
@@ -125,6 +128,7 @@ const TRAINING_NAMES = [
 ] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
 const OPTION_NAMES: ReadonlySet<string> = new Set([
   'criterion',
+  'scoring',
   'repair',
   'settings',
   'layers',
@@ -236,8 +240,9 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   const steps = Array.from({ length: Math.ceil(order.length / length) }, (_, i) =>
     order.slice(i * length, (i + 1) * length),
   );
-  const { criterion = 'activationCorrelation', tolerance = 0.25 } = options;
-  if (typeof criterion !== 'function') checkOneOf(WHO, 'criterion', criterion, CRITERION_NAMES);
+  const { criterion = 'activationCorrelation', scoring = {}, tolerance = 0.25 } = options;
+  checkCriterion(WHO, criterion);
+  resolveScoring(WHO, 'scoring', criterion, scoring);
   if (tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
   const { repair = true, training = {}, checkpoint } = options;
   if (typeof repair !== 'boolean') throw new TypeError(`${WHO}: repair: expected true or false, got ${show(repair)}`);
@@ -250,6 +255,7 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
   return {
     criterion,
+    scoring,
     layers,
     steps,
     tolerance,
