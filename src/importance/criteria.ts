@@ -113,11 +113,45 @@ export const random: Criterion<typeof RANDOM_OPTIONS> = {
   },
 };
 
+/**
+ * Sum of the Euclidean distances of a neuron's weight vector to those of all its fellows: one near the geometric median
+ * of the layer is what the others can stand for. Producers joined by an add are scored apart and added. Cost: channels^2
+ * / 2 x weights per neuron. Source: He et al., "Filter Pruning via Geometric Median for Deep Convolutional Neural
+ * Networks Acceleration", CVPR 2019 (FPGM), its sum g(x) over the filters of the layer.
+ */
+export const geometricMedian: Criterion<typeof NO_OPTIONS> = {
+  name: 'geometricMedian',
+  measures: [],
+  options: NO_OPTIONS,
+  defaults: {},
+  words: {},
+  score(network, group) {
+    const { channels } = group;
+    const scores = new Float64Array(channels);
+    for (const producer of group.producers) {
+      const weights = weightsOf(network, producer);
+      const columns = weights.length / channels;
+      for (let i = 0; i < channels; i++) {
+        for (let j = i + 1; j < channels; j++) {
+          let squares = 0;
+          for (let k = 0; k < columns; k++) squares += (weights[i * columns + k] - weights[j * columns + k]) ** 2;
+          scores[i] += Math.sqrt(squares);
+          scores[j] += Math.sqrt(squares);
+        }
+      }
+    }
+    return scores;
+  },
+};
+
 /** The named criteria. */
-export const CRITERIA = { activationCorrelation, weightCorrelation, magnitude, random } as const satisfies Record<
-  string,
-  Criterion
->;
+export const CRITERIA = {
+  activationCorrelation,
+  weightCorrelation,
+  magnitude,
+  random,
+  geometricMedian,
+} as const satisfies Record<string, Criterion>;
 export type CriterionName = keyof typeof CRITERIA;
 export const CRITERION_NAMES = Object.keys(CRITERIA) as readonly CriterionName[];
 
