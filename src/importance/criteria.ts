@@ -144,6 +144,30 @@ export const geometricMedian: Criterion<typeof NO_OPTIONS> = {
   },
 };
 
+/**
+ * First-order estimate of how much the loss changes without the neuron: sum over its incoming weights w of (g w)^2, g
+ * the gradient of the training loss, averaged over batches; producers joined by an add are added. Source: Molchanov et
+ * al., "Importance Estimation for Neural Network Pruning", CVPR 2019, the first-order importance of single weights,
+ * summed over a filter.
+ */
+export const taylor: Criterion<typeof NO_OPTIONS> = {
+  name: 'taylor',
+  measures: ['gradients'],
+  options: NO_OPTIONS,
+  defaults: {},
+  words: {},
+  score(network, group, statistics) {
+    const scores = new Float64Array(group.channels);
+    for (const { node, gradient } of statistics?.groups.get(group.name)?.producers ?? []) {
+      const weights = weightsOf(network, node);
+      const columns = weights.length / group.channels;
+      for (let c = 0; c < group.channels; c++)
+        for (let i = c * columns; i < (c + 1) * columns; i++) scores[c] += (gradient?.square[i] ?? 0) * weights[i] ** 2;
+    }
+    return scores;
+  },
+};
+
 /** The named criteria. */
 export const CRITERIA = {
   activationCorrelation,
@@ -151,6 +175,7 @@ export const CRITERIA = {
   magnitude,
   random,
   geometricMedian,
+  taylor,
 } as const satisfies Record<string, Criterion>;
 export type CriterionName = keyof typeof CRITERIA;
 export const CRITERION_NAMES = Object.keys(CRITERIA) as readonly CriterionName[];
