@@ -168,6 +168,26 @@ export const taylor: Criterion<typeof NO_OPTIONS> = {
   },
 };
 
+/**
+ * 1 - the share of zeros of a neuron's activation, behind its nonlinearity, over samples and positions: a neuron that
+ * hardly ever fires matters little. Of use behind a relu only; elsewhere all score 1. Producers joined by an add are
+ * averaged. Source: Hu et al., "Network Trimming: A Data-Driven Neuron Pruning Approach towards Efficient Deep
+ * Architectures", 2016 (APoZ).
+ */
+export const zeroFraction: Criterion<typeof NO_OPTIONS> = {
+  name: 'zeroFraction',
+  measures: ['activity'],
+  options: NO_OPTIONS,
+  defaults: {},
+  words: {},
+  score(_network, group, statistics) {
+    const scores = new Float64Array(group.channels);
+    for (const { zeros } of statistics?.groups.get(group.name)?.producers ?? [])
+      for (let c = 0; c < group.channels; c++) scores[c] += (1 - (zeros?.[c] ?? 0)) / group.producers.length;
+    return scores;
+  },
+};
+
 /** The named criteria. */
 export const CRITERIA = {
   activationCorrelation,
@@ -176,6 +196,7 @@ export const CRITERIA = {
   random,
   geometricMedian,
   taylor,
+  zeroFraction,
 } as const satisfies Record<string, Criterion>;
 export type CriterionName = keyof typeof CRITERIA;
 export const CRITERION_NAMES = Object.keys(CRITERIA) as readonly CriterionName[];
