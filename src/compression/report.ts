@@ -1,6 +1,6 @@
 /** What a compression did, as plain data: the stages as they went, and the layers before and after. */
-import { encodingSize } from '../encodings/index.ts';
-import type { Encoding, EncodingSize } from '../encodings/types.ts';
+import { describeEncoding, encodingSize } from '../encodings/index.ts';
+import type { EncodingSize } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { ParameterRole } from '../graph/network.ts';
 import { nodeCosts } from '../operators/shapes.ts';
@@ -39,7 +39,7 @@ export interface LayerState {
   /** Per sample. */
   readonly multiplyAdds: number;
   readonly bytes: number;
-  /** 'dense', or '4 x 256 codewords, signs apart'. */
+  /** 'dense', or '256 codewords of 4, signs apart': {@link describeEncoding}. */
   readonly encoding: string;
 }
 
@@ -62,14 +62,6 @@ export interface CompressionReport {
   readonly validation: { readonly before: number; readonly after: number };
   readonly layers: readonly LayerReport[];
   readonly stages: readonly StageReport[];
-}
-
-/** Storage of an encoding in words. */
-export function describeEncoding(encoding: Encoding): string {
-  if (encoding.kind === 'dense') return 'dense';
-  const [block] = encoding.blocks;
-  const books = encoding.blocks.length === 1 ? '' : `, ${encoding.blocks.length} codebooks`;
-  return `${block.codewordCount} codewords of ${block.subvectorLength}${block.signs ? ', signs apart' : ''}${books}`;
 }
 
 function layerStates(network: Network): Map<string, LayerState & { kind: string }> {

@@ -5,8 +5,8 @@
  * time from its first write to its last read; storages whose times do not meet may share words. Time runs over the
  * nodes: forward pass of node i at i, the loss at N, the backward pass of node i at 2 N - i.
  */
-import { trainedCount, trainedValues } from '../encodings/reading.ts';
-import type { Encoding } from '../encodings/types.ts';
+import { checkLengths, decodeOnHeap, fillEncoding, placeEncoding, trainedCount } from '../encodings/reading.ts';
+import type { Encoding, EncodingPlace } from '../encodings/types.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import type { Heap, KernelName, KernelSet, Step } from '../kernels/types.ts';
 import type { Network, Node } from '../graph/network.ts';
@@ -17,6 +17,7 @@ import { channelMapOf } from '../operators/normalization.ts';
 import { cut } from '../operators/rules.ts';
 import { inferShapes } from '../operators/shapes.ts';
 import type { ChannelMap, Plan, Value } from '../operators/types.ts';
+import type { Operations, Run } from '../kernels/specification/operations.ts';
 import type { Shape } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { ExecutorOptions } from './types.ts';
@@ -181,12 +182,10 @@ export interface PlacedParameter {
   readonly encoding: Encoding;
   /** Offset of the dense values that operators read. */
   readonly dense: number;
-  /** Offset and number of the values that training moves: the dense values, or the codewords of all blocks in order. */
+  /** Offset and number of the values that training moves: the dense values, or what they are decoded from. */
   readonly values: number;
   readonly count: number;
-  /** Per block of a product encoding. */
-  readonly codes: readonly number[];
-  readonly signs: readonly number[];
+  readonly place: EncodingPlace;
   /** What makes the dense values of the others. */
   readonly decode: readonly Step[];
 }
@@ -377,21 +376,12 @@ function pushStep(steps: Step[], kernel: KernelName, pieces: readonly (readonly 
   if (pieces.length > 0) steps.push({ kernel, pieces });
 }
 
-/** Words of codewords, codes and signs, each from an aligned place. */
+/** Words of all that the dense values are made from, each part from an aligned place. */
 function sourceWords(encoding: Encoding): number {
-  if (encoding.kind === 'dense') return 0;
-  const [rows] = encoding.shape;
-  return (
-    align(trainedCount(encoding)) +
-    encoding.blocks.reduce(
-      (sum, { subspaceCount: M, subvectorLength: d, signs }) =>
-        sum + align(rows * M) + (signs ? align(signWords(rows * M * d)) : 0),
-      0,
-    )
-  );
+  let sum = 0;
+  placeEncoding(encoding, { dense: 0, source: (words) => (sum += align(words)) - align(words) });
+  return sum;
 }
-
-const signWords = (count: number): number => Math.ceil(count / 32);
 
 /** @param allocate - of the dense values, and of what they are decoded from */
 function placeParameter(
@@ -402,77 +392,37 @@ function placeParameter(
 ): PlacedParameter {
   checkLengths(name, encoding);
   const dense = allocate.dense(sizeOf(encoding.shape));
-  const count = trainedCount(encoding);
-  if (encoding.kind === 'dense')
-    return { name, encoding, dense, values: dense, count, codes: [], signs: [], decode: [] };
-  const [rows] = encoding.shape;
-  const columns = sizeOf(encoding.shape.slice(1));
-  const values = allocate.source(count);
-  const codes: number[] = [];
-  const signs: number[] = [];
+  const place = placeEncoding(encoding, { dense, source: allocate.source });
   const decode: Step[] = [];
-  let codewords = values;
-  for (const block of encoding.blocks) {
-    const { subspaceCount: M, subvectorLength: d, codewordCount: K, first } = block;
-    const codesAt = allocate.source(rows * M);
-    const signsAt = block.signs ? allocate.source(signWords(rows * M * d)) : -1;
-    codes.push(codesAt);
-    signs.push(signsAt);
-    const at = codewords;
-    decode.push({
-      kernel: 'codebookDecode',
-      pieces: cut(rows).map(([row, count]) => [at, codesAt, signsAt, dense, columns, first, row, count, M, d]),
-    });
-    layout.scratchWords = Math.max(
-      layout.scratchWords,
-      layout.kernels.scratchWords('codebookDecode', undefined, [K, d]),
-    );
-    codewords += K * d;
-  }
-  return { name, encoding, dense, values, count, codes, signs, decode };
+  decodeOnHeap(encoding, place, decoding(layout, decode));
+  return { name, encoding, dense, values: place.values, count: trainedCount(encoding), place, decode };
 }
 
-/**
- * Arrays as long as the shapes beside them say: a network made by hand must not write over its neighbours on the heap.
- */
-function checkLengths(name: string, encoding: Encoding): void {
-  const check = (what: string, found: number, expected: number): void => {
-    if (found !== expected)
-      throw new EspalierError(
-        'SHAPE',
-        `parameter ${show(name)}: ${what}: expected ${expected} for shape [${encoding.shape.join(', ')}], got ${found}`,
-        { name, found },
+/** The operations that decode an encoding, as steps of kernels. */
+function decoding(layout: Layout, steps: Step[]): Run {
+  const lowered: { [K in keyof Operations]?: (call: Operations[K]) => void } = {
+    codebookDecode(call) {
+      const { codewords, codes, signs, to, columns, first, subspaceCount: M, subvectorLength: d } = call;
+      layout.scratchWords = Math.max(
+        layout.scratchWords,
+        layout.kernels.scratchWords('codebookDecode', undefined, [call.codewordCount, d]),
       );
+      pushStep(
+        steps,
+        'codebookDecode',
+        cut(call.rows).map(([row, count]) => [codewords, codes, signs, to, columns, first, row, count, M, d]),
+      );
+    },
+    affineForward({ x, scale, shift, y, samples, channels, positions, activation, parameters }) {
+      pushStep(steps, 'affineForward', [[x, scale, shift, y, samples, channels, positions, activation, parameters]]);
+    },
   };
-  if (encoding.kind === 'dense') return check('values', encoding.data.length, sizeOf(encoding.shape));
-  const [rows] = encoding.shape;
-  for (const { subspaceCount: M, subvectorLength: d, codewordCount: K, codes, codewords, signs } of encoding.blocks) {
-    check('codes of a block', codes.length, rows * M);
-    check('codeword values of a block', codewords.length, K * d);
-    if (signs) check('bytes of signs of a block', signs.length, Math.ceil((rows * M * d) / 8));
-  }
-  check(
-    'columns of all blocks',
-    encoding.blocks.reduce((sum, { subspaceCount, subvectorLength }) => sum + subspaceCount * subvectorLength, 0),
-    sizeOf(encoding.shape.slice(1)),
-  );
+  return (operation, call) => lowered[operation]!(call);
 }
 
-/** Writes a parameter's values (and codes, signs) to its place. */
-export function fillParameter(heap: Heap, { encoding, values, codes, signs }: PlacedParameter): void {
-  heap.float.set(trainedValues(encoding), values);
-  if (encoding.kind !== 'product') return;
-  encoding.blocks.forEach((block, b) => {
-    heap.int.set(block.codes, codes[b]);
-    if (!block.signs) return;
-    const words = Math.ceil(block.signs.length / 4);
-    const padded = new Uint8Array(words * 4);
-    padded.set(block.signs);
-    // Little-endian by construction, whatever the machine: bit i of the block is bit i & 31 of word i >> 5.
-    for (let i = 0; i < words; i++)
-      heap.int[signs[b] + i] =
-        padded[4 * i] | (padded[4 * i + 1] << 8) | (padded[4 * i + 2] << 16) | (padded[4 * i + 3] << 24);
-  });
+/** Writes a parameter to its place. */
+export function fillParameter(heap: Heap, { encoding, place }: PlacedParameter): void {
+  fillEncoding(heap, place, encoding);
 }
 
 /** Steps of the inference pass, node by node (a fused activation and a folded map have none). */

@@ -1,7 +1,7 @@
 /** The training half: a forward pass that keeps what the backward pass reads, the backward pass, the update. */
-import { encodingOperations } from '../encodings/index.ts';
-import type { Encoding, ProductEncoding } from '../encodings/types.ts';
+import { pullbackOnHeap, sameStructure, trainedCounts, withTrainedValues } from '../encodings/index.ts';
 import { checkInteger, checkOneOf, EspalierError, show } from '../base/errors.ts';
+import type { Operations, Run } from '../kernels/specification/operations.ts';
 import type { Step } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { ParameterRole } from '../graph/network.ts';
@@ -10,7 +10,7 @@ import { cut, cutWords } from '../operators/rules.ts';
 import { trainingOperatorOf } from '../operators/training.ts';
 import type { BackwardPlan, RoleRule, Value } from '../operators/types.ts';
 import { stream } from '../base/random.ts';
-import { sameShape, sizeOf } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import { passes } from './executor.ts';
 import {
@@ -73,7 +73,7 @@ export async function createTrainingExecutor(
     trained.set(name, {
       parameter,
       denseGradient,
-      gradient: parameter.encoding.kind === 'dense' ? denseGradient : layout.allocate(parameter.count),
+      gradient: parameter.values === parameter.dense ? denseGradient : layout.allocate(parameter.count),
       state: SLOTS[optimizer.kind].map(() => layout.allocate(parameter.count)),
     });
   }
@@ -186,7 +186,7 @@ export async function createTrainingExecutor(
         if (!trained.has(name) && (roles.get(name) !== 'state' || frozen.has(name))) continue;
         parameters.set(
           name,
-          withValues(
+          withTrainedValues(
             parameter.encoding,
             Float32Array.from(float.subarray(parameter.values, parameter.values + parameter.count)),
           ),
@@ -245,27 +245,6 @@ export async function createTrainingExecutor(
       for (const { values, at } of filled) floats().set(values, at);
     },
   };
-}
-
-const withValues = (encoding: Encoding, values: Float32Array): Encoding =>
-  encodingOperations(encoding.kind).withTrainedValues(encoding, values);
-
-/** Whether the values of one fit the place of the other: blocks of the same sizes, signs where the other has them. */
-function sameStructure(a: Encoding, b: Encoding): boolean {
-  if (!sameShape(a.shape, b.shape)) return false;
-  if (a.kind === 'dense' || b.kind === 'dense')
-    return a.kind === 'dense' && b.kind === 'dense' && a.data.length === b.data.length;
-  const sizes = ({ blocks }: ProductEncoding): number[] =>
-    blocks.flatMap(({ first, subspaceCount, subvectorLength, codewordCount, codes, codewords, signs }) => [
-      first,
-      subspaceCount,
-      subvectorLength,
-      codewordCount,
-      codes.length,
-      codewords.length,
-      signs?.length ?? -1,
-    ]);
-  return sameShape(sizes(a), sizes(b));
 }
 
 /**
@@ -449,43 +428,68 @@ function backwardSteps(
   return steps;
 }
 
-/** Gradient of the codewords from that of the dense weights: runs of rows apart, then their sum. */
+/** Gradient of the trained values of an encoded parameter from that of the dense ones. */
 function pullbackSteps(layout: Layout, { parameter, denseGradient, gradient }: Trained, steps: Step[]): void {
-  const { encoding, codes, signs } = parameter;
-  if (encoding.kind !== 'product') return;
-  const [rows] = encoding.shape;
-  const columns = sizeOf(encoding.shape.slice(1));
-  let to = gradient;
-  encoding.blocks.forEach((block, b) => {
-    const { subspaceCount: M, subvectorLength: d, codewordCount: K, first } = block;
-    const runs = cut(rows);
-    const parts = layout.allocate(runs.length * K * d);
-    layout.scratchWords = Math.max(
-      layout.scratchWords,
-      layout.kernels.scratchWords('codebookPullback', undefined, [K, d]),
-    );
-    steps.push({
-      kernel: 'codebookPullback',
-      pieces: runs.map(([row, count], i) => [
-        denseGradient,
-        columns,
-        first,
-        row,
-        count,
-        M,
-        d,
-        codes[b],
-        signs[b],
-        K,
-        parts + i * K * d,
-      ]),
-    });
-    steps.push({
-      kernel: 'sumParts',
-      pieces: cutWords(K * d).map(([at, count]) => [parts + at, to + at, runs.length, K * d, count]),
-    });
-    to += K * d;
-  });
+  pullbackOnHeap(
+    parameter.encoding,
+    parameter.place,
+    { dense: denseGradient, values: gradient, room: (words) => layout.allocate(words) },
+    pullingBack(layout, steps),
+  );
+}
+
+/** The operations that pull a gradient back, as steps of kernels. */
+function pullingBack(layout: Layout, steps: Step[]): Run {
+  const lowered: { [K in keyof Operations]?: (call: Operations[K]) => void } = {
+    /** Runs of rows apart, then their sum. */
+    codebookPullback(call) {
+      const { gradient, columns, first, codes, signs, dcodewords } = call;
+      const { subspaceCount: M, subvectorLength: d, codewordCount: K } = call;
+      const runs = cut(call.rows);
+      const parts = layout.allocate(runs.length * K * d);
+      layout.scratchWords = Math.max(
+        layout.scratchWords,
+        layout.kernels.scratchWords('codebookPullback', undefined, [K, d]),
+      );
+      steps.push({
+        kernel: 'codebookPullback',
+        pieces: runs.map(([row, count], i) => [
+          gradient,
+          columns,
+          first,
+          row,
+          count,
+          M,
+          d,
+          codes,
+          signs,
+          K,
+          parts + i * K * d,
+        ]),
+      });
+      steps.push({
+        kernel: 'sumParts',
+        pieces: cutWords(K * d).map(([at, count]) => [parts + at, dcodewords + at, runs.length, K * d, count]),
+      });
+    },
+    affineBackwardParameters({ x, dy, dscale, dshift, samples, channels, positions }) {
+      steps.push({
+        kernel: 'affineBackwardParameters',
+        pieces: cut(channels).map(([channel, count]) => [
+          x,
+          dy,
+          dscale,
+          dshift,
+          samples,
+          channels,
+          positions,
+          channel,
+          count,
+        ]),
+      });
+    },
+  };
+  return (operation, call) => lowered[operation]!(call);
 }
 
 interface UpdatePlaces {
@@ -494,7 +498,7 @@ interface UpdatePlaces {
   limit: number;
 }
 
-/** Averages codeword gradients if asked to, measures the global norm, and updates. */
+/** Averages the gradients of values that stand for several weights if asked to, measures the global norm, and updates. */
 function updateSteps(
   layout: Layout,
   trained: ReadonlyMap<string, Trained>,
@@ -506,11 +510,10 @@ function updateSteps(
   const squares: number[][] = [];
   const updates: number[][] = [];
   for (const { parameter, gradient, state } of trained.values()) {
-    const { encoding, count, values } = parameter;
-    if (encoding.kind === 'product' && optimizer.codewordGradient === 'mean') {
-      const { counts } = encodingOperations(encoding.kind).pullback(encoding, new Float32Array(sizeOf(encoding.shape)));
+    const { encoding, dense, count, values } = parameter;
+    if (values !== dense && optimizer.codewordGradient === 'mean') {
       const offset = layout.allocate(count);
-      averages.push({ offset, values: counts.map((members) => 1 / Math.max(1, members)) });
+      averages.push({ offset, values: trainedCounts(encoding).map((weights) => 1 / Math.max(1, weights)) });
       scaling.push([gradient, offset, gradient, count]);
     }
     for (const [first, length] of cutWords(count)) {

@@ -2,6 +2,7 @@
  * Which channels go together. Walks the graph once and carries, for every value, of which groups its first axis is made
  * up; an add joins groups, a concat lines them up, a flatten widens them. What cannot be cut is marked with the reason.
  */
+import { isDense } from '../encodings/index.ts';
 import { EspalierError, show } from '../base/errors.ts';
 import type { ChannelGroup, Consumer, ParameterSlice } from '../importance/types.ts';
 import type { Network, Node } from '../graph/network.ts';
@@ -257,9 +258,9 @@ function parameterObstacle(
   for (const parameter of [...slices.map((slice) => slice.parameter), ...biases]) {
     const users = uses.get(parameter) ?? [];
     if (users.length > 1) return `the parameter ${show(parameter)} is shared by ${users.join(', ')}`;
-    const kind = network.parameters.get(parameter)?.kind;
-    if (kind !== 'dense')
-      return `the parameter ${show(parameter)} is ${kind}-encoded, and no step cuts an encoded tensor; prune before quantizing`;
+    const encoding = network.parameters.get(parameter);
+    if (!isDense(encoding))
+      return `the parameter ${show(parameter)} is ${encoding?.kind}-encoded, and no step cuts an encoded tensor; prune before quantizing`;
   }
   return undefined;
 }

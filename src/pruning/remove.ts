@@ -2,6 +2,7 @@
  * Removal of neurons for real: smaller tensors, no masks. What the removed channels contributed is folded into their
  * consumers: the mean into the bias, and on demand the part that the remaining channels predict into their columns.
  */
+import { isDense } from '../encodings/index.ts';
 import type { DenseEncoding, Encoding } from '../encodings/types.ts';
 import { EspalierError, show } from '../base/errors.ts';
 import type { ChannelGroup, ChannelMoments, Consumer, ParameterSlice } from '../importance/types.ts';
@@ -307,7 +308,7 @@ function cut(
 
 function denseOf(draft: Draft, name: string): DenseEncoding {
   const encoding = draft.parameters.get(name);
-  if (encoding?.kind !== 'dense')
+  if (!isDense(encoding))
     throw new EspalierError(
       'COUPLING',
       `removeNeurons: parameter ${show(name)} is ${encoding?.kind ?? 'missing'}: no step cuts an encoded tensor`,

@@ -2,6 +2,7 @@
  * Re-estimation of the statistics of batch normalization, which pruning and quantization leave wrong: cheap and
  * label-free.
  */
+import { isDense } from '../encodings/index.ts';
 import { EspalierError, checkInteger } from '../base/errors.ts';
 import { NO_UPDATE } from '../execution/no-update.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
@@ -82,7 +83,7 @@ export async function reestimateBatchNorm(
       executor.input().set(reader.inputs);
       executor.forwardTraining(i);
       for (const [name, encoding] of executor.snapshot().parameters) {
-        if (!statistics.has(name) || encoding.kind !== 'dense') continue;
+        if (!statistics.has(name) || !isDense(encoding)) continue;
         const sum = sums.get(name) ?? new Float64Array(encoding.data.length);
         sums.set(
           name,

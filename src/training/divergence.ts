@@ -1,5 +1,5 @@
 /** Divergence: where a run left the finite numbers, and the error that says so and carries the last good state. */
-import { encodingOperations } from '../encodings/index.ts';
+import { trainedValues } from '../encodings/index.ts';
 import { EspalierError } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
@@ -21,7 +21,7 @@ export function nonFiniteParameter(network: Network): string | undefined {
   const names = network.nodes.flatMap((node) => Object.values(node.parameters));
   return names.find((name) => {
     const encoding = network.parameters.get(name);
-    return encoding && !allFinite(encodingOperations(encoding.kind).trainedValues(encoding));
+    return encoding && !allFinite(trainedValues(encoding));
   });
 }
 

@@ -1,5 +1,5 @@
 /** The unit of the output: learning rates suit a network whose last layer yields numbers around 1. */
-import { decode } from '../encodings/index.ts';
+import { decode, isDense } from '../encodings/index.ts';
 import { checkFinite, checkNumber, EspalierError, show } from '../base/errors.ts';
 import type { Network } from '../graph/network.ts';
 import type { NodeOf } from '../graph/network.ts';
@@ -34,7 +34,7 @@ export function withOutputUnit(network: Network, unit: OutputUnit): Network {
   }
   const weights = network.parameters.get(weight)!;
   const biases = decode(network.parameters.get(bias)!);
-  if (weights.kind !== 'dense')
+  if (!isDense(weights))
     throw new EspalierError('GRAPH', `${who}: network: ${show(weight)} is encoded; set the unit before quantizing`, {
       name: weight,
     });
