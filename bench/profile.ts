@@ -7,6 +7,8 @@ import { createExecutor } from '../src/execution/executor.ts';
 import { createTrainingExecutor } from '../src/execution/training-executor.ts';
 import { loadKernels, type KernelSet, type Program, type Workspace } from '../src/kernels/index.ts';
 import { readGeometry } from '../src/kernels/specification/geometry.ts';
+import { KERNELS } from '../src/kernels/specification/kernels.ts';
+import { rowOf } from '../src/kernels/workspace/program.ts';
 import { l2 } from '../src/training/index.ts';
 import { networkNamed } from './networks.ts';
 
@@ -59,13 +61,14 @@ function timed(kernels: KernelSet): KernelSet {
 
 function runTimed({ kernels, heap, scratch }: Workspace, program: Program): void {
   for (const { kernel, pieces } of program) {
-    const what = describe(kernel, heap.int, pieces),
+    const rows = pieces.map((piece) => rowOf(KERNELS[kernel].arguments, piece)),
+      what = describe(kernel, heap.int, rows),
       key = `${kernel} ${what}`;
     let line = lines.get(key);
     if (!line) lines.set(key, (line = { kernel, what, now: 0, best: Infinity }));
     const call = kernels[kernel] as (scratch: number, ...piece: readonly number[]) => void,
       start = performance.now();
-    for (const piece of pieces) call(scratch, ...piece);
+    for (const row of rows) call(scratch, ...row);
     line.now += performance.now() - start;
   }
 }

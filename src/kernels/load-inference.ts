@@ -1,5 +1,5 @@
 /** The kernels of inference, in the best set that the platform can run. */
-import { INFERENCE_KERNELS } from './selection/inference.ts';
+import { INFERENCE_SELECTION } from './selection/inference.ts';
 import { loadSelection, type LoadOptions } from './selection/load-selection.ts';
 import type { KernelSet } from './types.ts';
 
@@ -8,5 +8,5 @@ import type { KernelSet } from './types.ts';
  * less to carry. A program that names another kernel is refused with UNSUPPORTED when its workspace is opened.
  */
 export function loadInferenceKernels(options: LoadOptions = {}): Promise<KernelSet> {
-  return loadSelection('loadInferenceKernels', INFERENCE_KERNELS, options);
+  return loadSelection('loadInferenceKernels', INFERENCE_SELECTION, options);
 }

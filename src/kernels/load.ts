@@ -1,5 +1,5 @@
 /** All kernels, in the best set that the platform can run. */
-import { ALL_KERNELS } from './selection/all.ts';
+import { ALL_SELECTION } from './selection/all.ts';
 import { loadSelection, type LoadOptions } from './selection/load-selection.ts';
 import type { KernelSet } from './types.ts';
 
@@ -8,5 +8,5 @@ import type { KernelSet } from './types.ts';
  * content policy forbids it. `name` and `reason` of the result say which and why.
  */
 export function loadKernels(options: LoadOptions = {}): Promise<KernelSet> {
-  return loadSelection('loadKernels', ALL_KERNELS, options);
+  return loadSelection('loadKernels', ALL_SELECTION, options);
 }

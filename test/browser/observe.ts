@@ -1,6 +1,6 @@
 /** What a page or Node makes of threads: the same work everywhere, as plain data that can be compared. */
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
-import { ALL_KERNELS } from '../../src/kernels/selection/all.ts';
+import { ALL_SELECTION } from '../../src/kernels/selection/all.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { CONTROL } from '../../src/kernels/threads/pieces.ts';
 import { portableBackend } from '../../src/kernels/portable/set.ts';
@@ -127,7 +127,7 @@ export async function observeDeath(): Promise<Death> {
       close();
     });
   };`;
-  const backend = portableBackend(ALL_KERNELS);
+  const backend = portableBackend(ALL_SELECTION);
   const workspace = await openOn(
     {
       ...backend,

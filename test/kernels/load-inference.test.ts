@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
-import { ALL_KERNELS } from '../../src/kernels/selection/all.ts';
+import { ALL_SELECTION } from '../../src/kernels/selection/all.ts';
 import {
   geometryWords,
   loadInferenceKernels,
@@ -10,16 +10,16 @@ import {
   type KernelSet,
   type Program,
 } from '../../src/kernels/index.ts';
-import { INFERENCE_KERNELS } from '../../src/kernels/selection/inference.ts';
+import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
 import { namesOf } from '../../src/kernels/selection/selection.ts';
 import { dense, sequential } from '../../src/network/build.ts';
 import { geometries, normals, seeds } from './bench.ts';
 
 const PREFERENCES = ['portable', 'simd'] as const;
-const lacking = namesOf(ALL_KERNELS).filter((name) => !namesOf(INFERENCE_KERNELS).includes(name));
+const lacking = namesOf(ALL_SELECTION).filter((name) => !namesOf(INFERENCE_SELECTION).includes(name));
 /** A program that calls one kernel once, with the right number of arguments. */
 const calling = (kernel: KernelName): Program => [
-  { kernel, pieces: [new Array<number>(ALL_KERNELS.arguments[kernel]!).fill(0)] },
+  { kernel, pieces: [new Array<number>(ALL_SELECTION.kernels[kernel]!.arguments.length).fill(0)] },
 ];
 
 describe('loadInferenceKernels', () => {
@@ -49,7 +49,7 @@ describe('loadInferenceKernels', () => {
     for (const [inference] of pairs) {
       const { kernels } = inference.openSync({ words: 8, scratchWords: 0 });
       expect(lacking.filter((name) => name in kernels)).toEqual([]);
-      expect(namesOf(INFERENCE_KERNELS).filter((name) => typeof kernels[name] !== 'function')).toEqual([]);
+      expect(namesOf(INFERENCE_SELECTION).filter((name) => typeof kernels[name] !== 'function')).toEqual([]);
     }
   });
 
@@ -70,7 +70,7 @@ describe('loadInferenceKernels', () => {
         await expect(inference.open({ ...options, threads: 2 })).rejects.toThrow(refusal);
         expect(() => all.openSync(options)).not.toThrow();
       }
-      for (const kernel of namesOf(INFERENCE_KERNELS))
+      for (const kernel of namesOf(INFERENCE_SELECTION))
         expect(() => inference.openSync({ words: 8, scratchWords: 0, programs: [calling(kernel)] })).not.toThrow();
     }
   });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ALL_KERNELS } from '../../src/kernels/selection/all.ts';
+import { ALL_SELECTION } from '../../src/kernels/selection/all.ts';
 import { loadInferenceKernels, loadKernels } from '../../src/kernels/index.ts';
-import { INFERENCE_KERNELS } from '../../src/kernels/selection/inference.ts';
+import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
 import { namesOf } from '../../src/kernels/selection/selection.ts';
 import { simdBytes } from '../../src/kernels/simd/simd.ts';
 
@@ -77,8 +77,8 @@ describe.each([
 });
 
 describe.each([
-  ['all kernels', ALL_KERNELS],
-  ['the kernels of inference', INFERENCE_KERNELS],
+  ['all kernels', ALL_SELECTION],
+  ['the kernels of inference', INFERENCE_SELECTION],
 ])('the module of %s', (_, selection) => {
   it('has each of them with the arguments of the interface, and nothing else', () => {
     const module = new WebAssembly.Module(simdBytes(selection.compiled, false));
@@ -91,7 +91,7 @@ describe.each([
       env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 1 }) },
     });
     for (const name of namesOf(selection))
-      expect((exports[name] as () => void).length, name).toBe(1 + selection.arguments[name]!);
+      expect((exports[name] as () => void).length, name).toBe(1 + selection.kernels[name]!.arguments.length);
   });
 
   it('is the same code for shared memory but for one byte', () => {

@@ -6,8 +6,8 @@ import { build } from 'esbuild';
 import type { Metafile } from 'esbuild';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ALL_KERNELS } from '../../src/kernels/selection/all.ts';
-import { INFERENCE_KERNELS } from '../../src/kernels/selection/inference.ts';
+import { ALL_SELECTION } from '../../src/kernels/selection/all.ts';
+import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
 import { namesOf } from '../../src/kernels/selection/selection.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
@@ -17,7 +17,7 @@ let metafile: Metafile;
 let parts: Map<string, number>;
 
 /** What is left of a program that only training has: the names of its kernels, and of the functions about them. */
-const trainingKernels = namesOf(ALL_KERNELS).filter((name) => !namesOf(INFERENCE_KERNELS).includes(name));
+const trainingKernels = namesOf(ALL_SELECTION).filter((name) => !namesOf(INFERENCE_SELECTION).includes(name));
 const backward = (text: string): string[] =>
   [
     ...trainingKernels,
@@ -97,7 +97,7 @@ describe('the bundle of the runtime', () => {
       parts.has('src/kernels/generated/all.generated.ts'),
     ]).toEqual([true, false]);
     expect(backward(code)).toEqual([]);
-    expect(backward(INFERENCE_KERNELS.compiled.worker)).toEqual([]);
+    expect(backward(INFERENCE_SELECTION.compiled.worker)).toEqual([]);
   });
 
   it('holds one WebAssembly module of at most 40 kB, which exports the kernels of inference and no other', () => {
@@ -108,7 +108,7 @@ describe('the bundle of the runtime', () => {
       WebAssembly.Module.exports(new WebAssembly.Module(modules[0]))
         .map(({ name }) => name)
         .sort(),
-    ).toEqual([...namesOf(INFERENCE_KERNELS)].sort());
+    ).toEqual([...namesOf(INFERENCE_SELECTION)].sort());
   });
 
   it('names no Node module to a bundler, and makes no code from text', () => {

@@ -2,7 +2,7 @@
  * The portable kernels that a forward pass in inference calls, and no other: what a page that only runs a model
  * carries.
  */
-import type { InferenceKernels } from '../specification/inference-arguments.ts';
+import type { InferenceKernelName, Kernels } from '../specification/kernels.ts';
 import type { Heap } from '../types.ts';
 import { activationForward } from './activation.ts';
 import { codebookDecode } from './codebook.ts';
@@ -14,7 +14,7 @@ import { averagePoolForward, maxPoolForward } from './pooling.ts';
 import { softmaxForward } from './softmax.ts';
 
 /** The portable kernels of inference bound to a heap of either precision. */
-export function createInferenceKernels(heap: Heap): InferenceKernels {
+export function createInferenceKernels(heap: Heap): Pick<Kernels, InferenceKernelName> {
   return {
     matmul: matmul(heap),
     convolutionPack: convolutionPack(heap),

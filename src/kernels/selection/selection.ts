@@ -2,8 +2,10 @@
  * A selection of the kernels, with all that the two sets of it are made of. There are two: every kernel (all.ts) and
  * those of inference (inference.ts). What loads, opens and runs kernels takes a selection and names none of them.
  */
-import type { ArgumentCounts, Heap, KernelName, Kernels } from '../types.ts';
+import type { Lowerings } from '../lowering/lowering.ts';
 import type { Geometry } from '../specification/geometry.ts';
+import type { KernelTable } from '../specification/kernels.ts';
+import type { Heap, KernelName, Kernels } from '../types.ts';
 
 /** What scripts/generate.mjs makes of a selection. */
 export interface Compiled {
@@ -16,8 +18,10 @@ export interface Compiled {
 }
 
 export interface Selection {
-  /** Its kernels, each with its number of arguments after `scratch`. */
-  readonly arguments: Partial<ArgumentCounts>;
+  /** What is written down of its kernels. */
+  readonly kernels: KernelTable;
+  /** The operations that its kernels make up. */
+  readonly lowerings: Lowerings;
   /** The function that gives all kernels, for the text of an error, if these are not all. */
   readonly others?: string;
   readonly compiled: Compiled;
@@ -28,5 +32,5 @@ export interface Selection {
 
 /** Names of its kernels. A kernel's place among them is its number in programs. */
 export function namesOf(selection: Selection): readonly KernelName[] {
-  return Object.keys(selection.arguments) as KernelName[];
+  return Object.keys(selection.kernels) as KernelName[];
 }

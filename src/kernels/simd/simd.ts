@@ -5,6 +5,7 @@
 import { outOfMemory } from '../workspace/heap.ts';
 import { instantiate } from './instance.ts';
 import type { Compiled, Selection } from '../selection/selection.ts';
+import { createLower } from '../lowering/lowering.ts';
 import { forwardRun, packedWords } from './sizes.ts';
 import { threadHost } from '../threads/thread-hosts.ts';
 import type { KernelSet } from '../types.ts';
@@ -47,12 +48,13 @@ export async function compileSimd(
       return { ...instantiate(wasm, module, memory), foundation: { set: 'simd', module, memory } };
     },
   };
+  const sizes = { packedWords, forwardRun, scratchWords: selection.simdScratchWords };
   return {
     name: 'simd',
     reason,
-    packedWords,
-    forwardRun,
-    scratchWords: selection.simdScratchWords,
+    packsWeights: true,
+    lower: createLower(selection.lowerings, sizes, selection.others),
+    ...sizes,
     open: (options) => openOn(backend, options, threadHost()),
     openSync: (options) => openSyncOn(backend, options),
   };

@@ -106,11 +106,14 @@ export function reportFailure(control: Int32Array, cause: unknown): void {
   for (let i = 0; i < text.length; i++) control[CONTROL.text + i] = text.charCodeAt(i);
   control[CONTROL.textLength] = text.length;
   Atomics.store(control, CONTROL.failed, 1);
+  Atomics.notify(control, CONTROL.failed);
 }
 
 /** The text of the failure, if there was one. */
 export function failureText(control: Int32Array): string | undefined {
-  if (!Atomics.load(control, CONTROL.failed)) return undefined;
+  if (!Atomics.load(control, CONTROL.claimed)) return undefined;
+  // Another thread may still be writing it.
+  Atomics.wait(control, CONTROL.failed, 0, LAST_SLICE);
   return String.fromCharCode(...control.subarray(CONTROL.text, CONTROL.text + control[CONTROL.textLength]));
 }
 

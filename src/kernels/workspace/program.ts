@@ -14,8 +14,7 @@ export type ProgramTable = readonly Int32Array[];
 
 /**
  * Words that the programs take.
- * @throws {TypeError | RangeError} on an unknown kernel, a wrong number of arguments or an argument that is no 32-bit
- *   integer
+ * @throws {TypeError | RangeError} on an unknown kernel, a missing or unknown argument or one that is no 32-bit integer
  * @throws {EspalierError} UNSUPPORTED on a kernel that a selection of some lacks
  */
 export function programWords(programs: readonly Program[], selection: Selection): number {
@@ -23,29 +22,40 @@ export function programWords(programs: readonly Program[], selection: Selection)
   programs.forEach((program, number) =>
     program.forEach((step, at) => {
       const who = `open: programs[${number}][${at}]`;
-      const expected = argumentCount(who, step, selection);
-      step.pieces.forEach((piece, i) => {
-        if (piece.length !== expected)
-          throw new RangeError(
-            `${who}: pieces[${i}]: expected the ${expected} arguments of ${step.kernel} after scratch, got ${piece.length}`,
-          );
-        piece.forEach((argument, j) =>
-          checkInteger(who, `pieces[${i}][${j}] of ${step.kernel}`, argument, -(2 ** 31), 2 ** 31 - 1),
-        );
-      });
-      words += STEP_HEAD + step.pieces.length * expected;
+      const names = argumentNames(who, step, selection);
+      step.pieces.forEach((piece, i) => checkPiece(who, `pieces[${i}] of ${step.kernel}`, piece, names));
+      words += STEP_HEAD + step.pieces.length * names.length;
     }),
   );
   return words;
 }
 
-function argumentCount(who: string, step: Step, { arguments: counts, others }: Selection): number {
+type Piece = Step['pieces'][number];
+
+function checkPiece(who: string, where: string, piece: Piece, names: readonly string[]): void {
+  if (Array.isArray(piece)) {
+    if (piece.length !== names.length)
+      throw new RangeError(`${who}: ${where}: expected ${names.length} arguments after scratch, got ${piece.length}`);
+    return piece.forEach((argument, j) => checkArgument(who, `${names[j]} of ${where}`, argument));
+  }
+  const row = piece as Readonly<Record<string, unknown>>;
+  for (const name of names) checkArgument(who, `${name} of ${where}`, row[name]);
+  const unknown = Object.keys(row).find((name) => !names.includes(name));
+  if (unknown !== undefined)
+    throw new TypeError(`${who}: ${where}: expected the arguments ${names.join(', ')}, got ${show(unknown)} too`);
+}
+
+function checkArgument(who: string, where: string, argument: unknown): void {
+  checkInteger(who, where, argument, -(2 ** 31), 2 ** 31 - 1);
+}
+
+function argumentNames(who: string, step: Step, { kernels, others }: Selection): readonly string[] {
   const kernel: unknown = typeof step === 'object' ? step?.kernel : undefined;
-  if (typeof kernel === 'string' && Object.hasOwn(counts, kernel)) return counts[kernel as KernelName]!;
+  if (typeof kernel === 'string' && Object.hasOwn(kernels, kernel)) return kernels[kernel as KernelName]!.arguments;
   if (typeof kernel === 'string' && others) {
     throw new EspalierError(
       'UNSUPPORTED',
-      `${who}: kernel: this set has no ${show(kernel)}, only ${Object.keys(counts).join(', ')}; ${others} gives all`,
+      `${who}: kernel: this set has no ${show(kernel)}, only ${Object.keys(kernels).join(', ')}; ${others} gives all`,
       { name: kernel },
     );
   }
@@ -59,20 +69,25 @@ export function writePrograms(
   programs: readonly Program[],
   selection: Selection,
 ): ProgramTable {
-  const names = namesOf(selection);
+  const kernels = namesOf(selection);
   let at = offset;
   const writeStep = ({ kernel, pieces }: Step): number => {
     const first = at,
-      width = selection.arguments[kernel]!;
-    int.set([names.indexOf(kernel), pieces.length, width], at);
+      names = selection.kernels[kernel]!.arguments;
+    int.set([kernels.indexOf(kernel), pieces.length, names.length], at);
     at += STEP_HEAD;
     for (const piece of pieces) {
-      int.set(piece, at);
-      at += width;
+      int.set(rowOf(names, piece), at);
+      at += names.length;
     }
     return first;
   };
   return programs.map((program) => Int32Array.from(program, writeStep));
+}
+
+/** The arguments of a piece in their order. */
+export function rowOf(names: readonly string[], piece: Piece): readonly number[] {
+  return Array.isArray(piece) ? piece : names.map((name) => (piece as Readonly<Record<string, number>>)[name]);
 }
 
 export function pieceCount(int: Int32Array, step: number): number {

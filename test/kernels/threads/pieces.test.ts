@@ -6,7 +6,7 @@ import {
   reportFailure,
   sharePieces,
 } from '../../../src/kernels/threads/pieces.ts';
-import { ALL_KERNELS } from '../../../src/kernels/selection/all.ts';
+import { ALL_SELECTION } from '../../../src/kernels/selection/all.ts';
 import { kernelTable, writePrograms, pieceCount } from '../../../src/kernels/workspace/program.ts';
 import { namesOf } from '../../../src/kernels/selection/selection.ts';
 import { createHeap, createPortableKernels, type Kernels } from '../../../src/kernels/index.ts';
@@ -38,12 +38,12 @@ function fourPieces(first: (control: Int32Array) => void) {
         },
       ],
     ],
-    ALL_KERNELS,
+    ALL_SELECTION,
   );
   const run = (lost = (_waited: number): string | undefined => undefined): void =>
     sharePieces(
       control,
-      kernelTable(kernels, namesOf(ALL_KERNELS)),
+      kernelTable(kernels, namesOf(ALL_SELECTION)),
       heap.int,
       0,
       step,

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { EspalierError } from '../../../src/base/errors.ts';
-import { ALL_KERNELS } from '../../../src/kernels/selection/all.ts';
+import { ALL_SELECTION } from '../../../src/kernels/selection/all.ts';
 import {
   geometryWords,
   type Geometry,
@@ -246,9 +246,9 @@ describe('a thread that fails', () => {
   /** On the calling thread the first piece lasts until the other has set this word, so that it gets one. */
   const TAKEN = 40;
   const backend: Backend = {
-    ...portableBackend(ALL_KERNELS),
+    ...portableBackend(ALL_SELECTION),
     bind(...how) {
-      const bound = portableBackend(ALL_KERNELS).bind(...how);
+      const bound = portableBackend(ALL_SELECTION).bind(...how);
       const multiply: Kernels['multiply'] = (...row) => {
         if (waits) Atomics.wait(bound.heap.int, TAKEN, 0, 5000);
         bound.kernels.multiply!(...row);
@@ -327,8 +327,8 @@ describe('a thread that fails', () => {
     };
     const crew = await startCrew(
       { startThread: () => silent },
-      ALL_KERNELS,
-      portableBackend(ALL_KERNELS).bind(64, 'float32', true).foundation,
+      ALL_SELECTION,
+      portableBackend(ALL_SELECTION).bind(64, 'float32', true).foundation,
       [0, 0],
       20,
     );

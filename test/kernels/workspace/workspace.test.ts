@@ -93,17 +93,22 @@ describe('a workspace', () => {
     ],
     [
       'too few arguments',
-      { programs: [[{ kernel: 'multiply', pieces: [[0, 0, 4]] }]] },
-      /pieces\[0\]: expected the 4 arguments of multiply after scratch, got 3/,
+      { programs: [[{ kernel: 'multiply', pieces: [{ a: 0, b: 0, y: 4 }] }]] },
+      /count of pieces\[0\] of multiply: expected an integer .* got undefined/,
+    ],
+    [
+      'an argument that the kernel has not',
+      { programs: [[{ kernel: 'multiply', pieces: [{ a: 0, b: 0, y: 4, count: 4, slope: 0 }] }]] },
+      /pieces\[0\] of multiply: expected the arguments a, b, y, count, got "slope" too/,
     ],
     [
       'an argument that is no integer',
-      { programs: [[{ kernel: 'multiply', pieces: [[0, 0.5, 4, 4]] }]] },
-      /pieces\[0\]\[1\] of multiply: expected an integer .* got 0.5/,
+      { programs: [[{ kernel: 'multiply', pieces: [{ a: 0, b: 0.5, y: 4, count: 4 }] }]] },
+      /b of pieces\[0\] of multiply: expected an integer .* got 0.5/,
     ],
     [
       'an argument beyond 32 bits',
-      { programs: [[{ kernel: 'multiply', pieces: [[0, 2 ** 31, 4, 4]] }]] },
+      { programs: [[{ kernel: 'multiply', pieces: [{ a: 0, b: 2 ** 31, y: 4, count: 4 }] }]] },
       /got 2147483648/,
     ],
   ])('refuses %s', async (_what, options, message) => {

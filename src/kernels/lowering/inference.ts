@@ -1,0 +1,189 @@
+/** The operations of inference in kernels. */
+import { geometryWords } from '../specification/geometry.ts';
+import { MATMUL } from '../types.ts';
+import { cut, cutWords, piecesOf, type Run } from './cut.ts';
+import type { Lowerings } from './lowering.ts';
+
+/** Outputs of a dense layer, or what its gradients have instead: a product that is small is not worth cutting. */
+export function cutProduct(count: number, work: number): Run[] {
+  return cut(count, 16, work < 1 << 18 ? 1 : 8);
+}
+
+/** Rows, but few of them if they are short. */
+function cutRows(rows: number, columns: number): Run[] {
+  return cut(rows, 1, piecesOf(rows * columns));
+}
+
+export const INFERENCE_LOWERINGS = {
+  denseForward(
+    { samples, inputs, outputs, x, weight, bias, y, activation, parameters },
+    { sizes, needsScratch, step },
+  ) {
+    needsScratch(sizes.scratchWords('matmul', undefined, [samples, outputs, inputs]));
+    step(
+      'matmul',
+      cutProduct(outputs, samples * inputs * outputs).map(([first, count]) => ({
+        m: samples,
+        n: count,
+        k: inputs,
+        a: x,
+        aRow: inputs,
+        aColumn: 1,
+        b: weight + first * inputs,
+        bRow: 1,
+        bColumn: inputs,
+        c: y + first,
+        cRow: outputs,
+        flags: bias < 0 ? 0 : MATMUL.biasPerColumn,
+        bias: bias < 0 ? -1 : bias + first,
+        activation,
+        parameters,
+      })),
+    );
+  },
+
+  convolutionForward({ geometry, samples, x, weight, bias, y, activation, parameters }, context) {
+    const { sizes, integers, kept, needsScratch, prepare, step } = context;
+    const at = integers(geometryWords(geometry));
+    const packed = kept(`packed ${weight}`, sizes.packedWords(geometry, 'forward'));
+    needsScratch(sizes.scratchWords('convolutionPack', geometry));
+    needsScratch(sizes.scratchWords('convolutionForward', geometry));
+    prepare('convolutionPack', [{ geometry: at, weights: weight, packed, transposed: 0 }]);
+    // Whole samples where the batch is large; within a sample runs that suit the kernel.
+    const runs = cut(geometry.heightOut * geometry.widthOut, sizes.forwardRun(geometry), samples >= 4 ? 1 : 8);
+    step(
+      'convolutionForward',
+      cut(samples).flatMap(([sample, count]) =>
+        runs.map(([position, positions]) => ({
+          geometry: at,
+          x,
+          packed,
+          bias,
+          y,
+          sample,
+          samples: count,
+          position,
+          positions,
+          activation,
+          parameters,
+        })),
+      ),
+    );
+  },
+
+  activationForward({ x, y, count, activation, parameters }, { step }) {
+    step(
+      'activationForward',
+      cutWords(count).map(([first, length]) => ({ x: x + first, y: y + first, count: length, activation, parameters })),
+    );
+  },
+
+  maxPoolForward({ geometry, planes, x, y, argmax }, { integers, step }) {
+    const at = integers(geometryWords(geometry));
+    step(
+      'maxPoolForward',
+      cut(planes).map(([plane, count]) => ({ geometry: at, x, y, argmax, plane, planes: count })),
+    );
+  },
+
+  averagePoolForward({ geometry, planes, x, y, countPadding }, { integers, step }) {
+    const at = integers(geometryWords(geometry));
+    step(
+      'averagePoolForward',
+      cut(planes).map(([plane, count]) => ({ geometry: at, x, y, countPadding, plane, planes: count })),
+    );
+  },
+
+  affineForward({ x, scale, shift, y, samples, channels, positions, activation, parameters }, { step }) {
+    const whole = { scale, shift, positions, activation, parameters };
+    // The channels of one sample lie like samples of their own.
+    if (samples === 1)
+      return step(
+        'affineForward',
+        cutRows(channels, positions).map(([channel, count]) => ({
+          ...whole,
+          x: x + channel * positions,
+          scale: scale + channel,
+          shift: shift + channel,
+          y: y + channel * positions,
+          samples: 1,
+          allChannels: count,
+        })),
+      );
+    step(
+      'affineForward',
+      cut(samples).map(([sample, count]) => ({
+        ...whole,
+        x: x + sample * channels * positions,
+        y: y + sample * channels * positions,
+        samples: count,
+        allChannels: channels,
+      })),
+    );
+  },
+
+  batchNormFold(call, { step }) {
+    step('batchNormFold', [call]);
+  },
+
+  softmaxForward({ x, y, rows, columns }, { step }) {
+    step(
+      'softmaxForward',
+      cut(rows).map(([row, count]) => ({ x: x + row * columns, y: y + row * columns, rows: count, columns })),
+    );
+  },
+
+  add({ a, b, y, count, activation, parameters }, { step }) {
+    step(
+      'add',
+      cutWords(count).map(([first, length]) => ({
+        a: a + first,
+        b: b + first,
+        y: y + first,
+        count: length,
+        activation,
+        parameters,
+      })),
+    );
+  },
+
+  copyRows({ from, fromStride, to, toStride, rows, columns }, { step }) {
+    if (from === to && (fromStride === toStride || rows <= 1)) return;
+    step(
+      'copyRows',
+      cutRows(rows, columns).map(([row, count]) => ({
+        from: from + row * fromStride,
+        fromStride,
+        to: to + row * toStride,
+        toStride,
+        rows: count,
+        columns,
+      })),
+    );
+  },
+
+  copy({ from, to, count }, { step }) {
+    if (from === to) return;
+    step(
+      'copyRows',
+      cutWords(count).map(([first, length]) => ({
+        from: from + first,
+        fromStride: length,
+        to: to + first,
+        toStride: length,
+        rows: 1,
+        columns: length,
+      })),
+    );
+  },
+
+  codebookDecode(call, { sizes, needsScratch, step }) {
+    const { codewords, codes, signs, to, columns, first, rows } = call;
+    const { subspaceCount: M, subvectorLength: d, codewordCount: K } = call;
+    needsScratch(sizes.scratchWords('codebookDecode', undefined, [K, d]));
+    step(
+      'codebookDecode',
+      cut(rows).map(([row, count]) => ({ codewords, codes, signs, to, columns, first, row, rows: count, M, d })),
+    );
+  },
+} satisfies Lowerings;
