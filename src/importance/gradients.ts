@@ -1,7 +1,7 @@
 /** Gradients of the training loss by single weights: what criteria of the Taylor kind read. */
 import { EspalierError } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
-import { encodingOperations } from '../encodings/index.ts';
+import { trainedCount } from '../encodings/index.ts';
 import { NO_UPDATE } from '../execution/no-update.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { Examples } from '../graph/examples.ts';
@@ -44,7 +44,7 @@ export async function measureGradients(
   const training = checkLabelled(who, context.training);
   const wanted = parameters.filter((name) => {
     const encoding = network.parameters.get(name);
-    return encoding && encodingOperations(encoding.kind).trainedCount(encoding) === sizeOf(encoding.shape);
+    return encoding && trainedCount(encoding) === sizeOf(encoding.shape);
   });
   if (wanted.length === 0) return new Map();
   const frozen = new Set([...network.parameters.keys()].filter((name) => !wanted.includes(name)));
