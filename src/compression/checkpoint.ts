@@ -10,7 +10,7 @@ import { criterionName } from '../importance/score.ts';
 import { createRunControl } from '../base/control.ts';
 import type { Context } from '../graph/transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
-import type { StageReport } from './report.ts';
+import type { Stage, StageReport } from './stage.ts';
 
 /** Where a schedule stands. */
 export interface Progress {
@@ -55,11 +55,12 @@ export async function openProgress(
   context: Context,
   options: CompressOptions,
   settings: CompressSettings,
+  plan: readonly Stage[],
 ): Promise<ProgressStore> {
   const { checkpoint } = options;
   if (!checkpoint) return { restored: undefined, save: () => Promise.resolve() };
   const { store, key } = checkpoint;
-  const fingerprint = await fingerprintOf(network, context, settings);
+  const fingerprint = await fingerprintOf(network, context, settings, plan);
   const found = await readCheckpoint(store, key, fingerprint);
   const restored = found && restore(found.metadata, found.tensors, network, key);
   // A run that was killed between the two writes of `save` has left a finished stage's own checkpoint behind.
@@ -135,7 +136,12 @@ function restore(
   };
 }
 
-async function fingerprintOf(network: Network, context: Context, settings: CompressSettings): Promise<Fingerprint> {
+async function fingerprintOf(
+  network: Network,
+  context: Context,
+  settings: CompressSettings,
+  plan: readonly Stage[],
+): Promise<Fingerprint> {
   const { training, criterion, layers, ...rest } = settings;
   const { loss, schedule, validationMetric, ...numbers } = training;
   const control = createRunControl(context);
@@ -143,6 +149,7 @@ async function fingerprintOf(network: Network, context: Context, settings: Compr
     network: digestNetwork(network),
     options: JSON.stringify([
       rest,
+      plan.map(({ name, step, layers: names }) => [name, step, names]),
       [...layers],
       typeof criterion === 'string' ? criterion : `${typeof criterion} ${criterionName(criterion)}`,
       numbers,

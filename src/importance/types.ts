@@ -132,6 +132,8 @@ export interface Criterion<R extends Rules = Rules> {
   readonly defaults: RuledBy<R>;
   /** A line of help for each option. */
   readonly words: { readonly [K in keyof R]: string };
+  /** What an option is called on the command line, in camel case, where that is not its name. */
+  readonly flags?: { readonly [K in keyof R]?: string };
   /** {@link Scorer} with every option decided; what `measures` says is in `statistics`. */
   score(
     network: Network,
