@@ -8,6 +8,7 @@ import type { Encoding } from '../encodings/types.ts';
 import { checkInteger, show } from '../base/errors.ts';
 import type { TensorLike } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import type { Context, Transform } from '../graph/transform.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { FitContext, FitReport } from './quantizer.ts';
@@ -111,7 +112,7 @@ async function fitParameter(
   const names = weightNames(network);
   if (!encoding || !names.includes(parameter))
     throw new RangeError(
-      `${who}: parameter: expected the weight of a convolution or dense layer (${names.join(', ')}), got ${show(parameter)}`,
+      `${who}: parameter: expected the weight of a layer (${names.join(', ')}), got ${show(parameter)}`,
     );
   if (!isDense(encoding))
     throw new RangeError(
@@ -183,17 +184,17 @@ export function quantize(options: QuantizeOptions): Transform {
 }
 
 /**
- * Quantizes the weight of one layer, by the name of its node. @throws {RangeError} if there is no such convolution or
- * dense layer
+ * Quantizes the weight of one layer, by the name of its node. @throws {RangeError} if there is no such layer with a
+ * weight
  */
 export function quantizeLayer(name: string, options: LayerOptions): Transform {
   return async (network, context) => {
-    const node = network.nodes.find((candidate) => candidate.name === name);
-    const weight = node && (node.kind === 'conv' || node.kind === 'dense') ? node.parameters.weight : undefined;
-    if (weight === undefined)
-      throw new RangeError(
-        `quantizeLayer: name: expected a convolution or dense layer, got ${show(name)}${node ? `, which is of kind ${node.kind}` : ''}`,
-      );
+    const layers = weightedLayers(network);
+    const weight = layers.find((layer) => layer.name === name)?.weight;
+    if (weight === undefined) {
+      const known = layers.map((layer) => layer.name).join(', ');
+      throw new RangeError(`quantizeLayer: name: expected a layer with a weight (${known}), got ${show(name)}`);
+    }
     const { network: result, report } = await fitParameter(
       'quantizeLayer',
       network,
@@ -208,14 +209,9 @@ function how({ kernels, threads, seed, signal }: Context): FitContext {
   return { kernels, threads, seed, ...(signal && { signal }) };
 }
 
-/** Weights of convolutions and dense layers in the order of the nodes, a shared one once. */
-function weightNames({ nodes }: Network): string[] {
-  const names = nodes.flatMap((node) =>
-    (node.kind === 'conv' || node.kind === 'dense') && node.parameters.weight !== undefined
-      ? [node.parameters.weight]
-      : [],
-  );
-  return [...new Set(names)];
+/** Weights in the order of the nodes, a shared one once. */
+function weightNames(network: Network): string[] {
+  return [...new Set(weightedLayers(network).map(({ weight }) => weight))];
 }
 
 /**
