@@ -6,11 +6,11 @@
  * In that order no step ever cuts an encoded tensor: what feeds a layer is still dense, and so are the rows before it.
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.
  */
-import { canonicalSigns } from '../encodings/index.ts';
+import { canonicalEncoding } from '../encodings/index.ts';
 import { EspalierError } from '../base/errors.ts';
 import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
-import { inferShapes, multiplyAdds, parameterCount } from '../operators/shapes.ts';
+import { inferShapes, multiplyAdds, parameterCount } from '../network/shapes.ts';
 import { findGroups, prune } from '../pruning/index.ts';
 import { quantizeParameterAsync, roundCodebooks } from '../quantization/index.ts';
 import { evaluate, predictAll, train } from '../training/index.ts';
@@ -378,10 +378,7 @@ async function measure(
 
 function finish(original: Network, state: Progress, options: CompressOptions): CompressResult {
   const parameters = new Map(
-    [...state.network.parameters].map(([name, encoding]) => [
-      name,
-      encoding.kind === 'product' ? canonicalSigns(encoding) : encoding,
-    ]),
+    [...state.network.parameters].map(([name, encoding]) => [name, canonicalEncoding(encoding)]),
   );
   const network: Network = { ...state.network, parameters };
   const bytes = writeNetwork(network);

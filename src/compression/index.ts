@@ -3,7 +3,7 @@ export { compress } from './compress.ts';
 export type { CompressResult } from './compress.ts';
 export { compressibleLayers, LAYER_DEFAULTS } from './options.ts';
 export type { CompressOptions, LayerSetting, RetrainSetting } from './options.ts';
-export { describeEncoding } from './report.ts';
+export { describeEncoding } from '../encodings/index.ts';
 export type { CompressionReport, LayerReport, LayerState, StageReport } from './report.ts';
 export { reportHtml } from './html.ts';
 export type { ReportFace, ReportInput, ReportMetric } from './html.ts';

@@ -1,9 +1,9 @@
 /** What a compression did, as plain data: the stages as they went, and the layers before and after. */
-import { encodingSize } from '../encodings/index.ts';
-import type { Encoding, EncodingSize } from '../encodings/types.ts';
+import { describeEncoding, encodingSize } from '../encodings/index.ts';
+import type { EncodingSize } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
-import type { ParameterRole } from '../graph/network.ts';
-import { nodeCosts } from '../operators/shapes.ts';
+import { parametersOf } from '../graph/walk.ts';
+import { nodeCosts } from '../network/shapes.ts';
 import type { Shape } from '../base/tensor.ts';
 
 /** One stage: a pruning, a quantization or a retraining. */
@@ -39,7 +39,7 @@ export interface LayerState {
   /** Per sample. */
   readonly multiplyAdds: number;
   readonly bytes: number;
-  /** 'dense', or '4 x 256 codewords, signs apart'. */
+  /** 'dense', or '256 codewords of 4, signs apart': {@link describeEncoding}. */
   readonly encoding: string;
 }
 
@@ -64,27 +64,19 @@ export interface CompressionReport {
   readonly stages: readonly StageReport[];
 }
 
-/** Storage of an encoding in words. */
-export function describeEncoding(encoding: Encoding): string {
-  if (encoding.kind === 'dense') return 'dense';
-  const [block] = encoding.blocks;
-  const books = encoding.blocks.length === 1 ? '' : `, ${encoding.blocks.length} codebooks`;
-  return `${block.codewordCount} codewords of ${block.subvectorLength}${block.signs ? ', signs apart' : ''}${books}`;
-}
-
 function layerStates(network: Network): Map<string, LayerState & { kind: string }> {
   const states = new Map<string, LayerState & { kind: string }>();
   const counted = new Set<string>();
   nodeCosts(network).forEach((cost, i) => {
     const node = network.nodes[i];
     let bits = 0;
-    for (const name of Object.values(node.parameters)) {
+    for (const name of parametersOf(node)) {
       const encoding = network.parameters.get(name);
       if (!encoding || counted.has(name)) continue;
       counted.add(name);
       bits += encodingSize(encoding).total;
     }
-    const weight = network.parameters.get(node.parameters['weight' satisfies ParameterRole] ?? '');
+    const weight = network.parameters.get(node.parameters.weight ?? '');
     states.set(node.name, {
       kind: node.kind,
       shape: weight?.shape ?? [],

@@ -1,30 +1,34 @@
 /**
- * What opening and running a model needs of the encodings: reading them from a file, and their trained values. The
- * table of kinds for that alone.
+ * What opening and running a model needs of the encodings, whatever their kind: reading them from a file, their trained
+ * values, and their place on a heap. It asks the reading half of the kinds alone.
  */
 import { EspalierError, show } from '../base/errors.ts';
-import { denseReading } from './dense.ts';
-import { productReading } from './product.ts';
-import type { Encoding, EncodingHeader, EncodingKind, EncodingReading, StoredTensor } from './types.ts';
-
-const READINGS: { readonly [K in EncodingKind]: EncodingReading<Extract<Encoding, { kind: K }>> } = {
-  dense: denseReading,
-  product: productReading,
-};
+import type { Run } from '../kernels/specification/operations.ts';
+import type { Heap } from '../kernels/types.ts';
+import { READINGS } from './readings.generated.ts';
+import type {
+  Encoding,
+  EncodingHeader,
+  EncodingKind,
+  EncodingPlace,
+  EncodingReading,
+  EncodingRoom,
+  StoredTensor,
+} from './types.ts';
 
 /** @throws {EspalierError} FIELD for a kind that is not in the table: kinds come from files */
-export function checkEncodingKind(kind: EncodingKind): EncodingKind {
+export function checkEncodingKind(kind: string): EncodingKind {
   if (typeof kind !== 'string' || !Object.hasOwn(READINGS, kind))
     throw new EspalierError(
       'FIELD',
       `encoding: kind: expected one of ${Object.keys(READINGS).join(', ')}, got ${show(kind)}`,
       { found: kind },
     );
-  return kind;
+  return kind as EncodingKind;
 }
 
 /** The table is keyed by kind, so an encoding fits its entry; the type system cannot follow that through a lookup. */
-function readingOf(kind: EncodingKind): EncodingReading<Encoding> {
+function readingOf(kind: string): EncodingReading<Encoding> {
   return READINGS[checkEncodingKind(kind)] as unknown as EncodingReading<Encoding>;
 }
 
@@ -44,4 +48,34 @@ export function trainedValues(encoding: Encoding): Float32Array {
  */
 export function readEncoding(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): Encoding {
   return readingOf(header.kind).read(name, header, get);
+}
+
+/**
+ * Arrays as long as the shapes beside them say: a network made by hand must not write over its neighbours on the heap.
+ * @throws {EspalierError} SHAPE naming the parameter
+ */
+export function checkLengths(name: string, encoding: Encoding): void {
+  for (const [what, found, expected] of readingOf(encoding.kind).lengths(encoding)) {
+    if (found !== expected)
+      throw new EspalierError(
+        'SHAPE',
+        `parameter ${show(name)}: ${what}: expected ${expected} for shape [${encoding.shape.join(', ')}], got ${found}`,
+        { name, found },
+      );
+  }
+}
+
+/** Gives an encoding its place on a heap. */
+export function placeEncoding(encoding: Encoding, room: EncodingRoom): EncodingPlace {
+  return readingOf(encoding.kind).place(encoding, room);
+}
+
+/** Writes an encoding to a place that was made for one of the same structure ({@link sameStructure}). */
+export function fillEncoding(heap: Heap, place: EncodingPlace, encoding: Encoding): void {
+  readingOf(encoding.kind).fill(heap, place, encoding);
+}
+
+/** Writes down how the dense values at `place.dense` are made; nothing for an encoding that is dense. */
+export function decodeOnHeap(encoding: Encoding, place: EncodingPlace, run: Run): void {
+  readingOf(encoding.kind).decodeOnHeap(encoding, place, run);
 }

@@ -7,7 +7,7 @@ import { CHECKSUM_KEY, writeChecked } from '../container/checksum.ts';
 import { parseJson } from '../container/json.ts';
 import { metadataPairs } from '../container/safetensors.ts';
 import type { Metadata, NamedArray } from '../container/safetensors.ts';
-import { trainedValues, writeEncoding } from '../encodings/index.ts';
+import { isDense, trainedValues, writeEncoding } from '../encodings/index.ts';
 import { checkFinite } from '../base/errors.ts';
 import { checkGraph } from './check.ts';
 import { describe, NETWORK_KEY, readDescription } from './description.ts';
@@ -49,10 +49,7 @@ export function writeNetwork(network: Network, options: WriteOptions = {}): Uint
     }
     // The shape of a plain dense parameter stands with its tensor: its name says everything.
     const isPlain =
-      header.kind === 'dense' &&
-      Object.keys(header).length === 2 &&
-      parts.length === 1 &&
-      Object.keys(renamed).length === 0;
+      isDense(encoding) && Object.keys(header).length === 2 && parts.length === 1 && Object.keys(renamed).length === 0;
     return isPlain ? name : { name, header, ...(Object.keys(renamed).length > 0 && { tensors: renamed }) };
   });
   const description = JSON.stringify({ ...describe(network), parameters });

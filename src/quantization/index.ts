@@ -17,17 +17,29 @@ export {
   type MatrixAsyncOptions,
   type MatrixOptions,
   type MatrixReport,
-} from './product.ts';
+} from './quantizers/product.ts';
+export type { FitContext, FitReport, Quantizer } from './quantizer.ts';
 export {
+  DEFAULT_QUANTIZER,
+  QUANTIZER_NAMES,
+  QUANTIZERS,
+  quantizerOf,
+  resolveQuantizer,
+  type QuantizerName,
+  type QuantizerSettings,
+  type ResolvedQuantizer,
+} from './settings.ts';
+export {
+  describeParameter,
   quantize,
   quantizeLayer,
-  quantizeParameter,
   quantizeParameterAsync,
   type LayerOptions,
+  type ParameterOptions,
   type ParameterReport,
   type QuantizeOptions,
 } from './network.ts';
-export { roundCodebooks, roundEncoding, type RoundingReport } from '../transforms/round.ts';
+export { roundCodebooks, roundEncoding, type RoundingReport } from './round.ts';
 export {
   canonicalSigns,
   codeWidth,
@@ -45,11 +57,9 @@ export {
   unpackCodes,
   withTrainedValues,
   writeEncoding,
-  type DenseEncoding,
   type Encoding,
   type EncodingHeader,
   type EncodingSize,
-  type ProductBlock,
-  type ProductEncoding,
   type StoredTensor,
 } from '../encodings/index.ts';
+export type * from '../encodings/kinds.generated.ts';

@@ -2,24 +2,28 @@
  * Quantization of a network's weights: one parameter, one layer, or all. Biases and whatever else is trained stay
  * dense.
  */
-import { decode, encodingSize, writeEncoding } from '../encodings/index.ts';
+import { decode, encodingSize, isDense, writeEncoding } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
-import type { Encoding, ProductEncoding } from '../encodings/types.ts';
-import { show } from '../base/errors.ts';
+import type { Encoding } from '../encodings/types.ts';
+import { checkInteger, show } from '../base/errors.ts';
+import type { TensorLike } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context, Transform } from '../graph/transform.ts';
+import type { KernelSet } from '../kernels/types.ts';
+import type { FitContext, FitReport } from './quantizer.ts';
 import {
-  quantizeMatrix,
-  quantizeMatrixAsync,
-  type MatrixAsyncOptions,
-  type MatrixOptions,
-  type MatrixReport,
-} from './product.ts';
+  quantizerOf,
+  resolveQuantizer,
+  type QuantizerName,
+  type QuantizerSettings,
+  type ResolvedQuantizer,
+} from './settings.ts';
 
 export interface ParameterReport {
   readonly parameter: string;
-  /** 'dense': the codebook would have made the layer no smaller, all that is written counted, so it stays as it was. */
+  /** 'dense': the encoding would have made the layer no smaller, all that is written counted, so it stays as it was. */
   readonly status: 'quantized' | 'dense';
+  readonly quantizer: QuantizerName;
   readonly weights: number;
   /** Of the file, the encoding's description included. */
   readonly bitsBefore: number;
@@ -27,93 +31,120 @@ export interface ParameterReport {
   readonly bitsPerWeight: number;
   /** Of the network that comes back: 0 where the layer stays dense. */
   readonly relativeError: number;
-  /** What the fitted quantizer is like, kept or not. */
-  readonly quantizer: MatrixReport;
+  /** What the fitted encoding is like, kept or not; what the quantizer adds to it is its own. */
+  readonly fit: FitReport;
 }
 
-/** Options without what the context brings; the seed is the context's by default. */
-export type LayerOptions = Omit<MatrixOptions, 'kernels'>;
+/** A quantizer with its options, and what fitting is given besides. */
+export type LayerOptions = QuantizerSettings & {
+  /** Default: the context's. */
+  readonly seed?: number;
+  /**
+   * Importance of the columns (columns) or of every weight (rows, columns), from 0, in the squared error. Default: all
+   * alike.
+   */
+  readonly importance?: TensorLike;
+};
 
-export interface QuantizeOptions extends LayerOptions {
+export type ParameterOptions = LayerOptions & {
+  readonly kernels: KernelSet;
+  /** Default 1. */
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+};
+
+export type QuantizeOptions = LayerOptions & {
   /**
    * Names of the weights to quantize. Default: the weights of all convolutions and dense layers that are dense still.
    */
-  parameters?: readonly string[];
+  readonly parameters?: readonly string[];
   /** Other options for single weights, by parameter name. */
-  overrides?: Readonly<Record<string, Partial<LayerOptions>>>;
-}
+  readonly overrides?: Readonly<Record<string, LayerOptions>>;
+};
 
 /**
- * Quantizes the weight of a convolution or dense layer, (out, the rest) as a matrix; see {@link quantizeMatrix}. Where
- * that would not make it smaller the network comes back as it is, and the report says so.
+ * Quantizes the weight of a convolution or dense layer, (out, the rest) as a matrix, by the quantizer that the options
+ * name. Where that would not make it smaller the network comes back as it is, and the report says so.
+ * @throws {TypeError | RangeError} for wrong options, by name
  * @throws {RangeError} if `parameter` is not the weight of a convolution or dense layer, or is not dense
+ * @throws {EspalierError} NONFINITE, WORKER; the signal's reason, if it is aborted
+ * @example
+ * const { network: small } = await quantizeParameterAsync(network, 'dense1.weight', { codewordCount: 1024, kernels: await loadKernels() });
  */
-export function quantizeParameter(
-  network: Network,
-  parameter: string,
-  options: MatrixOptions,
-): { network: Network; report: ParameterReport } {
-  const { matrix, finish } = prepareParameter(network, parameter);
-  return finish(quantizeMatrix(matrix, options));
-}
-
-/** {@link quantizeParameter} on several threads, as {@link quantizeMatrixAsync}. */
 export async function quantizeParameterAsync(
   network: Network,
   parameter: string,
-  options: MatrixAsyncOptions,
+  options: ParameterOptions,
 ): Promise<{ network: Network; report: ParameterReport }> {
-  const { matrix, finish } = prepareParameter(network, parameter);
-  return finish(await quantizeMatrixAsync(matrix, options));
+  const { kernels, threads = 1, signal, ...own } = options;
+  const context = {
+    kernels,
+    threads: checkInteger('quantizeParameter', 'threads', threads, 1),
+    seed: 0,
+    ...(signal && { signal }),
+  };
+  return fitParameter('quantizeParameter', network, parameter, planFit('quantizeParameter', [own], context));
 }
 
-/** A parameter as a matrix, and the network that its quantization makes. */
-function prepareParameter(network: Network, parameter: string) {
+interface Fit extends ResolvedQuantizer {
+  readonly context: FitContext;
+}
+
+/** What is to be fitted and how, checked. @param given - the later over the earlier */
+function planFit(who: string, given: readonly LayerOptions[], context: FitContext): Fit {
+  const seed = given.findLast((one) => one.seed !== undefined)?.seed ?? context.seed;
+  const importance = given.findLast((one) => one.importance !== undefined)?.importance;
+  const settings = given.map(({ seed: _seed, importance: _importance, ...rest }): QuantizerSettings => rest);
+  return {
+    ...resolveQuantizer(who, 'options', ...settings),
+    context: { ...context, seed, ...(importance && { importance }) },
+  };
+}
+
+async function fitParameter(
+  who: string,
+  network: Network,
+  parameter: string,
+  { kind, quantizer, options, context }: Fit,
+): Promise<{ network: Network; report: ParameterReport }> {
   const encoding = network.parameters.get(parameter);
   const names = weightNames(network);
   if (!encoding || !names.includes(parameter))
     throw new RangeError(
-      `quantizeParameter: parameter: expected the weight of a convolution or dense layer (${names.join(', ')}), got ${show(parameter)}`,
+      `${who}: parameter: expected the weight of a convolution or dense layer (${names.join(', ')}), got ${show(parameter)}`,
     );
-  if (encoding.kind !== 'dense')
+  if (!isDense(encoding))
     throw new RangeError(
-      `quantizeParameter: parameter: expected ${show(parameter)} to be dense, got a ${encoding.kind} encoding; quantize each weight once`,
+      `${who}: parameter: expected ${show(parameter)} to be dense, got a ${encoding.kind} encoding; quantize each weight once`,
     );
   const { rows, columns } = matrixSides(encoding.shape);
-  const finish = ({
-    encoding: fitted,
-    report: quantizer,
-  }: {
-    encoding: ProductEncoding;
-    report: MatrixReport;
-  }): { network: Network; report: ParameterReport } => {
-    const quantized: Encoding = { ...fitted, shape: encoding.shape };
-    const before = writtenBits(parameter, encoding),
-      after = writtenBits(parameter, quantized),
-      smaller = after < before;
-    const report: ParameterReport = {
+  const matrix = { data: decode(encoding), shape: [rows, columns] };
+  const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, context);
+  const quantized: Encoding = { ...fitted, shape: encoding.shape };
+  const before = writtenBits(parameter, encoding),
+    after = writtenBits(parameter, quantized),
+    smaller = after < before;
+  return {
+    network: smaller ? { ...network, parameters: new Map(network.parameters).set(parameter, quantized) } : network,
+    report: {
       parameter,
       status: smaller ? 'quantized' : 'dense',
+      quantizer: kind,
       weights: rows * columns,
       bitsBefore: before,
       bitsAfter: smaller ? after : before,
       bitsPerWeight: (smaller ? after : before) / (rows * columns),
-      relativeError: smaller ? quantizer.relativeError : 0,
-      quantizer,
-    };
-    return {
-      network: smaller ? { ...network, parameters: new Map(network.parameters).set(parameter, quantized) } : network,
-      report,
-    };
+      relativeError: smaller ? fit.relativeError : 0,
+      fit,
+    },
   };
-  return { matrix: { data: decode(encoding), shape: [rows, columns] }, finish };
 }
 
 /**
  * Quantizes all weights, or the named ones. Report: `parameters`, a {@link ParameterReport} each, and `skipped`, the
  * names of the other weights.
  * @example
- * const { network: small, report } = await quantize({ subvectorLength: 4, overrides: { 'dense1.weight': { codewordCount: 1024 } } })(network, context);
+ * const { network: small, report } = await quantize({ overrides: { 'dense1.weight': { codewordCount: 1024 } } })(network, context);
  */
 export function quantize(options: QuantizeOptions): Transform {
   const { parameters, overrides = {}, ...shared } = options;
@@ -124,17 +155,16 @@ export function quantize(options: QuantizeOptions): Transform {
       throw new RangeError(
         `quantize: overrides: expected names of weights (${names.join(', ')}), got ${show(unknown)}`,
       );
-    const chosen = parameters ?? names.filter((name) => network.parameters.get(name)?.kind === 'dense');
+    const chosen = parameters ?? names.filter((name) => isDense(network.parameters.get(name)));
+    const fits = chosen.map((name) => {
+      const own = Object.hasOwn(overrides, name) ? [overrides[name]] : [];
+      return { name, fit: planFit('quantize', [shared, ...own], how(context)) };
+    });
     const reports: ParameterReport[] = [];
     let result = network;
-    for (const [index, name] of chosen.entries()) {
+    for (const [index, { name, fit }] of fits.entries()) {
       context.signal?.throwIfAborted();
-      const own = Object.hasOwn(overrides, name) ? overrides[name] : {};
-      const step = await quantizeParameterAsync(result, name, {
-        seed: context.seed,
-        ...merge(shared, own),
-        ...how(context),
-      });
+      const step = await fitParameter('quantize', result, name, fit);
       result = step.network;
       reports.push(step.report);
       context.onEvent?.({
@@ -142,7 +172,7 @@ export function quantize(options: QuantizeOptions): Transform {
         name: 'quantize',
         index,
         count: chosen.length,
-        detail: describe(step.report),
+        detail: describeParameter(step.report),
       });
     }
     return {
@@ -164,17 +194,18 @@ export function quantizeLayer(name: string, options: LayerOptions): Transform {
       throw new RangeError(
         `quantizeLayer: name: expected a convolution or dense layer, got ${show(name)}${node ? `, which is of kind ${node.kind}` : ''}`,
       );
-    const { network: result, report } = await quantizeParameterAsync(network, weight, {
-      seed: context.seed,
-      ...options,
-      ...how(context),
-    });
+    const { network: result, report } = await fitParameter(
+      'quantizeLayer',
+      network,
+      weight,
+      planFit('quantizeLayer', [options], how(context)),
+    );
     return { network: result, report: { transform: 'quantizeLayer', layer: name, ...report } };
   };
 }
 
-function how({ kernels, threads, signal }: Context): Pick<MatrixAsyncOptions, 'kernels' | 'threads' | 'signal'> {
-  return { kernels, threads, ...(signal && { signal }) };
+function how({ kernels, threads, seed, signal }: Context): FitContext {
+  return { kernels, threads, seed, ...(signal && { signal }) };
 }
 
 /** Weights of convolutions and dense layers in the order of the nodes, a shared one once. */
@@ -185,18 +216,6 @@ function weightNames({ nodes }: Network): string[] {
       : [],
   );
   return [...new Set(names)];
-}
-
-/** A layer's own way of cutting columns replaces the shared one, as only one of the two may be given. */
-function merge(shared: LayerOptions, own: Partial<LayerOptions>): LayerOptions {
-  const { subvectorLength, subspaceCount, ...rest } = shared;
-  const cut = own.subvectorLength === undefined && own.subspaceCount === undefined;
-  return {
-    ...rest,
-    ...(cut && subvectorLength !== undefined && { subvectorLength }),
-    ...(cut && subspaceCount !== undefined && { subspaceCount }),
-    ...own,
-  };
 }
 
 /**
@@ -213,8 +232,11 @@ function writtenBits(name: string, encoding: Encoding): number {
   );
 }
 
-function describe({ parameter, status, bitsPerWeight, relativeError }: ParameterReport): string {
+/** A report in words: 'conv1.weight: 256 codewords of 4, signs apart, 3.12 bits a weight, relative error 0.0734'. */
+export function describeParameter(report: ParameterReport): string {
+  const { parameter, status, quantizer, bitsPerWeight, relativeError, fit } = report;
+  const words = quantizerOf(quantizer).describe(fit);
   return status === 'dense'
-    ? `${parameter} stays dense: a codebook would not make it smaller`
-    : `${parameter}: ${bitsPerWeight.toFixed(2)} bits a weight, relative error ${relativeError.toFixed(4)}`;
+    ? `${parameter} stays dense: ${words} would not make it smaller`
+    : `${parameter}: ${words}, ${bitsPerWeight.toFixed(2)} bits a weight, relative error ${relativeError.toFixed(4)}`;
 }

@@ -5,7 +5,7 @@
  */
 import { crc32, parseJson, readCheckpoint, writeCheckpoint } from '../container/index.ts';
 import type { Checkpoint, CheckpointStore, Fingerprint, NamedArray } from '../container/index.ts';
-import { encodingOperations } from '../encodings/index.ts';
+import { trainedCount, trainedValues, withTrainedValues, writeEncoding } from '../encodings/index.ts';
 import { EspalierError, show } from '../base/errors.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context } from '../graph/transform.ts';
@@ -111,7 +111,7 @@ async function fingerprintOf(
 export function digestNetwork({ inputs, nodes, outputs, parameters }: Network): string {
   let crc = crc32(new TextEncoder().encode(JSON.stringify({ inputs, nodes, outputs })));
   for (const [name, encoding] of parameters) {
-    const { header, tensors } = encodingOperations(encoding.kind).write(encoding);
+    const { header, tensors } = writeEncoding(encoding);
     crc = crc32(new TextEncoder().encode(JSON.stringify([name, header])), crc);
     for (const { bytes } of tensors) crc = crc32(bytes, crc);
   }
@@ -161,7 +161,7 @@ function bestTensors({ best, history }: TrainState, { keep }: TrainSettings, net
 function tensorsOf(prefix: string, network: Network, given: Network): NamedArray[] {
   return [...network.parameters]
     .filter(([name, encoding]) => encoding !== given.parameters.get(name))
-    .map(([name, encoding]) => floats(`${prefix}/${name}`, encodingOperations(encoding.kind).trainedValues(encoding)));
+    .map(([name, encoding]) => floats(`${prefix}/${name}`, trainedValues(encoding)));
 }
 
 function floats(name: string, values: Float32Array): NamedArray {
@@ -205,7 +205,6 @@ function readState({ metadata, tensors }: Checkpoint, given: Network, key: strin
     for (const [name, values] of valuesOf(prefix)) {
       const encoding = given.parameters.get(name);
       if (!encoding) throw bad(`parameter ${show(name)} is not of this network`);
-      const { trainedCount, withTrainedValues } = encodingOperations(encoding.kind);
       if (trainedCount(encoding) !== values.length)
         throw bad(`expected ${trainedCount(encoding)} values for ${show(name)}, got ${values.length},`);
       parameters.set(name, withTrainedValues(encoding, values));

@@ -2,8 +2,8 @@
 import type { DenseEncoding } from '../../src/encodings/types.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
 import { portableKernels } from '../../src/kernels/index.ts';
+import { add, leakyRelu, relu, sigmoid, tanh } from '../../src/network/functions.ts';
 import {
-  add,
   affine,
   averagePool,
   batchNorm,
@@ -13,14 +13,9 @@ import {
   dropout,
   flatten,
   globalAveragePool,
-  graph,
-  leakyRelu,
   maxPool,
-  relu,
-  sequential,
-  sigmoid,
-  tanh,
-} from '../../src/network/build.ts';
+} from '../../src/network/layers.ts';
+import { graph, sequential } from '../../src/network/build.ts';
 import type { Examples } from '../../src/graph/examples.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { normal, stream } from '../../src/base/random.ts';

@@ -7,10 +7,11 @@ import {
   encodingSize,
   quantize,
   quantizeLayer,
-  quantizeParameter,
+  quantizeParameterAsync,
   roundCodebooks,
   withTrainedValues,
   type Encoding,
+  type ParameterOptions,
   type ParameterReport,
   type ProductEncoding,
   type RoundingReport,
@@ -68,10 +69,10 @@ const network: Network = {
 const kinds = ({ parameters }: Network): Record<string, string> =>
   Object.fromEntries([...parameters].map(([name, { kind }]) => [name, kind]));
 
-describe('quantizeParameter', () => {
-  test('replaces one weight, keeps its shape, shares the rest, and leaves the network given as it was', () => {
+describe('quantizeParameterAsync', () => {
+  test('replaces one weight, keeps its shape, shares the rest, and leaves the network given as it was', async () => {
     const before = kinds(network);
-    const { network: result, report } = quantizeParameter(network, 'conv1.weight', {
+    const { network: result, report } = await quantizeParameterAsync(network, 'conv1.weight', {
       subvectorLength: 9,
       codewordCount: 16,
       kernels,
@@ -96,8 +97,8 @@ describe('quantizeParameter', () => {
     expect(result.nodes).toBe(network.nodes);
   });
 
-  test('a codebook that is bigger than the layer: the layer stays dense, and the report says so', () => {
-    const { network: result, report } = quantizeParameter(network, 'head.weight', {
+  test('a codebook that is bigger than the layer: the layer stays dense, and the report says so', async () => {
+    const { network: result, report } = await quantizeParameterAsync(network, 'head.weight', {
       subvectorLength: 1,
       codewordCount: 256,
       clampCodewords: false,
@@ -106,11 +107,11 @@ describe('quantizeParameter', () => {
     expect(result).toBe(network);
     expect(report).toMatchObject({ status: 'dense', relativeError: 0 });
     expect(report.bitsAfter).toBe(report.bitsBefore);
-    expect(report.quantizer.bits).toBeGreaterThanOrEqual(32 * 24);
+    expect(report.fit.bits).toBeGreaterThanOrEqual(32 * 24);
   });
 
-  test('sub-vectors longer than a row are a row', () => {
-    const { network: result } = quantizeParameter(network, 'dense1.weight', {
+  test('sub-vectors longer than a row are a row', async () => {
+    const { network: result } = await quantizeParameterAsync(network, 'dense1.weight', {
       subvectorLength: 1000,
       codewordCount: 4,
       kernels,
@@ -118,15 +119,28 @@ describe('quantizeParameter', () => {
     expect((result.parameters.get('dense1.weight') as ProductEncoding).blocks[0].subvectorLength).toBe(32);
   });
 
-  test('a bias, an unknown name, and a weight that is quantized already are refused', () => {
+  test('a bias, an unknown name, and a weight that is quantized already are refused', async () => {
     const options = { subvectorLength: 4, codewordCount: 8, kernels };
-    expect(() => quantizeParameter(network, 'conv1.bias', options)).toThrow(
+    await expect(quantizeParameterAsync(network, 'conv1.bias', options)).rejects.toThrow(
       /expected the weight of a convolution or dense layer \(conv1.weight, dense1.weight, head.weight\), got "conv1.bias"/,
     );
-    expect(() => quantizeParameter(network, '__proto__', options)).toThrow(RangeError);
-    expect(() =>
-      quantizeParameter(quantizeParameter(network, 'dense1.weight', options).network, 'dense1.weight', options),
-    ).toThrow(/to be dense, got a product encoding/);
+    await expect(quantizeParameterAsync(network, '__proto__', options)).rejects.toThrow(RangeError);
+    const { network: once } = await quantizeParameterAsync(network, 'dense1.weight', options);
+    await expect(quantizeParameterAsync(once, 'dense1.weight', options)).rejects.toThrow(
+      /to be dense, got a product encoding/,
+    );
+  });
+
+  test('an option that the quantizer has not, a wrong value, an unknown quantizer and two ways of cutting are refused', async () => {
+    const refuse = (options: object, message: RegExp): Promise<void> =>
+      expect(
+        quantizeParameterAsync(network, 'dense1.weight', { ...options, kernels } as ParameterOptions),
+      ).rejects.toThrow(message);
+    await refuse({ codewords: 8 }, /options: expected subvectorLength, .*, got "codewords"/);
+    await refuse({ codewordCount: 1 }, /options.codewordCount: expected an integer from 2 to 65536, got 1/);
+    await refuse({ quantizer: 'toString' }, /options.quantizer: expected one of .*product.*, got "toString"/);
+    await refuse({ subvectorLength: 4, subspaceCount: 2 }, /either subvectorLength or subspaceCount/);
+    await refuse({ threads: 0 }, /threads/);
   });
 });
 
@@ -199,18 +213,20 @@ describe('quantize', () => {
 });
 
 describe('quantizeLayer', () => {
-  test('is quantizeParameter by the name of the node', async () => {
+  test('is quantizeParameterAsync by the name of the node', async () => {
     const { network: result, report } = await quantizeLayer('dense1', { subvectorLength: 4, codewordCount: 8 })(
       network,
       context,
     );
     expect(result.parameters.get('dense1.weight')).toEqual(
-      quantizeParameter(network, 'dense1.weight', {
-        subvectorLength: 4,
-        codewordCount: 8,
-        seed: 3,
-        kernels,
-      }).network.parameters.get('dense1.weight'),
+      (
+        await quantizeParameterAsync(network, 'dense1.weight', {
+          subvectorLength: 4,
+          codewordCount: 8,
+          seed: 3,
+          kernels,
+        })
+      ).network.parameters.get('dense1.weight'),
     );
     expect(report).toMatchObject({ transform: 'quantizeLayer', layer: 'dense1', status: 'quantized' });
   });
@@ -223,12 +239,13 @@ describe('quantizeLayer', () => {
   });
 });
 
+const { network: quantized } = await quantizeParameterAsync(network, 'dense1.weight', {
+  subvectorLength: 4,
+  codewordCount: 16,
+  kernels,
+});
+
 describe('roundCodebooks', () => {
-  const quantized = quantizeParameter(network, 'dense1.weight', {
-    subvectorLength: 4,
-    codewordCount: 16,
-    kernels,
-  }).network;
   const before = quantized.parameters.get('dense1.weight') as ProductEncoding;
 
   test('every codeword becomes the nearest half, the codebook takes half the bits, and the change is reported', async () => {

@@ -1,6 +1,6 @@
 /** `espalier inspect`: what a model file holds. */
 import { readSafetensors } from '../../container/index.ts';
-import { describeEncoding, encodingSize, loadFile, nodeCosts } from '../../index.ts';
+import { describeEncoding, encodingSize, loadFile, nodeCosts, parametersOf } from '../../index.ts';
 import type { EncodingSize, Network } from '../../index.ts';
 import { sizeOf } from '../../base/tensor.ts';
 import { defineCommand, grouped, table } from '../command.ts';
@@ -43,7 +43,7 @@ interface LayerInfo {
 function layersOf(network: Network): LayerInfo[] {
   const counted = new Set<string>();
   return nodeCosts(network).map(({ name, kind, outputShape, parameters, multiplyAdds }, i) => {
-    const own = Object.values(network.nodes[i].parameters).flatMap((parameter) => {
+    const own = parametersOf(network.nodes[i]).flatMap((parameter) => {
       const encoding = network.parameters.get(parameter);
       return encoding ? [{ parameter, encoding }] : [];
     });

@@ -40,3 +40,6 @@ export const BINARY_GRADIENTS = {
 
 /** Codes of all binary operations. */
 export const BINARY: Codes<BinaryName> = /* @__PURE__ */ codesOf(BINARIES);
+
+/** The code of a binary operation. */
+export const binaryCode = (name: BinaryName): number => BINARY[name];

@@ -1,8 +1,15 @@
-/** Dense encoding: every weight a float32 of its own, stored under the parameter's own name. */
-import { EspalierError, checkFinite, show } from '../base/errors.ts';
-import { sameShape, sizeOf, toTensor, type TensorLike } from '../base/tensor.ts';
-import { checkLength, floatsOf, headerShape } from './checks.ts';
-import type { DenseEncoding, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from './types.ts';
+/** Dense encoding: every weight a float32 of its own, stored under the parameter's own name. Not encoded, that is. */
+import { EspalierError, checkFinite, show } from '../../base/errors.ts';
+import { sameShape, sizeOf, toTensor, type Shape, type TensorLike } from '../../base/tensor.ts';
+import { checkLength, floatsOf, headerShape } from '../checks.ts';
+import type { Encoded, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from '../types.ts';
+
+/** Every weight a float32 of its own, row-major. */
+export interface DenseEncoding {
+  readonly kind: 'dense';
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
 
 /** A dense encoding of a tensor's values, copied. */
 export function denseEncoding(values: TensorLike): DenseEncoding {
@@ -10,8 +17,10 @@ export function denseEncoding(values: TensorLike): DenseEncoding {
   return { kind: 'dense', shape: [...shape], data: data.slice() };
 }
 
-const trainedCount = ({ data }: DenseEncoding): number => data.length;
-const trainedValues = ({ data }: DenseEncoding): Float32Array => data.slice();
+/** Whether a parameter is not encoded, so that its weights can be cut, folded and replaced one by one. */
+export function isDense<E extends Encoded>(encoding: E | undefined): encoding is Extract<E, DenseEncoding> {
+  return encoding?.kind === 'dense';
+}
 
 function read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): DenseEncoding {
   const shape = headerShape(name, header.shape),
@@ -38,7 +47,19 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
   return { kind: 'dense', shape, data };
 }
 
-export const denseReading: EncodingReading<DenseEncoding> = { kind: 'dense', trainedCount, trainedValues, read };
+export const denseReading: EncodingReading<DenseEncoding> = {
+  kind: 'dense',
+  trainedCount: ({ data }) => data.length,
+  trainedValues: ({ data }) => data.slice(),
+  read,
+  lengths: ({ shape, data }) => [['values', data.length, sizeOf(shape)]],
+  place: (_encoding, { dense }) => ({ dense, values: dense }),
+  fill(heap, { values }, { data }) {
+    heap.float.set(data, values);
+  },
+  // The trained values are the dense ones.
+  decodeOnHeap: () => undefined,
+};
 
 export const denseOperations: EncodingOperations<DenseEncoding> = {
   kind: 'dense',
@@ -47,17 +68,17 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
     out.set(data);
     return out;
   },
-  trainedCount,
-  trainedValues,
-  read,
   withTrainedValues(encoding, values) {
     checkLength('withTrainedValues', 'values', values, encoding.data.length);
     return { ...encoding, data: values.slice() };
   },
   pullback({ data }, gradient) {
     checkLength('pullback', 'gradient', gradient, data.length);
-    return { gradient: gradient.slice() as typeof gradient, counts: new Float32Array(data.length).fill(1) };
+    return gradient.slice() as typeof gradient;
   },
+  counts: ({ data }) => new Float32Array(data.length).fill(1),
+  pullbackOnHeap: () => undefined,
+  structure: ({ data }) => [data.length],
   size({ data }) {
     const values = 32 * data.length;
     return { values, codes: 0, signs: 0, codebooks: 0, total: values };
@@ -68,4 +89,6 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
       tensors: [{ suffix: '', dtype: 'F32', shape, bytes: new Uint8Array(data.slice().buffer) }],
     };
   },
+  canonical: (encoding) => encoding,
+  describe: () => 'dense',
 };

@@ -1,6 +1,6 @@
-/** Codebooks in half precision: a step of its own in a schedule, so that saving never changes a network. */
-import { roundToHalves, trainedValues, withTrainedValues } from '../encodings/index.ts';
-import type { Encoding, ProductEncoding } from '../encodings/types.ts';
+/** Trained values in half precision: a step of its own in a schedule, so that saving never changes a network. */
+import { encodingOperations, trainedValues } from '../encodings/index.ts';
+import type { Encoding } from '../encodings/types.ts';
 import type { Transform } from '../graph/transform.ts';
 
 export interface RoundingReport {
@@ -15,25 +15,22 @@ export interface RoundingReport {
 
 /**
  * The encoding with every codeword rounded to the nearest half, ties to even; undefined where one would become
- * infinite.
+ * infinite, and where the kind of encoding stores no halves.
  */
-export function roundEncoding(encoding: ProductEncoding): ProductEncoding | undefined {
-  const rounded = roundToHalves(trainedValues(encoding));
-  return rounded.every(Number.isFinite)
-    ? { ...withTrainedValues(encoding, rounded), codewordPrecision: 'float16' }
-    : undefined;
+export function roundEncoding<E extends Encoding>(encoding: E): E | undefined {
+  return encodingOperations(encoding.kind).toHalves?.(encoding) as E | undefined;
 }
 
 /**
- * Rounds the codebooks of all product-quantized parameters to half precision, which halves what they take in the file.
- * Report: `parameters`, a {@link RoundingReport} each.
+ * Rounds the codebooks of all parameters whose encoding can store halves to half precision, which halves what they take
+ * in the file. Report: `parameters`, a {@link RoundingReport} each.
  */
 export function roundCodebooks(): Transform {
   return async (network) => {
     const parameters = new Map<string, Encoding>(network.parameters),
       reports: RoundingReport[] = [];
     for (const [parameter, encoding] of network.parameters) {
-      if (encoding.kind !== 'product') continue;
+      if (!encodingOperations(encoding.kind).toHalves) continue;
       const rounded = roundEncoding(encoding);
       if (rounded) parameters.set(parameter, rounded);
       reports.push({

@@ -4,14 +4,15 @@
  * al., ICLR 2020 (one codebook per layer, fewer codewords in small layers). Glossary: M sub-spaces of a block, d
  * columns in each, K codewords.
  */
-import { decode, encodingSize } from '../encodings/index.ts';
-import { matrixSides } from '../encodings/checks.ts';
-import { canonicalSigns } from '../encodings/product.ts';
-import type { ProductBlock, ProductEncoding } from '../encodings/types.ts';
-import { checkFinite, checkInteger, checkOneOf, show } from '../base/errors.ts';
-import type { KernelSet } from '../kernels/types.ts';
-import { toTensor, type Tensor, type TensorLike } from '../base/tensor.ts';
-import { planAssignment, type Metric } from './assignment.ts';
+import { decode, encodingSize } from '../../encodings/index.ts';
+import { matrixSides } from '../../encodings/checks.ts';
+import { canonicalSigns, productSize } from '../../encodings/kinds/product.ts';
+import type { ProductBlock, ProductEncoding } from '../../encodings/types.ts';
+import { checkFinite, checkInteger, checkOneOf, show } from '../../base/errors.ts';
+import { boolean, choice, integer } from '../../base/rules.ts';
+import type { KernelSet } from '../../kernels/types.ts';
+import { toTensor, type Tensor, type TensorLike } from '../../base/tensor.ts';
+import { planAssignment, type Metric } from '../assignment.ts';
 import {
   KMEANS_DEFAULTS,
   kmeans,
@@ -20,10 +21,11 @@ import {
   type KMeansAsyncOptions,
   type KMeansOptions,
   type KMeansResult,
-} from './kmeans.ts';
-import { blockPoints, codesByRow, packSigns, type BlockColumns } from './subvectors.ts';
-import { largestMagnitude } from './points.ts';
-import { createWorkspaces } from './workspaces.ts';
+} from '../kmeans.ts';
+import { blockPoints, codesByRow, packSigns, type BlockColumns } from '../subvectors.ts';
+import { largestMagnitude } from '../points.ts';
+import type { FitReport, Quantizer } from '../quantizer.ts';
+import { createWorkspaces } from '../workspaces.ts';
 
 export interface MatrixOptions {
   /**
@@ -67,15 +69,10 @@ export const MATRIX_DEFAULTS = {
 } as const;
 
 /** What fitting did, as plain data. */
-export interface MatrixReport {
+export interface MatrixReport extends FitReport {
   /** Squared error, times the importance where it was given. */
   readonly objective: number;
-  readonly sumSquares: number;
-  /** |W - decoded| / |W| in the Frobenius norm. */
-  readonly relativeError: number;
-  /** Of the file: codes, signs and codebooks. */
-  readonly bits: number;
-  readonly bitsPerWeight: number;
+  readonly signs: 'apart' | 'none';
   readonly blocks: readonly {
     readonly first: number;
     readonly subspaceCount: number;
@@ -86,6 +83,82 @@ export interface MatrixReport {
     readonly objective: number;
   }[];
 }
+
+const OPTIONS = {
+  subvectorLength: integer(1),
+  subspaceCount: integer(0),
+  codewordCount: integer(2, 65536),
+  codebooks: choice('layer', 'subspace'),
+  signs: choice('apart', 'none'),
+  clampCodewords: boolean,
+  iterations: integer(0),
+  init: choice('plusPlus', 'random'),
+};
+
+/** The product quantizer for whole networks: {@link quantizeMatrixAsync} with defaults, so that no option must be given. */
+export const productQuantizer: Quantizer<typeof OPTIONS, ProductEncoding, MatrixReport> = {
+  kind: 'product',
+  options: OPTIONS,
+  defaults: {
+    subvectorLength: 4,
+    subspaceCount: 0,
+    ...MATRIX_DEFAULTS,
+    iterations: KMEANS_DEFAULTS.iterations,
+    init: KMEANS_DEFAULTS.init,
+  },
+  words: {
+    subvectorLength: 'weights per sub-vector',
+    subspaceCount: 'sub-spaces per row, instead of a length of sub-vectors; 0: as that says',
+    codewordCount: 'codewords per codebook',
+    codebooks: 'one codebook for the layer, or one per sub-space',
+    signs: 'quantize absolute values and keep a sign bit per weight, or signed values',
+    clampCodewords: 'fewer codewords in small layers, so that each has 4 sub-vectors',
+    iterations: 'iterations of k-means at most',
+    init: 'first codewords: k-means++ or sub-vectors drawn at random',
+  },
+  /** A layer's own way of cutting columns replaces the shared one, as only one of the two may be given. */
+  merge({ subvectorLength, subspaceCount, ...rest }, own) {
+    if (own.subvectorLength !== undefined && own.subspaceCount)
+      throw new RangeError('productQuantizer: expected either subvectorLength or subspaceCount, got both');
+    const cut = own.subvectorLength === undefined && own.subspaceCount === undefined;
+    return {
+      ...rest,
+      ...(cut && subvectorLength !== undefined && { subvectorLength }),
+      ...(cut && subspaceCount !== undefined && { subspaceCount }),
+      ...own,
+    };
+  },
+  /** Two bits more per code. */
+  milder: (options) => ({ ...options, codewordCount: Math.min(65536, 4 * options.codewordCount) }),
+  /** Exact where there are as many distinct sub-vectors as codewords. */
+  estimateBits(shape, { subvectorLength, subspaceCount, codewordCount, codebooks, signs, clampCodewords }) {
+    const { rows, columns } = matrixSides(shape);
+    const d =
+      subspaceCount > 0 ? Math.ceil(columns / Math.min(subspaceCount, columns)) : Math.min(subvectorLength, columns);
+    const blocks = cutColumns(columns, d, codebooks).map((block) => {
+      const members = rows * block.subspaceCount;
+      return {
+        ...block,
+        codewordCount: Math.min(members, mostCodewords(codewordCount, members, clampCodewords)),
+        hasSigns: signs === 'apart',
+      };
+    });
+    return productSize(rows, blocks, 'float32').total;
+  },
+  fit(matrix, { subvectorLength, subspaceCount, ...options }, { importance, ...context }) {
+    return quantizeMatrixAsync(matrix, {
+      ...options,
+      ...context,
+      ...(subspaceCount > 0 ? { subspaceCount } : { subvectorLength }),
+      ...(importance && { weights: importance }),
+    });
+  },
+  describe({ signs, blocks }) {
+    const [{ codewordCount, subvectorLength }] = blocks;
+    const books = blocks.length === 1 ? '' : `, ${blocks.length} codebooks`;
+    return `${codewordCount} codewords of ${subvectorLength}${signs === 'apart' ? ', signs apart' : ''}${books}`;
+  },
+};
 
 /**
  * Fits a product quantizer to a matrix and encodes it: cuts rows into sub-vectors, finds codewords by {@link kmeans},
@@ -162,7 +235,7 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
     const shape = [rows * block.subspaceCount, block.subvectorLength];
     const coordinateWeights = blockMetric(importance, rows, block);
     const kmeansOptions: KMeansOptions = {
-      codewordCount: clamp ? Math.min(K, Math.max(2, 2 ** Math.floor(Math.log2(shape[0] / 4)))) : K,
+      codewordCount: mostCodewords(K, shape[0], clamp),
       kernels: options.kernels,
       seed: options.seed ?? KMEANS_DEFAULTS.seed,
       iterations,
@@ -205,6 +278,7 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
       encoding,
       report: {
         objective,
+        signs: signed ? 'apart' : 'none',
         sumSquares,
         relativeError: relative,
         bits,
@@ -282,6 +356,11 @@ export function reconstructionError(
     norm += data[i] ** 2;
   }
   return { sumSquares, relative: sumSquares === 0 ? 0 : Math.sqrt(sumSquares / norm) };
+}
+
+/** K, but of a small matrix at most the power of two that leaves 4 of its `members` per codeword, and at least 2. */
+function mostCodewords(K: number, members: number, clamp: boolean): number {
+  return clamp ? Math.min(K, Math.max(2, 2 ** Math.floor(Math.log2(members / 4)))) : K;
 }
 
 /** Blocks for columns cut into pieces of d: what d leaves over is a block of its own. */

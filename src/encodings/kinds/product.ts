@@ -1,0 +1,520 @@
+/**
+ * Product encoding (Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI 2011, section
+ * II-B), with signs apart as in Zeng, Zhao, Bao 2016. The parameter is a matrix of shape[0] rows. Glossary: M
+ * sub-spaces of a block, d columns in each, K codewords, r row, m sub-space, j coordinate.
+ *
+ * In a file it is three tensors: `.codes` (U8; codes of ⌈log2 K⌉ bits, lowest bit first, each block from a whole byte),
+ * `.signs` (U8; one bit per weight, each block from a whole byte; absent without signs) and `.codewords` (F32 or F16;
+ * blocks one after another). The header has one row per block: [M, d, K, 1 with signs apart or 0 without]; a block
+ * starts at the column where the one before it ends.
+ */
+import { EspalierError, checkFinite, show } from '../../base/errors.ts';
+import type { Shape } from '../../base/tensor.ts';
+import { checkLeftOver, codeWidth, packCodes, packedBytes, unpackCodes } from '../bits.ts';
+import { checkLength, floatsOf, headerShape, matrixSides } from '../checks.ts';
+import { areHalves, halfToNumber, numberToHalf, roundToHalves } from '../half.ts';
+import type {
+  EncodingHeader,
+  EncodingOperations,
+  EncodingPlace,
+  EncodingReading,
+  EncodingSize,
+  Length,
+  StoredTensor,
+} from '../types.ts';
+
+/**
+ * A range of columns of the weight matrix that shares one codebook: columns [first, first + M d), cut in M sub-spaces
+ * of d columns. A codebook per layer is one block (and a second one, M = 1, for the columns that d leaves over); a
+ * codebook per sub-space is M blocks with M = 1.
+ */
+export interface ProductBlock {
+  /** First column. */
+  readonly first: number;
+  /** M: sub-spaces in the block. */
+  readonly subspaceCount: number;
+  /** d: columns per sub-space. */
+  readonly subvectorLength: number;
+  /** K: 2 to 65536 (1 where all sub-vectors are alike). */
+  readonly codewordCount: number;
+  /**
+   * (K, d). With signs apart they stand for absolute values, but training may move them below zero;
+   * {@link canonicalSigns} mends that.
+   */
+  readonly codewords: Float32Array;
+  /** (rows, M), each below K. */
+  readonly codes: Uint16Array;
+  /**
+   * With signs apart: one bit per weight of the block in the order (row, m, j), 1 = negative; bit (i & 7) of byte i >>
+   * 3.
+   */
+  readonly signs?: Uint8Array;
+}
+
+/** Product quantization (Jégou, Douze, Schmid 2011) of the parameter seen as a matrix of shape[0] rows. */
+export interface ProductEncoding {
+  readonly kind: 'product';
+  readonly shape: Shape;
+  /** Ascending in `first`; together they cover every column once. */
+  readonly blocks: readonly ProductBlock[];
+  /**
+   * How codewords are stored. Rounding them to halves is a transform of its own, so with 'float16' every codeword is a
+   * half already.
+   */
+  readonly codewordPrecision: 'float32' | 'float16';
+}
+
+/** Where a product encoding lies on a heap: `values` are the codewords of all blocks in order. */
+export interface ProductPlace extends EncodingPlace {
+  /** Per block: offset of the codes, a word each. */
+  readonly codes: readonly number[];
+  /** Per block: offset of the signs, 32 in a word; -1: none. */
+  readonly signs: readonly number[];
+}
+
+/** Most codewords of a block: codes are 16 bits. */
+const MOST_CODEWORDS = 65536;
+/** A file may decode to this many weights whatever its own size ... */
+const FREE_WEIGHTS = 2 ** 24;
+/** ... and beyond that to this many per byte stored. One code of one bit for a sub-vector of 512 reaches it. */
+const WEIGHTS_PER_BYTE = 4096;
+
+/** Number of codeword coordinates of a block. */
+function codewordValues({ codewordCount, subvectorLength }: ProductBlock): number {
+  return codewordCount * subvectorLength;
+}
+
+function trainedCount({ blocks }: ProductEncoding): number {
+  return blocks.reduce((sum, block) => sum + codewordValues(block), 0);
+}
+
+function trainedValues(encoding: ProductEncoding): Float32Array {
+  const values = new Float32Array(trainedCount(encoding));
+  let at = 0;
+  for (const { codewords } of encoding.blocks) {
+    values.set(codewords, at);
+    at += codewords.length;
+  }
+  return values;
+}
+
+function read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): ProductEncoding {
+  const shape = headerShape(name, header.shape);
+  const { rows, columns } = matrixSides(shape);
+  const layout = checkLayout(name, header.blocks, rows, columns);
+  const storedCodes = get('.codes'),
+    storedCodewords = get('.codewords');
+  const storedSigns = layout.some((block) => block.hasSigns) ? get('.signs') : undefined;
+
+  expectDtype(`${name}.codes`, storedCodes, ['U8']);
+  expectDtype(`${name}.codewords`, storedCodewords, ['F32', 'F16']);
+  if (storedSigns) expectDtype(`${name}.signs`, storedSigns, ['U8']);
+  const perCodeword = storedCodewords.dtype === 'F16' ? 2 : 4;
+  const total = (bytes: (block: BlockLayout) => number): number => layout.reduce((sum, block) => sum + bytes(block), 0);
+  const codeBytes = (block: BlockLayout): number => packedBytes(rows * block.M, codeWidth(block.K));
+  const signBytes = (block: BlockLayout): number => (block.hasSigns ? packedBytes(rows * block.M * block.d, 1) : 0);
+  expectBytes(`${name}.codes`, storedCodes, total(codeBytes));
+  expectBytes(
+    `${name}.codewords`,
+    storedCodewords,
+    total((block) => block.K * block.d * perCodeword),
+  );
+  if (storedSigns) expectBytes(`${name}.signs`, storedSigns, total(signBytes));
+  const stored = storedCodes.bytes.length + storedCodewords.bytes.length + (storedSigns?.bytes.length ?? 0);
+  const limit = Math.max(FREE_WEIGHTS, WEIGHTS_PER_BYTE * stored);
+  if (rows * columns > limit)
+    throw new EspalierError(
+      'BUDGET',
+      `read: ${name}: ${rows * columns} weights from ${stored} bytes are more than the ${limit} that are allowed; the file is damaged or hostile`,
+      { name, limit, found: rows * columns },
+    );
+
+  const codewords = perCodeword === 2 ? halvesOf(storedCodewords.bytes) : floatsOf(storedCodewords.bytes);
+  checkFinite('read', `${name}.codewords`, codewords);
+  let codesAt = 0,
+    signsAt = 0,
+    codewordsAt = 0;
+  const blocks = layout.map((block): ProductBlock => {
+    const { first, M, d, K, hasSigns } = block;
+    const codes = unpackCodes(
+      storedCodes.bytes.subarray(codesAt, (codesAt += codeBytes(block))),
+      rows * M,
+      codeWidth(K),
+      `${name}.codes`,
+    );
+    const wrong = codes.findIndex((code) => code >= K);
+    if (wrong >= 0)
+      throw invalid(
+        name,
+        `codes: expected indices below ${K}, got ${codes[wrong]} for sub-vector ${wrong} of the block at column ${first}`,
+        codes[wrong],
+      );
+    const fields = {
+      first,
+      subspaceCount: M,
+      subvectorLength: d,
+      codewordCount: K,
+      codewords: codewords.slice(codewordsAt, (codewordsAt += K * d)),
+      codes,
+    };
+    if (!storedSigns || !hasSigns) return fields;
+    const signs = new Uint8Array(storedSigns.bytes.subarray(signsAt, (signsAt += signBytes(block))));
+    checkLeftOver('read', `${name}.signs`, signs, rows * M * d);
+    return { ...fields, signs };
+  });
+  return { kind: 'product', shape, blocks, codewordPrecision: perCodeword === 2 ? 'float16' : 'float32' };
+}
+
+interface BlockLayout {
+  readonly first: number;
+  readonly M: number;
+  readonly d: number;
+  readonly K: number;
+  readonly hasSigns: boolean;
+}
+
+/** Blocks that cover the columns once, from the header. Nothing is allocated by the numbers in it. */
+function checkLayout(name: string, blocks: unknown, rows: number, columns: number): BlockLayout[] {
+  if (rows < 1 || columns < 1)
+    throw invalid(
+      name,
+      `shape: expected at least one sub-vector, got ${rows} rows of ${columns} columns`,
+      rows * columns,
+    );
+  if (!Array.isArray(blocks) || blocks.length === 0)
+    throw invalid(name, `blocks: expected at least one row [M, d, K, signs], got ${show(blocks)}`, blocks);
+  let first = 0;
+  const layout = blocks.map((block: unknown, index): BlockLayout => {
+    const whole = Array.isArray(block) && block.length === 4 && block.every((field) => Number.isSafeInteger(field));
+    if (!whole)
+      throw invalid(name, `blocks[${index}]: expected four whole numbers [M, d, K, signs], got ${show(block)}`, block);
+    const [M, d, K, signs] = block as [number, number, number, number];
+    if (M < 1 || d < 1 || M * d > columns - first)
+      throw invalid(
+        name,
+        `blocks[${index}]: ${M} sub-spaces of ${d} columns do not fit in the ${columns - first} columns from ${first} on`,
+        block,
+      );
+    if (K < 1 || K > MOST_CODEWORDS)
+      throw invalid(name, `blocks[${index}]: expected 1 to ${MOST_CODEWORDS} codewords, got ${K}`, K);
+    if (signs !== 0 && signs !== 1)
+      throw invalid(name, `blocks[${index}]: signs: expected 0 or 1, got ${signs}`, signs);
+    const start = first;
+    first += M * d;
+    return { first: start, M, d, K, hasSigns: signs === 1 };
+  });
+  if (first !== columns) throw invalid(name, `blocks: expected them to cover ${columns} columns, got ${first}`, first);
+  return layout;
+}
+
+function invalid(name: string, what: string, found: unknown): EspalierError {
+  return new EspalierError('PQ_PARAM', `read: ${name}: ${what}`, { name, found });
+}
+
+function expectDtype(name: string, { dtype }: StoredTensor, allowed: readonly StoredTensor['dtype'][]): void {
+  if (!allowed.includes(dtype))
+    throw new EspalierError(
+      'FIELD',
+      `read: ${name}: expected a tensor of ${allowed.join(' or ')}, got ${show(dtype)}`,
+      { name, found: dtype },
+    );
+}
+
+function expectBytes(name: string, { bytes }: StoredTensor, expected: number): void {
+  if (bytes.length !== expected) throw invalid(name, `expected ${expected} bytes, got ${bytes.length}`, bytes.length);
+}
+
+function halvesOf(bytes: Uint8Array): Float32Array {
+  return Float32Array.from(new Uint16Array(new Uint8Array(bytes).buffer), halfToNumber);
+}
+
+function lengths({ shape, blocks }: ProductEncoding): Length[] {
+  const { rows, columns } = matrixSides(shape);
+  return [
+    ...blocks.flatMap(
+      ({ subspaceCount: M, subvectorLength: d, codewordCount: K, codes, codewords, signs }): Length[] => [
+        ['codes of a block', codes.length, rows * M],
+        ['codeword values of a block', codewords.length, K * d],
+        ...(signs ? [['bytes of signs of a block', signs.length, packedBytes(rows * M * d, 1)] as const] : []),
+      ],
+    ),
+    [
+      'columns of all blocks',
+      blocks.reduce((sum, { subspaceCount, subvectorLength }) => sum + subspaceCount * subvectorLength, 0),
+      columns,
+    ],
+  ];
+}
+
+export const productReading: EncodingReading<ProductEncoding, ProductPlace> = {
+  kind: 'product',
+  trainedCount,
+  trainedValues,
+  read,
+  lengths,
+  place(encoding, { dense, source }) {
+    const { rows } = matrixSides(encoding.shape);
+    const values = source(trainedCount(encoding));
+    const codes: number[] = [],
+      signs: number[] = [];
+    for (const { subspaceCount: M, subvectorLength: d, signs: apart } of encoding.blocks) {
+      codes.push(source(rows * M));
+      signs.push(apart ? source(Math.ceil((rows * M * d) / 32)) : -1);
+    }
+    return { dense, values, codes, signs };
+  },
+  fill(heap, { values, codes, signs }, encoding) {
+    heap.float.set(trainedValues(encoding), values);
+    encoding.blocks.forEach((block, b) => {
+      heap.int.set(block.codes, codes[b]);
+      if (!block.signs) return;
+      const words = Math.ceil(block.signs.length / 4);
+      const padded = new Uint8Array(words * 4);
+      padded.set(block.signs);
+      // Little-endian by construction, whatever the machine: bit i of the block is bit i & 31 of word i >> 5.
+      for (let i = 0; i < words; i++)
+        heap.int[signs[b] + i] =
+          padded[4 * i] | (padded[4 * i + 1] << 8) | (padded[4 * i + 2] << 16) | (padded[4 * i + 3] << 24);
+    });
+  },
+  decodeOnHeap(encoding, { dense, values, codes, signs }, run) {
+    forEachBlock(encoding, (block, b, start) =>
+      run('codebookDecode', { ...block, codewords: values + start, codes: codes[b], signs: signs[b], to: dense }),
+    );
+  },
+};
+
+/** What the kernels ask of each block, its number, and where its codewords begin among those of all. */
+function forEachBlock(
+  { shape, blocks }: ProductEncoding,
+  visit: (
+    block: Record<'columns' | 'first' | 'rows' | 'subspaceCount' | 'subvectorLength' | 'codewordCount', number>,
+    b: number,
+    start: number,
+  ) => void,
+): void {
+  let start = 0;
+  blocks.forEach((block, b) => {
+    const { first, subspaceCount, subvectorLength, codewordCount } = block;
+    visit({ ...matrixSides(shape), first, subspaceCount, subvectorLength, codewordCount }, b, start);
+    start += codewordValues(block);
+  });
+}
+
+export const productOperations: EncodingOperations<ProductEncoding, ProductPlace> = {
+  kind: 'product',
+
+  decode(encoding, out) {
+    const { rows, columns } = matrixSides(encoding.shape);
+    const values = out ?? new Float32Array(rows * columns);
+    checkLength('decode', 'out', values, rows * columns);
+    for (const { first, subspaceCount: M, subvectorLength: d, codewords, codes, signs } of encoding.blocks) {
+      for (let r = 0; r < rows; r++) {
+        for (let m = 0; m < M; m++) {
+          const i = r * M + m,
+            to = r * columns + first + m * d,
+            codeword = codes[i] * d;
+          for (let j = 0; j < d; j++) {
+            const value = codewords[codeword + j];
+            values[to + j] = signs && isNegative(signs, i * d + j) ? -value : value;
+          }
+        }
+      }
+    }
+    return values;
+  },
+
+  /** Codewords that are no longer halves are stored as float32 from then on: rounding is never a side effect. */
+  withTrainedValues(encoding, values) {
+    checkLength('withTrainedValues', 'values', values, trainedCount(encoding));
+    let at = 0;
+    const blocks = encoding.blocks.map((block) => ({
+      ...block,
+      codewords: values.slice(at, (at += codewordValues(block))),
+    }));
+    const stillHalves = encoding.codewordPrecision === 'float16' && areHalves(values);
+    return { ...encoding, blocks, codewordPrecision: stillHalves ? 'float16' : 'float32' };
+  },
+
+  /** Summed in double in the order of the members. */
+  pullback(encoding, gradient) {
+    const { rows, columns } = matrixSides(encoding.shape);
+    checkLength('pullback', 'gradient', gradient, rows * columns);
+    const sums = new Float64Array(trainedCount(encoding));
+    let start = 0;
+    for (const block of encoding.blocks) {
+      const { first, subspaceCount: M, subvectorLength: d, codes, signs } = block;
+      for (let r = 0; r < rows; r++) {
+        for (let m = 0; m < M; m++) {
+          const i = r * M + m,
+            from = r * columns + first + m * d,
+            codeword = start + codes[i] * d;
+          for (let j = 0; j < d; j++) {
+            const value = gradient[from + j];
+            sums[codeword + j] += signs && isNegative(signs, i * d + j) ? -value : value;
+          }
+        }
+      }
+      start += codewordValues(block);
+    }
+    return (gradient instanceof Float64Array ? sums : Float32Array.from(sums)) as typeof gradient;
+  },
+
+  /** Members of each codeword, for each of its coordinates. */
+  counts(encoding) {
+    const counts = new Float32Array(trainedCount(encoding));
+    let start = 0;
+    for (const block of encoding.blocks) {
+      const { subvectorLength: d, codes } = block;
+      for (const code of codes) for (let j = 0; j < d; j++) counts[start + code * d + j] += 1;
+      start += codewordValues(block);
+    }
+    return counts;
+  },
+
+  pullbackOnHeap(encoding, { codes, signs }, { dense, values }, run) {
+    forEachBlock(encoding, (block, b, start) =>
+      run('codebookPullback', {
+        ...block,
+        gradient: dense,
+        codes: codes[b],
+        signs: signs[b],
+        dcodewords: values + start,
+      }),
+    );
+  },
+
+  /** Blocks of the same sizes, signs where the other has them. */
+  structure: ({ blocks }) =>
+    blocks.flatMap(({ first, subspaceCount, subvectorLength, codewordCount, codes, codewords, signs }) => [
+      first,
+      subspaceCount,
+      subvectorLength,
+      codewordCount,
+      codes.length,
+      codewords.length,
+      signs?.length ?? -1,
+    ]),
+
+  size({ shape, blocks, codewordPrecision }) {
+    return productSize(
+      matrixSides(shape).rows,
+      blocks.map((block) => ({ ...block, hasSigns: block.signs !== undefined })),
+      codewordPrecision,
+    );
+  },
+  write,
+  canonical: canonicalSigns,
+
+  toHalves(encoding) {
+    const rounded = roundToHalves(trainedValues(encoding));
+    if (!rounded.every(Number.isFinite)) return undefined;
+    return { ...productOperations.withTrainedValues(encoding, rounded), codewordPrecision: 'float16' };
+  },
+
+  describe({ blocks }) {
+    const [{ codewordCount, subvectorLength, signs }] = blocks;
+    const books = blocks.length === 1 ? '' : `, ${blocks.length} codebooks`;
+    return `${codewordCount} codewords of ${subvectorLength}${signs ? ', signs apart' : ''}${books}`;
+  },
+};
+
+/**
+ * Bits of blocks of `rows` rows, before there are any codewords or codes. Codes and signs of a block fill whole bytes;
+ * the bits left over in the last byte are counted, as they are written.
+ */
+export function productSize(
+  rows: number,
+  blocks: readonly (Pick<ProductBlock, 'subspaceCount' | 'subvectorLength' | 'codewordCount'> & {
+    readonly hasSigns: boolean;
+  })[],
+  codewordPrecision: ProductEncoding['codewordPrecision'],
+): EncodingSize {
+  let codes = 0,
+    signs = 0,
+    coordinates = 0;
+  for (const { subspaceCount, subvectorLength, codewordCount, hasSigns } of blocks) {
+    const members = rows * subspaceCount;
+    codes += 8 * packedBytes(members, codeWidth(codewordCount));
+    if (hasSigns) signs += 8 * packedBytes(members * subvectorLength, 1);
+    coordinates += codewordCount * subvectorLength;
+  }
+  const codebooks = coordinates * (codewordPrecision === 'float16' ? 16 : 32);
+  return { values: 0, codes, signs, codebooks, total: codes + signs + codebooks };
+}
+
+function write(encoding: ProductEncoding): { header: EncodingHeader; tensors: StoredTensor[] } {
+  const { shape, blocks, codewordPrecision } = encoding;
+  const codes = concatenate(blocks.map((block) => packCodes(block.codes, codeWidth(block.codewordCount))));
+  const signs = concatenate(blocks.map((block) => block.signs ?? new Uint8Array(0)));
+  const codewords = concatenate(blocks.map((block) => codewordBytes(block.codewords, codewordPrecision)));
+  const perCodeword = codewordPrecision === 'float16' ? 2 : 4;
+  return {
+    header: {
+      kind: 'product',
+      shape,
+      blocks: blocks.map((block) => [
+        block.subspaceCount,
+        block.subvectorLength,
+        block.codewordCount,
+        block.signs ? 1 : 0,
+      ]),
+    },
+    tensors: [
+      { suffix: '.codes', dtype: 'U8', shape: [codes.length], bytes: codes },
+      ...(blocks.some((block) => block.signs)
+        ? [{ suffix: '.signs', dtype: 'U8', shape: [signs.length], bytes: signs } as const]
+        : []),
+      {
+        suffix: '.codewords',
+        dtype: perCodeword === 2 ? 'F16' : 'F32',
+        shape: [codewords.length / perCodeword],
+        bytes: codewords,
+      },
+    ],
+  };
+}
+
+function codewordBytes(codewords: Float32Array, precision: ProductEncoding['codewordPrecision']): Uint8Array {
+  if (precision === 'float32') return new Uint8Array(codewords.slice().buffer);
+  if (!areHalves(codewords))
+    throw new RangeError(
+      `write: codewords: expected halves with codewordPrecision 'float16', got others; apply roundCodebooks() first, or store 'float32'`,
+    );
+  return new Uint8Array(Uint16Array.from(codewords, numberToHalf).buffer);
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/**
+ * The same weights, bit for bit, with no codeword coordinate below zero where signs are apart: a negative one (training
+ * moves them there), or -0, is negated and the signs of its members in that coordinate are flipped.
+ */
+export function canonicalSigns(encoding: ProductEncoding): ProductEncoding {
+  return { ...encoding, blocks: encoding.blocks.map(canonicalBlock) };
+}
+
+function canonicalBlock(block: ProductBlock): ProductBlock {
+  const { subvectorLength: d, codewords, codes, signs } = block;
+  const below = (value: number): boolean => value < 0 || Object.is(value, -0);
+  if (!signs || !codewords.some(below)) return block;
+  const flipped = signs.slice();
+  for (let i = 0; i < codes.length; i++) {
+    for (let j = 0; j < d; j++) {
+      if (below(codewords[codes[i] * d + j])) flipped[(i * d + j) >> 3] ^= 1 << ((i * d + j) & 7);
+    }
+  }
+  return { ...block, codewords: codewords.map((value) => (below(value) ? -value : value)), signs: flipped };
+}
+
+function isNegative(signs: Uint8Array, i: number): boolean {
+  return ((signs[i >> 3] >> (i & 7)) & 1) === 1;
+}
