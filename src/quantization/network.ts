@@ -8,9 +8,9 @@ import type { Encoding } from '../encodings/types.ts';
 import { checkInteger, show } from '../base/errors.ts';
 import type { TensorLike } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
-import { weightedLayers } from '../network/shapes.ts';
 import type { Context, Transform } from '../graph/transform.ts';
 import type { KernelSet } from '../kernels/types.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import type { FitContext, FitReport } from './quantizer.ts';
 import {
   quantizerOf,
@@ -56,7 +56,7 @@ export type ParameterOptions = LayerOptions & {
 
 export type QuantizeOptions = LayerOptions & {
   /**
-   * Names of the weights to quantize. Default: the weights of all convolutions and dense layers that are dense still.
+   * Names of the weights to quantize. Default: the weights of all layers that are dense still.
    */
   readonly parameters?: readonly string[];
   /** Other options for single weights, by parameter name. */
@@ -64,10 +64,9 @@ export type QuantizeOptions = LayerOptions & {
 };
 
 /**
- * Quantizes the weight of a convolution or dense layer, (out, the rest) as a matrix, by the quantizer that the options
- * name. Where that would not make it smaller the network comes back as it is, and the report says so.
+ * Quantizes the weight of a layer, (out, the rest) as a matrix, by the quantizer that the options name. Where that would not make it smaller the network comes back as it is, and the report says so.
  * @throws {TypeError | RangeError} for wrong options, by name
- * @throws {RangeError} if `parameter` is not the weight of a convolution or dense layer, or is not dense
+ * @throws {RangeError} if `parameter` is not the weight of a layer, or is not dense
  * @throws {EspalierError} NONFINITE, WORKER; the signal's reason, if it is aborted
  * @example
  * const { network: small } = await quantizeParameterAsync(network, 'dense1.weight', { codewordCount: 1024, kernels: await loadKernels() });
@@ -184,17 +183,17 @@ export function quantize(options: QuantizeOptions): Transform {
 }
 
 /**
- * Quantizes the weight of one layer, by the name of its node. @throws {RangeError} if there is no such layer with a
- * weight
+ * Quantizes the weight of one layer, by the name of its node.
+ * @throws {RangeError} if there is no such node, or it has no weight
  */
 export function quantizeLayer(name: string, options: LayerOptions): Transform {
   return async (network, context) => {
     const layers = weightedLayers(network);
     const weight = layers.find((layer) => layer.name === name)?.weight;
-    if (weight === undefined) {
-      const known = layers.map((layer) => layer.name).join(', ');
-      throw new RangeError(`quantizeLayer: name: expected a layer with a weight (${known}), got ${show(name)}`);
-    }
+    if (weight === undefined)
+      throw new RangeError(
+        `quantizeLayer: name: expected a node with a weight (${layers.map((layer) => layer.name).join(', ')}), got ${show(name)}`,
+      );
     const { network: result, report } = await fitParameter(
       'quantizeLayer',
       network,

@@ -233,7 +233,7 @@ describe('quantizeLayer', () => {
 
   test('a layer of another kind, or none, is refused by name', async () => {
     await expect(quantizeLayer('relu1', { subvectorLength: 4 })(network, context)).rejects.toThrow(
-      /expected a layer with a weight (.*), got "relu1"/,
+      /expected a node with a weight \(conv1, dense1, head\), got "relu1"/,
     );
     await expect(quantizeLayer('none', { subvectorLength: 4 })(network, context)).rejects.toThrow(/got "none"/);
   });
