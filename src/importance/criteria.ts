@@ -199,7 +199,7 @@ export const CRITERIA = {
   zeroFraction,
 } as const satisfies Record<string, Criterion>;
 export type CriterionName = keyof typeof CRITERIA;
-export const CRITERION_NAMES = Object.keys(CRITERIA) as readonly CriterionName[];
+export const CRITERION_NAMES = /* @__PURE__ */ Object.keys(CRITERIA) as readonly CriterionName[];
 
 /** Options of a named criterion; what is left out is the default. */
 export type CriterionOptions<K extends CriterionName> = Partial<RuledBy<(typeof CRITERIA)[K]['options']>>;
