@@ -3,7 +3,7 @@
  * the operators of ../networks.ts. Batch normalization stays a node of its own: folding it is the runtime's business.
  */
 import type { Exchanged } from '../exchange.ts';
-import type { Node } from '../../src/graph/network.ts';
+import type { KnownNode } from '../../src/operators/index.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -94,13 +94,10 @@ function value(field: number, name: string, shape: readonly number[]): Bytes {
 }
 
 function translate(
-  { name, kind, inputs, parameters, attributes }: Node,
+  { name, kind, inputs, parameters, attributes }: KnownNode,
   shapeOf: (parameter: string) => readonly number[],
 ): Bytes {
-  const named = (...roles: (keyof typeof parameters)[]): string[] => [
-    ...inputs,
-    ...roles.flatMap((role) => parameters[role] ?? []),
-  ];
+  const named = (...roles: string[]): string[] => [...inputs, ...roles.flatMap((role) => parameters[role] ?? [])];
   switch (kind) {
     case 'conv':
       return operator('Conv', named('weight', 'bias'), name, {
@@ -148,7 +145,7 @@ export function onnxModel({ graph, weights }: Exchanged, batch: number): Uint8Ar
     number(1, 8),
     block(8, [number(2, 17)]),
     block(7, [
-      ...graph.nodes.map((node) => translate(node, (name) => graph.parameters[name].shape)),
+      ...graph.nodes.map((node) => translate(node as KnownNode, (name) => graph.parameters[name].shape)),
       block(2, graph.name),
       ...parameters.map(([name, { shape }]) => initializer(name, shape, weights(name))),
       ...graph.inputs.map(({ name, shape }) => value(11, name, [batch, ...shape])),

@@ -6,8 +6,8 @@
  */
 import { readArray, readExchange } from '../exchange.ts';
 import type { Exchanged } from '../exchange.ts';
-import type { Node } from '../../src/graph/network.ts';
-import type { NodeOf } from '../../src/graph/network.ts';
+import type { KnownNode as Node } from '../../src/operators/index.ts';
+import type { NodeOf } from '../../src/operators/table.ts';
 import { serve } from '../serve.ts';
 
 interface TfTensor {
@@ -87,8 +87,9 @@ serve(async (job, variant) => {
 
 function compile(tf: Tf, { graph, weights }: Exchanged, batch: number): Layer[] {
   // Channels of each value: with them a dense layer knows how the maps before it were flattened.
+  const nodes = graph.nodes as readonly Node[];
   const channels = new Map<string, number>(graph.inputs.map(({ name, shape }) => [name, shape[0]]));
-  const readers = (value: string): Node[] => graph.nodes.filter(({ inputs }) => inputs.includes(value));
+  const readers = (value: string): Node[] => nodes.filter(({ inputs }) => inputs.includes(value));
   /** The node behind a value if it is of this kind, takes nothing else, and nothing else takes the value. */
   const only = <K extends Node['kind']>(value: string, kind: K): NodeOf<K> | undefined => {
     const [next, ...others] = readers(value);
@@ -104,7 +105,7 @@ function compile(tf: Tf, { graph, weights }: Exchanged, batch: number): Layer[] 
     [left, right],
     [0, 0],
   ];
-  for (const node of graph.nodes) {
+  for (const node of nodes) {
     if (done.has(node.name)) continue;
     const [from] = node.inputs,
       own = node.parameters,

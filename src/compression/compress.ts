@@ -15,7 +15,7 @@ import { checkLabelled } from '../importance/gradients.ts';
 import { measurementsOf } from '../importance/score.ts';
 import { defaultLoss } from '../losses/losses.ts';
 import { writeNetwork } from '../network/write.ts';
-import { inferShapes, multiplyAdds, parameterCount } from '../operators/shapes.ts';
+import { inferShapes, multiplyAdds, parameterCount } from '../network/shapes.ts';
 import { evaluate, predictAll } from '../training/index.ts';
 import { checkFit, resolveTrainOptions } from '../training/options.ts';
 import { openProgress, stageKey } from './checkpoint.ts';

@@ -7,6 +7,7 @@ import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
 import type { Network } from '../graph/network.ts';
 import { DEFAULT_QUANTIZER, QUANTIZER_NAMES, quantizerOf, resolveQuantizer } from '../quantization/settings.ts';
 import type { QuantizerName, QuantizerSettings } from '../quantization/settings.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import type { TrainOptions } from '../training/index.ts';
 import type { Stage } from './stage.ts';
 
@@ -210,7 +211,7 @@ function resolveRetrain(name: string, setting: RetrainSetting): RetrainSetting {
 
 /** Names of the layers whose weight can be compressed, in topological order. */
 export function compressibleLayers(network: Network): string[] {
-  return network.nodes.filter((node) => node.kind === 'conv' || node.kind === 'dense').map((node) => node.name);
+  return weightedLayers(network).map(({ name }) => name);
 }
 
 function resolveOrder(

@@ -2,8 +2,8 @@
 import { describeEncoding, encodingSize } from '../encodings/index.ts';
 import type { EncodingSize } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
-import type { ParameterRole } from '../graph/network.ts';
-import { nodeCosts } from '../operators/shapes.ts';
+import { parametersOf } from '../graph/walk.ts';
+import { nodeCosts } from '../network/shapes.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { StageReport } from './stage.ts';
 
@@ -54,13 +54,13 @@ function layerStates(network: Network): Map<string, LayerState & { kind: string 
   nodeCosts(network).forEach((cost, i) => {
     const node = network.nodes[i];
     let bits = 0;
-    for (const name of Object.values(node.parameters)) {
+    for (const name of parametersOf(node)) {
       const encoding = network.parameters.get(name);
       if (!encoding || counted.has(name)) continue;
       counted.add(name);
       bits += encodingSize(encoding).total;
     }
-    const weight = network.parameters.get(node.parameters['weight' satisfies ParameterRole] ?? '');
+    const weight = network.parameters.get(node.parameters.weight ?? '');
     states.set(node.name, {
       kind: node.kind,
       shape: weight?.shape ?? [],

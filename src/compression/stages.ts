@@ -7,14 +7,14 @@ import type { Network } from '../graph/network.ts';
 import type { TransformReport } from '../graph/transform.ts';
 import { criterionName } from '../importance/score.ts';
 import { defaultLoss } from '../losses/losses.ts';
-import { parameterCount } from '../operators/shapes.ts';
+import { parameterCount, weightedLayers } from '../network/shapes.ts';
 import { findGroups, prune } from '../pruning/index.ts';
 import type { PruneReport } from '../pruning/index.ts';
 import { quantizeParameterAsync } from '../quantization/index.ts';
 import type { ParameterReport, QuantizerSettings } from '../quantization/index.ts';
 import { train } from '../training/index.ts';
 import type { EpochRecord, TrainOptions, TrainResult } from '../training/index.ts';
-import { roundCodebooks } from '../transforms/round.ts';
+import { roundCodebooks } from '../quantization/round.ts';
 import { milder } from './options.ts';
 import type { CompressSettings, RetrainSetting } from './options.ts';
 import type { Stage, StageTransform } from './stage.ts';
@@ -94,7 +94,7 @@ function quantizeLayers(settings: CompressSettings): StageTransform {
     let result = network;
     for (const layer of layers) {
       const { quantize, quantizer, options } = milder(settings.layers.get(layer)!, attempt);
-      const weight = result.nodes.find((node) => node.name === layer)?.parameters.weight;
+      const weight = weightedLayers(result).find(({ name }) => name === layer)?.weight;
       if (!quantize || weight === undefined || !isDense(result.parameters.get(weight))) continue;
       const { network: quantized, report } = await quantizeParameterAsync(result, weight, {
         ...({ quantizer, ...options } as QuantizerSettings),

@@ -1,5 +1,5 @@
 /** The 68-point face scheme of the iBUG group (0-based; left and right as seen in the image). */
-import type { Pair } from '../graph/network.ts';
+import type { Pair } from '../operators/types.ts';
 import type { Task } from '../graph/preprocessing.ts';
 
 /** Which point is point i after mirroring the image (x to 1 - x); applying it twice gives every point back. */

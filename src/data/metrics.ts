@@ -1,6 +1,6 @@
 /** How good predictions are: landmarks, classes, plain numbers. Sums are in double. */
 import { checkFinite, checkInteger, checkNumber, EspalierError, show } from '../base/errors.ts';
-import type { Pair } from '../graph/network.ts';
+import type { Pair } from '../operators/types.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
 
 export interface LandmarkMetricsOptions {

@@ -4,8 +4,11 @@ import type { Workspace } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { FloatArray, Shape } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
-import { analyse, checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps, place } from './plan.ts';
-import type { Layout, Structure } from './plan.ts';
+import { checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps } from './layout.ts';
+import type { Layout } from './layout.ts';
+import { analyse } from './lifetimes.ts';
+import type { Structure } from './lifetimes.ts';
+import { place } from './placement.ts';
 import type { Executor, ExecutorOptions } from './types.ts';
 
 const FORWARD = 0;
@@ -23,7 +26,9 @@ export async function createExecutor(network: Network, options: ExecutorOptions)
   const valueWords = place(structure.storage.values());
   const layout = createLayout(structure, kernels, valueWords, true);
   const forward = forwardSteps(layout).flat();
-  const stages = layout.stages.filter(({ steps }) => steps.length > 0);
+  const stages = layout.stages
+    .map(({ parameter, made, packed }) => ({ parameter, steps: [...made, ...packed] }))
+    .filter(({ steps }) => steps.length > 0);
   checkWords('createExecutor', layout.top);
   const workspace = await kernels.open({
     words: layout.top,
@@ -117,7 +122,7 @@ export function passes(
 }
 
 function shapeOf(structure: Structure, name: string): Shape {
-  const shape = structure.shapes.get(name);
+  const shape = structure.types.get(name)?.shape;
   if (!shape) throw new RangeError(`shapeOf: name: expected the name of a value, got ${show(name)}`);
   return shape;
 }

@@ -8,6 +8,7 @@ import { EspalierError, show } from '../base/errors.ts';
 import { stream } from '../base/random.ts';
 import { decode } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import { correlationMatrix } from './correlation.ts';
 import type { Criterion } from './types.ts';
 
@@ -212,7 +213,7 @@ export type ScoreOptions = { readonly [K in NamesIn<AllRules>]?: Ruled<RuleIn<Al
 
 /** The weight of a producer, (channels, the rest). */
 function weightsOf(network: Network, producer: string): Float32Array {
-  const parameter = network.nodes.find((node) => node.name === producer)?.parameters.weight;
+  const parameter = weightedLayers(network).find(({ name }) => name === producer)?.weight;
   const encoding = parameter === undefined ? undefined : network.parameters.get(parameter);
   if (!encoding)
     throw new EspalierError(

@@ -12,7 +12,10 @@ import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
 import type { Network, Node } from '../graph/network.ts';
-import type { NodeOf } from '../graph/network.ts';
+import { outputsOf } from '../graph/walk.ts';
+import { inferShapes, weightedLayers } from '../network/shapes.ts';
+import { couplingOf, operatorOf } from '../operators/table.ts';
+import type { Tap } from '../operators/types.ts';
 import { below, permutation, stream } from '../base/random.ts';
 import type { Stream } from '../base/random.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
@@ -133,18 +136,19 @@ export async function measureActivations(
   const indices = order.slice().sort();
   // First, since it refuses sets without labels.
   const moments = gradients
-    ? await measureGradients(network, [...new Set(groups.flatMap((group) => weightNames(network, group)))], context, {
-        who,
-        order,
-        batch: Math.min(batch, samples),
-        loss: options.loss ?? defaultLoss(network),
-      })
+    ? await measureGradients(
+        network,
+        [...new Set(groups.flatMap(({ producers }) => producers.flatMap((name) => weightOf(network, name) ?? [])))],
+        context,
+        { who, order, batch: Math.min(batch, samples), loss: options.loss ?? defaultLoss(network) },
+      )
     : undefined;
 
+  const shapes = inferShapes(network);
   const watch = new Set(
     groups.flatMap((group) => [
       ...group.consumers.flatMap((consumer) => [consumer.value, activationOf(network, consumer.node)]),
-      ...(activity ? group.producers.map((producer) => channelsOf(network, producer)) : []),
+      ...(activity ? group.producers.map((producer) => channelsOf(network, shapes, producer)) : []),
     ]),
   );
   const executor = await createExecutor(network, {
@@ -160,7 +164,9 @@ export async function measureActivations(
       ),
     );
     const counters = activity
-      ? groups.map((group) => group.producers.map((name) => counterOf(network, group, name, executor)))
+      ? groups.map((group) =>
+          group.producers.map((name) => counterOf(group, channelsOf(network, shapes, name), executor)),
+        )
       : [];
     for (let first = 0; first < samples; first += executor.batch) {
       signal?.throwIfAborted();
@@ -198,8 +204,7 @@ interface Counter {
   readonly counts: Float64Array;
 }
 
-function counterOf(network: Network, { channels }: ChannelGroup, producer: string, executor: Executor): Counter {
-  const value = channelsOf(network, producer);
+function counterOf({ channels }: ChannelGroup, value: string, executor: Executor): Counter {
   return { value, span: sizeOf(executor.shapeOf(value)) / channels, counts: new Float64Array(channels) };
 }
 
@@ -219,7 +224,7 @@ function producerStatistics(
   counter: Counter | undefined,
   moments: ReadonlyMap<string, GradientMoments> | undefined,
 ): ProducerStatistics {
-  const gradient = moments?.get(nodeOf(network, node).parameters.weight ?? '');
+  const gradient = moments?.get(weightOf(network, node) ?? '');
   return {
     node,
     ...(counter ? { zeros: counter.counts.map((count) => count / (samples * counter.span)) } : {}),
@@ -227,8 +232,9 @@ function producerStatistics(
   };
 }
 
-function weightNames(network: Network, { producers }: ChannelGroup): string[] {
-  return producers.flatMap((name) => nodeOf(network, name).parameters.weight ?? []);
+/** Name of a node's weight. */
+function weightOf(network: Network, node: string): string | undefined {
+  return weightedLayers(network).find(({ name }) => name === node)?.weight;
 }
 
 interface ProbeSettings {
@@ -249,16 +255,19 @@ function probeOf(
   const { samples, positions, seed, correlations, covariances } = settings;
   const node = nodeOf(network, consumer.node);
   const shape = executor.shapeOf(consumer.value);
-  const isConv = node.kind === 'conv';
-  const span = isConv ? shape[1] * shape[2] : consumer.width;
-  const width = isConv ? 1 : consumer.width;
   const output = activationOf(network, consumer.node);
-  const [outputs, ...outputSides] = executor.shapeOf(output);
+  const outputShape = executor.shapeOf(output);
+  const [outputs, ...outputSides] = outputShape;
+  const weight = network.parameters.get(consumer.parameter)?.shape ?? [];
+  // Over positions that share the weight, or element by element.
+  const taps = couplingOf(node).taps?.(node, weight, shape, outputShape);
+  const span = taps ? sizeOf(shape.slice(1)) : consumer.width;
+  const width = taps ? 1 : consumer.width;
   const draw = stream(seed, 'activation positions', group.name, consumer.node, consumer.first);
   const pairs = !correlations
     ? []
-    : isConv
-      ? convolutionPairs(network, node, shape, outputSides, positions, draw)
+    : taps
+      ? tapPairs(taps, shape[2], outputShape[2], positions, draw)
       : choose(draw, span, positions).map((p) => [p, 0] as const);
   const matrices = (rows: number, which: readonly number[]): Map<number, Float32Array> =>
     new Map([...new Set(which)].map((p) => [p, new Float32Array(rows * samples)]));
@@ -267,7 +276,7 @@ function probeOf(
     node: consumer.node,
     group,
     value: consumer.value,
-    base: isConv ? consumer.first * span : consumer.first,
+    base: taps ? consumer.first * span : consumer.first,
     span,
     output,
     outputs,
@@ -288,77 +297,58 @@ function probeOf(
   };
 }
 
-/** What a producer's channels become: its activation, also where that is of a sum that it goes into first. */
-function channelsOf(network: Network, producer: string): string {
-  return activationOf(network, producer, ['batchNorm', 'affine', 'add']);
+/**
+ * What a producer's channels become: its activation; where it goes into a sum first, or the like of several values of its
+ * shape, then that one's.
+ */
+function channelsOf(network: Network, shapes: ReadonlyMap<string, Shape>, producer: string): string {
+  const joins = ({ inputs, ...node }: Node): boolean => {
+    const [shape] = outputsOf(node).map((name) => shapes.get(name) ?? []);
+    return inputs.length > 1 && inputs.every((name) => sameShape(shapes.get(name) ?? [], shape));
+  };
+  return follow(network, outputsOf(nodeOf(network, producer))[0], joins);
 }
 
 /** The consumer's activation: its output, or that of the norm and nonlinearity that alone read it. */
-function activationOf(
-  network: Network,
-  name: string,
-  through: readonly Node['kind'][] = ['batchNorm', 'affine'],
-): string {
-  const norms = new Set<Node['kind']>(through);
-  const nonlinearities = new Set<Node['kind']>(['relu', 'leakyRelu', 'sigmoid', 'tanh']);
-  let value = name;
+function activationOf(network: Network, name: string): string {
+  return follow(network, outputsOf(nodeOf(network, name))[0], () => false);
+}
+
+/** From a value through nodes that alone read it, maps of single elements and what `passes`, to a nonlinearity's. */
+function follow(network: Network, from: string, passes: (node: Node) => boolean): string {
+  let value = from;
   for (;;) {
     const readers = network.nodes.filter((node) => node.inputs.includes(value));
     if (readers.length !== 1 || network.outputs.includes(value)) return value;
-    const [{ kind, name: next }] = readers;
-    if (nonlinearities.has(kind)) return next;
-    if (!norms.has(kind)) return value;
-    value = next;
+    const { pointwise } = operatorOf(readers[0]);
+    if (pointwise === undefined && !passes(readers[0])) return value;
+    [value] = outputsOf(readers[0]);
+    if (pointwise === 'nonlinearity') return value;
   }
 }
 
 /**
- * Pairs (input position, output position) that a weight of the convolution joins, each pair inside the image, drawn
- * evenly from all of them.
+ * Pairs (input position, output position) that a weight with taps joins, each pair inside the image, drawn evenly from all
+ * of them.
  */
-function convolutionPairs(
-  network: Network,
-  node: NodeOf<'conv'>,
-  [, height, width]: Shape,
-  [outHeight, outWidth]: Shape,
+function tapPairs(
+  taps: readonly Tap[],
+  width: number,
+  outWidth: number,
   count: number,
   draw: Stream,
 ): [number, number][] {
-  const weight = node.parameters.weight === undefined ? undefined : network.parameters.get(node.parameters.weight);
-  const [kernelHeight, kernelWidth] = weight?.shape.slice(2) ?? [0, 0];
-  const { stride, padding, dilation } = node.attributes;
-  const taps: { y: Range; x: Range; count: number }[] = [];
-  let total = 0;
-  for (let ky = 0; ky < kernelHeight; ky++) {
-    const y = insideOf(ky * dilation[0] - padding[0], stride[0], height, outHeight);
-    for (let kx = 0; kx < kernelWidth; kx++) {
-      const x = insideOf(kx * dilation[1] - padding[1], stride[1], width, outWidth);
-      taps.push({ y, x, count: y.count * x.count });
-      total += y.count * x.count;
-    }
-  }
+  const counts = taps.map(({ y, x }) => y.count * x.count);
+  const total = counts.reduce((sum, one) => sum + one, 0);
   return choose(draw, total, count).map((chosen) => {
     let rest = chosen;
     let at = 0;
-    while (rest >= taps[at].count) rest -= taps[at++].count;
+    while (rest >= counts[at]) rest -= counts[at++];
     const { y, x } = taps[at];
-    const oy = y.first + Math.floor(rest / x.count),
-      ox = x.first + (rest % x.count);
-    return [(oy * stride[0] + y.shift) * width + ox * stride[1] + x.shift, oy * outWidth + ox];
+    const oy = y.first + Math.floor(rest / x.count);
+    const ox = x.first + (rest % x.count);
+    return [(oy * y.stride + y.shift) * width + ox * x.stride + x.shift, oy * outWidth + ox];
   });
-}
-
-interface Range {
-  readonly first: number;
-  readonly count: number;
-  readonly shift: number;
-}
-
-/** Output coordinates o whose input coordinate o stride + shift lies in [0, side). */
-function insideOf(shift: number, stride: number, side: number, outSide: number): Range {
-  const first = Math.max(0, Math.ceil(-shift / stride));
-  const last = Math.min(outSide - 1, Math.floor((side - 1 - shift) / stride));
-  return { first, count: Math.max(0, last - first + 1), shift };
 }
 
 /** All of [0, total), or `count` different ones of it, ascending. */
@@ -468,13 +458,14 @@ function meanCorrelation({ group: { channels }, outputs, pairs, seen, made }: Pr
   return correlation;
 }
 
-function nodeOf(network: Network, name: string): NodeOf<'conv'> | NodeOf<'dense'> {
+function nodeOf(network: Network, name: string): Node {
   const node = network.nodes.find((candidate) => candidate.name === name);
-  if (node?.kind !== 'conv' && node?.kind !== 'dense')
+  if (!node || !weightedLayers(network).some((layer) => layer.name === name)) {
     throw new EspalierError(
       'GRAPH',
-      `measureActivations: groups: ${show(name)} is no conv or dense node of this network; take the groups from findGroups of the same network`,
+      `measureActivations: groups: ${show(name)} is no node with a weight of this network; take the groups from findGroups of the same network`,
       { name },
     );
+  }
   return node;
 }

@@ -19,13 +19,19 @@ export interface ParameterSlice {
   readonly width: number;
 }
 
-/** A conv or dense node that reads the group's channels, by the columns of its weight. */
+/** An attribute of a node that is the number of channels. */
+export interface ChannelCount {
+  readonly node: string;
+  readonly attribute: string;
+}
+
+/** A node that reads the group's channels, by the columns of its weight. */
 export interface Consumer extends ParameterSlice {
   readonly axis: 1;
   readonly node: string;
   /**
-   * The value that the node reads. There channel c of the group is channel first + c (conv), or elements [first + c
-   * width, first + (c + 1) width) (dense).
+   * The value that the node reads. There channel c of the group is channel first + c where the weight has taps (a
+   * convolution), else elements [first + c width, first + (c + 1) width).
    */
   readonly value: string;
 }
@@ -42,8 +48,8 @@ export interface ChannelGroup {
    * and biases.
    */
   readonly rows: readonly ParameterSlice[];
-  /** Depthwise convolutions on the way: their `groups` follows. */
-  readonly depthwise: readonly string[];
+  /** Attributes that are the number of the channels: `groups` of the depthwise convolutions on the way. */
+  readonly counts: readonly ChannelCount[];
   /** In topological order; a node stands here once for each place where it reads the channels. */
   readonly consumers: readonly Consumer[];
   readonly prunable: boolean;

@@ -1,12 +1,12 @@
 /**
- * Structure of a graph: names, order, cycles, what is used and what is there. Iterative and linear, since it may come
- * from a file.
+ * Structure of a graph: names, order, cycles, what is used and what is there. Iterative and linear, since it may come from
+ * a file.
  */
 import { EspalierError, show } from '../base/errors.ts';
-import { operatorOf } from '../operators/inference.ts';
-import { checkAttributes, isOperatorKind } from './attributes.ts';
 import type { Network, Node } from '../graph/network.ts';
-import type { ParameterRole } from '../graph/network.ts';
+import { cycleMember, outputsOf } from '../graph/walk.ts';
+import { isOperatorKind, operatorOf } from '../operators/table.ts';
+import { checkArity, checkAttributes } from './shapes.ts';
 
 /** More than any real network by far. */
 const MAX_NODES = 65536;
@@ -16,45 +16,57 @@ const MAX_NAME = 4096;
  * Checks everything about a network that does not need shapes; `inferShapes` checks the rest.
  *
  * @throws {EspalierError} GRAPH for names twice, empty or unknown, cycles, nodes out of order, unused inputs, nodes or
- *   parameters, roles that do not fit; ATTRIBUTE for attributes; UNSUPPORTED for unknown operators, all of them named
- *   at once; each naming the node
+ *   parameters, roles that do not fit; ATTRIBUTE for attributes; UNSUPPORTED for unknown operators, all of them named at
+ *   once; each naming the node
  */
 export function checkGraph(network: Network, who = 'checkGraph'): void {
-  const { inputs, nodes, outputs } = network;
+  const { inputs, nodes, outputs, parameters } = network;
   function fail(problem: string, name?: string): never {
     throw new EspalierError('GRAPH', `${who}: ${problem}`, name === undefined ? {} : { name });
   }
   checkNodeCount(who, nodes.length);
   if (inputs.length === 0) fail('the network has no input');
   if (outputs.length === 0) fail('the network has no output; name at least one value');
-  const unknown = nodes.filter((node: Node) => !isOperatorKind(node.kind));
+  const unknown = nodes.filter(({ kind }) => !isOperatorKind(kind));
   if (unknown.length > 0) {
     const first = unknown
       .slice(0, 20)
-      .map((node: Node) => `${show(node.name)} (${show(node.kind)})`)
+      .map(({ name, kind }) => `${show(name)} (${show(kind)})`)
       .join(', ');
+    const rest = unknown.length > 20 ? ` and ${unknown.length - 20} more` : '';
     throw new EspalierError(
       'UNSUPPORTED',
-      `${who}: operators that are not known here: ${first}${unknown.length > 20 ? ` and ${unknown.length - 20} more` : ''}; a newer version may know them`,
+      `${who}: operators that are not known here: ${first}${rest}; a newer version may know them`,
       { name: unknown[0].name, found: unknown.length },
     );
   }
 
-  // Place of each value: network inputs first, then nodes.
+  // Place of each value: network inputs come first, then what the nodes yield.
   const places = new Map<string, number>();
-  for (const { name } of [...inputs, ...nodes]) {
+  const define = (name: string, place: number): void => {
     checkName(name, 'value', fail);
     if (places.has(name)) fail(`two values are called ${show(name)}; give one another name`, name);
-    places.set(name, places.size);
-  }
+    places.set(name, place);
+  };
+  const nodeNames = new Set<string>();
+  for (const { name } of inputs) define(name, -1);
+  nodes.forEach((node, i) => {
+    checkName(node.name, 'node', fail);
+    if (nodeNames.has(node.name)) fail(`two nodes are called ${show(node.name)}; give one another name`, node.name);
+    nodeNames.add(node.name);
+    for (const value of outputsOf(node)) define(value, i);
+  });
   const used = new Set<string>();
+  const constants = new Set<string>();
   let outOfOrder: Node | undefined;
   nodes.forEach((node, i) => {
     for (const name of node.inputs) {
       const place = places.get(name);
-      if (place === undefined)
-        fail(`node ${show(node.name)}: input ${show(name)} is no value of the network`, node.name);
-      if (place >= inputs.length + i) outOfOrder ??= node;
+      if (place === undefined) {
+        if (!parameters.has(name))
+          fail(`node ${show(node.name)}: input ${show(name)} is no value of the network`, node.name);
+        constants.add(name);
+      } else if (place >= i) outOfOrder ??= node;
       used.add(name);
     }
   });
@@ -72,20 +84,18 @@ export function checkGraph(network: Network, who = 'checkGraph'): void {
     if (!places.has(name)) fail(`output ${show(name)} is no value of the network`, name);
     used.add(name);
   }
-  for (const name of places.keys()) {
+  for (const { name } of inputs) {
     if (!used.has(name)) fail(`nothing uses the value ${show(name)} and it is no output; leave it out`, name);
   }
-
   for (const node of nodes) {
-    const [least, most] = operatorOf(node.kind).arity;
-    if (node.inputs.length < least || node.inputs.length > most)
-      fail(
-        `node ${show(node.name)} (${node.kind}): expected ${least === most ? least : `${least} to ${most}`} inputs, got ${node.inputs.length}`,
-        node.name,
-      );
-    checkAttributes(who, node);
+    // Of several values some may be of no use.
+    if (!outputsOf(node).some((value) => used.has(value))) {
+      fail(`nothing uses the value ${show(node.name)} and it is no output; leave it out`, node.name);
+    }
+    checkArity(node);
+    checkAttributes(node);
   }
-  checkParameters(network, fail);
+  checkParameters(network, constants, fail);
 }
 
 /** Before nodes are made from a file. @throws {EspalierError} GRAPH */
@@ -99,15 +109,15 @@ export function checkNodeCount(who: string, count: number): void {
 
 type Fail = (problem: string, name?: string) => never;
 
-/** Every parameter serves in one role, every role that needs one has one, and no parameter lies about unused. */
-function checkParameters({ nodes, parameters }: Network, fail: Fail): void {
-  const roleOf = new Map<string, string>();
+/** Every parameter serves in one role (or as a constant), every role that needs one has one, and no parameter lies about unused. */
+function checkParameters({ nodes, parameters }: Network, constants: ReadonlySet<string>, fail: Fail): void {
+  const roleOf = new Map<string, string>([...constants].map((name) => [name, 'a constant']));
   for (const node of nodes) {
-    const { roles } = operatorOf(node.kind);
-    for (const [role, name] of Object.entries(node.parameters) as [ParameterRole, string][]) {
+    const { roles } = operatorOf(node);
+    for (const [role, name] of Object.entries(node.parameters)) {
       if (!roles.some((rule) => rule.role === role))
         fail(`node ${show(node.name)} (${node.kind}): it has no parameter in the role ${show(role)}`, node.name);
-      if (!parameters.has(name))
+      if (name === undefined || !parameters.has(name))
         fail(`node ${show(node.name)}: ${role} ${show(name)} is no parameter of the network`, node.name);
       const before = roleOf.get(name);
       if (before !== undefined && before !== role)
@@ -129,32 +139,4 @@ function checkName(name: unknown, what: string, fail: Fail): void {
   if (typeof name !== 'string' || name === '') fail(`a ${what} without a name: ${show(name)}`);
   if (name.length > MAX_NAME)
     fail(`a ${what} with a name of ${name.length} characters; at most ${MAX_NAME} are allowed`, name.slice(0, 60));
-}
-
-/** A node that can never be computed because it waits, over others or at once, for itself (Kahn 1962). */
-function cycleMember(nodes: readonly Node[]): Node | undefined {
-  const index = new Map(nodes.map((node, i) => [node.name, i]));
-  const consumers: number[][] = nodes.map(() => []);
-  const waiting = new Int32Array(nodes.length);
-  nodes.forEach((node, i) => {
-    for (const name of node.inputs) {
-      const producer = index.get(name);
-      if (producer === undefined) continue;
-      consumers[producer].push(i);
-      waiting[i]++;
-    }
-  });
-  const ready = nodes.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));
-  for (let next = ready.pop(); next !== undefined; next = ready.pop()) {
-    for (const consumer of consumers[next]) if (--waiting[consumer] === 0) ready.push(consumer);
-  }
-  // What is left waits for a cycle without always being in one: walking back along inputs that wait ends in it.
-  let at = waiting.findIndex((count) => count > 0);
-  if (at < 0) return undefined;
-  const seen = new Set<number>();
-  while (!seen.has(at)) {
-    seen.add(at);
-    at = nodes[at].inputs.map((name) => index.get(name) ?? -1).find((i) => i >= 0 && waiting[i] > 0) ?? at;
-  }
-  return nodes[at];
 }

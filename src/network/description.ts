@@ -6,8 +6,8 @@ import { EspalierError, show } from '../base/errors.ts';
 import type { Json } from '../container/json.ts';
 import type { Shape } from '../base/tensor.ts';
 import { checkNodeCount } from './check.ts';
+import { outputsOf } from '../graph/walk.ts';
 import type { Network, Node } from '../graph/network.ts';
-import type { OperatorKind } from '../graph/network.ts';
 import type { Preprocessing, Task } from '../graph/preprocessing.ts';
 
 /** Key of the description in the file's metadata. */
@@ -29,11 +29,12 @@ export function describe({ name, inputs, nodes, outputs, preprocessing, task }: 
   return {
     version: FORMAT_VERSION,
     name,
-    inputs: inputs.map((input) => ({ name: input.name, shape: input.shape })),
+    inputs: inputs.map((input) => ({ name: input.name, shape: input.shape, ...(input.type && { type: input.type }) })),
     nodes: nodes.map((node, i) => ({
       name: node.name,
       kind: node.kind,
       ...(node.inputs.length === 1 && node.inputs[0] === valueBefore(inputs, nodes, i) ? {} : { inputs: node.inputs }),
+      ...(node.outputs && { outputs: node.outputs }),
       ...(Object.keys(node.parameters).length === 0 ? {} : { parameters: node.parameters }),
       ...(Object.keys(node.attributes).length === 0 ? {} : { attributes: node.attributes }),
     })),
@@ -44,12 +45,8 @@ export function describe({ name, inputs, nodes, outputs, preprocessing, task }: 
 }
 
 /** The default input of node i. */
-function valueBefore(
-  inputs: Network['inputs'],
-  nodes: readonly { readonly name: string }[],
-  i: number,
-): string | undefined {
-  return i > 0 ? nodes[i - 1].name : inputs[0]?.name;
+function valueBefore(inputs: Network['inputs'], nodes: readonly Node[], i: number): string | undefined {
+  return i > 0 ? outputsOf(nodes[i - 1])[0] : inputs[0]?.name;
 }
 
 /**
@@ -78,9 +75,11 @@ export function readDescription(who: string, json: Json): Description {
 
   const inputs = list(who, 'inputs', fields.get('inputs')).map((value) => {
     const input = object(who, 'inputs', value);
+    const type = input.get('type');
     return {
       name: text(who, 'inputs: name', input.get('name')),
       shape: readShape(who, 'inputs: shape', input.get('shape')),
+      ...(type === undefined ? {} : { type: oneOf(who, 'inputs: type', type, ['float', 'integer']) }),
     };
   });
   const nodes: Node[] = [];
@@ -102,25 +101,24 @@ export function readDescription(who: string, json: Json): Description {
 function readNode(who: string, value: Json, before: string | undefined): Node {
   const fields = object(who, 'nodes', value);
   const name = text(who, 'nodes: name', fields.get('name'));
+  const texts = (field: string, value: Json): string[] =>
+    list(who, `node ${show(name)}: ${field}`, value).map((one) => text(who, `node ${show(name)}: ${field}`, one));
   const inputs = fields.get('inputs');
+  const outputs = fields.get('outputs');
   const parameters = object(who, `node ${show(name)}: parameters`, fields.get('parameters') ?? new Map());
   return {
     name,
     // `checkGraph` refuses kinds, roles and attributes that are not known; until then they are only text.
-    kind: text(who, `node ${show(name)}: kind`, fields.get('kind')) as OperatorKind,
-    inputs:
-      inputs === undefined
-        ? before === undefined
-          ? []
-          : [before]
-        : list(who, `node ${show(name)}: inputs`, inputs).map((input) =>
-            text(who, `node ${show(name)}: inputs`, input),
-          ),
+    kind: text(who, `node ${show(name)}: kind`, fields.get('kind')),
+    inputs: inputs === undefined ? (before === undefined ? [] : [before]) : texts('inputs', inputs),
     parameters: Object.fromEntries(
       [...parameters].map(([role, parameter]) => [role, text(who, `node ${show(name)}: ${show(role)}`, parameter)]),
     ),
-    attributes: toPlain(object(who, `node ${show(name)}: attributes`, fields.get('attributes') ?? new Map())),
-  } as Node;
+    ...(outputs === undefined ? {} : { outputs: texts('outputs', outputs) }),
+    attributes: toPlain(
+      object(who, `node ${show(name)}: attributes`, fields.get('attributes') ?? new Map()),
+    ) as Node['attributes'],
+  };
 }
 
 function readPreprocessing(who: string, value: Json): Preprocessing {

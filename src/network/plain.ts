@@ -7,7 +7,7 @@ import { decode } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { halfToNumber } from '../encodings/half.ts';
 import { checkFinite, EspalierError, show } from '../base/errors.ts';
-import { operatorOf } from '../operators/inference.ts';
+import { operatorOf } from '../operators/table.ts';
 import { sameShape } from '../base/tensor.ts';
 import type { Tensor } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
@@ -58,7 +58,7 @@ export function plainWeights(network: Network): Uint8Array {
 export function withWeights(network: Network, tensors: ReadonlyMap<string, Tensor>): Network {
   const constants = new Set(
     network.nodes.flatMap((node) =>
-      operatorOf(node.kind)
+      operatorOf(node)
         .roles.filter((rule) => rule.kind === 'constant')
         .map((rule) => node.parameters[rule.role]),
     ),

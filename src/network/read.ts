@@ -10,7 +10,7 @@ import type { SafetensorsFile } from '../container/safetensors.ts';
 import { readEncoding } from '../encodings/reading.ts';
 import type { Encoding, EncodingHeader, StoredTensor } from '../encodings/types.ts';
 import { EspalierError, show } from '../base/errors.ts';
-import { inferShapes } from '../operators/shapes.ts';
+import { inferShapes } from './shapes.ts';
 import { sizeOf } from '../base/tensor.ts';
 import { checkGraph } from './check.ts';
 import { fail, list, NETWORK_KEY, object, readDescription, readShape, text, toPlain } from './description.ts';
@@ -95,7 +95,7 @@ function readStored(file: SafetensorsFile, parameters: readonly Json[]): StoredP
       name,
       header: {
         ...toPlain(header),
-        kind: text(WHO, `parameter ${show(name)}: kind`, header.get('kind')) as EncodingHeader['kind'],
+        kind: text(WHO, `parameter ${show(name)}: kind`, header.get('kind')),
         shape: readShape(WHO, `parameter ${show(name)}: shape`, header.get('shape')),
       },
       tensors: new Map(

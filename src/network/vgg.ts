@@ -2,11 +2,14 @@
  * The VGG-like landmark network of the experiments: pairs of 3x3 convolutions, each pair followed by pooling, then
  * dense layers.
  */
-import { affine, conv, dense, dropout, flatten, maxPool, relu, sequential } from './build.ts';
-import type { Layer, NetworkOptions } from './build.ts';
+import { sequential } from './build.ts';
+import type { NetworkOptions } from './build.ts';
+import { relu } from './functions.ts';
+import { affine, conv, dense, dropout, flatten, maxPool } from './layers.ts';
+import type { Layer } from './layers.ts';
 import { normalInitializer } from './initializers.ts';
 import type { Network } from '../graph/network.ts';
-import type { OutputUnit } from '../transforms/unit.ts';
+import type { OutputUnit } from './unit.ts';
 
 export interface VggOptions extends NetworkOptions {
   /** Height and width of the one-channel or three-channel input. Default 64. */

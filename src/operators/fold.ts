@@ -1,8 +1,7 @@
 /**
- * Folding of the maps per channel that follow a convolution or dense layer (batch normalization, affine) into its
- * weights and bias: no pass over the activations is left.
+ * Folding of the maps per channel that follow a convolution or dense layer (batch normalization, affine) into its weights
+ * and bias: no pass over the activations is left.
  */
-import { cut } from './rules.ts';
 import type { Plan } from './types.ts';
 
 /**
@@ -11,8 +10,7 @@ import type { Plan } from './types.ts';
  * [channels, size].
  *
  * Each product is rounded once, so a result differs from the unfolded one by at most (K + 4) 2^-24 |scale| (sum |w||x|
- * + |b|) + 2^-23 (|scale b| + |shift|) for sums of K products, beside the error that the product of either has by
- * itself.
+ * + |b|) + 2^-23 (|scale b| + |shift|) for sums of K products, beside the error that the product of either has by itself.
  * @param weights - where the folded weights go: words that the caller holds for as long as it reads them
  */
 export function foldedParameters(
@@ -28,22 +26,10 @@ export function foldedParameters(
   const scaled = weights(channels * size);
   const shifted = plan.kept('foldedBias', channels);
   if (bias < 0) bias = none;
+  const as = { samples: 1, channels, activation: 0, parameters: none };
   for (const { scale, shift } of plan.folded) {
-    plan.prepare(
-      'affineForward',
-      cut(channels).map(([first, count]) => [
-        weight + first * size,
-        scale + first,
-        none,
-        scaled + first * size,
-        1,
-        count,
-        size,
-        0,
-        none,
-      ]),
-    );
-    plan.prepare('affineForward', [[bias, scale, shift, shifted, 1, channels, 1, 0, none]]);
+    plan.prepare('affineForward', { x: weight, scale, shift: none, y: scaled, positions: size, ...as });
+    plan.prepare('affineForward', { x: bias, scale, shift, y: shifted, positions: 1, ...as });
     weight = scaled;
     bias = shifted;
   }

@@ -1,6 +1,12 @@
-/** `espalier/operators`: the tables of operators and what they say of a network. */
-export { OPERATORS } from './inference.ts';
-export { TRAINING_OPERATORS } from './training.ts';
-export { inferShapes, multiplyAdds, nodeCosts, parameterCount, parameterShapes } from './shapes.ts';
-export type { NodeCost } from './shapes.ts';
-export type { BackwardPlan, Operator, ParameterShapes, Plan, RoleRule, TrainingOperator, Value } from './types.ts';
+/** `espalier/operators`: the tables of operators, and the interface that they follow. */
+export {
+  COUPLINGS,
+  couplingOf,
+  isOperatorKind,
+  OPERATORS,
+  operatorOf,
+  TRAINING_OPERATORS,
+  trainingOf,
+} from './table.ts';
+export type { AttributesOf, KnownNode, NodeOf, OperatorKind } from './table.ts';
+export type * from './types.ts';

@@ -1,185 +1,154 @@
 /** Batch normalization (Ioffe, Szegedy 2015) and the constant affine map per channel. */
-import type { NodeOf } from '../graph/network.ts';
+import { number } from '../base/rules.ts';
+import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
-import { checkParameterShape, cut, nodeError } from './rules.ts';
-import type { ChannelMap, Operator, Plan, TrainingOperator } from './types.ts';
+import type { Node } from '../graph/network.ts';
+import { checkChannels, checkParameterShape } from './define.ts';
+import type { ChannelMap, Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
 /** Channels and positions of a value (batch, channels, ...). */
 function channelsOf(shape: Shape): { channels: number; positions: number } {
   return { channels: shape[1], positions: sizeOf(shape.slice(2)) };
 }
 
-/**
- * Scale and shift per channel that the node is in inference; those of batch normalization are computed in preparation.
- */
-export function channelMapOf(node: NodeOf<'affine' | 'batchNorm'>, plan: Plan): ChannelMap {
-  if (node.kind === 'affine') return { scale: plan.parameter('scale'), shift: plan.parameter('shift') };
-  const { channels } = channelsOf(plan.output.shape);
-  const hyper = plan.floats([node.attributes.epsilon, node.attributes.momentum]);
-  const scale = plan.kept('foldedScale', channels);
-  const shift = plan.kept('foldedShift', channels);
-  plan.prepare('batchNormFold', [
-    [
-      plan.parameter('scale'),
-      plan.parameter('shift'),
-      plan.parameter('mean'),
-      plan.parameter('variance'),
-      scale,
-      shift,
-      hyper,
-      channels,
-    ],
-  ]);
-  return { scale, shift };
+function forwardMap({ scale, shift }: ChannelMap, plan: Plan): void {
+  const [x, y] = [plan.inputs[0].offset, plan.output.offset];
+  plan.run('affineForward', {
+    ...{ x, scale, shift, y, samples: plan.batch },
+    ...channelsOf(plan.output.shape),
+    ...plan.activation,
+  });
 }
 
-function channelMapForward(node: NodeOf<'affine' | 'batchNorm'>, plan: Plan): void {
-  const { scale, shift } = channelMapOf(node, plan);
-  const { channels, positions } = channelsOf(plan.output.shape);
-  const { code, slope } = plan.activation;
-  const slopeAt = plan.floats([slope]);
-  const sample = channels * positions;
-  plan.step(
-    'affineForward',
-    cut(plan.batch).map(([first, samples]) => [
-      plan.inputs[0].offset + first * sample,
-      scale,
-      shift,
-      plan.output.offset + first * sample,
-      samples,
-      channels,
-      positions,
-      code,
-      slopeAt,
-    ]),
-  );
-}
+const mapOf = (plan: Plan): ChannelMap => ({ scale: plan.parameter('scale'), shift: plan.parameter('shift') });
 
-export const affine: Operator<'affine'> = {
+/** y = x scale + shift per channel, constants that are not trained (output units); scale, shift [C] */
+export const affine: Operator = {
   kind: 'affine',
+  attributes: {},
   roles: [
     { role: 'scale', kind: 'constant', optional: false },
     { role: 'shift', kind: 'constant', optional: false },
   ],
   arity: [1, 1],
-  fusesActivation: true,
+  takesIn: { activation: true },
   inPlace: 'overwrite',
-  shape(node, [input], parameters) {
-    if (input.length === 0) throw nodeError('SHAPE', node, 'input: expected channels as the first axis of a sample');
-    checkParameterShape(node, 'scale', parameters.scale, [input[0]]);
-    checkParameterShape(node, 'shift', parameters.shift, [input[0]]);
-    return input;
+  pointwise: 'map',
+  channelMap: (_node, plan) => mapOf(plan),
+  shapes(node, [{ shape: input }], parameters) {
+    const channels = checkChannels(node, input);
+    for (const role of ['scale', 'shift']) checkParameterShape(node, role, parameters[role], [channels]);
+    return [input];
   },
-  multiplyAdds: (_node, _inputs, output) => sizeOf(output),
-  forward: channelMapForward,
+  multiplyAdds: (_node, _inputs, [output]) => sizeOf(output),
+  forward: (_node, plan) => forwardMap(mapOf(plan), plan),
 };
 
-export const affineTraining: TrainingOperator<'affine'> = {
-  kind: 'affine',
+export const affineTraining: TrainingOperator = {
   reads: { inputs: false, output: false },
   backward(_node, plan) {
     const dx = plan.inputGradient(0);
     if (!dx) return;
-    const { channels, positions } = channelsOf(dx.shape);
-    const sample = channels * positions;
-    plan.step(
-      'affineBackward',
-      cut(plan.batch).map(([first, samples]) => [
-        plan.outputGradient.offset + first * sample,
-        plan.parameter('scale'),
-        dx.offset + first * sample,
-        samples,
-        channels,
-        positions,
-      ]),
-    );
+    plan.run('affineBackward', {
+      ...{ dy: plan.outputGradient.offset, scale: plan.parameter('scale'), dx: dx.offset, samples: plan.batch },
+      ...channelsOf(dx.shape),
+    });
   },
 };
 
-export const batchNorm: Operator<'batchNorm'> = {
+export const affineCoupling: Coupling = {
+  couple(_node, plan) {
+    const [input] = plan.inputs;
+    for (const role of ['scale', 'shift']) plan.follow(role, input);
+    return [input];
+  },
+};
+
+const ATTRIBUTES = { epsilon: number(0, Infinity, 'from'), momentum: number(0, 1) };
+type Attributes = RuledBy<typeof ATTRIBUTES>;
+const ROLES = ['scale', 'shift', 'mean', 'variance'];
+
+const hyperOf = ({ attributes: { epsilon, momentum } }: Node<Attributes>, plan: Plan): number =>
+  plan.floats([epsilon, momentum]);
+
+/** Scale and shift per channel of batch normalization in inference, computed in preparation. */
+function normalizingMap(node: Node<Attributes>, plan: Plan): ChannelMap {
+  const { channels } = channelsOf(plan.output.shape);
+  const hyper = hyperOf(node, plan);
+  const scaleOut = plan.kept('foldedScale', channels);
+  const shiftOut = plan.kept('foldedShift', channels);
+  const [scale, shift, mean, variance] = ROLES.map((role) => plan.parameter(role));
+  plan.prepare('batchNormFold', { scale, shift, mean, variance, scaleOut, shiftOut, hyper, channels });
+  return { scale: scaleOut, shift: shiftOut };
+}
+
+/** scale, shift trained; mean, variance running statistics; all [C], C = axis 0 of the sample */
+export const batchNorm: Operator<Attributes> = {
   kind: 'batchNorm',
-  roles: [
-    { role: 'scale', kind: 'trained', optional: false },
-    { role: 'shift', kind: 'trained', optional: false },
-    { role: 'mean', kind: 'state', optional: false },
-    { role: 'variance', kind: 'state', optional: false },
-  ],
+  attributes: ATTRIBUTES,
+  roles: ROLES.map((role, i) => ({ role, kind: i < 2 ? 'trained' : 'state', optional: false })),
   arity: [1, 1],
-  fusesActivation: true,
+  takesIn: { activation: true },
   inPlace: 'overwrite',
-  shape(node, [input], parameters) {
-    if (input.length === 0) throw nodeError('SHAPE', node, 'input: expected channels as the first axis of a sample');
-    for (const role of ['scale', 'shift', 'mean', 'variance'] as const)
-      checkParameterShape(node, role, parameters[role], [input[0]]);
-    const { epsilon, momentum } = node.attributes;
-    if (!(epsilon > 0 && Number.isFinite(epsilon)))
-      throw nodeError('ATTRIBUTE', node, `epsilon: expected a number above 0, got ${epsilon}`);
-    if (!(momentum >= 0 && momentum <= 1))
-      throw nodeError('ATTRIBUTE', node, `momentum: expected a number from 0 to 1, got ${momentum}`);
-    return input;
+  pointwise: 'map',
+  channelMap: normalizingMap,
+  shapes(node, [{ shape: input }], parameters) {
+    const channels = checkChannels(node, input);
+    for (const role of ROLES) checkParameterShape(node, role, parameters[role], [channels]);
+    return [input];
   },
-  multiplyAdds: (_node, _inputs, output) => sizeOf(output),
-  forward: channelMapForward,
+  multiplyAdds: (_node, _inputs, [output]) => sizeOf(output),
+  forward: (node, plan) => forwardMap(normalizingMap(node, plan), plan),
 };
 
-export const batchNormTraining: TrainingOperator<'batchNorm'> = {
-  kind: 'batchNorm',
+export const batchNormTraining: TrainingOperator<Attributes> = {
   reads: { inputs: true, output: false },
+  measuring: { momentum: 1 },
   forwardTraining(node, plan) {
     const { channels, positions } = channelsOf(plan.output.shape);
-    const hyper = plan.floats([node.attributes.epsilon, node.attributes.momentum]);
-    const mean = plan.kept('savedMean', channels);
-    const inverse = plan.kept('savedInverse', channels);
-    plan.step(
-      'batchNormForward',
-      cut(channels).map(([channel, count]) => [
-        plan.inputs[0].offset,
-        plan.parameter('scale'),
-        plan.parameter('shift'),
-        plan.parameter('mean'),
-        plan.parameter('variance'),
-        mean,
-        inverse,
-        plan.output.offset,
-        hyper,
-        plan.batch,
-        channels,
-        positions,
-        channel,
-        count,
-      ]),
-    );
-    const { code, slope } = plan.activation;
-    if (code !== 0)
-      plan.step('activationForward', [
-        [plan.output.offset, plan.output.offset, plan.output.words, code, plan.floats([slope])],
-      ]);
+    const y = plan.output.offset;
+    plan.run('batchNormForward', {
+      x: plan.inputs[0].offset,
+      scale: plan.parameter('scale'),
+      shift: plan.parameter('shift'),
+      runningMean: plan.parameter('mean'),
+      runningVariance: plan.parameter('variance'),
+      savedMean: plan.kept('savedMean', channels),
+      savedInverse: plan.kept('savedInverse', channels),
+      y,
+      hyper: hyperOf(node, plan),
+      samples: plan.batch,
+      channels,
+      positions,
+    });
+    const { activation } = plan.activation;
+    if (activation !== 0) plan.run('activationForward', { x: y, y, count: plan.output.words, ...plan.activation });
   },
   backward(_node, plan) {
     const { channels, positions } = channelsOf(plan.output.shape);
     // All three gradients come from one pass; where one is not wanted it goes to waste.
-    const dx = plan.inputGradient(0)?.offset ?? plan.temporary(plan.output.words);
     const wanted = (offset: number): number => (offset >= 0 ? offset : plan.temporary(channels));
-    const dscale = wanted(plan.parameterGradient('scale'));
-    const dshift = wanted(plan.parameterGradient('shift'));
-    plan.step(
-      'batchNormBackward',
-      cut(channels).map(([channel, count]) => [
-        plan.inputs[0].offset,
-        plan.outputGradient.offset,
-        plan.parameter('scale'),
-        plan.kept('savedMean'),
-        plan.kept('savedInverse'),
-        dx,
-        dscale,
-        dshift,
-        plan.batch,
-        channels,
-        positions,
-        channel,
-        count,
-      ]),
-    );
+    plan.run('batchNormBackward', {
+      x: plan.inputs[0].offset,
+      dy: plan.outputGradient.offset,
+      scale: plan.parameter('scale'),
+      savedMean: plan.kept('savedMean'),
+      savedInverse: plan.kept('savedInverse'),
+      dx: plan.inputGradient(0)?.offset ?? plan.temporary(plan.output.words),
+      dscale: wanted(plan.parameterGradient('scale')),
+      dshift: wanted(plan.parameterGradient('shift')),
+      samples: plan.batch,
+      channels,
+      positions,
+    });
+  },
+};
+
+export const batchNormCoupling: Coupling<Attributes> = {
+  couple(_node, plan) {
+    const [input] = plan.inputs;
+    for (const role of ROLES) plan.follow(role, input);
+    return [input];
   },
 };

@@ -1,124 +1,121 @@
-/** Max, average and global average pooling. Pieces are planes (sample, channel). */
-import { geometryWords } from '../kernels/specification/geometry.ts';
-import type { NodeOf } from '../graph/network.ts';
+/** Max, average and global average pooling over planes (sample, channel). */
+import { boolean, integers } from '../base/rules.ts';
+import type { RuledBy } from '../base/rules.ts';
 import type { Shape } from '../base/tensor.ts';
-import { checkRank, cut, geometryOf, windowOutput } from './rules.ts';
-import type { Window } from './rules.ts';
-import type { BackwardPlan, Operator, Plan, TrainingOperator } from './types.ts';
+import type { Node } from '../graph/network.ts';
+import type { Geometry } from '../kernels/specification/geometry.ts';
+import { checkRank, geometryOf, windowOutput } from './define.ts';
+import type { Window } from './define.ts';
+import type { BackwardPlan, Operator, Plan, TrainingOperator, ValueType } from './types.ts';
 
-type Pool = NodeOf<'maxPool' | 'averagePool' | 'globalAveragePool'>;
+const WINDOW = { size: integers(2, 1), stride: integers(2, 1), padding: integers(4, 0) };
+const AVERAGE = { ...WINDOW, countPadding: boolean };
+type WindowAttributes = RuledBy<typeof WINDOW>;
 
-function windowOf(node: Pool, input: Shape): Window {
-  if (node.kind === 'globalAveragePool')
-    return { size: [input[1], input[2]], stride: [1, 1], padding: [0, 0, 0, 0], dilation: [1, 1] };
-  return { ...node.attributes, dilation: [1, 1] };
-}
+/** How a pool of kind K sees an input [C, H, W]. */
+type WindowOf<A extends Node['attributes']> = (node: Node<A>, input: Shape) => Window;
 
-function outputShape(node: Pool, [input]: readonly Shape[]): Shape {
+const windowed: WindowOf<WindowAttributes> = ({ attributes }) => ({ ...attributes, dilation: [1, 1] });
+const wholePlane: WindowOf<Node['attributes']> = (_node, [, height, width]) => ({
+  size: [height, width],
+  stride: [1, 1],
+  padding: [0, 0, 0, 0],
+  dilation: [1, 1],
+});
+
+function pooledShape<A extends Node['attributes']>(
+  node: Node<A>,
+  [{ shape: input }]: readonly ValueType[],
+  windowOf: WindowOf<A>,
+): Shape {
   checkRank(node, input, 3, '[channels, height, width]');
   return [input[0], ...windowOutput(node, input[1], input[2], windowOf(node, input))];
 }
 
-function layOut(node: Pool, plan: Plan): { at: number; planes: [number, number][] } {
+function layOut<A extends Node['attributes']>(
+  node: Node<A>,
+  plan: Plan,
+  windowOf: WindowOf<A>,
+): { geometry: Geometry; planes: number } {
   const [batch, ...input] = plan.inputs[0].shape;
   const window = windowOf(node, input);
   const output = [input[0], ...windowOutput(node, input[1], input[2], window)];
-  return {
-    at: plan.integers(geometryWords(geometryOf(input, output, window, input[0]))),
-    planes: cut(batch * input[0]),
-  };
+  return { geometry: geometryOf(input, output, window, input[0]), planes: batch * input[0] };
 }
 
-const countPadding = (node: Pool): number => (node.kind === 'averagePool' && node.attributes.countPadding ? 1 : 0);
+/** What pools have in common. A comparison or an addition for each tap counts as one multiply-add would: not at all. */
+const POOL = { roles: [], arity: [1, 1], inPlace: false, multiplyAdds: () => 0 } as const;
 
-/** A comparison or an addition for each tap counts as one multiply-add would: not at all. */
-const free = (): number => 0;
-
-export const maxPool: Operator<'maxPool'> = {
+/** size, stride, padding (top, left, bottom, right); [C, H, W] -> [C, H', W'] */
+export const maxPool: Operator<WindowAttributes> = {
+  ...POOL,
   kind: 'maxPool',
-  roles: [],
-  arity: [1, 1],
-  fusesActivation: false,
-  inPlace: false,
-  shape: outputShape,
-  multiplyAdds: free,
+  attributes: WINDOW,
+  shapes: (node, inputs) => [pooledShape(node, inputs, windowed)],
   forward(node, plan) {
-    const { at, planes } = layOut(node, plan);
-    plan.step(
-      'maxPoolForward',
-      planes.map(([plane, count]) => [at, plan.inputs[0].offset, plan.output.offset, -1, plane, count]),
-    );
+    const [x, y] = [plan.inputs[0].offset, plan.output.offset];
+    plan.run('maxPoolForward', { ...layOut(node, plan, windowed), x, y, argmax: -1 });
   },
 };
 
-export const maxPoolTraining: TrainingOperator<'maxPool'> = {
-  kind: 'maxPool',
+export const maxPoolTraining: TrainingOperator<WindowAttributes> = {
   reads: { inputs: false, output: false },
   forwardTraining(node, plan) {
-    const { at, planes } = layOut(node, plan);
+    const [x, y] = [plan.inputs[0].offset, plan.output.offset];
     const argmax = plan.kept('argmax', plan.output.words);
-    plan.step(
-      'maxPoolForward',
-      planes.map(([plane, count]) => [at, plan.inputs[0].offset, plan.output.offset, argmax, plane, count]),
-    );
+    plan.run('maxPoolForward', { ...layOut(node, plan, windowed), x, y, argmax });
   },
   backward(node, plan) {
     const dx = plan.inputGradient(0);
     if (!dx) return;
-    const { at, planes } = layOut(node, plan);
-    plan.step(
-      'maxPoolBackward',
-      planes.map(([plane, count]) => [at, plan.outputGradient.offset, plan.kept('argmax'), dx.offset, plane, count]),
-    );
+    const dy = plan.outputGradient.offset;
+    plan.run('maxPoolBackward', { ...layOut(node, plan, windowed), dy, argmax: plan.kept('argmax'), dx: dx.offset });
   },
 };
 
-function averageForward(node: Pool, plan: Plan): void {
-  const { at, planes } = layOut(node, plan);
-  plan.step(
-    'averagePoolForward',
-    planes.map(([plane, count]) => [at, plan.inputs[0].offset, plan.output.offset, countPadding(node), plane, count]),
-  );
+const countPadding = ({ attributes }: Node): number => (attributes.countPadding === true ? 1 : 0);
+
+function averageForward<A extends Node['attributes']>(windowOf: WindowOf<A>) {
+  return (node: Node<A>, plan: Plan): void => {
+    const [x, y] = [plan.inputs[0].offset, plan.output.offset];
+    plan.run('averagePoolForward', { ...layOut(node, plan, windowOf), x, y, countPadding: countPadding(node) });
+  };
 }
 
-function averageBackward(node: Pool, plan: BackwardPlan): void {
-  const dx = plan.inputGradient(0);
-  if (!dx) return;
-  const { at, planes } = layOut(node, plan);
-  plan.step(
-    'averagePoolBackward',
-    planes.map(([plane, count]) => [at, plan.outputGradient.offset, dx.offset, countPadding(node), plane, count]),
-  );
+function averageBackward<A extends Node['attributes']>(windowOf: WindowOf<A>) {
+  return (node: Node<A>, plan: BackwardPlan): void => {
+    const dx = plan.inputGradient(0);
+    if (!dx) return;
+    const dy = plan.outputGradient.offset;
+    plan.run('averagePoolBackward', {
+      ...layOut(node, plan, windowOf),
+      ...{ dy, dx: dx.offset, countPadding: countPadding(node) },
+    });
+  };
 }
 
-export const averagePool: Operator<'averagePool'> = {
+/** As maxPool; countPadding: padded places count as zeros. */
+export const averagePool: Operator<RuledBy<typeof AVERAGE>> = {
+  ...POOL,
   kind: 'averagePool',
-  roles: [],
-  arity: [1, 1],
-  fusesActivation: false,
-  inPlace: false,
-  shape: outputShape,
-  multiplyAdds: free,
-  forward: averageForward,
+  attributes: AVERAGE,
+  shapes: (node, inputs) => [pooledShape(node, inputs, windowed)],
+  forward: /* @__PURE__ */ averageForward(windowed),
 };
-export const averagePoolTraining: TrainingOperator<'averagePool'> = {
-  kind: 'averagePool',
+export const averagePoolTraining: TrainingOperator<WindowAttributes> = {
   reads: { inputs: false, output: false },
-  backward: averageBackward,
+  backward: /* @__PURE__ */ averageBackward(windowed),
 };
 
-export const globalAveragePool: Operator<'globalAveragePool'> = {
+/** [C, H, W] -> [C] */
+export const globalAveragePool: Operator = {
+  ...POOL,
   kind: 'globalAveragePool',
-  roles: [],
-  arity: [1, 1],
-  fusesActivation: false,
-  inPlace: false,
-  shape: (node, inputs) => [outputShape(node, inputs)[0]],
-  multiplyAdds: free,
-  forward: averageForward,
+  attributes: {},
+  shapes: (node, inputs) => [[pooledShape(node, inputs, wholePlane)[0]]],
+  forward: /* @__PURE__ */ averageForward(wholePlane),
 };
-export const globalAveragePoolTraining: TrainingOperator<'globalAveragePool'> = {
-  kind: 'globalAveragePool',
+export const globalAveragePoolTraining: TrainingOperator = {
   reads: { inputs: false, output: false },
-  backward: averageBackward,
+  backward: /* @__PURE__ */ averageBackward(wholePlane),
 };

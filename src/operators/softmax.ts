@@ -1,48 +1,43 @@
 /** Softmax along the last axis of a sample. */
-import { cut, nodeError } from './rules.ts';
-import type { Operator, TrainingOperator } from './types.ts';
+import { nodeError } from './define.ts';
+import type { Coupling, Operator, TrainingOperator } from './types.ts';
 
-export const softmax: Operator<'softmax'> = {
+/** over the last axis */
+export const softmax: Operator = {
   kind: 'softmax',
+  attributes: {},
   roles: [],
   arity: [1, 1],
-  fusesActivation: false,
   inPlace: 'overwrite',
-  shape(node, [input]) {
-    if (input.length === 0) throw nodeError('SHAPE', node, 'input: expected at least one axis');
-    return input;
+  yieldsProbabilities: true,
+  shapes(node, [{ shape }]) {
+    if (shape.length === 0) throw nodeError('SHAPE', node, 'input: expected at least one axis');
+    return [shape];
   },
   multiplyAdds: () => 0,
   forward(_node, plan) {
     const columns = plan.output.shape[plan.output.shape.length - 1];
-    plan.step(
-      'softmaxForward',
-      cut(plan.output.words / columns).map(([row, rows]) => [
-        plan.inputs[0].offset + row * columns,
-        plan.output.offset + row * columns,
-        rows,
-        columns,
-      ]),
-    );
+    const [x, y] = [plan.inputs[0].offset, plan.output.offset];
+    plan.run('softmaxForward', { x, y, rows: plan.output.words / columns, columns });
   },
 };
 
-export const softmaxTraining: TrainingOperator<'softmax'> = {
-  kind: 'softmax',
+export const softmaxTraining: TrainingOperator = {
   reads: { inputs: false, output: true },
   backward(_node, plan) {
     const dx = plan.inputGradient(0);
     if (!dx) return;
     const columns = dx.shape[dx.shape.length - 1];
-    plan.step(
-      'softmaxBackward',
-      cut(dx.words / columns).map(([row, rows]) => [
-        plan.output.offset + row * columns,
-        plan.outputGradient.offset + row * columns,
-        dx.offset + row * columns,
-        rows,
-        columns,
-      ]),
-    );
+    const [y, dy] = [plan.output.offset, plan.outputGradient.offset];
+    plan.run('softmaxBackward', { y, dy, dx: dx.offset, rows: dx.words / columns, columns });
+  },
+};
+
+export const softmaxCoupling: Coupling = {
+  couple(node, plan) {
+    const [input] = plan.inputs;
+    if (plan.outputShapes[0].length === 1)
+      plan.refuse(input, `the softmax ${JSON.stringify(node.name)} runs over them`);
+    return [input];
   },
 };

@@ -1,171 +1,139 @@
-/** Operators that move or join values: flatten, add, concat, dropout. */
+/** Operators that move values and compute nothing: flatten, concat, split. */
+import { integerList } from '../base/rules.ts';
+import type { RuledBy } from '../base/rules.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
-import { cutWords, nodeError } from './rules.ts';
-import type { BackwardPlan, Operator, Plan, TrainingOperator } from './types.ts';
+import { checkChannels, nodeError } from './define.ts';
+import type { Coupling, Operator, TrainingOperator } from './types.ts';
 
-/** Copies a whole value; nothing where source and destination share memory. */
-function copy(plan: Plan, from: number, to: number, words: number): void {
-  if (from !== to)
-    plan.step(
-      'copyRows',
-      cutWords(words).map(([first, count]) => [from + first, count, to + first, count, 1, count]),
-    );
-}
+/** The backward pass reads no value. */
+const NOTHING = { inputs: false, output: false };
 
-function passGradient(plan: BackwardPlan): void {
-  const dx = plan.inputGradient(0);
-  if (dx) copy(plan, plan.outputGradient.offset, dx.offset, dx.words);
-}
-
-export const flatten: Operator<'flatten'> = {
+/** [C, ...] -> [size] */
+export const flatten: Operator = {
   kind: 'flatten',
+  attributes: {},
   roles: [],
   arity: [1, 1],
-  fusesActivation: false,
   inPlace: 'view',
-  shape: (_node, [input]) => [sizeOf(input)],
+  shapes: (_node, [{ shape }]) => [[sizeOf(shape)]],
   multiplyAdds: () => 0,
-  forward: (_node, plan) => copy(plan, plan.inputs[0].offset, plan.output.offset, plan.output.words),
+  forward: (_node, plan) =>
+    plan.run('copy', { from: plan.inputs[0].offset, to: plan.output.offset, count: plan.output.words }),
 };
-export const flattenTraining: TrainingOperator<'flatten'> = {
-  kind: 'flatten',
-  reads: { inputs: false, output: false },
-  backward: (_node, plan) => passGradient(plan),
+export const flattenTraining: TrainingOperator = {
+  reads: NOTHING,
+  backward(_node, plan) {
+    const dx = plan.inputGradient(0);
+    if (dx) plan.run('copy', { from: plan.outputGradient.offset, to: dx.offset, count: dx.words });
+  },
+};
+export const flattenCoupling: Coupling = {
+  couple: (_node, plan) => [plan.widen(plan.inputs[0], sizeOf(plan.inputShapes[0].slice(1)))],
 };
 
-export const add: Operator<'add'> = {
-  kind: 'add',
+/** along axis 0 of the sample (channels) */
+export const concat: Operator = {
+  kind: 'concat',
+  attributes: {},
   roles: [],
-  arity: [2, 2],
-  fusesActivation: true,
-  inPlace: 'overwrite',
-  shape(node, [a, b]) {
-    if (!sameShape(a, b))
+  arity: [1, 64],
+  inPlace: false,
+  shapes(node, inputs) {
+    checkChannels(node, inputs[0].shape);
+    const [, ...rest] = inputs[0].shape;
+    inputs.forEach(({ shape }, i) => {
+      if (!sameShape(shape.slice(1), rest)) {
+        throw nodeError('SHAPE', node, `input ${i}: expected [any, ${rest.join(', ')}], got [${shape.join(', ')}]`);
+      }
+    });
+    return [[inputs.reduce((sum, { shape }) => sum + shape[0], 0), ...rest]];
+  },
+  multiplyAdds: () => 0,
+  forward(_node, { batch, inputs, output, run }) {
+    const toStride = output.words / batch;
+    let to = output.offset;
+    for (const { offset, words } of inputs) {
+      const columns = words / batch;
+      run('copyRows', { from: offset, fromStride: columns, to, toStride, rows: batch, columns });
+      to += columns;
+    }
+  },
+};
+export const concatTraining: TrainingOperator = {
+  reads: NOTHING,
+  backward(_node, plan) {
+    const { batch, inputs, output, outputGradient, run } = plan;
+    const fromStride = output.words / batch;
+    let from = outputGradient.offset;
+    inputs.forEach(({ words }, i) => {
+      const columns = words / batch;
+      const dx = plan.inputGradient(i);
+      if (dx) run('copyRows', { from, fromStride, to: dx.offset, toStride: columns, rows: batch, columns });
+      from += columns;
+    });
+  },
+};
+export const concatCoupling: Coupling = { couple: (_node, { inputs }) => [inputs.flat()] };
+
+const SPLIT = { sizes: integerList(1) };
+type SplitAttributes = RuledBy<typeof SPLIT>;
+
+/** The inverse of concat: one value for each of `sizes`, which add up to axis 0 of the sample. */
+export const split: Operator<SplitAttributes> = {
+  kind: 'split',
+  attributes: SPLIT,
+  roles: [],
+  arity: [1, 1],
+  inPlace: false,
+  shapes(node, [{ shape }]) {
+    const channels = checkChannels(node, shape);
+    const { sizes } = node.attributes;
+    if (sizes.reduce((sum, size) => sum + size, 0) !== channels) {
       throw nodeError(
         'SHAPE',
         node,
-        `inputs: expected two values of one shape, got [${a.join(', ')}] and [${b.join(', ')}]`,
+        `sizes: expected them to add up to ${channels} channels, got ${sizes.join(' + ')}`,
       );
-    return a;
+    }
+    return sizes.map((size) => [size, ...shape.slice(1)]);
   },
   multiplyAdds: () => 0,
-  forward(_node, plan) {
-    const [a, b] = plan.inputs;
-    const { code, slope } = plan.activation;
-    const slopeAt = plan.floats([slope]);
-    plan.step(
-      'add',
-      cutWords(plan.output.words).map(([first, count]) => [
-        a.offset + first,
-        b.offset + first,
-        plan.output.offset + first,
-        count,
-        code,
-        slopeAt,
-      ]),
-    );
-  },
-};
-export const addTraining: TrainingOperator<'add'> = {
-  kind: 'add',
-  reads: { inputs: false, output: false },
-  backward(_node, plan) {
-    for (const i of [0, 1]) {
-      const dx = plan.inputGradient(i);
-      if (dx) copy(plan, plan.outputGradient.offset, dx.offset, dx.words);
+  forward(_node, { batch, inputs: [input], outputs, run }) {
+    const fromStride = input.words / batch;
+    let from = input.offset;
+    for (const { offset, words } of outputs) {
+      const columns = words / batch;
+      run('copyRows', { from, fromStride, to: offset, toStride: columns, rows: batch, columns });
+      from += columns;
     }
   },
 };
-
-export const concat: Operator<'concat'> = {
-  kind: 'concat',
-  roles: [],
-  arity: [1, 64],
-  fusesActivation: false,
-  inPlace: false,
-  shape(node, inputs) {
-    const [first] = inputs;
-    if (first.length === 0) throw nodeError('SHAPE', node, 'inputs: expected channels as the first axis of a sample');
-    inputs.forEach((input, i) => {
-      if (!sameShape(input.slice(1), first.slice(1)))
-        throw nodeError(
-          'SHAPE',
-          node,
-          `input ${i}: expected [any, ${first.slice(1).join(', ')}], got [${input.join(', ')}]`,
-        );
-    });
-    return [inputs.reduce((sum, input) => sum + input[0], 0), ...first.slice(1)];
-  },
-  multiplyAdds: () => 0,
-  forward(_node, plan) {
-    const stride = plan.output.words / plan.batch;
-    let first = 0;
-    for (const input of plan.inputs) {
-      const columns = input.words / plan.batch;
-      plan.step('copyRows', [[input.offset, columns, plan.output.offset + first, stride, plan.batch, columns]]);
-      first += columns;
-    }
-  },
-};
-export const concatTraining: TrainingOperator<'concat'> = {
-  kind: 'concat',
-  reads: { inputs: false, output: false },
-  backward(_node, plan) {
-    const stride = plan.output.words / plan.batch;
-    let first = 0;
-    plan.inputs.forEach((input, i) => {
-      const columns = input.words / plan.batch;
-      const dx = plan.inputGradient(i);
-      if (dx)
-        plan.step('copyRows', [[plan.outputGradient.offset + first, stride, dx.offset, columns, plan.batch, columns]]);
-      first += columns;
-    });
-  },
-};
-
-/** The executor draws the mask (0 or 1 / (1 - rate)) before each training pass into `kept('mask')`. */
-export const dropout: Operator<'dropout'> = {
-  kind: 'dropout',
-  roles: [],
-  arity: [1, 1],
-  fusesActivation: false,
-  inPlace: 'overwrite',
-  shape(node, [input]) {
-    const { rate } = node.attributes;
-    if (!(rate >= 0 && rate < 1))
-      throw nodeError('ATTRIBUTE', node, `rate: expected a number from 0 to below 1, got ${rate}`);
-    return input;
-  },
-  multiplyAdds: () => 0,
-  forward: (_node, plan) => copy(plan, plan.inputs[0].offset, plan.output.offset, plan.output.words),
-};
-export const dropoutTraining: TrainingOperator<'dropout'> = {
-  kind: 'dropout',
-  reads: { inputs: false, output: false },
-  forwardTraining(_node, plan) {
-    const mask = plan.kept('mask', plan.output.words);
-    plan.step(
-      'multiply',
-      cutWords(plan.output.words).map(([first, count]) => [
-        plan.inputs[0].offset + first,
-        mask + first,
-        plan.output.offset + first,
-        count,
-      ]),
-    );
-  },
+export const splitTraining: TrainingOperator<SplitAttributes> = {
+  reads: NOTHING,
   backward(_node, plan) {
     const dx = plan.inputGradient(0);
     if (!dx) return;
-    const mask = plan.kept('mask');
-    plan.step(
-      'multiply',
-      cutWords(dx.words).map(([first, count]) => [
-        plan.outputGradient.offset + first,
-        mask + first,
-        dx.offset + first,
-        count,
-      ]),
-    );
+    const { batch, outputs, outputGradients, run } = plan;
+    const toStride = dx.words / batch;
+    let to = dx.offset;
+    outputs.forEach(({ words }, i) => {
+      const columns = words / batch;
+      const dy = outputGradients[i];
+      // Where nothing depends on an output its gradient is a row of zeros, read again for each sample.
+      const from = dy?.offset ?? plan.floats(new Array<number>(columns).fill(0));
+      run('copyRows', { from, fromStride: dy ? columns : 0, to, toStride, rows: batch, columns });
+      to += columns;
+    });
+  },
+};
+export const splitCoupling: Coupling<SplitAttributes> = {
+  couple({ attributes: { sizes } }, plan) {
+    let first = 0;
+    return sizes.map((size) => {
+      const channels = plan.slice(plan.inputs[0], first, size);
+      first += size;
+      // Its sizes would have to follow, each by itself.
+      return plan.refuse(channels, 'a split cuts them at fixed sizes');
+    });
   },
 };

@@ -1,20 +1,16 @@
 /**
  * Which channels go together. Walks the graph once and carries, for every value, of which groups its first axis is made
- * up; an add joins groups, a concat lines them up, a flatten widens them. What cannot be cut is marked with the reason.
+ * up; what a node does with them is said by its operator's coupling. What cannot be cut is marked with the reason.
  */
-import { isDense } from '../encodings/index.ts';
 import { EspalierError, show } from '../base/errors.ts';
-import type { ChannelGroup, Consumer, ParameterSlice } from '../importance/types.ts';
-import type { Network, Node } from '../graph/network.ts';
-import type { NodeOf } from '../graph/network.ts';
-import { inferShapes } from '../operators/shapes.ts';
 import type { Shape } from '../base/tensor.ts';
-
-/** A run along axis 0 of a value: all channels of a group in order, `width` elements each. */
-interface Segment {
-  readonly group: Draft;
-  readonly width: number;
-}
+import { isDense } from '../encodings/index.ts';
+import type { Network, Node } from '../graph/network.ts';
+import { outputsOf, parametersOf, parameterUsers } from '../graph/walk.ts';
+import type { ChannelCount, ChannelGroup, Consumer, ParameterSlice } from '../importance/types.ts';
+import { inferShapes } from '../network/shapes.ts';
+import { couplingOf } from '../operators/table.ts';
+import type { Channels, CouplingPlan } from '../operators/types.ts';
 
 /** A group while it grows. After a join the drafts form a chain that ends at the one that counts. */
 interface Draft {
@@ -22,7 +18,7 @@ interface Draft {
   joined?: Draft;
   producers: string[];
   rows: ParameterSlice[];
-  depthwise: string[];
+  counts: ChannelCount[];
   consumers: Consumer[];
   reason?: string;
 }
@@ -33,7 +29,7 @@ interface Draft {
  * nodes.
  *
  * Not prunable, with the reason: channels of a network input or output, of a softmax over channels, at either side of a
- * grouped (not depthwise) convolution, joined by an add whose two sides are cut differently, or touching a parameter
+ * grouped (not depthwise) convolution, joined by a sum whose two sides are cut differently, or touching a parameter
  * that nodes share or that is product-encoded.
  * @throws {EspalierError} GRAPH, SHAPE or ATTRIBUTE if the network is not valid
  */
@@ -41,39 +37,41 @@ export function findGroups(
   network: Network,
   shapes: ReadonlyMap<string, Shape> = inferShapes(network),
 ): ChannelGroup[] {
-  const values = new Map<string, readonly Segment[]>();
+  const values = new Map<string, Channels>();
   const drafts: Draft[] = [];
-  for (const input of network.inputs) {
-    values.set(input.name, [
-      {
-        group: refuse(newDraft(input.shape[0] ?? 1), `its channels are those of the network input ${show(input.name)}`),
-        width: 1,
-      },
-    ]);
+  for (const { name, shape } of network.inputs) {
+    const draft = newDraft(shape[0] ?? 1);
+    refuse(draft, `its channels are those of the network input ${show(name)}`);
+    values.set(name, [{ group: draft, width: 1 }]);
   }
-  for (const node of network.nodes) values.set(node.name, follow(node, values, shapes, drafts));
-  for (const name of network.outputs)
-    for (const { group } of values.get(name) ?? [])
-      refuse(group, `its channels are those of the network output ${show(name)}`);
+  for (const node of network.nodes) {
+    const channels = couplingOf(node).couple(node, planCoupling(network, node, values, shapes, drafts));
+    outputsOf(node).forEach((name, i) => values.set(name, checkedChannels(node, channels[i], shapes.get(name) ?? [])));
+  }
+  for (const name of network.outputs) {
+    for (const { group } of values.get(name) ?? []) {
+      refuse(current(group), `its channels are those of the network output ${show(name)}`);
+    }
+  }
 
   const order = new Map(network.nodes.map((node, i) => [node.name, i]));
-  const uses = parameterUses(network);
+  const users = parameterUsers(network);
   const place = (name: string): number => order.get(name) ?? 0;
-  return [...new Set(drafts.map(current))]
+  return [...new Set(drafts.map((draft) => current(draft)))]
     .map((draft) => {
-      const { channels, depthwise, rows } = draft;
+      const { channels, counts, rows } = draft;
       const producers = draft.producers.sort((a, b) => place(a) - place(b));
       const consumers = draft.consumers.sort((a, b) => place(a.node) - place(b.node) || a.first - b.first);
       const reason =
         draft.reason ??
-        parameterObstacle(network, uses, [...rows, ...consumers], consumers) ??
+        parameterObstacle(network, users, [...rows, ...consumers], consumers) ??
         (consumers.length === 0 ? 'nothing reads its channels' : undefined);
       return {
         name: producers[0],
         channels,
         producers,
         rows,
-        depthwise,
+        counts,
         consumers,
         prunable: reason === undefined,
         ...(reason === undefined ? {} : { reason }),
@@ -105,150 +103,134 @@ export function prunableGroup(who: string, groups: readonly ChannelGroup[], name
 }
 
 function newDraft(channels: number): Draft {
-  return { channels, producers: [], rows: [], depthwise: [], consumers: [] };
+  return { channels, producers: [], rows: [], counts: [], consumers: [] };
 }
 
-/** The draft that counts, after joins. */
-function current(draft: Draft): Draft {
+/** The draft that counts, after joins. Operators hand on what they were given, so every group is a draft of ours. */
+function current(group: object): Draft {
+  let draft = group as Draft;
   while (draft.joined) draft = draft.joined;
   return draft;
 }
 
-function refuse(draft: Draft, reason: string): Draft {
-  const group = current(draft);
-  group.reason ??= reason;
-  return group;
+function refuse(draft: Draft, reason: string): void {
+  draft.reason ??= reason;
 }
 
-function join(a: Draft, b: Draft): Draft {
-  const into = current(a),
-    from = current(b);
+function join(a: object, b: object): Draft {
+  const [into, from] = [current(a), current(b)];
   if (into === from) return into;
   into.producers.push(...from.producers);
   into.rows.push(...from.rows);
-  into.depthwise.push(...from.depthwise);
+  into.counts.push(...from.counts);
   into.consumers.push(...from.consumers);
   if (from.reason !== undefined) into.reason ??= from.reason;
   from.joined = into;
   return into;
 }
 
-/** Says what the channels of a node's output are, and notes at the groups what the node does with its input. */
-function follow(
+/** Elements along the channel axis. */
+const elementsOf = (channels: Channels): number =>
+  channels.reduce((sum, { group, width }) => sum + current(group).channels * width, 0);
+
+/** What a coupling said, if it says it of every channel. */
+function checkedChannels(node: Node, channels: Channels, shape: Shape): Channels {
+  const expected = shape[0] ?? 1;
+  if (elementsOf(channels) !== expected) {
+    throw new Error(
+      `coupling of ${node.kind}: expected channels for ${expected} elements, got ${elementsOf(channels)}`,
+    );
+  }
+  return channels;
+}
+
+/** What an operator may say of a node, written down at the groups. */
+function planCoupling(
+  network: Network,
   node: Node,
-  values: ReadonlyMap<string, readonly Segment[]>,
+  values: ReadonlyMap<string, Channels>,
   shapes: ReadonlyMap<string, Shape>,
   drafts: Draft[],
-): readonly Segment[] {
-  const inputs = node.inputs.map((name) => values.get(name) ?? []);
-  const [input = []] = inputs;
-  switch (node.kind) {
-    case 'conv': {
-      const channels = shapes.get(node.name)?.[0] ?? 0;
-      const channelsIn = shapes.get(node.inputs[0])?.[0] ?? 0;
-      const { groups } = node.attributes;
-      // One group is an ordinary convolution, also where it has a single channel on both sides.
-      if (groups > 1 && groups === channelsIn && groups === channels) return passDepthwise(node, input);
-      if (groups > 1)
-        for (const { group } of input) refuse(group, `they feed the grouped convolution ${show(node.name)}`);
-      else consume(node, input);
-      const output = produce(node, channels, drafts);
-      return groups > 1
-        ? [{ ...output, group: refuse(output.group, `it is made by the grouped convolution ${show(node.name)}`) }]
-        : [output];
+): CouplingPlan {
+  const shapeOf = (name: string): Shape => shapes.get(name) ?? network.parameters.get(name)?.shape ?? [];
+  const eachRun = (channels: Channels, visit: (group: Draft, first: number, width: number) => void): void => {
+    let first = 0;
+    for (const { group, width } of channels) {
+      visit(current(group), first, width);
+      first += current(group).channels * width;
     }
-    case 'dense':
-      consume(node, input);
-      return [produce(node, shapes.get(node.name)?.[0] ?? 0, drafts)];
-    case 'batchNorm':
-    case 'affine':
-      cutRows(node, input);
-      return input;
-    case 'softmax':
-      if (shapes.get(node.name)?.length === 1)
-        for (const { group } of input) refuse(group, `the softmax ${show(node.name)} runs over them`);
-      return input;
-    case 'flatten': {
-      const factor = (shapes.get(node.inputs[0]) ?? []).slice(1).reduce((product, side) => product * side, 1);
-      return input.map(({ group, width }) => ({ group, width: width * factor }));
-    }
-    case 'concat':
-      return inputs.flat();
-    case 'add':
-      return couple(node, input, inputs[1] ?? []);
-    case 'maxPool':
-    case 'averagePool':
-    case 'globalAveragePool':
-    case 'relu':
-    case 'leakyRelu':
-    case 'sigmoid':
-    case 'tanh':
-    case 'dropout':
-      return input;
-  }
-}
-
-function produce(node: NodeOf<'conv'> | NodeOf<'dense'>, channels: number, drafts: Draft[]): Segment {
-  const group = newDraft(channels);
-  group.producers.push(node.name);
-  drafts.push(group);
-  const segment = { group, width: 1 };
-  cutRows(node, [segment]);
-  return segment;
-}
-
-function consume(node: NodeOf<'conv'> | NodeOf<'dense'>, input: readonly Segment[]): void {
-  const parameter = node.parameters.weight ?? '';
-  eachSegment(input, (group, first, width) =>
-    group.consumers.push({ node: node.name, value: node.inputs[0], parameter, axis: 1, first, width }),
-  );
-}
-
-/** All of the node's parameters are vectors or rows, one per channel of the segments. */
-function cutRows(node: Node, segments: readonly Segment[]): void {
-  for (const parameter of Object.values(node.parameters))
-    eachSegment(segments, (group, first, width) => group.rows.push({ parameter, axis: 0, first, width }));
-}
-
-function passDepthwise(node: NodeOf<'conv'>, input: readonly Segment[]): readonly Segment[] {
-  cutRows(node, input);
-  eachSegment(input, (group) => group.depthwise.push(node.name));
-  return input;
-}
-
-/** Both sides of an add lose the same elements, so their groups are one; that needs the same cuts on both sides. */
-function couple(node: NodeOf<'add'>, a: readonly Segment[], b: readonly Segment[]): readonly Segment[] {
-  const alike =
-    a.length === b.length &&
-    a.every(({ group, width }, i) => current(group).channels === current(b[i].group).channels && width === b[i].width);
-  if (alike) return a.map(({ group, width }, i) => ({ group: join(group, b[i].group), width }));
-  for (const { group } of [...a, ...b])
-    refuse(group, `the add ${show(node.name)} joins them with channels that are grouped differently`);
-  return a;
-}
-
-function eachSegment(segments: readonly Segment[], visit: (group: Draft, first: number, width: number) => void): void {
-  let first = 0;
-  for (const { group: draft, width } of segments) {
-    const group = current(draft);
-    visit(group, first, width);
-    first += group.channels * width;
-  }
-}
-
-/** How many nodes read each parameter. */
-function parameterUses(network: Network): ReadonlyMap<string, readonly string[]> {
-  const uses = new Map<string, string[]>();
-  for (const node of network.nodes)
-    for (const parameter of Object.values(node.parameters))
-      uses.set(parameter, [...(uses.get(parameter) ?? []), node.name]);
-  return uses;
+  };
+  const cutRows = (parameter: string, channels: Channels): void =>
+    eachRun(channels, (group, first, width) => group.rows.push({ parameter, axis: 0, first, width }));
+  const refuseAll = (channels: Channels, reason: string): Channels => {
+    for (const { group } of channels) refuse(current(group), reason);
+    return channels;
+  };
+  return {
+    inputs: node.inputs.map((name) => values.get(name) ?? []),
+    constantInputs: node.inputs.map((name) => !values.has(name)),
+    inputShapes: node.inputs.map(shapeOf),
+    outputShapes: outputsOf(node).map(shapeOf),
+    produce(channels) {
+      const group = newDraft(channels);
+      group.producers.push(node.name);
+      drafts.push(group);
+      const own = [{ group, width: 1 }];
+      for (const parameter of parametersOf(node)) cutRows(parameter, own);
+      return own;
+    },
+    consume(role, channels) {
+      const parameter = node.parameters[role] ?? '';
+      const [value] = node.inputs;
+      eachRun(channels, (group, first, width) =>
+        group.consumers.push({ node: node.name, value, parameter, axis: 1, first, width }),
+      );
+    },
+    follow(role, channels) {
+      const parameter = node.parameters[role];
+      if (parameter !== undefined) cutRows(parameter, channels);
+    },
+    followInput: (i, channels) => cutRows(node.inputs[i], channels),
+    count: (attribute, channels) => eachRun(channels, (group) => group.counts.push({ node: node.name, attribute })),
+    join(a, b) {
+      const alike =
+        a.length === b.length &&
+        a.every(
+          ({ group, width }, i) => current(group).channels === current(b[i].group).channels && width === b[i].width,
+        );
+      if (alike) return a.map(({ group, width }, i) => ({ group: join(group, b[i].group), width }));
+      refuseAll(
+        [...a, ...b],
+        `the ${node.kind} ${show(node.name)} joins them with channels that are grouped differently`,
+      );
+      return a;
+    },
+    widen: (channels, factor) => channels.map(({ group, width }) => ({ group, width: width * factor })),
+    slice(channels, first, count) {
+      const chosen: { readonly group: object; readonly width: number }[] = [];
+      const inside: { readonly group: object; readonly width: number }[] = [];
+      let at = 0;
+      for (const segment of channels) {
+        const end = at + current(segment.group).channels * segment.width;
+        if (at < first + count && end > first) inside.push(segment);
+        if (at >= first && end <= first + count) chosen.push(segment);
+        at = end;
+      }
+      if (elementsOf(chosen) === count) return chosen;
+      const reason = `the ${node.kind} ${show(node.name)} cuts them in parts`;
+      refuseAll(inside, reason);
+      const part = newDraft(count);
+      refuse(part, reason);
+      return [{ group: part, width: 1 }];
+    },
+    refuse: refuseAll,
+  };
 }
 
 /** A parameter that may not be cut, or a consumer's bias that may not take the mean in. */
 function parameterObstacle(
   network: Network,
-  uses: ReadonlyMap<string, readonly string[]>,
+  users: ReadonlyMap<string, readonly string[]>,
   slices: readonly ParameterSlice[],
   consumers: readonly Consumer[],
 ): string | undefined {
@@ -256,11 +238,12 @@ function parameterObstacle(
     .map(({ node }) => network.nodes.find(({ name }) => name === node)?.parameters.bias)
     .filter((bias) => bias !== undefined);
   for (const parameter of [...slices.map((slice) => slice.parameter), ...biases]) {
-    const users = uses.get(parameter) ?? [];
-    if (users.length > 1) return `the parameter ${show(parameter)} is shared by ${users.join(', ')}`;
+    const all = users.get(parameter) ?? [];
+    if (all.length > 1) return `the parameter ${show(parameter)} is shared by ${all.join(', ')}`;
     const encoding = network.parameters.get(parameter);
-    if (!isDense(encoding))
+    if (!encoding || !isDense(encoding)) {
       return `the parameter ${show(parameter)} is ${encoding?.kind}-encoded, and no step cuts an encoded tensor; prune before quantizing`;
+    }
   }
   return undefined;
 }

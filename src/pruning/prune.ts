@@ -6,7 +6,7 @@ import { measureActivations } from '../importance/statistics.ts';
 import type { MeasureOptions } from '../importance/statistics.ts';
 import type { ActivationStatistics, ChannelGroup } from '../importance/types.ts';
 import type { Network } from '../graph/network.ts';
-import { parameterCount } from '../operators/shapes.ts';
+import { parameterCount } from '../network/shapes.ts';
 import type { Context, Transform, TransformReport } from '../graph/transform.ts';
 import { findGroups, prunableGroup } from './groups.ts';
 import { DEFAULT_RIDGE, removeNeurons } from './remove.ts';

@@ -7,7 +7,7 @@ import type { DenseEncoding, Encoding } from '../encodings/types.ts';
 import { EspalierError, show } from '../base/errors.ts';
 import type { ChannelGroup, ChannelMoments, Consumer, ParameterSlice } from '../importance/types.ts';
 import type { Network, Node } from '../graph/network.ts';
-import { parameterCount } from '../operators/shapes.ts';
+import { parameterCount } from '../network/shapes.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { TransformReport } from '../graph/transform.ts';
 import { findGroups, prunableGroup } from './groups.ts';
@@ -102,12 +102,12 @@ export function removeNeurons(
     const [{ parameter, axis }] = slices;
     draft.parameters.set(parameter, cut(denseOf(draft, parameter), axis, slices, stays));
   }
-  for (const name of found.depthwise)
-    replaceNode(draft, name, (node) =>
-      node.kind === 'conv'
-        ? { ...node, attributes: { ...node.attributes, groups: node.attributes.groups - removed.length } }
-        : node,
-    );
+  for (const { node: name, attribute } of found.counts) {
+    replaceNode(draft, name, (node) => {
+      const count = (node.attributes[attribute] as number) - removed.length;
+      return { ...node, attributes: { ...node.attributes, [attribute]: count } };
+    });
+  }
   const smaller = { ...network, nodes: draft.nodes, parameters: draft.parameters };
   return { network: smaller, report: { ...report, merged, parametersAfter: parameterCount(smaller) } };
 }

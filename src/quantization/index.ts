@@ -13,11 +13,11 @@ export {
   encode,
   quantizeMatrix,
   quantizeMatrixAsync,
-  reconstructionError,
   type MatrixAsyncOptions,
   type MatrixOptions,
   type MatrixReport,
 } from './quantizers/product.ts';
+export { reconstructionError } from './matrix.ts';
 export type { FitContext, FitReport, Quantizer } from './quantizer.ts';
 export {
   DEFAULT_QUANTIZER,
@@ -39,7 +39,7 @@ export {
   type ParameterReport,
   type QuantizeOptions,
 } from './network.ts';
-export { roundCodebooks, roundEncoding, type RoundingReport } from '../transforms/round.ts';
+export { roundCodebooks, roundEncoding, type RoundingReport } from './round.ts';
 export {
   canonicalSigns,
   codeWidth,

@@ -7,6 +7,7 @@ import { EspalierError, checkInteger } from '../base/errors.ts';
 import { NO_UPDATE } from '../execution/no-update.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { Network, Node } from '../graph/network.ts';
+import { operatorOf, trainingOf } from '../operators/table.ts';
 import { permutation, stream } from '../base/random.ts';
 import { sameShape } from '../base/tensor.ts';
 import type { Context, TransformReport } from '../graph/transform.ts';
@@ -39,16 +40,11 @@ export async function reestimateBatchNorm(
   const examples = checkExamples(who, 'context.training', context.training);
   const batch = Math.min(checkInteger(who, 'batchSize', options.batchSize ?? 32, 1), examples.count);
   const batches = Math.min(checkInteger(who, 'batches', options.batches ?? 20, 1), Math.floor(examples.count / batch));
-  const statistics = new Set(
-    network.nodes.flatMap((node) =>
-      node.kind === 'batchNorm' ? [node.parameters.mean, node.parameters.variance] : [],
-    ),
-  );
-  const report = {
-    transform: who,
-    layers: network.nodes.filter((node) => node.kind === 'batchNorm').length,
-    samples: batches * batch,
-  };
+  const statesOf = (node: Node): string[] =>
+    operatorOf(node).roles.flatMap(({ role, kind }) => (kind === 'state' ? (node.parameters[role] ?? []) : []));
+  const statistics = new Set(network.nodes.flatMap(statesOf));
+  const layers = network.nodes.filter((node) => statesOf(node).length > 0).length;
+  const report = { transform: who, layers, samples: batches * batch };
   if (report.layers === 0) return { network, report: { ...report, samples: 0 } };
   if (!sameShape(examples.inputShape, network.inputs[0].shape)) {
     throw new EspalierError(
@@ -108,11 +104,8 @@ export async function reestimateBatchNorm(
   }
 }
 
-/**
- * With momentum 1 the running statistics after a batch are those of the batch; without dropout they are what inference
- * will see.
- */
+/** As its operator says that a training pass leaves plain statistics of its batch, and draws nothing. */
 function asMeasured(node: Node): Node {
-  if (node.kind === 'batchNorm') return { ...node, attributes: { ...node.attributes, momentum: 1 } };
-  return node.kind === 'dropout' ? { ...node, attributes: { rate: 0 } } : node;
+  const { measuring } = trainingOf(node);
+  return measuring ? { ...node, attributes: Object.assign({}, node.attributes, measuring) } : node;
 }

@@ -5,6 +5,7 @@ import { createExecutor } from '../execution/executor.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
+import { parametersOf } from '../graph/walk.ts';
 
 /**
  * The network with the last values that were all finite, of an error DIVERGED that training was rejected with; else
@@ -18,7 +19,7 @@ export function lastGoodNetwork(error: unknown): Network | undefined {
 
 /** Name of the first parameter, in the order of the nodes, that holds a number that is not finite. */
 export function nonFiniteParameter(network: Network): string | undefined {
-  const names = network.nodes.flatMap((node) => Object.values(node.parameters));
+  const names = network.nodes.flatMap(parametersOf);
   return names.find((name) => {
     const encoding = network.parameters.get(name);
     return encoding && !allFinite(trainedValues(encoding));
@@ -57,7 +58,7 @@ function nonFiniteGradient(executor: TrainingExecutor, network: Network): string
   // The executor names what it trains by the slots of its optimizer.
   const trained = new Set([...executor.optimizerState().keys()].map((slot) => slot.slice(0, slot.lastIndexOf('/'))));
   return network.nodes.findLast((node) =>
-    Object.values(node.parameters).some((name) => trained.has(name) && !allFinite(executor.gradient(name))),
+    parametersOf(node).some((name) => trained.has(name) && !allFinite(executor.gradient(name))),
   )?.name;
 }
 

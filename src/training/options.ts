@@ -7,6 +7,8 @@ import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../b
 import type { OptimizerOptions } from '../execution/types.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
+import { producersOf } from '../graph/walk.ts';
+import { operatorOf } from '../operators/table.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
@@ -200,9 +202,10 @@ export function resolveTrainOptions(network: Network, context: Context, options:
   }
   if (network.inputs.length !== 1)
     throw new RangeError(`train: network: expected one input, got ${network.inputs.length}`);
-  if (loss.classes && network.nodes.some((node) => node.name === network.outputs[0] && node.kind === 'softmax')) {
+  const last = network.nodes[producersOf(network).get(network.outputs[0]) ?? -1];
+  if (loss.classes && last && operatorOf(last).yieldsProbabilities) {
     throw new RangeError(
-      `train: loss: ${loss.name} takes logits, but the network ends in the softmax ${show(network.outputs[0])}; train without that node and add it afterwards`,
+      `train: loss: ${loss.name} takes logits, but the network ends in the ${last.kind} ${show(last.name)}; train without that node and add it afterwards`,
     );
   }
   return {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { EspalierError } from '../../src/base/errors.ts';
 import type { ProductBlock } from '../../src/encodings/types.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
-import { place } from '../../src/execution/plan.ts';
+import { place } from '../../src/execution/placement.ts';
 import type { Executor } from '../../src/execution/types.ts';
 import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
 import type { KernelSet } from '../../src/kernels/types.ts';

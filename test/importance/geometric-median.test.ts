@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { score } from '../../src/importance/index.ts';
-import { conv, dense, flatten, relu, sequential } from '../../src/network/build.ts';
+import { conv, dense, flatten, relu, sequential } from '../../src/network/index.ts';
 import { findGroups } from '../../src/pruning/index.ts';
 import vectors from '../vectors/geometric_median.json' with { type: 'json' };
 import { change, data, largestDifference, residual } from '../pruning/networks.ts';

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { examplesFromArrays } from '../../src/data/index.ts';
 import { measureActivations, score } from '../../src/importance/index.ts';
 import { l2 } from '../../src/losses/losses.ts';
-import { conv, dense, flatten, relu, sequential } from '../../src/network/build.ts';
+import { conv, dense, flatten, relu, sequential } from '../../src/network/index.ts';
 import { findGroups } from '../../src/pruning/index.ts';
 import vectors from '../vectors/taylor.json' with { type: 'json' };
 import { change, contextOf } from '../pruning/networks.ts';

@@ -12,7 +12,8 @@ import {
 } from '../../src/kernels/index.ts';
 import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
 import { namesOf } from '../../src/kernels/selection/selection.ts';
-import { dense, sequential } from '../../src/network/build.ts';
+import { dense } from '../../src/network/layers.ts';
+import { sequential } from '../../src/network/build.ts';
 import { geometries, normals, seeds } from './bench.ts';
 
 const PREFERENCES = ['portable', 'simd'] as const;

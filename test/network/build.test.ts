@@ -163,11 +163,11 @@ describe('errors name the node, what was expected and what came', () => {
       build(conv(3, 3, { initializer: () => new Float32Array(5) })),
       /initializer of "conv1.weight": expected a Float32Array of 54 values, got Float32Array of 5/,
     ],
-    ['stride 0', build(conv(4, 3, { stride: 0, padding: 1 })), /stride: expected two whole numbers from 1/],
+    ['stride 0', build(conv(4, 3, { stride: 0, padding: 1 })), /stride: expected 2 whole numbers from 1/],
     ['dilation 0', build(conv(4, 3, { dilation: 0, padding: 1 })), /dilation/],
     ['negative padding', build(conv(4, 3, { padding: -1 })), /padding/],
     ['pool larger than its input', build(maxPool(9)), /does not fit/],
-    ['leaky slope 0', build(leakyRelu(0)), /slope: expected a number above 0, got 0/],
+    ['leaky slope 0', build(leakyRelu(0)), /slope: expected a finite number above 0, got 0/],
     [
       'affine of another length',
       build(flatten(), affine(new Float32Array(3), 0)),
@@ -184,12 +184,12 @@ describe('errors name the node, what was expected and what came', () => {
           const x = g.input([2, 4, 4]);
           return g.node(add(), x, g.node(maxPool(2), x));
         }),
-      /two values of one shape, got \[2, 4, 4\] and \[2, 2, 2\]/,
+      /shapes that fit each other, got \[2, 4, 4\] and \[2, 2, 2\]/,
     ],
     [
       'add of one input',
       () => graph({}, (g) => g.node(add(), g.input([2]))),
-      /node "add1" \(add\): expected 2 inputs, got 1/,
+      /node "add1" \(add\): inputs: expected 2, got 1/,
     ],
   ])('%s', (_what, make, message) => expect(make).toThrow(message));
 });

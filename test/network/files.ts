@@ -4,8 +4,8 @@ import { CHECKSUM_KEY, writeChecked } from '../../src/container/checksum.ts';
 import { readSafetensors } from '../../src/container/safetensors.ts';
 import type { NamedArray } from '../../src/container/safetensors.ts';
 import type { Encoding, ProductBlock, ProductEncoding } from '../../src/encodings/types.ts';
+import { add, leakyRelu, relu, sigmoid, tanh } from '../../src/network/functions.ts';
 import {
-  add,
   affine,
   averagePool,
   batchNorm,
@@ -14,15 +14,10 @@ import {
   dense,
   dropout,
   flatten,
-  graph,
-  leakyRelu,
   maxPool,
-  relu,
-  sequential,
-  sigmoid,
   softmax,
-  tanh,
-} from '../../src/network/build.ts';
+} from '../../src/network/layers.ts';
+import { graph, sequential } from '../../src/network/build.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { stream } from '../../src/base/random.ts';
 import type { Stream } from '../../src/base/random.ts';

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readSafetensors } from '../../src/container/safetensors.ts';
 import type { DenseEncoding } from '../../src/encodings/types.ts';
-import { dense, sequential } from '../../src/network/build.ts';
+import { dense } from '../../src/network/layers.ts';
+import { sequential } from '../../src/network/build.ts';
 import { readNetwork } from '../../src/network/read.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { vgg } from '../../src/network/vgg.ts';
@@ -63,7 +64,7 @@ describe('writeNetwork and readNetwork', () => {
       nodes: network.nodes.map((node) => ({
         ...node,
         parameters: Object.fromEntries(
-          Object.entries(node.parameters).map(([role, name]) => [role, renames.get(name) ?? name]),
+          Object.entries(node.parameters).map(([role, name]) => [role, renames.get(name!) ?? name]),
         ),
       })) as unknown as Network['nodes'],
       parameters: new Map([...network.parameters].map(([name, encoding]) => [renames.get(name) ?? name, encoding])),

@@ -27,7 +27,8 @@ import {
   tanh,
 } from '../../src/network/index.ts';
 import type { Layer, Network } from '../../src/network/index.ts';
-import { inferShapes, multiplyAdds, nodeCosts, OPERATORS, TRAINING_OPERATORS } from '../../src/operators/index.ts';
+import { inferShapes, multiplyAdds, nodeCosts } from '../../src/network/shapes.ts';
+import { COUPLINGS, OPERATORS, TRAINING_OPERATORS } from '../../src/operators/index.ts';
 
 interface Case {
   readonly name: string;
@@ -135,10 +136,11 @@ describe.each(kernelSets.map((kernels) => [kernels.name, kernels] as const))(
 );
 
 describe('tables and rules', () => {
-  it('every operator stands under its kind, in both tables', () => {
-    expect(Object.keys(TRAINING_OPERATORS).sort()).toEqual(Object.keys(OPERATORS).sort());
-    for (const table of [OPERATORS, TRAINING_OPERATORS])
-      for (const [kind, operator] of Object.entries(table)) expect(operator.kind).toBe(kind);
+  it('every operator stands under its kind, and in all three tables', () => {
+    for (const [kind, operator] of Object.entries(OPERATORS)) expect(operator.kind).toBe(kind);
+    for (const table of [TRAINING_OPERATORS, COUPLINGS]) {
+      expect(Object.keys(table).sort()).toEqual(Object.keys(OPERATORS).sort());
+    }
   });
 
   it("'same' padding gives side / stride rounded up, and a convolution costs outputs x inputs per group x taps", () =>

@@ -1,16 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import {
-  add,
-  concat,
-  conv,
-  dense,
-  flatten,
-  globalAveragePool,
-  graph,
-  relu,
-  sequential,
-  softmax,
-} from '../../src/network/build.ts';
+import { add, relu } from '../../src/network/functions.ts';
+import { concat, conv, dense, flatten, globalAveragePool, softmax } from '../../src/network/layers.ts';
+import { graph, sequential } from '../../src/network/build.ts';
 import type { Network, Node } from '../../src/graph/network.ts';
 import type { Encoding } from '../../src/encodings/types.ts';
 import { findGroups } from '../../src/pruning/index.ts';
@@ -84,7 +75,7 @@ describe('findGroups', () => {
     expect(names(network)).toEqual(['expand', 'project', 'head']);
     expect(group(network, 'expand')).toMatchObject({
       prunable: true,
-      depthwise: ['depthwise'],
+      counts: [{ node: 'depthwise', attribute: 'groups' }],
       consumers: [{ node: 'project' }],
     });
   });
@@ -100,7 +91,7 @@ describe('findGroups', () => {
       dense(2, { name: 'head' }),
     ]);
     expect(names(network)).toEqual(['one', 'two', 'three', 'head']);
-    expect(group(network, 'one')).toMatchObject({ depthwise: [], consumers: [{ node: 'two' }] });
+    expect(group(network, 'one')).toMatchObject({ counts: [], consumers: [{ node: 'two' }] });
   });
 
   test('the same value twice in a concat is one group that a consumer reads twice', () => {

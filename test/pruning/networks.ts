@@ -2,8 +2,8 @@
 import type { DenseEncoding } from '../../src/encodings/types.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
 import { portableKernels } from '../../src/kernels/index.ts';
+import { add, leakyRelu, relu, sigmoid, tanh } from '../../src/network/functions.ts';
 import {
-  add,
   affine,
   averagePool,
   batchNorm,
@@ -13,19 +13,14 @@ import {
   dropout,
   flatten,
   globalAveragePool,
-  graph,
-  leakyRelu,
   maxPool,
-  relu,
-  sequential,
-  sigmoid,
-  tanh,
-} from '../../src/network/build.ts';
+} from '../../src/network/layers.ts';
+import { graph, sequential } from '../../src/network/build.ts';
 import type { Examples } from '../../src/graph/examples.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { normal, stream } from '../../src/base/random.ts';
 import { sizeOf } from '../../src/base/tensor.ts';
-import { inferShapes } from '../../src/operators/shapes.ts';
+import { inferShapes } from '../../src/network/shapes.ts';
 import type { Context } from '../../src/graph/transform.ts';
 
 export const data = (network: Network, parameter: string): Float32Array =>

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { EspalierError } from '../../src/base/errors.ts';
 import { CRITERION_NAMES, measureActivations } from '../../src/importance/index.ts';
-import { parameterCount } from '../../src/operators/shapes.ts';
+import { parameterCount } from '../../src/network/shapes.ts';
 import { findGroups, prune, pruneGroup } from '../../src/pruning/index.ts';
 import type { RunEvent } from '../../src/base/control.ts';
 import {

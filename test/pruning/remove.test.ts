@@ -3,9 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { EspalierError } from '../../src/base/errors.ts';
 import { covarianceMatrix } from '../../src/importance/index.ts';
 import type { ChannelGroup, ChannelMoments } from '../../src/importance/types.ts';
-import { conv, dense, flatten, relu, sequential } from '../../src/network/build.ts';
+import { conv, dense, flatten } from '../../src/network/layers.ts';
+import { relu } from '../../src/network/functions.ts';
+import { sequential } from '../../src/network/build.ts';
 import type { Network } from '../../src/graph/network.ts';
-import { multiplyAdds, parameterCount } from '../../src/operators/shapes.ts';
+import { multiplyAdds, parameterCount } from '../../src/network/shapes.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
 import { sizeOf } from '../../src/base/tensor.ts';
 import {
@@ -183,7 +185,7 @@ describe('removeNeurons', () => {
             shape(network, parameter)
               .slice(2)
               .every((side) => side === 1),
-          ) && group.depthwise.length === 0,
+          ) && group.counts.length === 0,
         );
         const still = group.producers.reduce(
           (edited, producer) =>

@@ -4,6 +4,7 @@ import {
   encodingSize,
   loadFile,
   nodeCosts,
+  parametersOf,
   readSafetensors,
   sizeOf,
   splitBytes,
@@ -49,7 +50,7 @@ interface LayerInfo {
 function layersOf(network: Network): LayerInfo[] {
   const counted = new Set<string>();
   return nodeCosts(network).map(({ name, kind, outputShape, parameters, multiplyAdds }, i) => {
-    const own = Object.values(network.nodes[i].parameters).flatMap((parameter) => {
+    const own = parametersOf(network.nodes[i]).flatMap((parameter) => {
       const encoding = network.parameters.get(parameter);
       return encoding ? [{ parameter, encoding }] : [];
     });

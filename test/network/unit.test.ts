@@ -51,7 +51,11 @@ describe('withOutputUnit', () => {
     expect(() => withOutputUnit(network, { ...unit, shift: new Float32Array(2) })).toThrow(
       /unit.shift: expected 3 numbers/,
     );
-    expect(() => withOutputUnit(withOutputUnit(network, unit), unit)).toThrow(/one output that is a dense node/);
-    expect(() => withOutputUnit(sequential({ input: [5] }, [dense(3, { bias: false })]), unit)).toThrow(/with a bias/);
+    expect(() => withOutputUnit(withOutputUnit(network, unit), unit)).toThrow(
+      /one output that is a layer with weight and bias/,
+    );
+    expect(() => withOutputUnit(sequential({ input: [5] }, [dense(3, { bias: false })]), unit)).toThrow(
+      /with weight and bias/,
+    );
   });
 });

@@ -1,12 +1,12 @@
-/** What the operator files share: errors that name the node, geometry, and how work is cut into pieces. */
+/** What the operator files share: errors that name the node, checks, windows, and couplings that several have. */
 import { EspalierError, show } from '../base/errors.ts';
 import type { ErrorCode } from '../base/errors.ts';
-import type { Geometry } from '../kernels/specification/geometry.ts';
-import type { Node } from '../graph/network.ts';
-import type { Padding, Pair } from '../graph/network.ts';
 import type { Shape } from '../base/tensor.ts';
+import type { Node } from '../graph/network.ts';
+import type { Geometry } from '../kernels/specification/geometry.ts';
+import type { Coupling, Padding, Pair } from './types.ts';
 
-export function nodeError(code: ErrorCode, node: Node, text: string): EspalierError {
+export function nodeError(code: ErrorCode, node: Pick<Node, 'name' | 'kind'>, text: string): EspalierError {
   return new EspalierError(code, `node ${show(node.name)} (${node.kind}): ${text}`, { name: node.name });
 }
 
@@ -14,6 +14,12 @@ export function nodeError(code: ErrorCode, node: Node, text: string): EspalierEr
 export function checkRank(node: Node, shape: Shape, rank: number, what: string): void {
   if (shape.length !== rank)
     throw nodeError('SHAPE', node, `input: expected ${what}, got shape [${shape.join(', ')}] per sample`);
+}
+
+/** A sample with channels as its first axis, or SHAPE. Returns their number. */
+export function checkChannels(node: Node, shape: Shape): number {
+  if (shape.length === 0) throw nodeError('SHAPE', node, 'input: expected channels as the first axis of a sample');
+  return shape[0];
 }
 
 /** A stored parameter of exactly this shape, or SHAPE. */
@@ -33,16 +39,6 @@ export function checkParameterShape(
   }
 }
 
-function checkPair(node: Node, name: string, pair: Pair, from: number): void {
-  if (
-    !Array.isArray(pair) ||
-    pair.length !== 2 ||
-    pair.some((v) => !Number.isSafeInteger(v) || v < from || v > 65535)
-  ) {
-    throw nodeError('ATTRIBUTE', node, `${name}: expected two whole numbers from ${from} to 65535, got ${show(pair)}`);
-  }
-}
-
 export interface Window {
   readonly size: Pair;
   readonly stride: Pair;
@@ -50,27 +46,13 @@ export interface Window {
   readonly dilation: Pair;
 }
 
-/** Output height and width of a sliding window, rounded down. */
+/** Output height and width of a sliding window, rounded down. Its attributes have been checked by their rules. */
 export function windowOutput(node: Node, height: number, width: number, window: Window): Pair {
   const { size, stride, padding, dilation } = window;
-  checkPair(node, 'kernel size', size, 1);
-  checkPair(node, 'stride', stride, 1);
-  checkPair(node, 'dilation', dilation, 1);
-  if (
-    !Array.isArray(padding) ||
-    padding.length !== 4 ||
-    padding.some((v: unknown) => !Number.isSafeInteger(v) || (v as number) < 0 || (v as number) > 65535)
-  ) {
-    throw nodeError(
-      'ATTRIBUTE',
-      node,
-      `padding: expected four whole numbers from 0 (top, left, bottom, right), got ${show(padding)}`,
-    );
-  }
   const [top, left, bottom, right] = padding;
   const outHeight = Math.floor((height + top + bottom - dilation[0] * (size[0] - 1) - 1) / stride[0]) + 1;
   const outWidth = Math.floor((width + left + right - dilation[1] * (size[1] - 1) - 1) / stride[1]) + 1;
-  if (outHeight < 1 || outWidth < 1) {
+  if (!(outHeight >= 1 && outWidth >= 1)) {
     throw nodeError(
       'ATTRIBUTE',
       node,
@@ -101,32 +83,5 @@ export function geometryOf(input: Shape, output: Shape, window: Window, groups: 
   };
 }
 
-/**
- * How many pieces a step is cut into where there is work enough: divisible by 2, 3 (nearly) and 4 threads. A constant,
- * so that results do not depend on threads.
- */
-const PIECES = 8;
-
-/**
- * Cuts [0, count) in at most `pieces` runs, each but the last a multiple of `multiple`: [first, length] each. They
- * differ by one multiple at most and the longer ones come first, so that threads which take one after another end
- * together.
- */
-export function cut(count: number, multiple = 1, pieces = PIECES): [number, number][] {
-  const units = Math.ceil(count / multiple),
-    most = Math.min(pieces, units);
-  const longer = units % most,
-    length = Math.floor(units / most) * multiple;
-  const runs: [number, number][] = [];
-  for (let first = 0; first < count;) {
-    const next = Math.min(first + length + (runs.length < longer ? multiple : 0), count);
-    runs.push([first, next - first]);
-    first = next;
-  }
-  return runs;
-}
-
-/** Elementwise work: one piece per 16 384 words or more, since a piece costs about a microsecond. */
-export function cutWords(count: number): [number, number][] {
-  return cut(count, 4, Math.max(1, Math.min(PIECES, Math.floor(count / 16384))));
-}
+/** Channels go through as they are. */
+export const PASSES_CHANNELS: Coupling = { couple: (_node, { inputs }) => [inputs[0]] };

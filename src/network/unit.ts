@@ -1,8 +1,8 @@
 /** The unit of the output: learning rates suit a network whose last layer yields numbers around 1. */
 import { decode, isDense } from '../encodings/index.ts';
 import { checkFinite, checkNumber, EspalierError, show } from '../base/errors.ts';
-import type { Network } from '../graph/network.ts';
-import type { NodeOf } from '../graph/network.ts';
+import type { Network, Node } from '../graph/network.ts';
+import { operatorOf } from '../operators/table.ts';
 
 export interface OutputUnit {
   /** Above 0. */
@@ -16,7 +16,7 @@ export interface OutputUnit {
  * layer is made to yield (y - shift) / scale, and an affine node named `<layer>_unit` brings that back. So a network
  * that was trained in other units can be retrained with the usual rates.
  *
- * @throws {EspalierError} GRAPH if the network's one output is not a dense node with unencoded weights and a bias that
+ * @throws {EspalierError} GRAPH if the network's one output is not a layer with unencoded weights and a bias that
  *   nothing else uses; NONFINITE
  */
 export function withOutputUnit(network: Network, unit: OutputUnit): Network {
@@ -25,10 +25,16 @@ export function withOutputUnit(network: Network, unit: OutputUnit): Network {
   const [output] = network.outputs;
   const node = network.nodes.find(({ name }) => name === output);
   const { weight, bias } = node?.parameters ?? {};
-  if (network.outputs.length !== 1 || node?.kind !== 'dense' || weight === undefined || bias === undefined) {
+  if (
+    network.outputs.length !== 1 ||
+    !node ||
+    !operatorOf(node).takesIn?.channelMaps ||
+    weight === undefined ||
+    bias === undefined
+  ) {
     throw new EspalierError(
       'GRAPH',
-      `${who}: network: expected one output that is a dense node with a bias, got ${show(network.outputs)}`,
+      `${who}: network: expected one output that is a layer with weight and bias, got ${show(network.outputs)}`,
       { name: output },
     );
   }
@@ -52,11 +58,11 @@ export function withOutputUnit(network: Network, unit: OutputUnit): Network {
   if (other)
     throw new EspalierError(
       'GRAPH',
-      `${who}: network: ${show(other.name)} also uses the output ${show(node.name)} or its parameters; give the output a dense node of its own`,
+      `${who}: network: ${show(other.name)} also uses the output ${show(node.name)} or its parameters; give the output a layer of its own`,
       { name: other.name },
     );
   const name = `${node.name}_unit`;
-  const affine: NodeOf<'affine'> = {
+  const affine: Node = {
     name,
     kind: 'affine',
     inputs: [node.name],

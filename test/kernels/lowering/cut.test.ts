@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cut } from '../../src/operators/rules.ts';
+import { cut } from '../../../src/kernels/lowering/cut.ts';
 
 describe('cut', () => {
   const cuts = fc.record({

@@ -1,0 +1,193 @@
+/** Layers: what builders put into a network. Each is a kind with attributes and first values of its parameters. */
+import { checkInteger, checkOneOf } from '../base/errors.ts';
+import type { Shape } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Attributes } from '../graph/network.ts';
+import type { Padding, Pair } from '../operators/types.ts';
+import { constantInitializer, heNormal } from './initializers.ts';
+import type { Initializer } from './initializers.ts';
+
+/** A layer before it has inputs: what `sequential` takes. Made by the functions below. */
+export interface Layer {
+  readonly kind: string;
+  readonly name?: string;
+  readonly attributes: (input: Shape) => Attributes;
+  /** Number of values that it yields. Default 1. */
+  readonly yields?: number;
+  /** Shapes and first values of the parameters, by role, once the input's shape per sample is known. */
+  readonly parameters: (input: Shape) => Readonly<Record<string, { shape: Shape; initialize: Initializer }>>;
+}
+
+export interface NamedOptions {
+  /** Default: kind and number, such as 'conv3'. */
+  name?: string;
+}
+
+export interface WeightOptions extends NamedOptions {
+  /** Default true. */
+  bias?: boolean;
+  /** Default {@link heNormal}; `glorotUniform` suits sigmoid, tanh and linear outputs. */
+  initializer?: Initializer;
+}
+
+export interface ConvOptions extends WeightOptions {
+  /** Default 1. */
+  stride?: number | Pair;
+  /**
+   * 'same' (default): output side = input side / stride, rounded up; 'valid': none; a number for all sides; or [top,
+   * left, bottom, right].
+   */
+  padding?: 'same' | 'valid' | number | Padding;
+  /** Default 1. */
+  dilation?: number | Pair;
+  /** Default 1; the number of input channels makes it depthwise. */
+  groups?: number;
+}
+
+const pair = (value: number | Pair): Pair =>
+  Array.isArray(value) ? (value as unknown as Pair) : [value as number, value as number];
+const none = (): Record<never, never> => ({});
+
+function paddingFor(padding: ConvOptions['padding'], input: Shape, size: Pair, stride: Pair, dilation: Pair): Padding {
+  if (Array.isArray(padding)) return padding as unknown as Padding;
+  // Anything but [channels, height, width] is refused by the operator's shape rule, in its words.
+  if (input.length !== 3) return [0, 0, 0, 0];
+  if (typeof padding === 'number') return [padding, padding, padding, padding];
+  if (checkOneOf('conv', 'padding', padding ?? 'same', ['same', 'valid']) === 'valid') return [0, 0, 0, 0];
+  const total = (axis: 0 | 1): number =>
+    Math.max(
+      0,
+      (Math.ceil(input[axis + 1] / stride[axis]) - 1) * stride[axis] +
+        dilation[axis] * (size[axis] - 1) +
+        1 -
+        input[axis + 1],
+    );
+  const [vertical, horizontal] = [total(0), total(1)];
+  // The odd pixel goes to the bottom and the right.
+  return [vertical >> 1, horizontal >> 1, vertical - (vertical >> 1), horizontal - (horizontal >> 1)];
+}
+
+/** `filters` convolutions of `size` x `size`. Weight [filters, in / groups, size, size]. */
+export function conv(filters: number, size: number | Pair, options: ConvOptions = {}): Layer {
+  checkInteger('conv', 'filters', filters, 1);
+  const kernel = pair(size);
+  kernel.forEach((side) => checkInteger('conv', 'size', side, 1));
+  const stride = pair(options.stride ?? 1);
+  const dilation = pair(options.dilation ?? 1);
+  const groups = checkInteger('conv', 'groups', options.groups ?? 1, 1);
+  return {
+    ...named('conv', options),
+    attributes: (input) => ({
+      stride,
+      dilation,
+      groups,
+      padding: paddingFor(options.padding, input, kernel, stride, dilation),
+    }),
+    parameters([channels]) {
+      if (channels % groups !== 0)
+        throw new RangeError(`conv: groups: expected a divisor of the ${channels} input channels, got ${groups}`);
+      return withBias(options, [filters, channels / groups, ...kernel]);
+    },
+  };
+}
+
+/** `units` neurons, each connected to all inputs (a vector: put `flatten()` before it). Weight [units, in]. */
+export function dense(units: number, options: WeightOptions = {}): Layer {
+  checkInteger('dense', 'units', units, 1);
+  return {
+    ...named('dense', options),
+    attributes: none,
+    parameters: (input) => withBias(options, [units, sizeOf(input)]),
+  };
+}
+
+function withBias(options: WeightOptions, shape: Shape): ReturnType<Layer['parameters']> {
+  const weight = { shape, initialize: options.initializer ?? heNormal };
+  return options.bias === false
+    ? { weight }
+    : { weight, bias: { shape: [shape[0]], initialize: constantInitializer(0) } };
+}
+
+function named(kind: string, { name }: NamedOptions): Pick<Layer, 'kind' | 'name'> {
+  return name === undefined ? { kind } : { kind, name };
+}
+
+export interface PoolOptions extends NamedOptions {
+  /** Default: the window's size. */
+  stride?: number | Pair;
+  /** Default 0. */
+  padding?: number | Padding;
+  /** Average pooling: padded places count as zeros. Default false. */
+  countPadding?: boolean;
+}
+
+function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, options: PoolOptions): Layer {
+  const { padding = 0 } = options;
+  const window = {
+    size: pair(size),
+    stride: pair(options.stride ?? size),
+    padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding,
+  };
+  return {
+    ...named(kind, options),
+    attributes: () => (kind === 'averagePool' ? { ...window, countPadding: options.countPadding ?? false } : window),
+    parameters: none,
+  };
+}
+
+export const maxPool = (size: number | Pair, options: PoolOptions = {}): Layer => pool('maxPool', size, options);
+export const averagePool = (size: number | Pair, options: PoolOptions = {}): Layer =>
+  pool('averagePool', size, options);
+
+/** A layer of any kind without parameters of its own: `plain('relu')`, `plain('elu', { alpha: 1 })`. */
+export function plain(kind: string, attributes: Attributes = {}, options: NamedOptions = {}): Layer {
+  return { ...named(kind, options), attributes: () => attributes, parameters: none };
+}
+
+export const globalAveragePool = (options: NamedOptions = {}): Layer => plain('globalAveragePool', {}, options);
+export const softmax = (options: NamedOptions = {}): Layer => plain('softmax', {}, options);
+export const flatten = (options: NamedOptions = {}): Layer => plain('flatten', {}, options);
+/** Along channels, of up to 64 values. */
+export const concat = (options: NamedOptions = {}): Layer => plain('concat', {}, options);
+/** The inverse of `concat`: a value for each of `sizes`, which add up to the channels. */
+export const split = (sizes: readonly number[], options: NamedOptions = {}): Layer => ({
+  ...plain('split', { sizes }, options),
+  yields: sizes.length,
+});
+/** Zeroes with probability `rate`, from 0 to below 1, in training. */
+export const dropout = (rate: number, options: NamedOptions = {}): Layer => plain('dropout', { rate }, options);
+
+/** epsilon default 1e-5, momentum (share of the new statistics) default 0.1. */
+export function batchNorm(options: NamedOptions & { epsilon?: number; momentum?: number } = {}): Layer {
+  const { epsilon = 1e-5, momentum = 0.1 } = options;
+  return {
+    ...named('batchNorm', options),
+    attributes: () => ({ epsilon, momentum }),
+    parameters: ([channels]) => ({
+      scale: { shape: [channels], initialize: constantInitializer(1) },
+      shift: { shape: [channels], initialize: constantInitializer(0) },
+      mean: { shape: [channels], initialize: constantInitializer(0) },
+      variance: { shape: [channels], initialize: constantInitializer(1) },
+    }),
+  };
+}
+
+/** y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels. */
+export function affine(scale: number | Float32Array, shift: number | Float32Array, options: NamedOptions = {}): Layer {
+  const constant =
+    (value: number | Float32Array): Initializer =>
+    (shape) => {
+      if (typeof value === 'number') return new Float32Array(sizeOf(shape)).fill(value);
+      if (value.length !== sizeOf(shape))
+        throw new RangeError(`affine: scale and shift: expected ${sizeOf(shape)} values, got ${value.length}`);
+      return Float32Array.from(value);
+    };
+  return {
+    ...named('affine', options),
+    attributes: none,
+    parameters: ([channels]) => ({
+      scale: { shape: [channels], initialize: constant(scale) },
+      shift: { shape: [channels], initialize: constant(shift) },
+    }),
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * Functions of two numbers with broadcasting as NumPy does it: an operator for each row of the table of formulas
+ * (`kernels/specification/binaries.ts`). One of the operands may be a constant: a parameter that is read as it is.
+ */
+import { sameShape } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
+import { BINARIES, BINARY } from '../kernels/specification/binaries.ts';
+import type { BinaryName } from '../kernels/specification/binaries.ts';
+import { nodeError } from './define.ts';
+import type { BackwardPlan, Channels, Coupling, Operator, Plan, TrainingOperator, Value } from './types.ts';
+
+export type BinaryKind = BinaryName;
+const KINDS = /* @__PURE__ */ Object.keys(BINARIES) as BinaryKind[];
+
+const forEachKind = <T>(make: (kind: BinaryKind) => T): Readonly<Record<BinaryKind, T>> =>
+  Object.fromEntries(KINDS.map((kind) => [kind, make(kind)])) as Record<BinaryKind, T>;
+
+/** Both shapes stretched to one: aligned at their last axes, a side of 1 taken as often as the other asks. Undefined if they do not fit. */
+function broadcast(a: Shape, b: Shape): Shape | undefined {
+  const rank = Math.max(a.length, b.length);
+  const padded = (shape: Shape): number[] => [...new Array<number>(rank - shape.length).fill(1), ...shape];
+  const [left, right] = [padded(a), padded(b)];
+  const fits = left.every((side, i) => side === right[i] || side === 1 || right[i] === 1);
+  return fits ? left.map((side, i) => (side === 1 ? right[i] : side)) : undefined;
+}
+
+/** Steps in words from an element to the next along each of `sides`; 0 where the operand is the same along it. */
+function stridesOf({ shape }: Value, sides: Shape): number[] {
+  const strides = new Array<number>(sides.length).fill(0);
+  let step = 1;
+  for (let axis = shape.length - 1, to = sides.length - 1; axis >= 0; axis--, to--) {
+    if (shape[axis] !== 1) strides[to] = step;
+    step *= shape[axis];
+  }
+  return strides;
+}
+
+/** The common arguments: operands, sides with the batch in front, strides. */
+function operandsOf(kind: BinaryKind, { inputs: [a, b], output: { shape: sides } }: Plan) {
+  return {
+    ...{ a: a.offset, b: b.offset, operation: BINARY[kind], sides },
+    ...{ aStrides: stridesOf(a, sides), bStrides: stridesOf(b, sides) },
+  };
+}
+
+/** Both operands have every element of the output: a sum of skips. */
+const isPlain = ({ inputs: [a, b], output }: Plan): boolean =>
+  sameShape(a.shape, output.shape) && sameShape(b.shape, output.shape);
+
+function binary(kind: BinaryKind): Operator {
+  return {
+    kind,
+    attributes: {},
+    roles: [],
+    arity: [2, 2],
+    takesConstants: true,
+    takesIn: { activation: true },
+    inPlace: kind === 'add' ? 'overwrite' : false,
+    shapes(node, [a, b]) {
+      const shape = broadcast(a.shape, b.shape);
+      const found = `[${a.shape.join(', ')}] and [${b.shape.join(', ')}]`;
+      if (a.isConstant && b.isConstant) throw nodeError('GRAPH', node, `inputs: expected a value, got two constants`);
+      if (!shape) throw nodeError('SHAPE', node, `inputs: expected shapes that fit each other, got ${found}`);
+      for (const operand of [a, b]) {
+        // The batch stands in front of every value, so only a constant may have fewer axes, and none more.
+        const fits = operand.isConstant ? operand.shape.length <= shape.length : operand.shape.length === shape.length;
+        if (!fits) throw nodeError('SHAPE', node, `inputs: expected values of one rank, got ${found}`);
+      }
+      return [shape];
+    },
+    multiplyAdds: () => 0,
+    forward(_node, plan) {
+      const { output, inputs } = plan;
+      const [y, count] = [output.offset, output.words];
+      if (kind === 'add' && isPlain(plan)) {
+        plan.run('add', { a: inputs[0].offset, b: inputs[1].offset, y, count, ...plan.activation });
+        return;
+      }
+      plan.run('binaryForward', { ...operandsOf(kind, plan), y });
+      if (plan.activation.activation !== 0) plan.run('activationForward', { x: y, y, count, ...plan.activation });
+    },
+  };
+}
+
+function binaryTraining(kind: BinaryKind): TrainingOperator {
+  const isSum = kind === 'add';
+  return {
+    reads: { inputs: !isSum, output: false },
+    backward(_node, plan: BackwardPlan) {
+      for (const side of [0, 1] as const) {
+        const dx = plan.inputGradient(side);
+        if (!dx) continue;
+        const dy = plan.outputGradient.offset;
+        if (isSum && sameShape(dx.shape, plan.output.shape)) {
+          plan.run('copy', { from: dy, to: dx.offset, count: dx.words });
+        } else plan.run('binaryBackward', { ...operandsOf(kind, plan), dy, dx: dx.offset, side });
+      }
+    },
+  };
+}
+
+const coupling: Coupling = {
+  couple(node, plan) {
+    const [a, b] = plan.inputs;
+    const [shapeA, shapeB] = plan.inputShapes;
+    const [output] = plan.outputShapes;
+    /** Whether an operand has an element of its own for each channel. */
+    const hasChannels = (shape: Shape): boolean => shape.length === output.length && shape[0] === output[0];
+    const constant = plan.constantInputs.indexOf(true);
+    if (constant >= 0) {
+      const channels = constant === 0 ? b : a;
+      if (hasChannels(plan.inputShapes[constant])) plan.followInput(constant, channels);
+      return [channels];
+    }
+    if (hasChannels(shapeA) && hasChannels(shapeB)) return [plan.join(a, b)];
+    // One channel that serves all of the other side's.
+    const [wide, narrow]: [Channels, Channels] = hasChannels(shapeA) ? [a, b] : [b, a];
+    plan.refuse(narrow, `${JSON.stringify(node.name)} spreads them over other channels`);
+    return [wide];
+  },
+};
+
+export const BINARY_OPERATORS = /* @__PURE__ */ forEachKind(binary);
+export const BINARY_TRAINING = /* @__PURE__ */ forEachKind(binaryTraining);
+export const BINARY_COUPLINGS = /* @__PURE__ */ forEachKind(() => coupling);

@@ -1,0 +1,124 @@
+/** The tables of operators: a line for each, or for each family. Three tables, so that a program carries what it uses. */
+import { EspalierError, show } from '../base/errors.ts';
+import type { Node } from '../graph/network.ts';
+import { BINARY_COUPLINGS, BINARY_OPERATORS, BINARY_TRAINING } from './binary.ts';
+import { conv, convCoupling, convTraining } from './conv.ts';
+import { dense, denseCoupling, denseTraining } from './dense.ts';
+import { PASSES_CHANNELS } from './define.ts';
+import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
+import {
+  affine,
+  affineCoupling,
+  affineTraining,
+  batchNorm,
+  batchNormCoupling,
+  batchNormTraining,
+} from './normalization.ts';
+import {
+  averagePool,
+  averagePoolTraining,
+  globalAveragePool,
+  globalAveragePoolTraining,
+  maxPool,
+  maxPoolTraining,
+} from './pooling.ts';
+import { softmax, softmaxCoupling, softmaxTraining } from './softmax.ts';
+import {
+  concat,
+  concatCoupling,
+  concatTraining,
+  flatten,
+  flattenCoupling,
+  flattenTraining,
+  split,
+  splitCoupling,
+  splitTraining,
+} from './structure.ts';
+import type { Coupling, Operator, TrainingOperator } from './types.ts';
+import { UNARY_COUPLINGS, UNARY_OPERATORS, UNARY_TRAINING } from './unary.ts';
+
+/** One table of several: a call, which bundlers leave out where nobody asks for the result; a spread they would keep. */
+const joined = <A, B, C>(a: A, b: B, c: C): A & B & C => ({ ...a, ...b, ...c });
+
+const SINGLE_OPERATORS = {
+  conv,
+  dense,
+  maxPool,
+  averagePool,
+  globalAveragePool,
+  softmax,
+  batchNorm,
+  affine,
+  flatten,
+  concat,
+  split,
+  dropout,
+};
+
+/** What inference needs of every operator. */
+export const OPERATORS = /* @__PURE__ */ joined(SINGLE_OPERATORS, UNARY_OPERATORS, BINARY_OPERATORS);
+
+export type OperatorKind = keyof typeof OPERATORS;
+/** The attributes of a kind, as its rules say. */
+export type AttributesOf<K extends OperatorKind> = (typeof OPERATORS)[K] extends Operator<infer A> ? A : never;
+export type NodeOf<K extends OperatorKind> = Node<AttributesOf<K>> & { readonly kind: K };
+/** A node of any kind in the table, told apart by `kind`. */
+export type KnownNode = { [K in OperatorKind]: NodeOf<K> }[OperatorKind];
+
+const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOperator>> = {
+  conv: convTraining,
+  dense: denseTraining,
+  maxPool: maxPoolTraining,
+  averagePool: averagePoolTraining,
+  globalAveragePool: globalAveragePoolTraining,
+  softmax: softmaxTraining,
+  batchNorm: batchNormTraining,
+  affine: affineTraining,
+  flatten: flattenTraining,
+  concat: concatTraining,
+  split: splitTraining,
+  dropout: dropoutTraining,
+};
+
+/** What training adds. */
+export const TRAINING_OPERATORS: Readonly<Record<OperatorKind, TrainingOperator>> = /* @__PURE__ */ joined(
+  SINGLE_TRAINING,
+  UNARY_TRAINING,
+  BINARY_TRAINING,
+);
+
+const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>> = {
+  conv: convCoupling,
+  dense: denseCoupling,
+  maxPool: PASSES_CHANNELS,
+  averagePool: PASSES_CHANNELS,
+  globalAveragePool: PASSES_CHANNELS,
+  softmax: softmaxCoupling,
+  batchNorm: batchNormCoupling,
+  affine: affineCoupling,
+  flatten: flattenCoupling,
+  concat: concatCoupling,
+  split: splitCoupling,
+  dropout: dropoutCoupling,
+};
+
+/** How channels go through. */
+export const COUPLINGS: Readonly<Record<OperatorKind, Coupling>> = /* @__PURE__ */ joined(
+  SINGLE_COUPLINGS,
+  UNARY_COUPLINGS,
+  BINARY_COUPLINGS,
+);
+
+export function isOperatorKind(kind: unknown): kind is OperatorKind {
+  return typeof kind === 'string' && Object.hasOwn(OPERATORS, kind);
+}
+
+function lookUp<T>(table: Readonly<Record<OperatorKind, T>>, { name, kind }: Pick<Node, 'name' | 'kind'>): T {
+  if (isOperatorKind(kind)) return table[kind];
+  throw new EspalierError('UNSUPPORTED', `node ${show(name)}: unknown operator ${show(kind)}`, { name });
+}
+
+/** The operator of a node. @throws {EspalierError} UNSUPPORTED for a kind that is not in the table */
+export const operatorOf = (node: Pick<Node, 'name' | 'kind'>): Operator => lookUp<Operator>(OPERATORS, node);
+export const trainingOf = (node: Pick<Node, 'name' | 'kind'>): TrainingOperator => lookUp(TRAINING_OPERATORS, node);
+export const couplingOf = (node: Pick<Node, 'name' | 'kind'>): Coupling => lookUp(COUPLINGS, node);
