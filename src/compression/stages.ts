@@ -7,7 +7,7 @@ import type { Network } from '../graph/network.ts';
 import type { TransformReport } from '../graph/transform.ts';
 import { criterionName } from '../importance/score.ts';
 import { defaultLoss } from '../losses/losses.ts';
-import { parameterCount } from '../network/shapes.ts';
+import { parameterCount, weightedLayers } from '../network/shapes.ts';
 import { findGroups, prune } from '../pruning/index.ts';
 import type { PruneReport } from '../pruning/index.ts';
 import { quantizeParameterAsync } from '../quantization/index.ts';
@@ -94,7 +94,7 @@ function quantizeLayers(settings: CompressSettings): StageTransform {
     let result = network;
     for (const layer of layers) {
       const { quantize, quantizer, options } = milder(settings.layers.get(layer)!, attempt);
-      const weight = result.nodes.find((node) => node.name === layer)?.parameters.weight;
+      const weight = weightedLayers(result).find(({ name }) => name === layer)?.weight;
       if (!quantize || weight === undefined || !isDense(result.parameters.get(weight))) continue;
       const { network: quantized, report } = await quantizeParameterAsync(result, weight, {
         ...({ quantizer, ...options } as QuantizerSettings),

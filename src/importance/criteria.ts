@@ -8,6 +8,7 @@ import { EspalierError, show } from '../base/errors.ts';
 import { stream } from '../base/random.ts';
 import { decode } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import { correlationMatrix } from './correlation.ts';
 import type { Criterion } from './types.ts';
 
@@ -199,7 +200,7 @@ export const CRITERIA = {
   zeroFraction,
 } as const satisfies Record<string, Criterion>;
 export type CriterionName = keyof typeof CRITERIA;
-export const CRITERION_NAMES = Object.keys(CRITERIA) as readonly CriterionName[];
+export const CRITERION_NAMES = /* @__PURE__ */ Object.keys(CRITERIA) as readonly CriterionName[];
 
 /** Options of a named criterion; what is left out is the default. */
 export type CriterionOptions<K extends CriterionName> = Partial<RuledBy<(typeof CRITERIA)[K]['options']>>;
@@ -212,7 +213,7 @@ export type ScoreOptions = { readonly [K in NamesIn<AllRules>]?: Ruled<RuleIn<Al
 
 /** The weight of a producer, (channels, the rest). */
 function weightsOf(network: Network, producer: string): Float32Array {
-  const parameter = network.nodes.find((node) => node.name === producer)?.parameters.weight;
+  const parameter = weightedLayers(network).find(({ name }) => name === producer)?.weight;
   const encoding = parameter === undefined ? undefined : network.parameters.get(parameter);
   if (!encoding)
     throw new EspalierError(

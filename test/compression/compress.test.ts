@@ -6,6 +6,7 @@ import { examplesFromArrays } from '../../src/data/index.ts';
 import { decode, trainedValues, withTrainedValues } from '../../src/encodings/index.ts';
 import type { Encoding } from '../../src/encodings/index.ts';
 import { CRITERION_NAMES } from '../../src/importance/index.ts';
+import { QUANTIZER_NAMES } from '../../src/quantization/index.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { affine, conv, dense, flatten, maxPool, readNetwork, relu, sequential } from '../../src/network/index.ts';
 import type { Examples } from '../../src/graph/examples.ts';
@@ -474,6 +475,46 @@ describe('stages', () => {
     ],
   ])('refused by name: %s', async (_name, stages, message) => {
     await expect(compress(original, context, { ...short, stages } as CompressOptions)).rejects.toThrow(message);
+  });
+});
+
+describe('quantizers', () => {
+  const first: CompressOptions = { ...quick, order: ['dense1', 'conv2'], final: { epochs: 1, learningRate: 0.01 } };
+
+  it.each(QUANTIZER_NAMES)(
+    '%s can be chosen, is trained on, resumes, and is in the report by name',
+    async (quantizer) => {
+      const options: CompressOptions = { ...first, settings: { keep: 0.75, quantizer } };
+      const { report, network, bytes } = await compress(original, context, options);
+      expect(network.parameters.get('dense1.weight')!.kind).toBe(quantizer);
+      expect(report.validation.after).toBeLessThan(2 * report.validation.before);
+      expect(report.stages.filter(({ name }) => name === 'quantize')[0].report).toMatchObject({
+        parameters: [{ layer: 'dense1', quantizer, status: 'quantized' }],
+      });
+      const store = memoryStore();
+      const checkpoint = { store, key: 'job' };
+      const controller = new AbortController();
+      const onEvent = (event: RunEvent): void => {
+        if (event.kind === 'stage' && event.name === 'final') controller.abort(new Error('stopped'));
+      };
+      await expect(
+        compress(original, { ...context, signal: controller.signal, onEvent }, { ...options, checkpoint }),
+      ).rejects.toThrow('stopped');
+      expect((await compress(original, context, { ...options, checkpoint })).bytes).toEqual(bytes);
+    },
+  );
+
+  it('a layer of another quantizer takes no options over from the settings of all', async () => {
+    const { network } = await compress(original, context, {
+      ...first,
+      layers: { dense1: { quantizer: 'scalar', bits: 4 } },
+      final: { epochs: 0, learningRate: 1 },
+    });
+    expect(network.parameters.get('dense1.weight')).toMatchObject({ kind: 'scalar', bits: 4 });
+    expect(network.parameters.get('conv2.weight')!.kind).toBe('product');
+    await expect(
+      compress(original, context, { ...first, layers: { dense1: { quantizer: 'scalar', codewordCount: 4 } as never } }),
+    ).rejects.toThrow(/dense1: expected keep, quantize, quantizer, bits.*got "codewordCount"/);
   });
 });
 

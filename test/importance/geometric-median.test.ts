@@ -1,8 +1,6 @@
 import { expect, test } from 'vitest';
 import { score } from '../../src/importance/index.ts';
-import { conv, dense, flatten } from '../../src/network/layers.ts';
-import { relu } from '../../src/network/functions.ts';
-import { sequential } from '../../src/network/build.ts';
+import { conv, dense, flatten, relu, sequential } from '../../src/network/index.ts';
 import { findGroups } from '../../src/pruning/index.ts';
 import vectors from '../vectors/geometric_median.json' with { type: 'json' };
 import { change, data, largestDifference, residual } from '../pruning/networks.ts';

@@ -7,9 +7,7 @@ import type { Context } from '../../src/graph/transform.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { CRITERIA, measureActivations, score } from '../../src/importance/index.ts';
 import type { ChannelGroup, Criterion, CriterionName } from '../../src/importance/index.ts';
-import { conv, dense, flatten } from '../../src/network/layers.ts';
-import { relu } from '../../src/network/functions.ts';
-import { sequential } from '../../src/network/build.ts';
+import { conv, dense, flatten, relu, sequential } from '../../src/network/index.ts';
 import { findGroups, prune } from '../../src/pruning/index.ts';
 import { edgesOf } from '../base/rule-values.ts';
 import {

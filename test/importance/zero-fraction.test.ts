@@ -1,8 +1,6 @@
 import { expect, test } from 'vitest';
 import { measureActivations, score } from '../../src/importance/index.ts';
-import { conv, dense, flatten, maxPool } from '../../src/network/layers.ts';
-import { relu, tanh } from '../../src/network/functions.ts';
-import { sequential } from '../../src/network/build.ts';
+import { conv, dense, flatten, maxPool, relu, sequential, tanh } from '../../src/network/index.ts';
 import { findGroups } from '../../src/pruning/index.ts';
 import vectors from '../vectors/zero_fraction.json' with { type: 'json' };
 import { change, contextOf, largestDifference, randomInputs, randomize } from '../pruning/networks.ts';
