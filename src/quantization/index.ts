@@ -39,7 +39,7 @@ export {
   type ParameterReport,
   type QuantizeOptions,
 } from './network.ts';
-export { roundCodebooks, roundEncoding, type RoundingReport } from '../transforms/round.ts';
+export { roundCodebooks, roundEncoding, type RoundingReport } from './round.ts';
 export {
   canonicalSigns,
   codeWidth,
