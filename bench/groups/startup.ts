@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { unpack } from '../../src/kernels/selection/unpack.ts';
 import { compiled } from '../../src/kernels/generated/inference.generated.ts';
 import { summarize, takeTurns } from '../measure.ts';
 import { PROJECT_VERSION, timeRow, valueRow } from './group.ts';
@@ -35,7 +36,7 @@ export const startup: Group = {
         'startup',
         { ...labels, what: 'SIMD module' },
         'kB',
-        summarize([Buffer.from(compiled.simd, 'base64').length / 1e3]),
+        summarize([(await unpack(compiled.simd)).length / 1e3]),
       ),
     ];
   },
