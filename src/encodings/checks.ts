@@ -1,7 +1,7 @@
 /** What the encodings share: the matrix that a shape stands for, checks, and bytes to floats. */
 import { EspalierError, show } from '../base/errors.ts';
 import { sizeOf, type Shape } from '../base/tensor.ts';
-import type { StoredTensor } from './types.ts';
+import type { StoredTensor } from './kind.ts';
 
 /** Rows and columns of a parameter of this shape seen as a matrix; a single number is a matrix of one column. */
 export function matrixSides(shape: Shape): { rows: number; columns: number } {
