@@ -188,15 +188,18 @@ describe.each(each)('%s', (_title, example: Example) => {
     }
   });
 
-  it.each(SURROUNDINGS)('%s: fused, folded and sharing memory or not, the same within 1e-12 in double', async (where) => {
-    const network = where === 'alone' ? alone : between;
-    for (const batch of [1, 3]) {
-      const options = { kernels: portable, batch, precision: 'float64' } as const;
-      const expected = await outputsOfRun(network, { ...options, watch: everything(network) });
-      const found = await outputsOfRun(network, options);
-      for (const [name, values] of expected) expect(relativeDifference(found.get(name)!, values)).toBeLessThan(1e-12);
-    }
-  });
+  it.each(SURROUNDINGS)(
+    '%s: fused, folded and sharing memory or not, the same within 1e-12 in double',
+    async (where) => {
+      const network = where === 'alone' ? alone : between;
+      for (const batch of [1, 3]) {
+        const options = { kernels: portable, batch, precision: 'float64' } as const;
+        const expected = await outputsOfRun(network, { ...options, watch: everything(network) });
+        const found = await outputsOfRun(network, options);
+        for (const [name, values] of expected) expect(relativeDifference(found.get(name)!, values)).toBeLessThan(1e-12);
+      }
+    },
+  );
 
   it.each(SURROUNDINGS)('%s: a batch is its samples one by one, error < 1e-5 of the largest', async (where) => {
     const network = where === 'alone' ? alone : between;
@@ -246,20 +249,23 @@ describe.each(each)('%s', (_title, example: Example) => {
     });
   });
 
-  it.each(SURROUNDINGS)('%s: in training SIMD gives what the portable kernels give, error < 2e-5 of the largest', async (where) => {
-    const network = where === 'alone' ? alone : between;
-    const [expected, found] = await Promise.all(
-      [portable, simd].map((kernels) =>
-        withTrainer(network, { kernels, batch: 3 }, (one) => {
-          lossOf(one);
-          return new Map([...readOutputs(one), ...gradientsOf(one)]);
-        }),
-      ),
-    );
-    for (const [name, values] of expected) {
-      expect(relativeDifference(found.get(name)!, values), name).toBeLessThan(2e-5);
-    }
-  });
+  it.each(SURROUNDINGS)(
+    '%s: in training SIMD gives what the portable kernels give, error < 2e-5 of the largest',
+    async (where) => {
+      const network = where === 'alone' ? alone : between;
+      const [expected, found] = await Promise.all(
+        [portable, simd].map((kernels) =>
+          withTrainer(network, { kernels, batch: 3 }, (one) => {
+            lossOf(one);
+            return new Map([...readOutputs(one), ...gradientsOf(one)]);
+          }),
+        ),
+      );
+      for (const [name, values] of expected) {
+        expect(relativeDifference(found.get(name)!, values), name).toBeLessThan(2e-5);
+      }
+    },
+  );
 
   it('draws anew at each step, and the same at the same step', async () => {
     await withTrainer(alone, { kernels: portable }, (one) => {
@@ -365,7 +371,7 @@ describe('what the tables do not say of a single node', () => {
         for (const name of ['before.weight', 'before.bias']) expect(after.get(name)).toEqual(before.get(name));
         for (const name of ['behind.weight', 'behind.bias']) expect(after.get(name)).not.toEqual(before.get(name));
         expect(() => one.gradient('input')).toThrow(RangeError);
-        expect(() => one.gradient('before.weight')).toThrow(RangeError);
+        expect(one.gradient('before.weight').every((value) => value === 0)).toBe(true);
       });
       await withTrainer(network, { kernels: portable }, (one) => {
         expect(() => one.outputGradient('cut')).toThrow(RangeError);
@@ -401,7 +407,11 @@ describe('what the tables do not say of a single node', () => {
       const network = networkOf([examplesOf(kind)[0]], 'alone');
       const [first, ...rest] = nodeOf(network).inputs;
       const { shape } = network.inputs.find(({ name }) => name === first)!;
-      const parameters = new Map(network.parameters).set('c', { kind: 'dense', shape, data: new Float32Array(sizeOf(shape)) });
+      const parameters = new Map(network.parameters).set('c', {
+        kind: 'dense',
+        shape,
+        data: new Float32Array(sizeOf(shape)),
+      });
       const asConstant = { ...withNode(network, () => ({ inputs: ['c', ...rest] })), parameters };
       if (operatorOf(nodeOf(network)).takesConstants !== true) {
         expectCode(() => inferTypes(asConstant), 'GRAPH');
@@ -409,7 +419,9 @@ describe('what the tables do not say of a single node', () => {
       }
     }
     for (const kind of ['add', 'multiply']) {
-      const both = withNode(networkOf([examplesOf(kind)[4]], 'alone'), ({ inputs }) => ({ inputs: [inputs[1], inputs[1]] }));
+      const both = withNode(networkOf([examplesOf(kind)[4]], 'alone'), ({ inputs }) => ({
+        inputs: [inputs[1], inputs[1]],
+      }));
       expectCode(() => inferTypes(both), 'GRAPH');
     }
   });
@@ -419,21 +431,15 @@ describe('what the tables do not say of a single node', () => {
 function stepOf(one: TrainingExecutor): Map<string, FloatArray> {
   lossOf(one);
   const gradients = new Map<string, FloatArray>();
-  one.network.outputs.forEach((name, i) => {
+  one.network.outputs.forEach((name) => {
     try {
-      one.outputGradient(name).fill(i + 1);
+      one.outputGradient(name).fill(1);
     } catch {
       // It depends on nothing that is trained.
     }
   });
   one.backward();
-  for (const name of trainedParameters(one.network)) {
-    try {
-      gradients.set(name, one.gradient(name).slice());
-    } catch {
-      // It is not trained here.
-    }
-  }
+  for (const name of trainedParameters(one.network)) gradients.set(name, one.gradient(name).slice());
   one.update({ rate: 0.1, clip: 0 }, 1);
   return gradients;
 }
