@@ -11,7 +11,6 @@ import { outputsOf } from '../../src/graph/walk.ts';
 import { NUMBERS } from '../../src/kernels/portable/arithmetic.ts';
 import { BINARIES } from '../../src/kernels/specification/binaries.ts';
 import { ACTIVATIONS } from '../../src/kernels/specification/activations.ts';
-import type { ActivationSpecification } from '../../src/kernels/specification/activations.ts';
 import { graph } from '../../src/network/build.ts';
 import type { GraphBuilder } from '../../src/network/build.ts';
 import {
@@ -101,15 +100,14 @@ const OWN: Readonly<Record<Exclude<OperatorKind, UnaryKind | BinaryKind>, readon
     { operands: values([3], [7]), layer: concat() },
   ],
   split: [
-    { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split cuts them/ },
-    { operands: values([9]), layer: split([4, 5]), refuses: /split cuts them/ },
+    { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split .* cuts them/ },
+    { operands: values([9]), layer: split([4, 5]), refuses: /split .* cuts them/ },
   ],
   dropout: [{ operands: values([4, 3, 5]), layer: dropout(0.4) }],
 };
 
 function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
-  const { parameters }: ActivationSpecification = ACTIVATIONS[kind];
-  const attributes = Object.fromEntries(Object.entries(parameters).map(([name, one]) => [name, one.default]));
+  const attributes = ACTIVATIONS[kind].defaults;
   const keeps = Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, -1, attributes as never))
     ? {}
     : { keeps: 'positive' as const };
