@@ -13,6 +13,7 @@ FUNCTIONS = {
     'leakyRelu': (lambda x: F.leaky_relu(x, 0.2), {'slope': 0.2}),
     'sigmoid': (torch.sigmoid, {}),
     'tanh': (torch.tanh, {}),
+    'hardSwish': (F.hardswish, {}),
 }
 
 def flat(t): return [float('%.12g' % v) for v in t.tolist()]
