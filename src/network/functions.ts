@@ -1,5 +1,6 @@
 /** Layers of the operators that are rows of a table: functions of one number and of two, elementwise. */
 import type { RuledBy } from '../base/rules.ts';
+import type { Attributes } from '../graph/network.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
 import type { BinaryKind } from '../operators/binary.ts';
 import type { UnaryKind } from '../operators/unary.ts';
@@ -10,8 +11,12 @@ import type { Layer, NamedOptions } from './layers.ts';
 export type UnaryOptions<K extends UnaryKind> = NamedOptions & Partial<RuledBy<(typeof ACTIVATIONS)[K]['parameters']>>;
 
 function unary<K extends UnaryKind>(kind: K) {
-  return ({ name, ...parameters }: UnaryOptions<K> = {}): Layer =>
-    plain(kind, { ...ACTIVATIONS[kind].defaults, ...parameters }, name === undefined ? {} : { name });
+  return ({ name, ...parameters }: UnaryOptions<K> = {}): Layer => {
+    const given = Object.entries<unknown>(parameters).filter(([, value]) => value !== undefined);
+    // What they are is checked by the operator's rules, with the name of the node.
+    const attributes = { ...ACTIVATIONS[kind].defaults, ...Object.fromEntries(given) } as Attributes;
+    return plain(kind, attributes, name === undefined ? {} : { name });
+  };
 }
 
 function binary(kind: BinaryKind) {
