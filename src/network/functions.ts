@@ -31,6 +31,8 @@ export const sigmoid = /* @__PURE__ */ unary('sigmoid');
 export const tanh = /* @__PURE__ */ unary('tanh');
 /** x min(max(x / 6 + 1 / 2, 0), 1): MobileNetV3's. */
 export const hardSwish = /* @__PURE__ */ unary('hardSwish');
+/** min(max(alpha x + beta, 0), 1); alpha above 0. Default alpha 1/6, beta 0.5. */
+export const hardSigmoid = /* @__PURE__ */ unary('hardSigmoid');
 
 /** Two values, or a value and a constant, stretched to each other where sides are 1: skips, offsets, gates. */
 export const add = /* @__PURE__ */ binary('add');

@@ -46,6 +46,14 @@ export const ACTIVATIONS = {
       return f.multiply(x, f.minimum(f.maximum(gate, f.constant(0)), f.constant(1)));
     },
   },
+  /** min(max(alpha x + beta, 0), 1) (Courbariaux et al. 2015); the defaults are PyTorch's. */
+  hardSigmoid: {
+    parameters: { alpha: /* @__PURE__ */ number(0, Infinity, 'from'), beta: /* @__PURE__ */ number() },
+    defaults: { alpha: 1 / 6, beta: 0.5 },
+    fuses: false,
+    apply: (f, x, { alpha, beta }) =>
+      f.minimum(f.maximum(f.add(f.multiply(x, alpha), beta), f.constant(0)), f.constant(1)),
+  },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -67,6 +75,11 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
       const above = f.select(f.greater(x, f.constant(3)), f.constant(1), between);
       return f.select(f.greater(x, f.constant(-3)), above, f.constant(0));
     },
+  },
+  hardSigmoid: {
+    reads: 'output',
+    derivative: (f, y, { alpha }) =>
+      f.select(f.greater(y, f.constant(0)), f.select(f.less(y, f.constant(1)), alpha, f.constant(0)), f.constant(0)),
   },
 };
 
