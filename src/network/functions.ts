@@ -33,6 +33,8 @@ export const tanh = /* @__PURE__ */ unary('tanh');
 export const hardSwish = /* @__PURE__ */ unary('hardSwish');
 /** min(max(alpha x + beta, 0), 1); alpha above 0. Default alpha 1/6, beta 0.5. */
 export const hardSigmoid = /* @__PURE__ */ unary('hardSigmoid');
+/** x / (1 + e^-x), also called swish. */
+export const silu = /* @__PURE__ */ unary('silu');
 
 /** Two values, or a value and a constant, stretched to each other where sides are 1: skips, offsets, gates. */
 export const add = /* @__PURE__ */ binary('add');

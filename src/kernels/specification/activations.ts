@@ -54,6 +54,8 @@ export const ACTIVATIONS = {
     apply: (f, x, { alpha, beta }) =>
       f.minimum(f.maximum(f.add(f.multiply(x, alpha), beta), f.constant(0)), f.constant(1)),
   },
+  /** x / (1 + e^-x): SiLU (Elfwing, Uchibe, Doya 2018), or swish. */
+  silu: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.multiply(x, f.sigmoid(x)) },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -80,6 +82,13 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
     reads: 'output',
     derivative: (f, y, { alpha }) =>
       f.select(f.greater(y, f.constant(0)), f.select(f.less(y, f.constant(1)), alpha, f.constant(0)), f.constant(0)),
+  },
+  silu: {
+    reads: 'input',
+    derivative: (f, x) => {
+      const gate = f.sigmoid(x);
+      return f.multiply(gate, f.add(f.constant(1), f.multiply(x, f.subtract(f.constant(1), gate))));
+    },
   },
 };
 
