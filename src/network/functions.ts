@@ -35,6 +35,8 @@ export const hardSwish = /* @__PURE__ */ unary('hardSwish');
 export const hardSigmoid = /* @__PURE__ */ unary('hardSigmoid');
 /** x / (1 + e^-x), also called swish. */
 export const silu = /* @__PURE__ */ unary('silu');
+/** x / 2 (1 + erf(x / sqrt 2)), exact. */
+export const gelu = /* @__PURE__ */ unary('gelu');
 
 /** Two values, or a value and a constant, stretched to each other where sides are 1: skips, offsets, gates. */
 export const add = /* @__PURE__ */ binary('add');

@@ -56,6 +56,16 @@ export const ACTIVATIONS = {
   },
   /** x / (1 + e^-x): SiLU (Elfwing, Uchibe, Doya 2018), or swish. */
   silu: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.multiply(x, f.sigmoid(x)) },
+  /** x times the normal distribution function: x / 2 (1 + erf(x / sqrt 2)) (Hendrycks, Gimpel 2016), not its approximation. */
+  gelu: {
+    parameters: {},
+    defaults: {},
+    fuses: false,
+    apply: (f, x) => {
+      const share = f.add(f.constant(1), f.erf(f.multiply(x, f.constant(Math.SQRT1_2))));
+      return f.multiply(f.multiply(x, f.constant(0.5)), share);
+    },
+  },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -88,6 +98,15 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
     derivative: (f, x) => {
       const gate = f.sigmoid(x);
       return f.multiply(gate, f.add(f.constant(1), f.multiply(x, f.subtract(f.constant(1), gate))));
+    },
+  },
+  gelu: {
+    reads: 'input',
+    derivative: (f, x) => {
+      const share = f.add(f.constant(1), f.erf(f.multiply(x, f.constant(Math.SQRT1_2))));
+      const density = f.exp(f.multiply(f.multiply(x, x), f.constant(-0.5)));
+      const slope = f.multiply(f.multiply(x, density), f.constant(1 / Math.sqrt(2 * Math.PI)));
+      return f.add(f.multiply(share, f.constant(0.5)), slope);
     },
   },
 };
