@@ -17,6 +17,7 @@ FUNCTIONS = {
     'hardSigmoid': (F.hardsigmoid, {'alpha': 1 / 6, 'beta': 0.5}),
     'silu': (F.silu, {}),
     'gelu': (F.gelu, {}),
+    'elu': (lambda x: F.elu(x, 0.7), {'alpha': 0.7}),
 }
 
 def flat(t): return [float('%.12g' % v) for v in t.tolist()]

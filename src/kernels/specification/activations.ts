@@ -66,6 +66,18 @@ export const ACTIVATIONS = {
       return f.multiply(f.multiply(x, f.constant(0.5)), share);
     },
   },
+  /** x, below 0 alpha (e^x - 1) (Clevert, Unterthiner, Hochreiter 2016). */
+  elu: {
+    parameters: { alpha: /* @__PURE__ */ number(0, Infinity, 'from') },
+    defaults: { alpha: 1 },
+    fuses: false,
+    apply: (f, x, { alpha }) => {
+      // e^x - 1 without the difference, which cancels near 0: 2 t / (1 - t) with t = tanh(x / 2).
+      const t = f.tanh(f.multiply(f.minimum(x, f.constant(0)), f.constant(0.5)));
+      const power = f.divide(f.add(t, t), f.subtract(f.constant(1), t));
+      return f.select(f.greater(x, f.constant(0)), x, f.multiply(alpha, power));
+    },
+  },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -108,6 +120,10 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
       const slope = f.multiply(f.multiply(x, density), f.constant(1 / Math.sqrt(2 * Math.PI)));
       return f.add(f.multiply(share, f.constant(0.5)), slope);
     },
+  },
+  elu: {
+    reads: 'output',
+    derivative: (f, y, { alpha }) => f.select(f.greater(y, f.constant(0)), f.constant(1), f.add(y, alpha)),
   },
 };
 
