@@ -39,6 +39,8 @@ export const silu = /* @__PURE__ */ unary('silu');
 export const gelu = /* @__PURE__ */ unary('gelu');
 /** x, below 0 alpha (e^x - 1); alpha above 0. Default 1. */
 export const elu = /* @__PURE__ */ unary('elu');
+/** Between `minimum` and `maximum`. Default 0 and 6: ReLU6. */
+export const clip = /* @__PURE__ */ unary('clip');
 
 /** Two values, or a value and a constant, stretched to each other where sides are 1: skips, offsets, gates. */
 export const add = /* @__PURE__ */ binary('add');

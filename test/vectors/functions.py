@@ -18,6 +18,7 @@ FUNCTIONS = {
     'silu': (F.silu, {}),
     'gelu': (F.gelu, {}),
     'elu': (lambda x: F.elu(x, 0.7), {'alpha': 0.7}),
+    'clip': (lambda x: F.hardtanh(x, -1.25, 2.75), {'minimum': -1.25, 'maximum': 2.75}),
 }
 
 def flat(t): return [float('%.12g' % v) for v in t.tolist()]

@@ -78,6 +78,13 @@ export const ACTIVATIONS = {
       return f.select(f.greater(x, f.constant(0)), x, f.multiply(alpha, power));
     },
   },
+  /** Between two bounds, as ONNX's Clip: of bounds that cross, `maximum` holds. */
+  clip: {
+    parameters: { minimum: /* @__PURE__ */ number(), maximum: /* @__PURE__ */ number() },
+    defaults: { minimum: 0, maximum: 6 },
+    fuses: false,
+    apply: (f, x, { minimum, maximum }) => f.minimum(f.maximum(x, minimum), maximum),
+  },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -124,6 +131,11 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
   elu: {
     reads: 'output',
     derivative: (f, y, { alpha }) => f.select(f.greater(y, f.constant(0)), f.constant(1), f.add(y, alpha)),
+  },
+  clip: {
+    reads: 'input',
+    derivative: (f, x, { minimum, maximum }) =>
+      f.select(f.greater(x, minimum), f.select(f.greater(x, maximum), f.constant(0), f.constant(1)), f.constant(0)),
   },
 };
 
