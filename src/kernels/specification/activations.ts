@@ -36,6 +36,55 @@ export const ACTIVATIONS = {
   },
   sigmoid: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.sigmoid(x) },
   tanh: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.tanh(x) },
+  /** x hardSigmoid(x) (Howard et al., "Searching for MobileNetV3", ICCV 2019). */
+  hardSwish: {
+    parameters: {},
+    defaults: {},
+    fuses: false,
+    apply: (f, x) => {
+      const gate = f.add(f.multiply(x, f.constant(1 / 6)), f.constant(0.5));
+      return f.multiply(x, f.minimum(f.maximum(gate, f.constant(0)), f.constant(1)));
+    },
+  },
+  /** min(max(alpha x + beta, 0), 1) (Courbariaux et al. 2015); the defaults are PyTorch's. */
+  hardSigmoid: {
+    parameters: { alpha: /* @__PURE__ */ number(0, Infinity, 'from'), beta: /* @__PURE__ */ number() },
+    defaults: { alpha: 1 / 6, beta: 0.5 },
+    fuses: false,
+    apply: (f, x, { alpha, beta }) =>
+      f.minimum(f.maximum(f.add(f.multiply(x, alpha), beta), f.constant(0)), f.constant(1)),
+  },
+  /** x / (1 + e^-x): SiLU (Elfwing, Uchibe, Doya 2018), or swish. */
+  silu: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.multiply(x, f.sigmoid(x)) },
+  /** x times the normal distribution function: x / 2 (1 + erf(x / sqrt 2)) (Hendrycks, Gimpel 2016), not its approximation. */
+  gelu: {
+    parameters: {},
+    defaults: {},
+    fuses: false,
+    apply: (f, x) => {
+      const share = f.add(f.constant(1), f.erf(f.multiply(x, f.constant(Math.SQRT1_2))));
+      return f.multiply(f.multiply(x, f.constant(0.5)), share);
+    },
+  },
+  /** x, below 0 alpha (e^x - 1) (Clevert, Unterthiner, Hochreiter 2016). */
+  elu: {
+    parameters: { alpha: /* @__PURE__ */ number(0, Infinity, 'from') },
+    defaults: { alpha: 1 },
+    fuses: false,
+    apply: (f, x, { alpha }) => {
+      // e^x - 1 without the difference, which cancels near 0: 2 t / (1 - t) with t = tanh(x / 2).
+      const t = f.tanh(f.multiply(f.minimum(x, f.constant(0)), f.constant(0.5)));
+      const power = f.divide(f.add(t, t), f.subtract(f.constant(1), t));
+      return f.select(f.greater(x, f.constant(0)), x, f.multiply(alpha, power));
+    },
+  },
+  /** Between two bounds, as ONNX's Clip: of bounds that cross, `maximum` holds. */
+  clip: {
+    parameters: { minimum: /* @__PURE__ */ number(), maximum: /* @__PURE__ */ number() },
+    defaults: { minimum: 0, maximum: 6 },
+    fuses: false,
+    apply: (f, x, { minimum, maximum }) => f.minimum(f.maximum(x, minimum), maximum),
+  },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -50,6 +99,44 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
   },
   sigmoid: { reads: 'output', derivative: (f, y) => f.multiply(y, f.subtract(f.constant(1), y)) },
   tanh: { reads: 'output', derivative: (f, y) => f.subtract(f.constant(1), f.multiply(y, y)) },
+  hardSwish: {
+    reads: 'input',
+    derivative: (f, x) => {
+      const between = f.add(f.multiply(x, f.constant(1 / 3)), f.constant(0.5));
+      const above = f.select(f.greater(x, f.constant(3)), f.constant(1), between);
+      return f.select(f.greater(x, f.constant(-3)), above, f.constant(0));
+    },
+  },
+  hardSigmoid: {
+    reads: 'output',
+    derivative: (f, y, { alpha }) =>
+      f.select(f.greater(y, f.constant(0)), f.select(f.less(y, f.constant(1)), alpha, f.constant(0)), f.constant(0)),
+  },
+  silu: {
+    reads: 'input',
+    derivative: (f, x) => {
+      const gate = f.sigmoid(x);
+      return f.multiply(gate, f.add(f.constant(1), f.multiply(x, f.subtract(f.constant(1), gate))));
+    },
+  },
+  gelu: {
+    reads: 'input',
+    derivative: (f, x) => {
+      const share = f.add(f.constant(1), f.erf(f.multiply(x, f.constant(Math.SQRT1_2))));
+      const density = f.exp(f.multiply(f.multiply(x, x), f.constant(-0.5)));
+      const slope = f.multiply(f.multiply(x, density), f.constant(1 / Math.sqrt(2 * Math.PI)));
+      return f.add(f.multiply(share, f.constant(0.5)), slope);
+    },
+  },
+  elu: {
+    reads: 'output',
+    derivative: (f, y, { alpha }) => f.select(f.greater(y, f.constant(0)), f.constant(1), f.add(y, alpha)),
+  },
+  clip: {
+    reads: 'input',
+    derivative: (f, x, { minimum, maximum }) =>
+      f.select(f.greater(x, minimum), f.select(f.greater(x, maximum), f.constant(0), f.constant(1)), f.constant(0)),
+  },
 };
 
 /** Codes of all activations. */
