@@ -31,7 +31,7 @@ import {
   split,
 } from '../../src/network/layers.ts';
 import type { Layer } from '../../src/network/layers.ts';
-import { relu, tanh } from '../../src/network/functions.ts';
+import { leakyRelu, tanh } from '../../src/network/functions.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { BINARY_OPERATORS } from '../../src/operators/binary.ts';
 import type { BinaryKind } from '../../src/operators/binary.ts';
@@ -171,10 +171,12 @@ export function addExample(g: GraphBuilder, { operands, layer }: Example, where:
     const before = shape.length === 3 ? conv(shape[0], 1) : dense(shape[0]);
     const weighted = g.node({ ...before, name: `${name}, before ${i}` }, input);
     // From 0.5 to 1.5.
-    return keeps ? g.node(affine(0.5, 1), g.node(tanh(), weighted)) : weighted;
+    if (keeps) return g.node(affine(0.5, 1), g.node(tanh(), weighted));
+    // What goes back to a second operand is changed in place, where it would be seen by the first.
+    return i > 0 ? g.node(tanh(), weighted) : weighted;
   });
   const yielded = g.nodes({ ...layer, name }, ...made);
-  return where === 'alone' ? [...yielded] : yielded.map((value) => g.node(relu(), value));
+  return where === 'alone' ? [...yielded] : yielded.map((value) => g.node(leakyRelu(0.3), value));
 }
 
 /** By its name, which says what they must be, and by nothing else. */
