@@ -85,6 +85,7 @@ export const ACTIVATIONS = {
     fuses: false,
     apply: (f, x, { minimum, maximum }) => f.minimum(f.maximum(x, minimum), maximum),
   },
+  exp: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.exp(x) },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -137,6 +138,7 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
     derivative: (f, x, { minimum, maximum }) =>
       f.select(f.greater(x, minimum), f.select(f.greater(x, maximum), f.constant(0), f.constant(1)), f.constant(0)),
   },
+  exp: { reads: 'output', derivative: (_f, y) => y },
 };
 
 /** Codes of all activations. */
