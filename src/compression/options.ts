@@ -5,6 +5,7 @@ import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import { checkCriterion, resolveScoring } from '../importance/score.ts';
 import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
 import type { Network } from '../graph/network.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import { DEFAULT_QUANTIZER, QUANTIZER_NAMES, quantizerOf, resolveQuantizer } from '../quantization/settings.ts';
 import type { QuantizerName, QuantizerSettings } from '../quantization/settings.ts';
 import type { TrainOptions } from '../training/index.ts';

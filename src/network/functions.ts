@@ -24,6 +24,8 @@ export const leakyRelu = (slope = ACTIVATIONS.leakyRelu.defaults.slope, options:
   plain('leakyRelu', { slope }, options);
 export const sigmoid = /* @__PURE__ */ unary('sigmoid');
 export const tanh = /* @__PURE__ */ unary('tanh');
+/** x min(max(x / 6 + 1 / 2, 0), 1): MobileNetV3's. */
+export const hardSwish = /* @__PURE__ */ unary('hardSwish');
 
 /** Two values, or a value and a constant, stretched to each other where sides are 1: skips, offsets, gates. */
 export const add = /* @__PURE__ */ binary('add');
