@@ -11,6 +11,7 @@ export interface Context extends Room, Emit {
   readonly sizes: Sizes;
 }
 
+/** Writes one operation down. */
 export type Lowering<O extends OperationName> = (call: Operations[O], context: Context) => void;
 
 /** Lowerings by operation: all, or those of a selection of kernels. */
