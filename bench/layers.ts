@@ -78,12 +78,12 @@ export function openLayer(set: KernelSet, shape: LayerShape, batch: number): Ope
     dx = place(batch * input),
     y = place(batch * output),
     dy = place(batch * output);
-  const packed = place(set.packedWords(geometry, 'forward')),
-    packedBack = place(set.packedWords(geometry, 'backward'));
+  const packed = place(set.sizes.packedWords(geometry, 'forward')),
+    packedBack = place(set.sizes.packedWords(geometry, 'backward'));
   const scratchWords = Math.max(
     ...(
       ['convolutionPack', 'convolutionForward', 'convolutionBackwardInput', 'convolutionBackwardWeights'] as const
-    ).map((kernel) => set.scratchWords(kernel, geometry)),
+    ).map((kernel) => set.sizes.scratchWords(kernel, geometry)),
   );
   const {
     heap: { float, int },

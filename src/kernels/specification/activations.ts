@@ -6,6 +6,7 @@ import { number, type Rules } from '../../base/rules.ts';
 import type { Formula } from './arithmetic.ts';
 import { codesOf, type Codes } from './codes.ts';
 
+/** A row of {@link ACTIVATIONS}. */
 export interface ActivationSpecification {
   /** What it takes beside its input: numbers, which lie on the heap one after another in this order. */
   readonly parameters: Rules;
@@ -16,6 +17,7 @@ export interface ActivationSpecification {
   readonly apply: Formula;
 }
 
+/** A row of {@link ACTIVATION_GRADIENTS}. */
 export interface ActivationGradient {
   /** What its derivative is computed from: the activation's output, so that the input need not be kept, or its input. */
   readonly reads: 'output' | 'input';

@@ -40,10 +40,12 @@ export const GEOMETRY_FIELDS = [
 ] as const satisfies readonly (keyof Geometry)[];
 export const GEOMETRY_WORDS = GEOMETRY_FIELDS.length;
 
+/** A geometry as the words that kernels read. */
 export function geometryWords(geometry: Geometry): number[] {
   return GEOMETRY_FIELDS.map((field) => geometry[field]);
 }
 
+/** The geometry that lies at an offset. */
 export function readGeometry(int: Int32Array, offset: number): Geometry {
   return Object.fromEntries(GEOMETRY_FIELDS.map((field, i) => [field, int[offset + i]])) as unknown as Geometry;
 }
