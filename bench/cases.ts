@@ -1,7 +1,7 @@
 /** Networks as jobs: the files that contenders read, and the check that each of them passes before it is timed. */
 import { join } from 'node:path';
-import { multiplyAdds } from '../src/network/index.ts';
-import { sizeOf } from '../src/base/tensor.ts';
+import { multiplyAdds } from 'espalier/network';
+import { sizeOf } from 'espalier/tensor';
 import { espalierCommand, SCRATCH, startContender, withContenders } from './children.ts';
 import type { Contender } from './children.ts';
 import { normals, writeArray, writeExchange } from './exchange.ts';

@@ -1,7 +1,7 @@
 /** docs/benchmarks.md and its charts, from the results alone: one section per processor. */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { escapeHtml } from '../src/compression/charts.ts';
+import { escapeHtml } from 'espalier/compression';
 import { charts } from './charts.ts';
 import type { Chart } from './charts.ts';
 import { readResults } from './results.ts';

@@ -1,12 +1,9 @@
 /**
  * espalier's contender: the jobs of serve.ts done by the library. Variants: 'simd', and 'portable' for verification.
  */
-import { createExecutor } from '../src/execution/executor.ts';
-import { createTrainingExecutor } from '../src/execution/training-executor.ts';
-import { loadInferenceKernels, loadKernels, portableKernels } from '../src/kernels/index.ts';
-import type { KernelSet } from '../src/kernels/index.ts';
-import { kmeans, kmeansAsync } from '../src/quantization/index.ts';
-import { l2 } from '../src/training/index.ts';
+import { createExecutor, createTrainingExecutor, kmeans, kmeansAsync, l2 } from 'espalier';
+import { loadInferenceKernels, loadKernels, portableKernels } from 'espalier/kernels';
+import type { KernelSet } from 'espalier/kernels';
 import { networkOf, readArray, readExchange } from './exchange.ts';
 import { serve } from './serve.ts';
 import type { ForwardJob, KmeansJob, Prepared, TrainingJob } from './serve.ts';

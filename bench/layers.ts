@@ -2,8 +2,8 @@
  * One convolution on a heap of its own, with the three kernels of it and random operands: what is timed, and beside it
  * its specification.
  */
-import { geometryWords } from '../src/kernels/index.ts';
-import type { Geometry, KernelSet } from '../src/kernels/index.ts';
+import { geometryWords } from 'espalier/kernels';
+import type { Geometry, KernelSet } from 'espalier/kernels';
 import { normals } from './exchange.ts';
 
 export interface LayerShape {

@@ -3,13 +3,9 @@
  * Steps of a kernel with the same work (their piece without its offsets) are one line. Run: npx tsx bench/profile.ts
  * <vgg96 | vgg96-half | vgg64 | resnet | mobilenet> <batch> [forward | training] [rounds]
  */
-import { createExecutor } from '../src/execution/executor.ts';
-import { createTrainingExecutor } from '../src/execution/training-executor.ts';
-import { loadKernels, type KernelSet, type Program, type Workspace } from '../src/kernels/index.ts';
-import { readGeometry } from '../src/kernels/specification/geometry.ts';
-import { KERNELS } from '../src/kernels/specification/kernels.ts';
-import { rowOf } from '../src/kernels/workspace/program.ts';
-import { l2 } from '../src/training/index.ts';
+import { createExecutor, createTrainingExecutor, l2 } from 'espalier';
+import { KERNELS, loadKernels, readGeometry } from 'espalier/kernels';
+import type { KernelSet, Program, Step, Workspace } from 'espalier/kernels';
 import { networkNamed } from './networks.ts';
 
 interface Line {
@@ -71,6 +67,11 @@ function runTimed({ kernels, heap, scratch }: Workspace, program: Program): void
     for (const row of rows) call(scratch, ...row);
     line.now += performance.now() - start;
   }
+}
+
+/** The arguments of a piece in their order. */
+function rowOf(names: readonly string[], piece: Step['pieces'][number]): readonly number[] {
+  return Array.isArray(piece) ? piece : names.map((name) => (piece as Readonly<Record<string, number>>)[name]);
 }
 
 /** The sizes of a step's work. */

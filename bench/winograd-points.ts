@@ -3,7 +3,7 @@
  * data, computed in float32, and the worst case, the bound of docs/numerics.md as a multiple of sum |g||d| where all
  * |g| = |d| = 1. Points 0, +-a, +-b and infinity. Run: npx tsx bench/winograd-points.ts
  */
-import { normal, stream } from '../src/base/random.ts';
+import { normal, stream } from 'espalier';
 
 type Matrix = readonly (readonly number[])[];
 const CHANNELS = 64,

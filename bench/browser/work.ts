@@ -1,11 +1,7 @@
 /** The work that a page is timed on: runs in Node as well, for the bits that must come out. */
-import { createExecutor } from '../../src/execution/executor.ts';
-import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
-import type { Executor } from '../../src/execution/types.ts';
-import { loadKernels } from '../../src/kernels/index.ts';
-import { readNetwork } from '../../src/network/index.ts';
-import { stream, uniform } from '../../src/base/random.ts';
-import { sizeOf } from '../../src/base/tensor.ts';
+import { createExecutor, createTrainingExecutor, loadKernels, readNetwork, stream, uniform } from 'espalier';
+import type { Executor } from 'espalier';
+import { sizeOf } from 'espalier/tensor';
 
 export const BATCH = 16;
 export const THREADS = [1, 2] as const;

@@ -3,7 +3,7 @@
  * Node.
  */
 import { fileURLToPath } from 'node:url';
-import { multiplyAdds, writeNetwork } from '../../src/network/index.ts';
+import { multiplyAdds, writeNetwork } from 'espalier/network';
 import { bundlePage, findChromium, ISOLATED, visitPages } from '../../scripts/browser.ts';
 import { BATCH, THREADS, timeThreads, type Timed } from '../browser/work.ts';
 import { summarize } from '../measure.ts';

@@ -2,9 +2,9 @@
  * The products, one thread: convolutions of all kinds, forward and both gradients, and matrix products, beside the
  * machine's rate of 128-bit multiply-adds.
  */
-import { createHeap, createPortableKernels, loadKernels, portableKernels } from '../../src/kernels/index.ts';
-import type { KernelSet } from '../../src/kernels/index.ts';
-import { below, stream } from '../../src/base/random.ts';
+import { createHeap, createPortableKernels, loadKernels, portableKernels } from 'espalier/kernels';
+import type { KernelSet } from 'espalier/kernels';
+import { below, stream } from 'espalier';
 import { normals } from '../exchange.ts';
 import { openLayer } from '../layers.ts';
 import type { LayerKernel, LayerShape } from '../layers.ts';

@@ -3,8 +3,8 @@
  * and ml-kmeans.
  */
 import { join } from 'node:path';
-import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
-import { kmeans as cluster } from '../../src/quantization/index.ts';
+import { loadKernels, portableKernels } from 'espalier/kernels';
+import { kmeans as cluster } from 'espalier/quantization';
 import { espalierCommand, SCRATCH, startContender, withContenders } from '../children.ts';
 import { normals, writeArray } from '../exchange.ts';
 import { summarize, takeTurns } from '../measure.ts';

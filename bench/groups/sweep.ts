@@ -2,12 +2,12 @@
  * Cost against width, image side and batch, one thread, by the executors that users have: what pruning to any width is
  * worth, and where a cliff would show.
  */
-import { createExecutor } from '../../src/execution/executor.ts';
-import type { Executor } from '../../src/execution/types.ts';
-import { loadInferenceKernels, portableKernels } from '../../src/kernels/index.ts';
-import { conv, dense, multiplyAdds, sequential } from '../../src/network/index.ts';
-import type { Network } from '../../src/network/index.ts';
-import { sizeOf } from '../../src/base/tensor.ts';
+import { createExecutor } from 'espalier';
+import type { Executor } from 'espalier';
+import { loadInferenceKernels, portableKernels } from 'espalier/kernels';
+import { conv, dense, multiplyAdds, sequential } from 'espalier/network';
+import type { Network } from 'espalier/network';
+import { sizeOf } from 'espalier/tensor';
 import { normals } from '../exchange.ts';
 import { repeatsOf, takeTurns, timed, verify } from '../measure.ts';
 import { networkNamed } from '../networks.ts';

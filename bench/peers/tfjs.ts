@@ -6,8 +6,7 @@
  */
 import { readArray, readExchange } from '../exchange.ts';
 import type { Exchanged } from '../exchange.ts';
-import type { KnownNode as Node } from '../../src/operators/index.ts';
-import type { NodeOf } from '../../src/operators/table.ts';
+import type { KnownNode as Node, NodeOf } from 'espalier/operators';
 import { serve } from '../serve.ts';
 
 interface TfTensor {
