@@ -14,7 +14,7 @@ const assembly = fileURLToPath(new URL('../src/kernels/assembly', import.meta.ur
 const options = { ...(await resolveConfig(join(assembly, 'index.ts'))), parser: 'typescript' };
 let failed = false;
 
-for (const name of (await readdir(assembly)).filter((file) => file.endsWith('.ts'))) {
+for (const name of (await readdir(assembly)).filter((file) => /(?<!\.generated)\.ts$/.test(file))) {
   const path = join(assembly, name);
   const before = await readFile(path, 'utf8');
   const shown = before.replaceAll(/^@(inline|unmanaged)$/gm, '// decorator @$1');

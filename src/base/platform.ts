@@ -7,12 +7,14 @@ import type * as fs from 'node:fs';
 import type * as path from 'node:path';
 import type * as os from 'node:os';
 import type * as workerThreads from 'node:worker_threads';
+import type * as zlib from 'node:zlib';
 
 interface NodeModules {
   'node:fs': typeof fs;
   'node:path': typeof path;
   'node:os': typeof os;
   'node:worker_threads': typeof workerThreads;
+  'node:zlib': typeof zlib;
 }
 
 /** A module of Node's own, or undefined where there is none (browsers, or Node before 20.16). */

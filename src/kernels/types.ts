@@ -30,9 +30,7 @@ export interface Heap {
   readonly double: Float64Array;
 }
 
-/** Activations that a kernel can apply on its way out. The slope belongs to leakyRelu. */
-export const ACTIVATION = { none: 0, relu: 1, leakyRelu: 2, sigmoid: 3, tanh: 4 } as const;
-export type ActivationName = keyof typeof ACTIVATION;
+export { ACTIVATION, type ActivationName } from './specification/activations.ts';
 
 /** Bits of `matmul`'s flags. */
 export const MATMUL = { accumulate: 1, biasPerRow: 2, biasPerColumn: 4 } as const;

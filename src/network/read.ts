@@ -95,7 +95,7 @@ function readStored(file: SafetensorsFile, parameters: readonly Json[]): StoredP
       name,
       header: {
         ...toPlain(header),
-        kind: text(WHO, `parameter ${show(name)}: kind`, header.get('kind')) as EncodingHeader['kind'],
+        kind: text(WHO, `parameter ${show(name)}: kind`, header.get('kind')),
         shape: readShape(WHO, `parameter ${show(name)}: shape`, header.get('shape')),
       },
       tensors: new Map(

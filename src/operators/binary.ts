@@ -4,7 +4,7 @@
  */
 import { sameShape } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
-import { BINARIES, binaryCode } from '../kernels/specification/binaries.ts';
+import { BINARIES, BINARY } from '../kernels/specification/binaries.ts';
 import type { BinaryName } from '../kernels/specification/binaries.ts';
 import { nodeError } from './define.ts';
 import type { BackwardPlan, Channels, Coupling, Operator, Plan, TrainingOperator, Value } from './types.ts';
@@ -38,7 +38,7 @@ function stridesOf({ shape }: Value, sides: Shape): number[] {
 /** The common arguments: operands, sides with the batch in front, strides. */
 function operandsOf(kind: BinaryKind, { inputs: [a, b], output: { shape: sides } }: Plan) {
   return {
-    ...{ a: a.offset, b: b.offset, operation: binaryCode(kind), sides },
+    ...{ a: a.offset, b: b.offset, operation: BINARY[kind], sides },
     ...{ aStrides: stridesOf(a, sides), bStrides: stridesOf(b, sides) },
   };
 }

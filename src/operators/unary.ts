@@ -2,9 +2,10 @@
  * Activations and other functions of one number, elementwise: an operator for each row of the table of formulas
  * (`kernels/specification/activations.ts`), which says its parameters, its derivative and what that reads.
  */
+import type { Rules } from '../base/rules.ts';
 import type { Node } from '../graph/network.ts';
-import { ACTIVATION_GRADIENTS, ACTIVATIONS, activationCode } from '../kernels/specification/activations.ts';
-import type { ActivationName } from '../kernels/specification/activations.ts';
+import { ACTIVATION, ACTIVATION_GRADIENTS, ACTIVATIONS } from '../kernels/specification/activations.ts';
+import type { ActivationName, ActivationSpecification } from '../kernels/specification/activations.ts';
 import { PASSES_CHANNELS } from './define.ts';
 import type { Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
@@ -19,17 +20,20 @@ const forEachKind = <T>(make: (kind: UnaryKind) => T): Readonly<Record<UnaryKind
 const parametersOf = (kind: UnaryKind, { attributes }: Node): number[] =>
   Object.keys(ACTIVATIONS[kind].parameters).map((name) => attributes[name] as number);
 
+/** Rules of the parameters. */
+const rulesOf = ({ parameters }: ActivationSpecification): Rules =>
+  Object.fromEntries(Object.entries(parameters).map(([name, { rule }]) => [name, rule]));
+
 function unary(kind: UnaryKind): Operator {
-  const { parameters, fuses } = ACTIVATIONS[kind];
-  const code = activationCode(kind);
+  const code = ACTIVATION[kind];
   return {
     kind,
-    attributes: parameters,
+    attributes: rulesOf(ACTIVATIONS[kind]),
     roles: [],
     arity: [1, 1],
     inPlace: 'overwrite',
     pointwise: 'nonlinearity',
-    ...(fuses && { activation: (node: Node) => ({ code, parameters: parametersOf(kind, node) }) }),
+    ...(ACTIVATIONS[kind].fuses && { activation: (node: Node) => ({ code, parameters: parametersOf(kind, node) }) }),
     shapes: (_node, [{ shape }]) => [shape],
     multiplyAdds: () => 0,
     forward: (node, plan) =>
@@ -43,7 +47,7 @@ function unary(kind: UnaryKind): Operator {
 }
 
 const appliedBy = (kind: UnaryKind, node: Node, plan: Plan): { activation: number; parameters: number } => ({
-  activation: activationCode(kind),
+  activation: ACTIVATION[kind],
   parameters: plan.floats(parametersOf(kind, node)),
 });
 

@@ -13,11 +13,11 @@ export {
   encode,
   quantizeMatrix,
   quantizeMatrixAsync,
-  reconstructionError,
   type MatrixAsyncOptions,
   type MatrixOptions,
   type MatrixReport,
 } from './quantizers/product.ts';
+export { reconstructionError } from './matrix.ts';
 export type { FitContext, FitReport, Quantizer } from './quantizer.ts';
 export {
   DEFAULT_QUANTIZER,

@@ -1,14 +1,16 @@
-/**
- * Product encodings of all kinds: remainders, blocks per sub-space, every code width, with and without signs, halves or
- * floats.
- */
+/** Encodings of all kinds: one arbitrary for each in the table, which is what the laws draw from. */
 import fc from 'fast-check';
+import { EspalierError } from '../../src/base/errors.ts';
 import {
+  denseEncoding,
   numberToHalf,
   halfToNumber,
+  type Encoding,
   type EncodingHeader,
+  type EncodingKind,
   type ProductBlock,
   type ProductEncoding,
+  type ScalarEncoding,
   type StoredTensor,
 } from '../../src/encodings/index.ts';
 
@@ -24,6 +26,7 @@ const float = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(0, -0, 1e-45, -3e-39, 3e38) },
 );
 
+/** With remainders, blocks per sub-space, every code width, with and without signs, halves or floats. */
 export function productEncodings(recipe: Recipe = {}): fc.Arbitrary<ProductEncoding> {
   const {
     rows = fc.integer({ min: 1, max: 7 }),
@@ -68,6 +71,48 @@ export function productEncodings(recipe: Recipe = {}): fc.Arbitrary<ProductEncod
     });
 }
 
+const denseEncodings = fc
+  .tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 1, max: 5 }), fc.infiniteStream(float))
+  .map(([rows, columns, values]) =>
+    denseEncoding({
+      data: Float32Array.from({ length: rows * columns }, () => values.next().value as number),
+      shape: [rows, columns],
+    }),
+  );
+
+/** All widths, a scale per row or one, symmetric or not; scales below zero too, as training may leave them. */
+export const scalarEncodings: fc.Arbitrary<ScalarEncoding> = fc
+  .record({
+    rows: fc.integer({ min: 1, max: 6 }),
+    columns: fc.integer({ min: 1, max: 9 }),
+    bits: fc.integer({ min: 2, max: 8 }),
+    perRow: fc.boolean(),
+    symmetric: fc.boolean(),
+    seed: fc.infiniteStream(fc.nat()),
+    scales: fc.infiniteStream(
+      fc.oneof(fc.float({ noNaN: true, min: -4, max: 4 }), fc.constantFrom(0, 1e-45, -3e-39, 1e36)),
+    ),
+  })
+  .map(({ rows, columns, bits, perRow, symmetric, seed, scales }) => {
+    const count = perRow ? rows : 1;
+    const level = (): number => (seed.next().value as number) % 2 ** bits;
+    return {
+      kind: 'scalar',
+      shape: [rows, columns],
+      bits,
+      levels: Uint8Array.from({ length: rows * columns }, level),
+      scales: Float32Array.from({ length: count }, () => scales.next().value as number),
+      ...(!symmetric && { zeros: Uint8Array.from({ length: count }, level) }),
+    };
+  });
+
+/** An arbitrary for every kind: laws.test.ts fails for a kind that has none. */
+export const ENCODINGS: { readonly [K in EncodingKind]: fc.Arbitrary<Extract<Encoding, { kind: K }>> } = {
+  dense: denseEncodings,
+  product: productEncodings(),
+  scalar: scalarEncodings,
+};
+
 /** What a file would do: the header as JSON text and back, tensors found by suffix. */
 export function throughFile({ header, tensors }: { header: EncodingHeader; tensors: readonly StoredTensor[] }): {
   header: EncodingHeader;
@@ -77,7 +122,7 @@ export function throughFile({ header, tensors }: { header: EncodingHeader; tenso
     header: JSON.parse(JSON.stringify(header)) as EncodingHeader,
     get(suffix) {
       const found = tensors.find((tensor) => tensor.suffix === suffix);
-      if (!found) throw new Error(`no tensor ${suffix}`);
+      if (!found) throw new EspalierError('MISSING', `no tensor ${suffix}`);
       // Bytes as a file gives them: somewhere within a larger buffer, at an odd offset.
       const buffer = new Uint8Array(found.bytes.length + 8).fill(255);
       buffer.set(found.bytes, 3);

@@ -4,118 +4,20 @@ import {
   canonicalSigns,
   decode,
   denseEncoding,
-  encodingOperations,
   encodingSize,
-  pullback,
   readEncoding,
-  trainedCount,
   trainedValues,
   withTrainedValues,
   writeEncoding,
   type Encoding,
   type EncodingHeader,
-  type EncodingKind,
   type ProductBlock,
   type ProductEncoding,
   type StoredTensor,
 } from '../../src/encodings/index.ts';
 import { bitsOf, productEncodings, throughFile, toHalf } from './arbitraries.ts';
 
-const denseEncodings = fc
-  .float32Array({ minLength: 0, maxLength: 24, noNaN: true, noDefaultInfinity: true })
-  .map((data) => denseEncoding({ data, shape: [data.length] }));
-const encodings: fc.Arbitrary<Encoding> = fc.oneof(denseEncodings, productEncodings());
 const failing = (code: string): unknown => expect.objectContaining({ code });
-
-describe('every encoding', () => {
-  test('bits counted = bits written', () => {
-    fc.assert(
-      fc.property(encodings, (encoding) => {
-        const { total, values, codes, signs, codebooks } = encodingSize(encoding);
-        expect(total).toBe(8 * writeEncoding(encoding).tensors.reduce((sum, { bytes }) => sum + bytes.length, 0));
-        expect(total).toBe(values + codes + signs + codebooks);
-      }),
-    );
-  });
-
-  test('stored tensors have the bytes of their dtype and shape, which is what safetensors wants', () => {
-    const bytesPer = { F32: 4, F16: 2, U8: 1, U16: 2, I32: 4 };
-    fc.assert(
-      fc.property(encodings, (encoding) => {
-        for (const { dtype, shape, bytes } of writeEncoding(encoding).tensors)
-          expect(bytes.length).toBe(bytesPer[dtype] * shape.reduce((product, side) => product * side, 1));
-      }),
-    );
-  });
-
-  test('what is written is read back the same, bit for bit: -0, subnormals and halves too', () => {
-    fc.assert(
-      fc.property(encodings, (encoding) => {
-        const { header, get } = throughFile(writeEncoding(encoding));
-        const read = readEncoding('w', header, get);
-        expect(read).toEqual(encoding);
-        expect(bitsOf(trainedValues(read))).toEqual(bitsOf(trainedValues(encoding)));
-        expect(bitsOf(decode(read))).toEqual(bitsOf(decode(encoding)));
-      }),
-      { numRuns: 200 },
-    );
-  });
-
-  test('withTrainedValues(trainedValues) is the identity, and other values arrive', () => {
-    fc.assert(
-      fc.property(encodings, (encoding) => {
-        const values = trainedValues(encoding);
-        expect(values.length).toBe(trainedCount(encoding));
-        expect(withTrainedValues(encoding, values)).toEqual(encoding);
-        const other = values.map((_, i) => i / 8);
-        expect(trainedValues(withTrainedValues(encoding, other))).toEqual(other);
-        expect(trainedValues(encoding)).toEqual(values);
-      }),
-    );
-  });
-
-  test('pullback is the transpose of decode: <g, decode(dv)> = <pullback(g), dv> within 1e-12 in double', () => {
-    fc.assert(
-      fc.property(encodings, (encoding) => {
-        const direction = Float32Array.from({ length: trainedCount(encoding) }, (_, i) => Math.sin(i + 1));
-        const decoded = decode(withTrainedValues(encoding, direction));
-        const gradient = Float64Array.from(decoded, (_, i) => Math.cos(3 * i));
-        const { gradient: pulled, counts } = pullback(encoding, gradient);
-        const left = gradient.reduce((sum, value, i) => sum + value * decoded[i], 0),
-          right = pulled.reduce((sum, value, i) => sum + value * direction[i], 0);
-        expect(Math.abs(left - right)).toBeLessThanOrEqual(1e-12 * (1 + decoded.length));
-        expect(counts.reduce((sum, count) => sum + count, 0)).toBe(decoded.length);
-        expect(pullback(encoding, Float32Array.from(gradient)).gradient).toBeInstanceOf(Float32Array);
-      }),
-    );
-  });
-
-  test('decode fills a given array of exact length', () => {
-    fc.assert(
-      fc.property(encodings, (encoding) => {
-        const out = new Float32Array(decode(encoding).length);
-        expect(decode(encoding, out)).toBe(out);
-        expect(bitsOf(out)).toEqual(bitsOf(decode(encoding)));
-        expect(() => decode(encoding, new Float32Array(out.length + 1))).toThrow(RangeError);
-      }),
-    );
-  });
-
-  test('an unknown kind is refused, also one that objects inherit', () => {
-    for (const kind of ['sparse', 'toString', '__proto__'])
-      expect(() => encodingOperations(kind as EncodingKind)).toThrow(failing('FIELD'));
-  });
-
-  test('values and gradients of a wrong length are refused', () => {
-    fc.assert(
-      fc.property(encodings, (encoding) => {
-        expect(() => withTrainedValues(encoding, new Float32Array(trainedCount(encoding) + 1))).toThrow(RangeError);
-        expect(() => pullback(encoding, new Float32Array(decode(encoding).length + 1))).toThrow(RangeError);
-      }),
-      { numRuns: 20 },
-    );
-  });
-});
 
 describe('product encoding', () => {
   test('canonicalSigns changes no bit of the decoded weights and leaves no codeword coordinate below zero', () => {

@@ -33,7 +33,7 @@ const cases: readonly (readonly [string, Call])[] = [
   [
     'affineForward',
     ({ kernels, scratch }, a, _b, [scale, shift], to, n) =>
-      kernels.affineForward(scratch, a, scale, shift, to, 3, 2, n, ACTIVATION.tanh, -1),
+      kernels.affineForward(scratch, a, scale, shift, to, 3, 2, n, ACTIVATION.relu, -1),
   ],
   [
     'affineBackward over dy',

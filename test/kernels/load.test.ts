@@ -3,7 +3,8 @@ import { ALL_SELECTION } from '../../src/kernels/selection/all.ts';
 import { loadInferenceKernels, loadKernels } from '../../src/kernels/index.ts';
 import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
 import { namesOf } from '../../src/kernels/selection/selection.ts';
-import { simdBytes } from '../../src/kernels/simd/simd.ts';
+import { unpack } from '../../src/kernels/selection/unpack.ts';
+import { sharedModule } from '../../src/kernels/simd/simd.ts';
 
 /** The platform's WebAssembly with one thing gone wrong. */
 const broken = (fault: Partial<typeof WebAssembly>): typeof WebAssembly =>
@@ -76,12 +77,37 @@ describe.each([
   });
 });
 
+describe('what travels packed', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  it("is the same, inflated by Node's zlib or by the streams of the web", async () => {
+    const { simd } = INFERENCE_SELECTION.compiled;
+    vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined as never);
+    const streamed = await unpack(simd);
+    vi.restoreAllMocks();
+    expect(streamed).toEqual(await unpack(simd));
+    expect([...streamed.subarray(0, 4)]).toEqual([0, 97, 115, 109]);
+  });
+
+  it('is done without, in portable and with the reason, where the platform cannot inflate', async () => {
+    vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined as never);
+    vi.stubGlobal('DecompressionStream', undefined);
+    delete (globalThis as { DecompressionStream?: unknown }).DecompressionStream;
+    const set = await loadKernels();
+    expect([set.name, set.reason]).toEqual([
+      'portable',
+      expect.stringMatching(/could not be unpacked.*no DecompressionStream/),
+    ]);
+    vi.unstubAllGlobals();
+  });
+});
+
 describe.each([
   ['all kernels', ALL_SELECTION],
   ['the kernels of inference', INFERENCE_SELECTION],
 ])('the module of %s', (_, selection) => {
-  it('has each of them with the arguments of the interface, and nothing else', () => {
-    const module = new WebAssembly.Module(simdBytes(selection.compiled, false));
+  it('has each of them with the arguments of the table, and nothing else', async () => {
+    const module = new WebAssembly.Module(await unpack(selection.compiled.simd));
     expect(
       WebAssembly.Module.exports(module)
         .map(({ name }) => name)
@@ -94,9 +120,9 @@ describe.each([
       expect((exports[name] as () => void).length, name).toBe(1 + selection.kernels[name]!.arguments.length);
   });
 
-  it('is the same code for shared memory but for one byte', () => {
-    const single = simdBytes(selection.compiled, false),
-      shared = simdBytes(selection.compiled, true);
+  it('is the same code for shared memory but for one byte', async () => {
+    const single = await unpack(selection.compiled.simd),
+      shared = sharedModule(single, selection.compiled);
     expect(single.filter((byte, i) => byte !== shared[i])).toHaveLength(1);
     expect(WebAssembly.validate(shared)).toBe(true);
   });

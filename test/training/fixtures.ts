@@ -1,5 +1,6 @@
 /** Small sets, networks and kernels for the tests of training. */
 import { portableKernels } from '../../src/kernels/index.ts';
+import { trainedValues } from '../../src/encodings/index.ts';
 import type { KernelSet } from '../../src/kernels/index.ts';
 import { dense, glorotUniform, sequential, tanh } from '../../src/network/index.ts';
 import type { Examples, Pass } from '../../src/graph/examples.ts';
@@ -97,15 +98,12 @@ export function countingKernels(): { kernels: KernelSet; open: () => number } {
   };
 }
 
-/** All parameters of a network as bytes, by name: what "the same bytes" means. */
+/** All trained values of a network as bytes, by name: what "the same bytes" means. */
 export function bytesOf(network: Network): Record<string, string> {
   return Object.fromEntries(
-    [...network.parameters].map(([name, encoding]) => {
-      const arrays = encoding.kind === 'dense' ? [encoding.data] : encoding.blocks.map((block) => block.codewords);
-      return [
-        name,
-        arrays.map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('hex')).join(' '),
-      ];
-    }),
+    [...network.parameters].map(([name, encoding]) => [
+      name,
+      Buffer.from(trainedValues(encoding).buffer).toString('hex'),
+    ]),
   );
 }

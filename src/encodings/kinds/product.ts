@@ -412,12 +412,18 @@ export const productOperations: EncodingOperations<ProductEncoding, ProductPlace
     return { ...productOperations.withTrainedValues(encoding, rounded), codewordPrecision: 'float16' };
   },
 
-  describe({ blocks }) {
-    const [{ codewordCount, subvectorLength, signs }] = blocks;
-    const books = blocks.length === 1 ? '' : `, ${blocks.length} codebooks`;
-    return `${codewordCount} codewords of ${subvectorLength}${signs ? ', signs apart' : ''}${books}`;
-  },
+  describe: ({ blocks }) => productWords(blocks, blocks[0].signs !== undefined),
 };
+
+/** '256 codewords of 4, signs apart': those of the first block stand for all. */
+export function productWords(
+  blocks: readonly Pick<ProductBlock, 'codewordCount' | 'subvectorLength'>[],
+  signsApart: boolean,
+): string {
+  const [{ codewordCount, subvectorLength }] = blocks;
+  const books = blocks.length === 1 ? '' : `, ${blocks.length} codebooks`;
+  return `${codewordCount} codewords of ${subvectorLength}${signsApart ? ', signs apart' : ''}${books}`;
+}
 
 /**
  * Bits of blocks of `rows` rows, before there are any codewords or codes. Codes and signs of a block fill whole bytes;

@@ -8,13 +8,11 @@
  * of rows and columns: what is written twice is the same. Packed weights: [group][row][tap]; backward per phase, and
  * within it [group][row][tap], the taps in the order of the staged words.
  */
+import { LEAKY_RELU, RELU } from './activations.generated';
 import { DIRECT_WORDS, TILE_COLUMNS } from './blocking';
 import { Plan, clear, copyColumns, insideFrom, insideTo } from './convolution-plan';
 import { Work } from './convolution-product';
 import { at } from './words';
-
-const RELU: i32 = 1;
-const LEAKY_RELU: i32 = 2;
 
 /**
  * Arrangements of the taps that have a kernel of their own: three rows of three words that are neighbours, or of which

@@ -4,10 +4,11 @@
  * block of k pass by. AssemblyScript. Glossary: k = channel T + tap; q = position counted over the samples of a band; a
  * band: the samples, or the rows of one, that are staged at once.
  */
+import { activateOne } from './activation';
 import { BLOCK_K, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS } from './blocking';
 import { bandAcross } from './convolution-across';
 import { PLAN_WORDS, Plan, ceilDivide, pairs, stageRows } from './convolution-plan';
-import { ADD, FINISH, activateOne, align, blockLength, tile } from './tile';
+import { ADD, FINISH, align, blockLength, tile } from './tile';
 import { at } from './words';
 
 /** A panel of 16 positions: where its lanes are read and where they go. Bytes. */

@@ -3,6 +3,7 @@
  * backward, per phase of the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts,
  * convolution-across.ts or convolution-direct*.ts say so.
  */
+import { slopeOf } from './activation';
 import { TILE_COLUMNS } from './blocking';
 import { layOutAcross } from './convolution-across';
 import { direct, isDirect } from './convolution-direct';
@@ -16,10 +17,9 @@ import { at } from './words';
 
 export { convolutionBackwardWeights } from './convolution-weights';
 
-const LEAKY_RELU: i32 = 2;
 const TAPS: i32 = 9;
 
-export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packed: i32, backward: i32): void {
+export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packed: i32, transposed: i32): void {
   const g = geometryAt(geometry),
     kernel = g.kernelHeight * g.kernelWidth;
   const work = layOut(scratch, kernel),
@@ -31,13 +31,13 @@ export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packe
       outputs = g.channelsOut / g.groups;
     for (let group = 0; group < g.groups; group++) {
       const from = at(weights) + at(group * outputs * inputs * TAPS);
-      to = backward
+      to = transposed
         ? packWinograd(work.stage, to, from + at(TAPS - 1), inputs, outputs, TAPS, inputs * TAPS, -1)
         : packWinograd(work.stage, to, from, outputs, inputs, inputs * TAPS, TAPS, 1);
     }
     return;
   }
-  if (!backward) {
+  if (!transposed) {
     planForward(g, plan, taps);
     if (isDirect(plan.channels, plan.rows, kernel)) {
       memory.copy(to, at(weights), at(g.channelsOut * kernel));
@@ -140,13 +140,13 @@ export function convolutionForward(
   position: i32,
   positions: i32,
   activation: i32,
-  slope: i32,
+  parameters: i32,
 ): void {
   const g = geometryAt(geometry);
   const work = layOut(scratch, g.kernelHeight * g.kernelWidth),
     plan = changetype<Plan>(work.plan);
   work.activation = activation;
-  work.leak = activation == LEAKY_RELU ? load<f32>(at(slope)) : 0;
+  work.leak = slopeOf(activation, parameters);
   planForward(g, plan, work.tapTable);
   const source = at(x) + <usize>sample * plan.sourceSample,
     out = at(y) + <usize>sample * plan.outSample;

@@ -1,15 +1,18 @@
 /** Sums, products and copies. Sums of many are taken in double. */
-import { activate4, slopeLanes } from './activation';
+import { activate, slopeOf } from './activation';
 import { addLanes, fromHalves, highHalf, lowHalf } from './vector';
 import { at, loadFloat, storeFloat } from './words';
 
-export function add(scratch: i32, a: i32, b: i32, y: i32, count: i32, code: i32, slope: i32): void {
-  const leak = slopeLanes(code, slope);
+export function add(scratch: i32, a: i32, b: i32, y: i32, count: i32, activation: i32, parameters: i32): void {
+  const leak = slopeOf(activation, parameters);
   let i = 0;
   for (; i + 4 <= count; i += 4)
-    v128.store(at(y + i), activate4(f32x4.add(v128.load(at(a + i)), v128.load(at(b + i))), code, leak));
+    v128.store(at(y + i), activate(f32x4.add(v128.load(at(a + i)), v128.load(at(b + i))), activation, leak));
   for (; i < count; i++)
-    storeFloat(y + i, f32x4.extract_lane(activate4(f32x4.splat(loadFloat(a + i) + loadFloat(b + i)), code, leak), 0));
+    storeFloat(
+      y + i,
+      f32x4.extract_lane(activate(f32x4.splat(loadFloat(a + i) + loadFloat(b + i)), activation, leak), 0),
+    );
 }
 
 export function multiply(scratch: i32, a: i32, b: i32, y: i32, count: i32): void {

@@ -7,8 +7,9 @@
  * then the blocks are added in ascending order. A last quad of k that is not whole is padded with zeros in front. So an
  * output has the same bits whatever the other rows and columns are.
  */
+import { activate } from './activation';
 import { ALONG_BLOCK, ALONG_WORDS, BLOCK_M } from './blocking';
-import { ADD, FINISH, activate, blockLength, dotRow, dotRows, sumLanes } from './tile';
+import { ADD, FINISH, blockLength, dotRow, dotRows, sumLanes } from './tile';
 import { at } from './words';
 
 /** Columns of b that pass a row at once. */

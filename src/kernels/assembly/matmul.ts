@@ -16,15 +16,15 @@ import {
   TILE_ROWS,
   VECTOR_COLUMNS,
 } from './blocking';
+import { activateOne, slopeOf } from './activation';
 import { productAlong } from './matmul-along';
-import { ADD, FINISH, activateOne, align, blockLength, tile } from './tile';
+import { ADD, FINISH, align, blockLength, tile } from './tile';
 import { transpose } from './vector';
 import { at } from './words';
 
 const ACCUMULATE: i32 = 1;
 const BIAS_PER_ROW: i32 = 2;
 const BIAS_PER_COLUMN: i32 = 4;
-const LEAKY_RELU: i32 = 2;
 
 /**
  * Rows [0, rows) and k [0, length) of a as pairs of rows, [rows / 2][length][2]; a missing row is zero. Strides in
@@ -363,10 +363,10 @@ export function matmul(
   flags: i32,
   bias: i32,
   activation: i32,
-  slope: i32,
+  parameters: i32,
 ): void {
   if (m <= 0 || n <= 0) return;
-  const leak: f32 = activation == LEAKY_RELU ? load<f32>(at(slope)) : 0;
+  const leak = slopeOf(activation, parameters);
   const biases = at(bias),
     perRow = (flags & BIAS_PER_ROW) != 0,
     perColumn = (flags & BIAS_PER_COLUMN) != 0,

@@ -3,7 +3,7 @@
  * positions. Batch normalization is computed in double throughout, two lanes at a time: with a large mean, (x - m) in
  * float would lose what matters.
  */
-import { activate4, slopeLanes } from './activation';
+import { activate, slopeOf } from './activation';
 import { dotOf, sumOf } from './elementwise';
 import { addLanes, fromHalves, highHalf, lowHalf } from './vector';
 import { at, loadFloat, storeFloat } from './words';
@@ -17,10 +17,10 @@ export function affineForward(
   samples: i32,
   allChannels: i32,
   positions: i32,
-  code: i32,
-  slope: i32,
+  activation: i32,
+  parameters: i32,
 ): void {
-  const leak = slopeLanes(code, slope);
+  const leak = slopeOf(activation, parameters);
   for (let n = 0; n < samples; n++) {
     for (let c = 0; c < allChannels; c++) {
       const a = v128.load32_splat(at(scale + c)),
@@ -29,11 +29,11 @@ export function affineForward(
         last = first + positions;
       let i = first;
       for (; i + 4 <= last; i += 4)
-        v128.store(at(y + i), activate4(f32x4.add(f32x4.mul(v128.load(at(x + i)), a), b), code, leak));
+        v128.store(at(y + i), activate(f32x4.add(f32x4.mul(v128.load(at(x + i)), a), b), activation, leak));
       for (; i < last; i++)
         storeFloat(
           y + i,
-          f32x4.extract_lane(activate4(f32x4.add(f32x4.mul(v128.load32_splat(at(x + i)), a), b), code, leak), 0),
+          f32x4.extract_lane(activate(f32x4.add(f32x4.mul(v128.load32_splat(at(x + i)), a), b), activation, leak), 0),
         );
     }
   }

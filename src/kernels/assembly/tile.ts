@@ -5,15 +5,13 @@
  * dimension, and the sums of the blocks are added in ascending order. By the dot tiles it is four such chains, one per
  * lane. So an output has the same bits whichever tile, piece or tail it falls in.
  */
+import { activate } from './activation';
+import { RELU } from './activations.generated';
 import { BLOCK_K } from './blocking';
 
 /** Steps of a tile's epilogue. */
 export const ADD: i32 = 1;
 export const FINISH: i32 = 2;
-
-/** ACTIVATION codes of types.ts. */
-const RELU: i32 = 1;
-const LEAKY_RELU: i32 = 2;
 
 /** Address of a thread's scratch, moved up to a cache line. */
 export function align(scratch: i32): usize {
@@ -27,19 +25,6 @@ export function align(scratch: i32): usize {
 export function blockLength(k: i32, longest: i32 = BLOCK_K): i32 {
   const blocks = (k + longest - 1) / longest;
   return blocks > 1 ? ((k + blocks - 1) / blocks + 3) & ~3 : k;
-}
-
-/** A NaN passes through. */
-// @ts-ignore: decorator
-@inline
-export function activate(x: v128, activation: i32, slope: f32): v128 {
-  if (activation == RELU) return f32x4.max(x, f32x4.splat(0));
-  if (activation == LEAKY_RELU) return v128.bitselect(f32x4.mul(x, f32x4.splat(slope)), x, f32x4.lt(x, f32x4.splat(0)));
-  return x;
-}
-
-export function activateOne(x: f32, activation: i32, slope: f32): f32 {
-  return f32x4.extract_lane(activate(f32x4.splat(x), activation, slope), 0);
 }
 
 // @ts-ignore: decorator

@@ -101,3 +101,68 @@ export function tanh4(x: v128): v128 {
   far = v128.bitselect(x, far, i32x4.splat(0x80000000));
   return v128.bitselect(near, far, f32x4.lt(size, f32x4.splat(0.625)));
 }
+
+/**
+ * Natural logarithm with a relative error below 2e-7, or an absolute one below 1e-38: x = 2^n m, sqrt(1/2) <= m < sqrt(2),
+ * and a polynomial for log(m) (Moshier's Cephes, logf). -Infinity at zero, NaN below.
+ */
+export function log4(x: v128): v128 {
+  const one = f32x4.splat(1);
+  // A subnormal number has no exponent to read: 2^23 times as large it has.
+  const small = f32x4.lt(x, f32x4.splat(1.17549435e-38));
+  const bits = v128.bitselect(f32x4.mul(x, f32x4.splat(8388608)), x, small);
+  let n = i32x4.sub(i32x4.shr_u(bits, 23), v128.bitselect(i32x4.splat(149), i32x4.splat(126), small));
+  let m = v128.or(v128.and(bits, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
+  const low = f32x4.lt(m, f32x4.splat(0.707106781186547524));
+  n = i32x4.add(n, low);
+  m = f32x4.sub(f32x4.add(m, v128.and(m, low)), one);
+  const e = f32x4.convert_i32x4_s(n),
+    z = f32x4.mul(m, m);
+  let p = f32x4.splat(7.0376836292e-2);
+  p = f32x4.add(f32x4.mul(p, m), f32x4.splat(-1.151461031e-1));
+  p = f32x4.add(f32x4.mul(p, m), f32x4.splat(1.167699874e-1));
+  p = f32x4.add(f32x4.mul(p, m), f32x4.splat(-1.2420140846e-1));
+  p = f32x4.add(f32x4.mul(p, m), f32x4.splat(1.4249322787e-1));
+  p = f32x4.add(f32x4.mul(p, m), f32x4.splat(-1.6668057665e-1));
+  p = f32x4.add(f32x4.mul(p, m), f32x4.splat(2.0000714765e-1));
+  p = f32x4.add(f32x4.mul(p, m), f32x4.splat(-2.4999993993e-1));
+  p = f32x4.add(f32x4.mul(p, m), f32x4.splat(3.3333331174e-1));
+  p = f32x4.mul(f32x4.mul(p, m), z);
+  p = f32x4.add(p, f32x4.mul(e, f32x4.splat(-2.1219444e-4)));
+  p = f32x4.sub(p, f32x4.mul(z, f32x4.splat(0.5)));
+  const log = f32x4.add(f32x4.add(m, p), f32x4.mul(e, f32x4.splat(0.693359375)));
+  // Zero, infinity and NaN are their own cases; below zero x - x over itself is NaN.
+  const infinite = f32x4.eq(x, f32x4.splat(Infinity)),
+    zero = f32x4.eq(x, f32x4.splat(0));
+  let result = v128.bitselect(x, log, infinite);
+  result = v128.bitselect(f32x4.splat(-Infinity), result, zero);
+  return v128.bitselect(result, f32x4.splat(NaN), f32x4.ge(x, f32x4.splat(0)));
+}
+
+/**
+ * The error function with a relative error below 3e-7: below 1 an odd polynomial, above it 1 - e^q for a polynomial q of
+ * |x| (both fitted by reweighted least squares to the smallest error of the result), from 4 on 1.
+ */
+export function erf4(x: v128): v128 {
+  const size = f32x4.min(f32x4.abs(x), f32x4.splat(4)),
+    z = f32x4.mul(size, size);
+  let near = f32x4.splat(-9.680136827228125e-6);
+  near = f32x4.add(f32x4.mul(near, z), f32x4.splat(1.1270544200669974e-4));
+  near = f32x4.add(f32x4.mul(near, z), f32x4.splat(-8.4847112884745e-4));
+  near = f32x4.add(f32x4.mul(near, z), f32x4.splat(5.221074912697077e-3));
+  near = f32x4.add(f32x4.mul(near, z), f32x4.splat(-2.686544507741928e-2));
+  near = f32x4.add(f32x4.mul(near, z), f32x4.splat(1.1283782869577408e-1));
+  near = f32x4.add(f32x4.mul(near, z), f32x4.splat(-3.7612637877464294e-1));
+  near = f32x4.mul(f32x4.add(f32x4.mul(near, z), f32x4.splat(1.128379225730896)), x);
+  let q = f32x4.splat(2.5132692371698795e-7);
+  q = f32x4.add(f32x4.mul(q, size), f32x4.splat(-2.531481186451856e-5));
+  q = f32x4.add(f32x4.mul(q, size), f32x4.splat(4.6378804836422205e-4));
+  q = f32x4.add(f32x4.mul(q, size), f32x4.splat(-4.282382782548666e-3));
+  q = f32x4.add(f32x4.mul(q, size), f32x4.splat(2.5373555719852448e-2));
+  q = f32x4.add(f32x4.mul(q, size), f32x4.splat(-1.0863899439573288e-1));
+  q = f32x4.add(f32x4.mul(q, size), f32x4.splat(-6.330395936965942e-1));
+  q = f32x4.add(f32x4.mul(q, size), f32x4.splat(-1.129661202430725));
+  q = f32x4.add(f32x4.mul(q, size), f32x4.splat(2.0435989426914603e-4));
+  const far = v128.bitselect(x, f32x4.sub(f32x4.splat(1), exp4(q)), i32x4.splat(0x80000000));
+  return v128.bitselect(near, far, f32x4.lt(size, f32x4.splat(1)));
+}

@@ -9,6 +9,7 @@
  * channel of the input, r row: channel of the output, q tile counted over the samples of a call, f = 6 y + x one of 36
  * frequencies.
  */
+import { activate } from './activation';
 import { WINOGRAD_ROWS, WINOGRAD_TILES, WINOGRAD_WORDS } from './blocking';
 import { Plan } from './convolution-plan';
 import { Work } from './convolution-product';
@@ -29,7 +30,7 @@ import {
 } from './winograd-tiling';
 import { transformFilter, transformProduct } from './winograd-transforms';
 import { narrowTile, slimTile, wideTile } from './winograd-tiles';
-import { activate, blockLength } from './tile';
+import { blockLength } from './tile';
 import { transpose } from './vector';
 import { at } from './words';
 

@@ -1,48 +1,48 @@
-/** Activations. A NaN goes through every one of them, so that a run which diverges is noticed. */
-import { ACTIVATION, type Heap, type Kernels } from '../types.ts';
+/** Activations, forward and backward, by their formulas. */
+import {
+  ACTIVATION,
+  ACTIVATION_GRADIENTS,
+  ACTIVATIONS,
+  FUSED_ACTIVATION,
+  type ActivationName,
+  type ActivationSpecification,
+} from '../specification/activations.ts';
+import { nameOf } from '../specification/codes.ts';
+import type { KernelName, Kernels } from '../specification/kernels.ts';
+import type { Heap } from '../types.ts';
+import { NUMBERS } from './arithmetic.ts';
 
-/** activation(x); `code` is an ACTIVATION code, `slope` the value of the leaky slope. */
-export function activate(x: number, code: number, slope: number): number {
-  switch (code) {
-    case ACTIVATION.relu:
-      return Math.max(x, 0);
-    case ACTIVATION.leakyRelu:
-      return x < 0 ? slope * x : x;
-    case ACTIVATION.sigmoid:
-      return 1 / (1 + Math.exp(-x));
-    case ACTIVATION.tanh:
-      return Math.tanh(x);
-    default:
-      return x;
-  }
+/** The function x -> activation(x) that a kernel applies on its way out. @throws {RangeError} unless the code is of one that fuses */
+export function fusedActivation(who: KernelName, heap: Heap, code: number, parameters: number): (x: number) => number {
+  return bind(nameOf(who, 'activation', FUSED_ACTIVATION, code), heap, parameters);
 }
 
-/** activation'(x) from y = activation(x). Where there is a kink the slope of its left side holds. */
-function derivative(y: number, code: number, slope: number): number {
-  switch (code) {
-    case ACTIVATION.relu:
-      return y > 0 ? 1 : 0;
-    case ACTIVATION.leakyRelu:
-      return y > 0 ? 1 : slope;
-    case ACTIVATION.sigmoid:
-      return y * (1 - y);
-    case ACTIVATION.tanh:
-      return 1 - y * y;
-    default:
-      return 1;
-  }
+function bind(name: ActivationName, heap: Heap, parameters: number): (x: number) => number {
+  const { apply } = ACTIVATIONS[name];
+  const values = valuesOf(name, heap, parameters);
+  return (x) => apply(NUMBERS, x, values);
 }
 
-export function activationForward({ float }: Heap): Kernels['activationForward'] {
-  return (_scratch, x, y, count, code, slope) => {
-    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
-    for (let i = 0; i < count; i++) float[y + i] = activate(float[x + i], code, leak);
+/** Values of an activation's parameters, by name. */
+function valuesOf(name: ActivationName, { float }: Heap, at: number): Record<string, number> {
+  const { parameters }: ActivationSpecification = ACTIVATIONS[name];
+  return Object.fromEntries(Object.keys(parameters).map((parameter, i) => [parameter, float[at + i]]));
+}
+
+export function activationForward(heap: Heap): Kernels['activationForward'] {
+  const { float } = heap;
+  return (_scratch, x, y, count, activation, parameters) => {
+    const activate = bind(nameOf('activationForward', 'activation', ACTIVATION, activation), heap, parameters);
+    for (let i = 0; i < count; i++) float[y + i] = activate(float[x + i]);
   };
 }
 
-export function activationBackward({ float }: Heap): Kernels['activationBackward'] {
-  return (_scratch, y, dy, dx, count, code, slope) => {
-    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
-    for (let i = 0; i < count; i++) float[dx + i] = float[dy + i] * derivative(float[y + i], code, leak);
+export function activationBackward(heap: Heap): Kernels['activationBackward'] {
+  const { float } = heap;
+  return (_scratch, from, dy, dx, count, activation, parameters) => {
+    const name = nameOf('activationBackward', 'activation', ACTIVATION, activation);
+    const { derivative } = ACTIVATION_GRADIENTS[name];
+    const values = valuesOf(name, heap, parameters);
+    for (let i = 0; i < count; i++) float[dx + i] = float[dy + i] * derivative(NUMBERS, float[from + i], values);
   };
 }

@@ -58,8 +58,22 @@ export function nearerSeed(heap: Heap): Kernels['nearerSeed'] {
 /** All distances: what the bounds leave out is no part of the result. */
 export function nearestCodewordAgain(heap: Heap): Kernels['nearestCodewordAgain'] {
   const nearest = nearestCodeword(heap);
-  return (scratch, points, stride, count, d, codewords, k, weights, codes, distances) =>
-    nearest(scratch, points, stride, count, d, codewords, k, weights, codes, distances);
+  return (
+    scratch,
+    points,
+    stride,
+    count,
+    d,
+    codewords,
+    k,
+    weights,
+    codes,
+    distances,
+    _groups,
+    _tiles,
+    _bounds,
+    _fresh,
+  ) => nearest(scratch, points, stride, count, d, codewords, k, weights, codes, distances);
 }
 
 export function codewordErrors(heap: Heap): Kernels['codewordErrors'] {

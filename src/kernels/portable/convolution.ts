@@ -2,19 +2,20 @@
  * Convolution (cross-correlation, as in every framework) and its two gradients. Packed weights are the weights as they
  * are. Glossary: g group; o, i output and input channel; oy, ox, iy, ix positions; ky, kx taps.
  */
-import { ACTIVATION, type Heap, type Kernels } from '../types.ts';
+import { type Heap, type Kernels } from '../types.ts';
 import { readGeometry } from '../specification/geometry.ts';
-import { activate } from './activation.ts';
+import { fusedActivation } from './activation.ts';
 
 export function convolutionPack({ float, int }: Heap): Kernels['convolutionPack'] {
-  return (_scratch, geometry, weights, packed) => {
+  return (_scratch, geometry, weights, packed, _transposed) => {
     const { channelsOut, channelsIn, groups, kernelHeight, kernelWidth } = readGeometry(int, geometry);
     float.copyWithin(packed, weights, weights + channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth);
   };
 }
 
-export function convolutionForward({ float, int }: Heap): Kernels['convolutionForward'] {
-  return (_scratch, geometry, x, packed, bias, y, sample, samples, position, positions, code, slope) => {
+export function convolutionForward(heap: Heap): Kernels['convolutionForward'] {
+  const { float, int } = heap;
+  return (_scratch, geometry, x, packed, bias, y, sample, samples, position, positions, activation, parameters) => {
     const {
       channelsIn,
       heightIn,
@@ -34,7 +35,7 @@ export function convolutionForward({ float, int }: Heap): Kernels['convolutionFo
     } = readGeometry(int, geometry);
     const groupIn = channelsIn / groups,
       groupOut = channelsOut / groups;
-    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
+    const activate = fusedActivation('convolutionForward', heap, activation, parameters);
     for (let n = sample; n < sample + samples; n++) {
       for (let o = 0; o < channelsOut; o++) {
         const firstIn = Math.floor(o / groupOut) * groupIn;
@@ -54,7 +55,7 @@ export function convolutionForward({ float, int }: Heap): Kernels['convolutionFo
               }
             }
           }
-          float[y + (n * channelsOut + o) * heightOut * widthOut + p] = activate(sum, code, leak);
+          float[y + (n * channelsOut + o) * heightOut * widthOut + p] = activate(sum);
         }
       }
     }

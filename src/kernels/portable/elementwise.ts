@@ -1,11 +1,12 @@
 /** Sums, products and copies. */
-import { ACTIVATION, type Heap, type Kernels } from '../types.ts';
-import { activate } from './activation.ts';
+import { type Heap, type Kernels } from '../types.ts';
+import { fusedActivation } from './activation.ts';
 
-export function add({ float }: Heap): Kernels['add'] {
-  return (_scratch, a, b, y, count, code, slope) => {
-    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
-    for (let i = 0; i < count; i++) float[y + i] = activate(float[a + i] + float[b + i], code, leak);
+export function add(heap: Heap): Kernels['add'] {
+  const { float } = heap;
+  return (_scratch, a, b, y, count, activation, parameters) => {
+    const activate = fusedActivation('add', heap, activation, parameters);
+    for (let i = 0; i < count; i++) float[y + i] = activate(float[a + i] + float[b + i]);
   };
 }
 

@@ -2,17 +2,18 @@
  * Scale and shift per channel, and batch normalization (Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithms 1
  * and 2). Tensors are [samples, allChannels, positions]; N = samples x positions. m mean, v variance.
  */
-import { ACTIVATION, type Heap, type Kernels } from '../types.ts';
-import { activate } from './activation.ts';
+import { type Heap, type Kernels } from '../types.ts';
+import { fusedActivation } from './activation.ts';
 
-export function affineForward({ float }: Heap): Kernels['affineForward'] {
-  return (_scratch, x, scale, shift, y, samples, allChannels, positions, code, slope) => {
-    const leak = code === ACTIVATION.leakyRelu ? float[slope] : 0;
+export function affineForward(heap: Heap): Kernels['affineForward'] {
+  const { float } = heap;
+  return (_scratch, x, scale, shift, y, samples, allChannels, positions, activation, parameters) => {
+    const activate = fusedActivation('affineForward', heap, activation, parameters);
     for (let n = 0; n < samples; n++) {
       for (let c = 0; c < allChannels; c++) {
         const first = (n * allChannels + c) * positions;
         for (let i = first; i < first + positions; i++)
-          float[y + i] = activate(float[x + i] * float[scale + c] + float[shift + c], code, leak);
+          float[y + i] = activate(float[x + i] * float[scale + c] + float[shift + c]);
       }
     }
   };

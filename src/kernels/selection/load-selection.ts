@@ -2,7 +2,8 @@
 import { checkOneOf } from '../../base/errors.ts';
 import { portableSet } from '../portable/set.ts';
 import type { Selection } from './selection.ts';
-import { compileSimd, simdBytes } from '../simd/simd.ts';
+import { unpack } from './unpack.ts';
+import { compileSimd } from '../simd/simd.ts';
 import type { KernelSet } from '../types.ts';
 
 export interface LoadOptions {
@@ -18,7 +19,12 @@ export async function loadSelection(who: string, selection: Selection, options: 
   const portable = (reason: string): KernelSet => portableSet(selection, reason);
   if (checkOneOf(who, 'prefer', prefer, ['simd', 'portable']) === 'portable') return portable('asked for');
   if (!webAssembly) return portable('this platform has no WebAssembly');
-  const bytes = simdBytes(selection.compiled, false);
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = await unpack(selection.compiled.simd);
+  } catch (cause) {
+    return portable(`the SIMD kernels could not be unpacked: ${String(cause)}`);
+  }
   if (!webAssembly.validate(bytes)) return portable('the WebAssembly of this platform has no SIMD');
   try {
     return await compileSimd(selection, webAssembly, bytes, 'WebAssembly with SIMD');

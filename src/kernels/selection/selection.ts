@@ -7,11 +7,11 @@ import type { Geometry } from '../specification/geometry.ts';
 import type { KernelTable } from '../specification/kernels.ts';
 import type { Heap, KernelName, Kernels } from '../types.ts';
 
-/** What scripts/generate.mjs makes of a selection. */
+/** What scripts/generate.ts makes of a selection, as unpack.ts reads it. */
 export interface Compiled {
-  /** The WebAssembly module of its SIMD kernels, in base64. */
+  /** The WebAssembly module of its SIMD kernels, for memory that is not shared. */
   readonly simd: string;
-  /** Position in the module of the byte that is 3 for shared memory and 1 for memory of one thread. */
+  /** Position in the module of the byte that is 1, and is to be 3 for shared memory. */
   readonly memoryFlag: number;
   /** The program of a worker thread, with its portable kernels. */
   readonly worker: string;

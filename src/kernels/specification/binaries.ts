@@ -1,3 +1,42 @@
-export const BINARIES = { add: {}, subtract: {}, multiply: {}, divide: {}, minimum: {}, maximum: {} };
+/**
+ * Binary operations: functions of two elements, each a row. Its place in the table is its code; the kernels of both sets
+ * follow from its formulas.
+ */
+import type { BinaryFormula } from './arithmetic.ts';
+import { codesOf, type Codes } from './codes.ts';
+
+export const BINARIES = {
+  add: (f, a, b) => f.add(a, b),
+  subtract: (f, a, b) => f.subtract(a, b),
+  multiply: (f, a, b) => f.multiply(a, b),
+  divide: (f, a, b) => f.divide(a, b),
+  minimum: (f, a, b) => f.minimum(a, b),
+  maximum: (f, a, b) => f.maximum(a, b),
+} as const satisfies Record<string, BinaryFormula>;
+
 export type BinaryName = keyof typeof BINARIES;
-export const binaryCode = (kind: BinaryName): number => Object.keys(BINARIES).indexOf(kind);
+
+/** Derivatives to either operand. */
+export interface BinaryGradient {
+  readonly a: BinaryFormula;
+  readonly b: BinaryFormula;
+}
+
+/** Apart from {@link BINARIES}, since inference needs none of it. Where minimum and maximum tie the gradient goes to a. */
+export const BINARY_GRADIENTS = {
+  add: { a: (f) => f.constant(1), b: (f) => f.constant(1) },
+  subtract: { a: (f) => f.constant(1), b: (f) => f.constant(-1) },
+  multiply: { a: (_f, _a, b) => b, b: (_f, a) => a },
+  divide: { a: (f, _a, b) => f.divide(f.constant(1), b), b: (f, a, b) => f.negate(f.divide(a, f.multiply(b, b))) },
+  minimum: {
+    a: (f, a, b) => f.select(f.less(b, a), f.constant(0), f.constant(1)),
+    b: (f, a, b) => f.select(f.less(b, a), f.constant(1), f.constant(0)),
+  },
+  maximum: {
+    a: (f, a, b) => f.select(f.greater(b, a), f.constant(0), f.constant(1)),
+    b: (f, a, b) => f.select(f.greater(b, a), f.constant(1), f.constant(0)),
+  },
+} as const satisfies Record<BinaryName, BinaryGradient>;
+
+/** Codes of all binary operations. */
+export const BINARY: Codes<BinaryName> = /* @__PURE__ */ codesOf(BINARIES);

@@ -13,10 +13,15 @@
  * K taps or codewords, d length of a sub-vector.
  */
 
+import { ACTIVATION, FUSED_ACTIVATION } from './activations.ts';
+import type { Codes } from './codes.ts';
+
 /** What is written down of a kernel. */
 export interface KernelSpecification {
   /** Its arguments after `scratch`, in order. */
   readonly arguments: readonly string[];
+  /** Of the arguments that are codes, those that there are: another is an error in every set. */
+  readonly codes?: Readonly<Record<string, Codes>>;
 }
 
 /** The kernels that a forward pass in inference calls: all that a page which only runs a model carries. */
@@ -45,6 +50,7 @@ export const INFERENCE_KERNELS = {
       'activation',
       'parameters',
     ],
+    codes: { activation: FUSED_ACTIVATION },
   },
   /**
    * Lays weights [O, I/groups, kh, kw] out as convolutionForward wants them (`packedWords(geometry, 'forward')` words,
@@ -74,9 +80,10 @@ export const INFERENCE_KERNELS = {
       'activation',
       'parameters',
     ],
+    codes: { activation: FUSED_ACTIVATION },
   },
   /** y = activation(x), elementwise; in place allowed. activation: an ACTIVATION code. */
-  activationForward: { arguments: ['x', 'y', 'count', 'activation', 'parameters'] },
+  activationForward: { arguments: ['x', 'y', 'count', 'activation', 'parameters'], codes: { activation: ACTIVATION } },
   /**
    * Planes [plane, plane + planes) of N C planes. argmax: input position within its plane (lowest index among equals; a
    * window wholly in the padding: -1 and y = 0). argmax -1: not wanted.
@@ -90,6 +97,7 @@ export const INFERENCE_KERNELS = {
    */
   affineForward: {
     arguments: ['x', 'scale', 'shift', 'y', 'samples', 'allChannels', 'positions', 'activation', 'parameters'],
+    codes: { activation: FUSED_ACTIVATION },
   },
   /**
    * scaleOut[c] = scale / sqrt(variance + epsilon), shiftOut[c] = shift - mean scaleOut: folds batch normalization for
@@ -99,7 +107,7 @@ export const INFERENCE_KERNELS = {
   /** Along rows of `columns`: y = exp(x - max) / sum. In place allowed. */
   softmaxForward: { arguments: ['x', 'y', 'rows', 'columns'] },
   /** y = a + b, elementwise, then activation. y may be a or b. */
-  add: { arguments: ['a', 'b', 'y', 'count', 'activation', 'parameters'] },
+  add: { arguments: ['a', 'b', 'y', 'count', 'activation', 'parameters'], codes: { activation: FUSED_ACTIVATION } },
   /** Copies rows: to[r * toStride + j] = from[r * fromStride + j], r in [0, rows), j in [0, columns). */
   copyRows: { arguments: ['from', 'fromStride', 'to', 'toStride', 'rows', 'columns'] },
   /**
@@ -135,7 +143,10 @@ export const TRAINING_KERNELS = {
    */
   sumParts: { arguments: ['x', 'out', 'parts', 'stride', 'count'] },
   /** dx = dy * activation'(x), computed from y = activation(x) (slope > 0); dx may be dy. */
-  activationBackward: { arguments: ['from', 'dy', 'dx', 'count', 'activation', 'parameters'] },
+  activationBackward: {
+    arguments: ['from', 'dy', 'dx', 'count', 'activation', 'parameters'],
+    codes: { activation: ACTIVATION },
+  },
   /** dx overwritten. */
   maxPoolBackward: { arguments: ['geometry', 'dy', 'argmax', 'dx', 'plane', 'planes'] },
   averagePoolBackward: { arguments: ['geometry', 'dy', 'dx', 'countPadding', 'plane', 'planes'] },

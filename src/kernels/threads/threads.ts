@@ -4,6 +4,7 @@ import type { Foundation } from '../simd/instance.ts';
 import { CONTROL_WORDS, failureText, reportFailure, sharePieces } from './pieces.ts';
 import { pieceCount, runPiece, type KernelTable } from '../workspace/program.ts';
 import { namesOf, type Selection } from '../selection/selection.ts';
+import { unpackText } from '../selection/unpack.ts';
 import type { Thread, ThreadHost } from './thread-hosts.ts';
 
 /** Threads that help with the steps of a program. */
@@ -39,8 +40,9 @@ export async function startCrew(
 ): Promise<Crew> {
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
   const names = namesOf(selection);
+  const source = unpackText(selection.compiled.worker);
   const start = async (scratch: number): Promise<Thread> => {
-    const thread = host.startThread(selection.compiled.worker, { foundation, names, control, scratch }, (cause) =>
+    const thread = host.startThread(await source, { foundation, names, control, scratch }, (cause) =>
       reportFailure(control, cause),
     );
     try {

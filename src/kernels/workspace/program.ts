@@ -3,6 +3,8 @@
  * number of the kernel, number of pieces, integers per piece, then the pieces.
  */
 import { checkInteger, EspalierError, show } from '../../base/errors.ts';
+import { nameOf } from '../specification/codes.ts';
+import type { KernelSpecification } from '../specification/kernels.ts';
 import { namesOf, type Selection } from '../selection/selection.ts';
 import type { KernelName, Kernels, Program, Step } from '../types.ts';
 
@@ -22,9 +24,9 @@ export function programWords(programs: readonly Program[], selection: Selection)
   programs.forEach((program, number) =>
     program.forEach((step, at) => {
       const who = `open: programs[${number}][${at}]`;
-      const names = argumentNames(who, step, selection);
-      step.pieces.forEach((piece, i) => checkPiece(who, `pieces[${i}] of ${step.kernel}`, piece, names));
-      words += STEP_HEAD + step.pieces.length * names.length;
+      const specification = specificationOf(who, step, selection);
+      step.pieces.forEach((piece, i) => checkPiece(who, `pieces[${i}] of ${step.kernel}`, piece, specification));
+      words += STEP_HEAD + step.pieces.length * specification.arguments.length;
     }),
   );
   return words;
@@ -32,7 +34,8 @@ export function programWords(programs: readonly Program[], selection: Selection)
 
 type Piece = Step['pieces'][number];
 
-function checkPiece(who: string, where: string, piece: Piece, names: readonly string[]): void {
+function checkPiece(who: string, where: string, piece: Piece, specification: KernelSpecification): void {
+  const { arguments: names, codes = {} } = specification;
   if (Array.isArray(piece)) {
     if (piece.length !== names.length)
       throw new RangeError(`${who}: ${where}: expected ${names.length} arguments after scratch, got ${piece.length}`);
@@ -40,6 +43,7 @@ function checkPiece(who: string, where: string, piece: Piece, names: readonly st
   }
   const row = piece as Readonly<Record<string, unknown>>;
   for (const name of names) checkArgument(who, `${name} of ${where}`, row[name]);
+  for (const name in codes) nameOf(who, `${name} of ${where}`, codes[name], row[name] as number);
   const unknown = Object.keys(row).find((name) => !names.includes(name));
   if (unknown !== undefined)
     throw new TypeError(`${who}: ${where}: expected the arguments ${names.join(', ')}, got ${show(unknown)} too`);
@@ -49,9 +53,9 @@ function checkArgument(who: string, where: string, argument: unknown): void {
   checkInteger(who, where, argument, -(2 ** 31), 2 ** 31 - 1);
 }
 
-function argumentNames(who: string, step: Step, { kernels, others }: Selection): readonly string[] {
+function specificationOf(who: string, step: Step, { kernels, others }: Selection): KernelSpecification {
   const kernel: unknown = typeof step === 'object' ? step?.kernel : undefined;
-  if (typeof kernel === 'string' && Object.hasOwn(kernels, kernel)) return kernels[kernel as KernelName]!.arguments;
+  if (typeof kernel === 'string' && Object.hasOwn(kernels, kernel)) return kernels[kernel as KernelName]!;
   if (typeof kernel === 'string' && others) {
     throw new EspalierError(
       'UNSUPPORTED',

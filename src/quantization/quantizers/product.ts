@@ -4,14 +4,13 @@
  * al., ICLR 2020 (one codebook per layer, fewer codewords in small layers). Glossary: M sub-spaces of a block, d
  * columns in each, K codewords.
  */
-import { decode, encodingSize } from '../../encodings/index.ts';
 import { matrixSides } from '../../encodings/checks.ts';
-import { canonicalSigns, productSize } from '../../encodings/kinds/product.ts';
+import { canonicalSigns, productSize, productWords } from '../../encodings/kinds/product.ts';
 import type { ProductBlock, ProductEncoding } from '../../encodings/types.ts';
-import { checkFinite, checkInteger, checkOneOf, show } from '../../base/errors.ts';
+import { checkInteger, checkOneOf, show } from '../../base/errors.ts';
 import { boolean, choice, integer } from '../../base/rules.ts';
 import type { KernelSet } from '../../kernels/types.ts';
-import { toTensor, type Tensor, type TensorLike } from '../../base/tensor.ts';
+import type { Tensor, TensorLike } from '../../base/tensor.ts';
 import { planAssignment, type Metric } from '../assignment.ts';
 import {
   KMEANS_DEFAULTS,
@@ -22,6 +21,7 @@ import {
   type KMeansOptions,
   type KMeansResult,
 } from '../kmeans.ts';
+import { checkImportance, checkMatrix, fitReport } from '../matrix.ts';
 import { blockPoints, codesByRow, packSigns, type BlockColumns } from '../subvectors.ts';
 import { largestMagnitude } from '../points.ts';
 import type { FitReport, Quantizer } from '../quantizer.ts';
@@ -149,15 +149,11 @@ export const productQuantizer: Quantizer<typeof OPTIONS, ProductEncoding, Matrix
     return quantizeMatrixAsync(matrix, {
       ...options,
       ...context,
-      ...(subspaceCount > 0 ? { subspaceCount } : { subvectorLength }),
+      ...(subspaceCount > 0 ? { subspaceCount: Math.min(subspaceCount, matrix.shape[1]) } : { subvectorLength }),
       ...(importance && { weights: importance }),
     });
   },
-  describe({ signs, blocks }) {
-    const [{ codewordCount, subvectorLength }] = blocks;
-    const books = blocks.length === 1 ? '' : `, ${blocks.length} codebooks`;
-    return `${codewordCount} codewords of ${subvectorLength}${signs === 'apart' ? ', signs apart' : ''}${books}`;
-  },
+  describe: ({ signs, blocks }) => productWords(blocks, signs === 'apart'),
 };
 
 /**
@@ -267,8 +263,6 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
       blocks: made,
       codewordPrecision: 'float32',
     };
-    const { sumSquares, relative } = reconstructionError(values, encoding),
-      bits = encodingSize(encoding).total;
     const reports = blocks.map((block, i) => {
       const { codewords, distinct, iterations, objective } = fits[i];
       return { ...block, codewordCount: codewords.shape[0], distinct, iterations, objective };
@@ -276,15 +270,7 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
     const objective = reports.reduce((sum, block) => sum + block.objective, 0);
     return {
       encoding,
-      report: {
-        objective,
-        signs: signed ? 'apart' : 'none',
-        sumSquares,
-        relativeError: relative,
-        bits,
-        bitsPerWeight: bits / (rows * columns),
-        blocks: reports,
-      },
+      report: { objective, signs: signed ? 'apart' : 'none', ...fitReport(values, encoding), blocks: reports },
     };
   };
   return { blocks, problemOf, finish, work: rows * columns * K * iterations };
@@ -335,29 +321,6 @@ export function encode(
   return { ...codebook, shape: [rows, ...codebook.shape.slice(1)], blocks };
 }
 
-/**
- * Squared error of an encoding against the matrix that it stands for, summed in double, and |W - decoded| / |W| (0
- * where both are 0).
- */
-export function reconstructionError(
-  matrix: TensorLike,
-  encoding: ProductEncoding,
-): { sumSquares: number; relative: number } {
-  const { data } = toTensor('reconstructionError', 'matrix', matrix),
-    decoded = decode(encoding);
-  if (data.length !== decoded.length)
-    throw new RangeError(
-      `reconstructionError: matrix: expected ${decoded.length} elements as the encoding has, got ${data.length}`,
-    );
-  let sumSquares = 0,
-    norm = 0;
-  for (let i = 0; i < data.length; i++) {
-    sumSquares += (data[i] - decoded[i]) ** 2;
-    norm += data[i] ** 2;
-  }
-  return { sumSquares, relative: sumSquares === 0 ? 0 : Math.sqrt(sumSquares / norm) };
-}
-
 /** K, but of a small matrix at most the power of two that leaves 4 of its `members` per codeword, and at least 2. */
 function mostCodewords(K: number, members: number, clamp: boolean): number {
   return clamp ? Math.min(K, Math.max(2, 2 ** Math.floor(Math.log2(members / 4)))) : K;
@@ -384,37 +347,6 @@ function checkSubvectorLength({ subvectorLength, subspaceCount }: MatrixOptions,
   if (subspaceCount !== undefined)
     return Math.ceil(columns / checkInteger('quantizeMatrix', 'subspaceCount', subspaceCount, 1, columns));
   return Math.min(columns, checkInteger('quantizeMatrix', 'subvectorLength', subvectorLength, 1));
-}
-
-function checkMatrix(who: string, matrix: TensorLike): Tensor {
-  const values = toTensor(who, 'matrix', matrix),
-    { data, shape } = values;
-  if (shape.length !== 2 || data.length === 0)
-    throw new RangeError(
-      `${who}: matrix: expected shape (rows, columns) with at least one element, got [${shape.join(', ')}]`,
-    );
-  checkFinite(who, 'matrix', data, shape[1]);
-  return values;
-}
-
-/** The importance of every weight or, of shape (columns), of every column. */
-function checkImportance(
-  who: string,
-  weights: TensorLike | undefined,
-  { shape: [rows, columns] }: Tensor,
-): Tensor | undefined {
-  if (weights === undefined) return undefined;
-  const checked = toTensor(who, 'weights', weights),
-    { data, shape } = checked;
-  if (shape.join() !== `${columns}` && shape.join() !== `${rows},${columns}`)
-    throw new RangeError(
-      `${who}: weights: expected shape [${columns}] or [${rows}, ${columns}], got [${shape.join(', ')}]`,
-    );
-  checkFinite(who, 'weights', data, columns);
-  const negative = data.findIndex((weight) => weight < 0);
-  if (negative >= 0)
-    throw new RangeError(`${who}: weights: expected weights from 0, got ${data[negative]} at element ${negative}`);
-  return checked;
 }
 
 /** The importance as a metric of the block's sub-vectors; undefined where there is none, or none in this block. */

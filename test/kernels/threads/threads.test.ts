@@ -90,7 +90,7 @@ function trainingStep(): Program {
     },
     {
       kernel: 'add',
-      pieces: range(SAMPLES).map((n) => [AT.x + n * planeIn, AT.y + n * planeOut, AT.x + n * planeIn, planeIn, 4, -1]),
+      pieces: range(SAMPLES).map((n) => [AT.x + n * planeIn, AT.y + n * planeOut, AT.x + n * planeIn, planeIn, 1, -1]),
     },
   ];
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
+import { loadKernels, portableKernels } from '../../../src/kernels/index.ts';
 import {
   codeWidth,
   decode,
@@ -15,10 +15,10 @@ import {
   type MatrixOptions,
   type MatrixReport,
   type ProductEncoding,
-} from '../../src/quantization/index.ts';
-import type { Tensor } from '../../src/base/tensor.ts';
-import { productEncodings, throughFile } from '../encodings/arbitraries.ts';
-import { generatedPoints, matrices, objectiveOf } from './points.ts';
+} from '../../../src/quantization/index.ts';
+import type { Tensor } from '../../../src/base/tensor.ts';
+import { productEncodings, throughFile } from '../../encodings/arbitraries.ts';
+import { generatedPoints, matrices, objectiveOf } from '../points.ts';
 
 const kernels = await loadKernels(),
   portable = portableKernels();

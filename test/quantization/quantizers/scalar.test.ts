@@ -1,0 +1,170 @@
+import { describe, expect, test } from 'vitest';
+import { normal, stream } from '../../../src/base/random.ts';
+import type { Tensor } from '../../../src/base/tensor.ts';
+import { examplesFromArrays } from '../../../src/data/index.ts';
+import { decode, type ScalarEncoding } from '../../../src/encodings/index.ts';
+import { encodeLevels } from '../../../src/encodings/kinds/scalar.ts';
+import type { Examples } from '../../../src/graph/examples.ts';
+import type { Context } from '../../../src/graph/transform.ts';
+import { loadKernels, portableKernels } from '../../../src/kernels/index.ts';
+import { conv, dense, flatten, readNetwork, relu, sequential, writeNetwork } from '../../../src/network/index.ts';
+import { quantize, QUANTIZERS, type ParameterReport } from '../../../src/quantization/index.ts';
+import { load } from '../../../src/runtime/index.ts';
+import { evaluate, l2, predictAll, train } from '../../../src/training/index.ts';
+
+const kernels = await loadKernels();
+const { scalar } = QUANTIZERS;
+const context = { kernels, threads: 1, seed: 0 };
+const random = (rows: number, columns: number, seed = 1): Tensor => {
+  const draw = stream(seed, 'matrix');
+  return { data: Float32Array.from({ length: rows * columns }, () => normal(draw)), shape: [rows, columns] };
+};
+const fit = (
+  matrix: Tensor,
+  options: Partial<typeof scalar.defaults> = {},
+  importance?: Tensor,
+): ReturnType<typeof scalar.fit> =>
+  scalar.fit(matrix, { ...scalar.defaults, ...options }, { ...context, ...(importance && { importance }) });
+
+describe('the step', () => {
+  test.each([2, 3, 4, 8])('of %d bits: weights on a grid that they fill come back exactly', async (bits) => {
+    for (const zeroPoints of [false, true]) {
+      const levels = 2 ** bits;
+      const zero = zeroPoints ? 1 : levels / 2;
+      const data = Float32Array.from({ length: 3 * levels }, (_, i) => ((i % levels) - zero) * 2 ** -7);
+      const { encoding, report } = await fit({ data, shape: [3, levels] }, { bits, zeroPoints });
+      expect(decode(encoding)).toEqual(data);
+      expect(report).toMatchObject({ sumSquares: 0, relativeError: 0, clipping: 1, levelBits: bits, scales: 3 });
+      expect([...(encoding.zeros ?? [zero, zero, zero])]).toEqual([zero, zero, zero]);
+    }
+  });
+
+  test('is never worse than that of the whole range, and with few bits much better', async () => {
+    for (const bits of [2, 4, 8]) {
+      const matrix = random(6, 200, bits);
+      const { report } = await fit(matrix, { bits });
+      const scales = Float32Array.from({ length: 6 }, (_, r) => {
+        const row = matrix.data.subarray(200 * r, 200 * (r + 1));
+        return Math.max(Math.max(...row) / (2 ** (bits - 1) - 1), -Math.min(...row) / 2 ** (bits - 1));
+      });
+      const whole = decode(encodeLevels(matrix.data, matrix.shape, { bits, scales }));
+      const lost = matrix.data.reduce((sum, value, i) => sum + (value - whole[i]) ** 2, 0);
+      expect(report.sumSquares).toBeLessThanOrEqual(lost);
+      if (bits === 2) {
+        expect(report.sumSquares).toBeLessThan(lost / 2);
+        expect(report.clipping).toBeLessThan(0.7);
+      }
+    }
+  });
+
+  test('of normal weights loses what the best uniform quantizer of as many levels does, within 5 %', async () => {
+    // Max, "Quantizing for minimum distortion", 1960, table II: mean squared error of 4, 8 and 16 equidistant levels.
+    for (const [bits, expected] of [
+      [2, 0.1188],
+      [3, 0.03744],
+      [4, 0.01154],
+    ]) {
+      const matrix = random(1, 40000);
+      const { report } = await fit(matrix, { bits, zeroPoints: true });
+      expect(report.sumSquares / 40000).toBeGreaterThan(expected * 0.95);
+      // Max's levels lie around 0; ours have one at 0 and thus one more on one side.
+      expect(report.sumSquares / 40000).toBeLessThan(expected * (bits === 2 ? 1.35 : 1.12));
+    }
+  });
+
+  test('a scale per channel loses less than one for the layer; a zero point less where weights lie on one side', async () => {
+    const matrix = random(8, 32);
+    matrix.data.forEach((value, i) => (matrix.data[i] = value * 2 ** -(i >> 5)));
+    const layer = await fit(matrix, { bits: 4, scales: 'layer' });
+    expect(layer.encoding.scales).toHaveLength(1);
+    expect((await fit(matrix, { bits: 4 })).report.sumSquares).toBeLessThan(layer.report.sumSquares);
+    const positive = { ...matrix, data: matrix.data.map(Math.abs) };
+    const [without, beside] = [await fit(positive, { bits: 4 }), await fit(positive, { bits: 4, zeroPoints: true })];
+    expect(beside.report.sumSquares).toBeLessThan(without.report.sumSquares / 2);
+    expect([without.encoding.zeros, beside.encoding.zeros?.length]).toEqual([undefined, 8]);
+  });
+
+  test('heeds the importance of columns and of weights', async () => {
+    const matrix = random(4, 64);
+    const columns = Float32Array.from({ length: 64 }, (_, c) => (Math.abs(matrix.data[c]) < 0.5 ? 1 : 1e-6));
+    const spread = Float32Array.from({ length: 256 }, (_, i) => columns[i % 64]);
+    const lost = ({ encoding }: { encoding: ScalarEncoding }): number =>
+      decode(encoding).reduce((sum, value, i) => sum + spread[i] * (value - matrix.data[i]) ** 2, 0);
+    const weighted = await fit(matrix, { bits: 3 }, { data: columns, shape: [64] });
+    expect(lost(weighted)).toBeLessThan(lost(await fit(matrix, { bits: 3 })));
+    expect(await fit(matrix, { bits: 3 }, { data: spread, shape: [4, 64] })).toEqual(weighted);
+  });
+
+  test('of zeros alone, and where the largest weights are beyond all scales', async () => {
+    const zeros = await fit({ data: new Float32Array(6), shape: [2, 3] });
+    expect([...decode(zeros.encoding)]).toEqual([0, 0, 0, 0, 0, 0]);
+    const most = (2 - 2 ** -23) * 2 ** 127;
+    for (const zeroPoints of [false, true])
+      for (const bits of [2, 8]) {
+        const matrix = { data: Float32Array.of(most, -most, most / 3), shape: [1, 3] };
+        expect(decode((await fit(matrix, { bits, zeroPoints })).encoding).every(Number.isFinite)).toBe(true);
+      }
+  });
+});
+
+describe('a network', () => {
+  const examples = (count: number, seed: number): Examples => {
+    const draw = stream(seed, 'examples');
+    const inputs = Float32Array.from({ length: count * 36 }, () => normal(draw));
+    const targets = Float32Array.from({ length: count * 2 }, (_, i) => Math.abs(inputs[18 * i]) + inputs[18 * i + 5]);
+    return examplesFromArrays({ inputs, inputShape: [1, 6, 6], targets, targetShape: [2] });
+  };
+  const whole: Context = { ...context, training: examples(128, 1), validation: examples(64, 2) };
+  const raw = sequential({ input: [1, 6, 6], seed: 1 }, [conv(8, 3), relu(), flatten(), dense(16), relu(), dense(2)]);
+
+  test.each(['sgd', 'adam'] as const)(
+    'quantized, retrained with %s, written, read and run: scales move and the loss falls, levels stay',
+    async (kind) => {
+      const trained = await train(raw, whole, { epochs: 8, learningRate: 0.01, loss: l2() });
+      const { network: coarse, report } = await quantize({ quantizer: 'scalar', bits: 3 })(trained.network, whole);
+      expect((report.parameters as ParameterReport[]).map(({ quantizer, status }) => [quantizer, status])).toEqual([
+        ['scalar', 'quantized'],
+        ['scalar', 'quantized'],
+        ['scalar', 'dense'],
+      ]);
+      const { network: tuned } = await train(coarse, whole, {
+        epochs: 4,
+        learningRate: kind === 'sgd' ? 0.01 : 0.002,
+        loss: l2(),
+        optimizer: { kind },
+      });
+      const loss = async (network: typeof raw): Promise<number> =>
+        (await evaluate(network, whole.training!, { kernels, loss: l2() })).loss!;
+      expect(await loss(tuned)).toBeLessThan(await loss(coarse));
+      const [before, after] = [coarse, tuned].map(
+        ({ parameters }) => parameters.get('dense1.weight') as ScalarEncoding,
+      );
+      expect(after.levels).toEqual(before.levels);
+      expect(after.scales).not.toEqual(before.scales);
+
+      const bytes = writeNetwork(tuned);
+      expect(bytes.length).toBeLessThan(writeNetwork(raw).length / 2);
+      expect(readNetwork(bytes)).toEqual(tuned);
+      const inputs = Float32Array.from({ length: 36 }, (_, i) => Math.sin(i));
+      const one = examplesFromArrays({ inputs, inputShape: [1, 6, 6] });
+      const wanted = await predictAll(tuned, one, { kernels });
+      const loaded = await load(bytes);
+      expect(await predictAll(readNetwork(bytes), one, { kernels })).toEqual(wanted);
+      expect([...(await predictAll(tuned, one, { kernels: portableKernels() }))]).toEqual(
+        [...wanted].map((value) => expect.closeTo(value, 5) as unknown),
+      );
+      expect([...loaded.predict(inputs).data]).toEqual([...wanted].map((value) => expect.closeTo(value, 5) as unknown));
+      loaded.dispose();
+    },
+  );
+
+  test('each layer may have a quantizer of its own', async () => {
+    const { network } = await quantize({
+      quantizer: 'scalar',
+      bits: 4,
+      overrides: { 'dense1.weight': { quantizer: 'product', codewordCount: 16 } },
+    })(raw, whole);
+    expect(network.parameters.get('conv1.weight')!.kind).toBe('scalar');
+    expect(network.parameters.get('dense1.weight')!.kind).toBe('product');
+  });
+});
