@@ -2,7 +2,7 @@
 import { EspalierError, checkFinite, show } from '../../base/errors.ts';
 import { sameShape, sizeOf, toTensor, type Shape, type TensorLike } from '../../base/tensor.ts';
 import { checkLength, floatsOf, headerShape } from '../checks.ts';
-import type { Encoded, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from '../types.ts';
+import type { Encoded, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from '../kind.ts';
 
 /** Every weight a float32 of its own, row-major. */
 export interface DenseEncoding {

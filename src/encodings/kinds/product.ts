@@ -21,7 +21,7 @@ import type {
   EncodingSize,
   Length,
   StoredTensor,
-} from '../types.ts';
+} from '../kind.ts';
 
 /**
  * A range of columns of the weight matrix that shares one codebook: columns [first, first + M d), cut in M sub-spaces

@@ -21,7 +21,7 @@ import type {
   EncodingSize,
   Length,
   StoredTensor,
-} from '../types.ts';
+} from '../kind.ts';
 
 export interface ScalarEncoding {
   readonly kind: 'scalar';
