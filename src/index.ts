@@ -1,8 +1,8 @@
 /** `espalier`: everything but the command line and the ndarray bridge. Each part is also a sub-path of its own. */
-export { checkInteger, checkNumber, EspalierError } from './base/errors.ts';
+export { checkFinite, checkInteger, checkNumber, EspalierError, show } from './base/errors.ts';
 export type { ErrorCode, ErrorDetails } from './base/errors.ts';
 export * from './compression/index.ts';
-export { folderStore, loadFile, memoryStore, saveFile } from './container/index.ts';
+export { folderStore, loadFile, memoryStore, readSafetensors, saveFile } from './container/index.ts';
 export type { CheckpointStore } from './container/index.ts';
 export * from './data/index.ts';
 export { decode, encodingSize } from './encodings/index.ts';
@@ -23,9 +23,11 @@ export type { KernelSet } from './kernels/types.ts';
 export * from './network/index.ts';
 export * from './pruning/index.ts';
 export * from './quantization/index.ts';
+export { expectation, obeys } from './base/rules.ts';
+export type { Rule, Ruled, RuledBy, Rules } from './base/rules.ts';
 export { below, normal, permutation, stream, uniform } from './base/random.ts';
 export type { Stream } from './base/random.ts';
-export { tensor } from './base/tensor.ts';
+export { sameShape, sizeOf, tensor } from './base/tensor.ts';
 export type { Shape, StridedArray, Tensor, TensorLike } from './base/tensor.ts';
 export * from './training/index.ts';
 export type { RunEvent } from './base/control.ts';

@@ -1,19 +1,30 @@
 /** Options of `espalier compress`: those of the command line over those of its files. */
-import { CRITERION_NAMES, EspalierError, LAYER_DEFAULTS, lossFromOptions, scheduleFromOptions } from '../index.ts';
+import {
+  COMPRESS_DEFAULTS,
+  CRITERIA,
+  CRITERION_NAMES,
+  DEFAULT_QUANTIZER,
+  EspalierError,
+  LAYER_DEFAULTS,
+  lossFromOptions,
+  QUANTIZER_NAMES,
+  QUANTIZERS,
+  scheduleFromOptions,
+  show,
+} from '../index.ts';
 import type { CompressOptions, LayerSetting, LossOptions, RetrainSetting, ScheduleOptions } from '../index.ts';
-import { show } from '../base/errors.ts';
+import { definedOptions } from './definitions.ts';
 import { readJsonFile } from './files.ts';
 import { DATA_OPTIONS, PLAIN_OPTIONS, READ_OPTIONS, SEED_OPTION, THREADS_OPTION } from './model.ts';
 import { choice, defaultShown, flag, integer, number, orWord, required, text, withDefault } from './options.ts';
 import type { Values } from './options.ts';
 import { AUGMENT_OPTION, CHECKPOINT_OPTION, UNIT_OPTION } from './runs.ts';
 
-/** Defaults of `compress()`. */
-const RETRAIN = {
-  retrainPruned: { epochs: 1, learningRate: 0.02 },
-  retrainQuantized: { epochs: 1, learningRate: 0.02 },
-  final: { epochs: 8, learningRate: 0.02 },
-};
+const RETRAININGS = ['retrainPruned', 'retrainQuantized', 'final'] as const;
+type Retraining = (typeof RETRAININGS)[number];
+const { retrainPruned, retrainQuantized, final } = COMPRESS_DEFAULTS;
+const QUANTIZER_OPTIONS = definedOptions(QUANTIZERS);
+const CRITERION_OPTIONS = definedOptions(CRITERIA);
 
 export const COMPRESS_OPTIONS = {
   ...DATA_OPTIONS,
@@ -24,38 +35,34 @@ export const COMPRESS_OPTIONS = {
     String(LAYER_DEFAULTS.keep),
     number('FRACTION', 'of the neurons of each layer that stay', { from: 0, to: 1, exclusive: true }),
   ),
-  subvectorLength: defaultShown(String(LAYER_DEFAULTS.subvectorLength), integer('N', 'weights per sub-vector', 1)),
-  codewords: defaultShown(String(LAYER_DEFAULTS.codewordCount), integer('N', 'codewords per codebook', 2, 65536)),
-  signs: defaultShown(
-    LAYER_DEFAULTS.signs,
-    choice(['apart', 'none'], 'quantize absolute values and keep a sign bit per weight, or signed values'),
-  ),
-  codebooks: defaultShown(
-    LAYER_DEFAULTS.codebooks,
-    choice(['layer', 'subspace'], 'one codebook per layer, or one per sub-space'),
-  ),
+  quantizer: defaultShown(DEFAULT_QUANTIZER, choice(QUANTIZER_NAMES, 'how weights are quantized')),
+  ...QUANTIZER_OPTIONS.table,
   layers: text(
     'FILE.json',
     'settings of single layers: { "conv1_1": { "quantize": false }, "dense1": { "keep": 0.25 } }',
   ),
-  criterion: defaultShown('activationCorrelation', choice(CRITERION_NAMES, 'importance of a neuron')),
+  criterion: defaultShown(COMPRESS_DEFAULTS.criterion, {
+    ...choice(CRITERION_NAMES, `importance of a neuron: ${CRITERION_NAMES.join(', ')}`),
+    value: 'NAME',
+  }),
+  ...CRITERION_OPTIONS.table,
   noRepair: flag('no least-squares repair of the consumers of removed neurons'),
-  order: defaultShown('lastToFirst', text('lastToFirst|firstToLast|NAME,NAME,...', 'order of the layers')),
-  layersPerStep: defaultShown('1', orWord('all', Infinity, integer('N', 'layers that are treated at once', 1))),
-  epochsPruned: defaultShown(String(RETRAIN.retrainPruned.epochs), integer('N', 'epochs after each pruning', 0)),
-  epochsQuantized: defaultShown(
-    String(RETRAIN.retrainQuantized.epochs),
-    integer('N', 'epochs after each quantization', 0),
+  order: defaultShown(COMPRESS_DEFAULTS.order, text('lastToFirst|firstToLast|NAME,NAME,...', 'order of the layers')),
+  layersPerStep: defaultShown(
+    String(COMPRESS_DEFAULTS.layersPerStep),
+    orWord('all', Infinity, integer('N', 'layers that are treated at once', 1)),
   ),
-  epochsFinal: defaultShown(String(RETRAIN.final.epochs), integer('N', 'epochs over everything at the end', 0)),
+  epochsPruned: defaultShown(String(retrainPruned.epochs), integer('N', 'epochs after each pruning', 0)),
+  epochsQuantized: defaultShown(String(retrainQuantized.epochs), integer('N', 'epochs after each quantization', 0)),
+  epochsFinal: defaultShown(String(final.epochs), integer('N', 'epochs over everything at the end', 0)),
   learningRate: defaultShown(
-    '0.02',
+    String(final.learningRate),
     number('RATE', 'highest learning rate of all retraining', { from: 0, exclusive: true }),
   ),
   batch: defaultShown('32', integer('N', 'samples per step', 1)),
   ...AUGMENT_OPTION,
   tolerance: defaultShown(
-    '0.25',
+    String(COMPRESS_DEFAULTS.tolerance),
     orWord(
       'none',
       Infinity,
@@ -66,9 +73,9 @@ export const COMPRESS_OPTIONS = {
       ),
     ),
   ),
-  retries: defaultShown('1', integer('N', 'how often a step is tried milder', 0, 8)),
+  retries: defaultShown(String(COMPRESS_DEFAULTS.retries), integer('N', 'how often a step is tried milder', 0, 8)),
   teacherWeight: defaultShown(
-    '0',
+    String(COMPRESS_DEFAULTS.teacherWeight),
     number('WEIGHT', "of the original network's outputs as targets; 1: no labels are needed", { from: 0, to: 1 }),
   ),
   halfCodewords: flag('store codewords in half precision'),
@@ -92,15 +99,15 @@ type FileOptions = Omit<CompressOptions, 'training'> & { readonly training?: Jso
  */
 export async function compressOptions(
   values: Values<typeof COMPRESS_OPTIONS>,
-): Promise<CompressOptions & Record<keyof typeof RETRAIN, RetrainSetting>> {
+): Promise<CompressOptions & Record<Retraining, RetrainSetting>> {
   const file = values.options === undefined ? {} : await readOptions(values.options);
   const layers =
     values.layers === undefined
       ? {}
       : readLayers('--layers', values.layers, await readJsonFile('--layers', values.layers));
   const { learningRate, criterion, order, layersPerStep, tolerance, retries, teacherWeight, batch } = values;
-  const retrain = (key: keyof typeof RETRAIN, epochs: number | undefined): RetrainSetting => ({
-    ...RETRAIN[key],
+  const retrain = (key: Retraining, epochs: number | undefined): RetrainSetting => ({
+    ...COMPRESS_DEFAULTS[key],
     ...file[key],
     ...given({ epochs, learningRate }),
   });
@@ -112,22 +119,29 @@ export async function compressOptions(
       : { order: order === 'lastToFirst' || order === 'firstToLast' ? order : order.split(',') }),
     ...(values.noRepair ? { repair: false } : {}),
     ...(values.halfCodewords ? { codewords: 'float16' } : {}),
+    scoring: { ...criterionOfFile(file, criterion), ...CRITERION_OPTIONS.given(values) },
     settings: {
-      ...file.settings,
-      ...given({
-        keep: values.keep,
-        subvectorLength: values.subvectorLength,
-        codewordCount: values.codewords,
-        codebooks: values.codebooks,
-        signs: values.signs,
-      }),
-    },
+      ...settingsOfFile(file, values.quantizer),
+      ...given({ keep: values.keep, quantizer: values.quantizer }),
+      ...QUANTIZER_OPTIONS.given(values),
+    } as LayerSetting,
     layers: { ...file.layers, ...layers },
     training: { ...file.training, ...given({ batchSize: batch }) },
     retrainPruned: retrain('retrainPruned', values.epochsPruned),
     retrainQuantized: retrain('retrainQuantized', values.epochsQuantized),
     final: retrain('final', values.epochsFinal),
   };
+}
+
+/** What a file says of a criterion's options, where the command line does not choose another criterion. */
+function criterionOfFile(file: CompressOptions, chosen: string | undefined): CompressOptions['scoring'] {
+  return chosen === undefined || chosen === (file.criterion ?? COMPRESS_DEFAULTS.criterion) ? file.scoring : undefined;
+}
+
+/** The same of the settings: options of a quantizer are of no use to another. */
+function settingsOfFile({ settings = {} }: CompressOptions, chosen: string | undefined): LayerSetting {
+  if (chosen === undefined || chosen === (settings.quantizer ?? DEFAULT_QUANTIZER)) return settings;
+  return given({ keep: settings.keep, quantize: settings.quantize });
 }
 
 async function readOptions(path: string): Promise<CompressOptions> {
@@ -138,10 +152,11 @@ async function readOptions(path: string): Promise<CompressOptions> {
         name,
       });
   }
-  if (options.settings !== undefined) checkObject('--options', path, 'settings', options.settings);
+  for (const name of ['settings', 'scoring'] as const)
+    if (options[name] !== undefined) checkObject('--options', path, name, options[name]);
   if (options.layers !== undefined)
     readLayers('--options', path, checkObject('--options', path, 'layers', options.layers));
-  for (const name of Object.keys(RETRAIN) as (keyof typeof RETRAIN)[]) {
+  for (const name of RETRAININGS) {
     if (options[name] !== undefined) checkObject('--options', path, name, options[name], ['epochs', 'learningRate']);
   }
   const { training, ...rest } = options;
@@ -164,9 +179,9 @@ async function readOptions(path: string): Promise<CompressOptions> {
 }
 
 /** Settings by layer. */
-function readLayers(flag: string, path: string, layers: Json): Readonly<Record<string, Partial<LayerSetting>>> {
+function readLayers(flag: string, path: string, layers: Json): Readonly<Record<string, LayerSetting>> {
   for (const [name, setting] of Object.entries(layers)) checkObject(flag, path, name, setting);
-  return layers as Readonly<Record<string, Partial<LayerSetting>>>;
+  return layers as Readonly<Record<string, LayerSetting>>;
 }
 
 /** @throws {EspalierError} FIELD for anything but an object, and for a field that is not `allowed` */

@@ -3,9 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { realpath, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { checkPreprocessing, EspalierError, folderStore, loadFile } from '../index.ts';
+import { checkPreprocessing, EspalierError, folderStore, loadFile, show } from '../index.ts';
 import type { CheckpointStore, Preprocessing } from '../index.ts';
-import { show } from '../base/errors.ts';
 import { UsageError } from './io.ts';
 
 /** Where a run keeps its state. */

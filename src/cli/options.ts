@@ -3,7 +3,8 @@
  * value. The key is the flag in camel case: `learningRate` is `--learning-rate`.
  */
 import { parseArgs } from 'node:util';
-import { show } from '../base/errors.ts';
+import { expectation, obeys, show } from '../index.ts';
+import type { Rule } from '../index.ts';
 import { UsageError } from './io.ts';
 
 export interface Option<V> {
@@ -88,6 +89,21 @@ export function choice<const T extends readonly string[]>(names: T, help: string
     const found = names.find((known) => known === given);
     if (found === undefined)
       throw new UsageError(`${name}: expected ${names.join(' or ')}, got ${show(given)}${suggestion(given, names)}`);
+    return found;
+  });
+}
+
+/** What a rule allows, as its value: the option of a definition that states it. */
+export function ruled(rule: Rule, help: string): Option<unknown> {
+  if (rule.kind === 'choice') return choice(rule.of, help);
+  const read = (given: string): unknown => {
+    if (rule.kind === 'boolean') return given === 'true' ? true : given === 'false' ? false : undefined;
+    return rule.kind === 'integers' ? given.split(',').map(toNumber) : toNumber(given);
+  };
+  const shown = { integer: 'N', integers: 'N,N,...', number: 'NUMBER', boolean: 'true|false' }[rule.kind];
+  return option(shown, help, (given, name) => {
+    const found = read(given);
+    if (!obeys(rule, found)) throw new UsageError(`${name}: expected ${expectation(rule)}, got ${show(given)}`);
     return found;
   });
 }

@@ -6,10 +6,11 @@ import { readNetwork } from '../network/read.ts';
 import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
 import { digestExamples, digestNetwork } from '../training/checkpoint.ts';
+import { criterionName } from '../importance/score.ts';
 import { createRunControl } from '../base/control.ts';
 import type { Context } from '../graph/transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
-import type { StageReport } from './report.ts';
+import type { Stage, StageReport } from './stage.ts';
 
 /** Where a schedule stands. */
 export interface Progress {
@@ -54,11 +55,12 @@ export async function openProgress(
   context: Context,
   options: CompressOptions,
   settings: CompressSettings,
+  plan: readonly Stage[],
 ): Promise<ProgressStore> {
   const { checkpoint } = options;
   if (!checkpoint) return { restored: undefined, save: () => Promise.resolve() };
   const { store, key } = checkpoint;
-  const fingerprint = await fingerprintOf(network, context, settings);
+  const fingerprint = await fingerprintOf(network, context, settings, plan);
   const found = await readCheckpoint(store, key, fingerprint);
   const restored = found && restore(found.metadata, found.tensors, network, key);
   // A run that was killed between the two writes of `save` has left a finished stage's own checkpoint behind.
@@ -134,7 +136,12 @@ function restore(
   };
 }
 
-async function fingerprintOf(network: Network, context: Context, settings: CompressSettings): Promise<Fingerprint> {
+async function fingerprintOf(
+  network: Network,
+  context: Context,
+  settings: CompressSettings,
+  plan: readonly Stage[],
+): Promise<Fingerprint> {
   const { training, criterion, layers, ...rest } = settings;
   const { loss, schedule, validationMetric, ...numbers } = training;
   const control = createRunControl(context);
@@ -142,8 +149,9 @@ async function fingerprintOf(network: Network, context: Context, settings: Compr
     network: digestNetwork(network),
     options: JSON.stringify([
       rest,
+      plan.map(({ name, step, layers: names }) => [name, step, names]),
       [...layers],
-      typeof criterion === 'string' ? criterion : `function ${criterion.name}`,
+      typeof criterion === 'string' ? criterion : `${typeof criterion} ${criterionName(criterion)}`,
       numbers,
       loss?.options ?? null,
       schedule?.options ?? null,

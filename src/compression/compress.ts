@@ -6,38 +6,32 @@
  * In that order no step ever cuts an encoded tensor: what feeds a layer is still dense, and so are the rows before it.
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.
  */
+import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { rootMeanSquare } from '../base/tensor.ts';
 import { canonicalEncoding } from '../encodings/index.ts';
-import { EspalierError } from '../base/errors.ts';
 import type { Network } from '../graph/network.ts';
+import type { Context, TransformReport } from '../graph/transform.ts';
+import { checkLabelled } from '../importance/gradients.ts';
+import { measurementsOf } from '../importance/score.ts';
+import { defaultLoss } from '../losses/losses.ts';
 import { writeNetwork } from '../network/write.ts';
 import { inferShapes, multiplyAdds, parameterCount } from '../network/shapes.ts';
-import { findGroups, prune } from '../pruning/index.ts';
-import { quantizeParameterAsync, roundCodebooks } from '../quantization/index.ts';
-import { evaluate, predictAll, train } from '../training/index.ts';
-import type { EpochRecord, TrainOptions, TrainResult } from '../training/index.ts';
-import { checkFit, defaultLoss, resolveTrainOptions } from '../training/options.ts';
-import { rootMeanSquare } from '../base/tensor.ts';
-import type { Context } from '../graph/transform.ts';
+import { evaluate, predictAll } from '../training/index.ts';
+import { checkFit, resolveTrainOptions } from '../training/options.ts';
 import { openProgress, stageKey } from './checkpoint.ts';
 import type { Progress } from './checkpoint.ts';
-import { milder, resolveCompressOptions } from './options.ts';
-import type { CompressOptions, CompressSettings, LayerSetting, RetrainSetting } from './options.ts';
+import { resolveCompressOptions } from './options.ts';
+import type { CompressOptions, CompressSettings } from './options.ts';
 import { compareLayers, splitBytes } from './report.ts';
-import type { CompressionReport, StageReport } from './report.ts';
+import type { CompressionReport } from './report.ts';
+import type { Stage } from './stage.ts';
+import { planStages, trainOptions } from './stages.ts';
 
 export interface CompressResult {
   readonly network: Network;
   /** The file: what `runtime` loads. */
   readonly bytes: Uint8Array;
   readonly report: CompressionReport;
-}
-
-/** One stage of one step; the last step ('final') has no layers. */
-interface Stage {
-  readonly kind: StageReport['kind'];
-  readonly step: number;
-  readonly layers: readonly string[];
-  readonly lastOfStep: boolean;
 }
 
 /**
@@ -69,9 +63,10 @@ export async function compress(
         `compress: context.${set}: expected examples, got none; the schedule ${set === 'training' ? 'retrains on them' : 'judges its steps by them'}`,
       );
   }
+  const stages = arrange(planStages(settings), options);
   checkRetraining(network, context, settings);
-  const stages = planStages(settings);
-  const progress = await openProgress(network, context, options, settings);
+  if (measurementsOf(settings.criterion).includes('gradients')) checkLabelled('compress', context.training);
+  const progress = await openProgress(network, context, options, settings, stages);
   let state: Progress = progress.restored ?? (await begin(network, context, settings));
 
   while (state.next < stages.length) {
@@ -79,51 +74,34 @@ export async function compress(
     const stage = stages[state.next];
     context.onEvent?.({
       kind: 'stage',
-      name: stage.kind,
+      name: stage.name,
       index: state.next,
       count: stages.length,
       detail: stage.layers.join(', '),
     });
-    const { network: changed, report } = await runStage(stage, state, {
-      original: network,
-      context,
-      settings,
-      options,
-    });
-    state = settle(
-      {
-        ...state,
-        network: changed,
-        validation: report.validation,
-        stages: [...state.stages, report],
-        next: state.next + 1,
-      },
-      stage,
-      stages,
-      settings,
-      context,
-    );
+    const after = await runStage(stages, state, network, context, settings, options);
+    state = settle(after, stage, stages, settings, context);
     await progress.save(state);
   }
   return finish(network, state, options);
 }
 
-function planStages(settings: CompressSettings): Stage[] {
-  const { steps, layers, retrainPruned, retrainQuantized, final, codewords } = settings;
-  const stages = steps.flatMap((names, step) => {
-    const kinds: StageReport['kind'][] = ['prune'];
-    if (retrainPruned.epochs > 0) kinds.push('retrain');
-    if (names.some((name) => layers.get(name)?.quantize)) {
-      kinds.push('quantize');
-      if (retrainQuantized.epochs > 0) kinds.push('retrain');
-    }
-    return kinds.map((kind, i): Stage => ({ kind, step, layers: names, lastOfStep: i === kinds.length - 1 }));
-  });
-  const closing = (kind: StageReport['kind']): Stage => ({ kind, step: steps.length, layers: [], lastOfStep: false });
-  if (final.epochs > 0) stages.push(closing('final'));
-  // Rounding comes before the file and after the training, which would leave the grid again.
-  if (codewords === 'float16') stages.push(closing('round'));
-  return stages;
+/** The schedule as the caller arranges it. @throws {TypeError | RangeError} for what is no schedule */
+function arrange(planned: readonly Stage[], { stages: rearrange }: CompressOptions): readonly Stage[] {
+  if (rearrange === undefined) return planned;
+  const stages: unknown = rearrange(planned);
+  if (!Array.isArray(stages))
+    throw new TypeError(`compress: stages: expected it to give an array of stages, got ${show(stages)}`);
+  let last = 0;
+  for (const [i, stage] of (stages as unknown[]).entries()) {
+    const { name, step, layers, transform } = (stage ?? {}) as Partial<Stage>;
+    if (typeof name !== 'string' || !Array.isArray(layers) || typeof transform !== 'function')
+      throw new TypeError(
+        `compress: stages[${i}]: expected { name, step, layers, transform }, got ${show(stage)} of name ${show(name)}, layers ${show(layers)}, transform ${show(transform)}`,
+      );
+    last = checkInteger('compress', `stages[${i}].step (of ${show(name)}, ascending)`, step, last);
+  }
+  return stages as Stage[];
 }
 
 async function begin(network: Network, context: Context, settings: CompressSettings): Promise<Progress> {
@@ -155,160 +133,51 @@ function checkRetraining(network: Network, context: Context, settings: CompressS
   }
 }
 
-interface Run {
-  readonly original: Network;
-  readonly context: Context;
-  readonly settings: CompressSettings;
-  readonly options: CompressOptions;
-}
-
-async function runStage(stage: Stage, state: Progress, run: Run): Promise<{ network: Network; report: StageReport }> {
-  const { context, settings } = run;
-  const reported = async (
-    network: Network,
-    detail: string,
-    epochs?: readonly EpochRecord[],
-  ): Promise<{ network: Network; report: StageReport }> => ({
-    network,
-    report: {
-      kind: stage.kind,
-      layers: stage.layers,
-      attempt: state.attempt,
-      changed: network !== state.network,
-      parameters: parameterCount(network),
-      detail,
-      validation:
-        network === state.network ? state.validation : await measure(run.original, network, context, settings),
-      ...(epochs
-        ? {
-            epochs: epochs.map(({ loss, validation }) => ({
-              loss,
-              ...(validation === undefined ? {} : { validation }),
-            })),
-          }
-        : {}),
-    },
-  });
-  if (stage.kind === 'prune') {
-    const { network, detail } = await pruneFeeders(stage, state, run);
-    return reported(network, detail);
-  }
-  if (stage.kind === 'quantize') {
-    const { network, detail } = await quantizeLayers(stage, state, run);
-    return reported(network, detail);
-  }
-  if (stage.kind === 'round') {
-    const { network } = await roundCodebooks()(state.network, context);
-    return reported(network, 'codewords to half precision');
-  }
-  // Retraining follows a change: a step that neither removed nor quantized anything has nothing to recover from.
-  if (stage.kind === 'retrain' && state.stages.at(-1)?.changed === false)
-    return reported(state.network, 'nothing has changed');
-  const setting =
-    stage.kind === 'final'
-      ? settings.final
-      : state.stages.at(-1)?.kind === 'prune'
-        ? settings.retrainPruned
-        : settings.retrainQuantized;
-  const { network, status, history } = await retrain(stage, state, run, setting);
-  return reported(
-    network,
-    `${setting.epochs} epochs at ${setting.learningRate}${status === 'noImprovement' ? '; none was better than the state before, which stays' : ''}`,
-    history,
-  );
-}
-
-const settingOf = (settings: CompressSettings, layer: string, attempt: number): LayerSetting =>
-  milder(settings.layers.get(layer)!, attempt);
-
-/** Removes neurons of the groups that feed the step's layers and that no earlier step has seen. */
-async function pruneFeeders(
-  stage: Stage,
+/** Runs a stage and takes down what it did. */
+async function runStage(
+  stages: readonly Stage[],
   state: Progress,
-  { context, settings }: Run,
-): Promise<{ network: Network; detail: string }> {
-  const { network, attempt } = state;
-  const keep: Record<string, number> = Object.create(null) as Record<string, number>;
-  const words: string[] = [];
-  const seen = new Set(settings.steps.slice(0, stage.step).flat());
-  for (const group of findGroups(network)) {
-    // A group is pruned in the first step that reaches one of its readers.
-    if (
-      !group.consumers.some(({ node }) => stage.layers.includes(node)) ||
-      group.consumers.some(({ node }) => seen.has(node))
-    )
-      continue;
-    const share = settingOf(settings, group.name, attempt).keep;
-    if (share === 1) continue;
-    if (!group.prunable) words.push(`${group.name} stays: ${group.reason}`);
-    else keep[group.name] = share;
-  }
-  if (Object.keys(keep).length === 0) return { network, detail: words.join('; ') || 'nothing to remove' };
-  const { network: thinner, report } = await prune({ criterion: settings.criterion, keep, repair: settings.repair })(
-    network,
-    context,
-  );
-  const removed = report.groups.map(({ group, before, after }) => `${group} ${before} -> ${after}`);
-  return { network: thinner, detail: [...removed, ...words].join('; ') };
-}
-
-async function quantizeLayers(
-  stage: Stage,
-  state: Progress,
-  { context, settings }: Run,
-): Promise<{ network: Network; detail: string }> {
-  let { network } = state;
-  const words: string[] = [];
-  for (const layer of stage.layers) {
-    const { quantize, subvectorLength, codewordCount, codebooks, signs } = settingOf(settings, layer, state.attempt);
-    const weight = network.nodes.find((node) => node.name === layer)?.parameters.weight;
-    if (!quantize || weight === undefined || network.parameters.get(weight)?.kind !== 'dense') continue;
-    const { network: quantized, report } = await quantizeParameterAsync(network, weight, {
-      subvectorLength,
-      codewordCount,
-      codebooks,
-      signs,
-      seed: context.seed,
-      kernels: context.kernels,
-      threads: context.threads,
-      ...(context.signal && { signal: context.signal }),
-    });
-    network = quantized;
-    words.push(
-      report.status === 'dense'
-        ? `${layer} stays dense: a codebook would not make it smaller`
-        : `${layer} ${report.bitsPerWeight.toFixed(2)} bits a weight, relative error ${report.relativeError.toFixed(4)}`,
-    );
-  }
-  return { network, detail: words.join('; ') || 'nothing to quantize' };
-}
-
-function trainOptions(
   original: Network,
-  { training, teacherWeight }: CompressSettings,
-  setting: RetrainSetting,
-): TrainOptions {
-  return { ...training, ...setting, ...(teacherWeight > 0 ? { teacher: original, teacherWeight } : {}) };
+  context: Context,
+  settings: CompressSettings,
+  { checkpoint }: CompressOptions,
+): Promise<Progress> {
+  const { name, layers, step, transform } = stages[state.next];
+  const { attempt, next } = state;
+  const done = state.stages.length;
+  const { network, report } = checkOutcome(
+    name,
+    await transform(state.network, {
+      ...context,
+      original,
+      layers,
+      attempt,
+      before: state.stages.slice(done - (next - firstOf(stages, step))),
+      stageSeed: context.seed + 7919 * (1 + next) + 104729 * attempt,
+      ...(checkpoint ? { checkpoint: { store: checkpoint.store, key: stageKey(checkpoint.key, done) } } : {}),
+    }),
+  );
+  const changed = network !== state.network;
+  const validation = changed ? await measure(original, network, context, settings) : state.validation;
+  const parameters = parameterCount(network);
+  return {
+    ...state,
+    network,
+    validation,
+    stages: [...state.stages, { name, layers, attempt, changed, parameters, validation, report }],
+    next: next + 1,
+  };
 }
 
-function retrain(stage: Stage, state: Progress, run: Run, setting: RetrainSetting): Promise<TrainResult> {
-  const { context, settings, options, original } = run;
-  const { checkpoint } = options;
-  return train(
-    state.network,
-    {
-      ...context,
-      // Every stage draws orders and augmentations of its own, as if the epochs of the whole run were numbered through.
-      seed: context.seed + 7919 * (1 + state.next) + 104729 * state.attempt,
-    },
-    {
-      ...trainOptions(original, settings, setting),
-      // Between steps the last state goes on, as in the paper; what is handed out is the best of the final pass.
-      keep: stage.kind === 'final' ? 'best' : 'last',
-      ...(checkpoint
-        ? { checkpoint: { store: checkpoint.store, key: stageKey(checkpoint.key, state.stages.length) } }
-        : {}),
-    },
+const firstOf = (stages: readonly Stage[], step: number): number => stages.findIndex((stage) => stage.step === step);
+
+/** What a transform gave, if it is what a transform gives. */
+function checkOutcome(name: string, outcome: unknown): { network: Network; report: TransformReport } {
+  const { network, report } = (outcome ?? {}) as { network?: Partial<Network>; report?: Partial<TransformReport> };
+  if (Array.isArray(network?.nodes) && network.parameters instanceof Map && typeof report?.transform === 'string')
+    return { network: network as Network, report: report as TransformReport };
+  throw new TypeError(
+    `compress: stage ${show(name)}: expected its transform to give { network, report: { transform: name, ... } }, got ${show(outcome)}`,
   );
 }
 
@@ -320,21 +189,22 @@ function settle(
   settings: CompressSettings,
   context: Context,
 ): Progress {
-  if (!stage.lastOfStep) return state;
+  const isLast = stages[state.next]?.step !== stage.step;
+  const isJudged = stages.some(({ step, layers }) => step === stage.step && layers.length > 0);
+  if (!isLast || !isJudged) return state;
   const { validation } = state;
   // A metric of the caller's may be negative, as minus an accuracy is.
   const limit =
     settings.tolerance === Infinity ? Infinity : state.baseline + settings.tolerance * Math.abs(state.baseline);
   const best = state.best && state.best.validation <= validation ? state.best : { network: state.network, validation };
   if (validation > limit && state.attempt < settings.retries) {
-    const first = stages.findIndex(({ step }) => step === stage.step);
     context.onEvent?.({
       kind: 'note',
       text: `step of ${stage.layers.join(', ')}: validation ${validation.toPrecision(4)} is above ${limit.toPrecision(4)}; trying again, milder`,
     });
     return {
       ...state,
-      next: first,
+      next: firstOf(stages, stage.step),
       attempt: state.attempt + 1,
       network: state.stepStart,
       validation: state.startValidation,

@@ -5,6 +5,7 @@
 import { escapeHtml, svgBars, svgLines } from './charts.ts';
 import type { Line } from './charts.ts';
 import type { CompressionReport, LayerState } from './report.ts';
+import { describeStage, epochsOf } from './words.ts';
 
 /** A grey picture with landmarks of the original and of the compressed network on it. */
 export interface ReportFace {
@@ -164,7 +165,7 @@ function layerTable(report: CompressionReport): string {
  * order.
  */
 function curves({ report, baseline = [] }: ReportInput): string {
-  const retraining = report.stages.flatMap((stage) => stage.epochs ?? []);
+  const retraining = report.stages.flatMap(epochsOf);
   const loss: Line[] = [
     { name: 'training of the original', color: 'var(--before)', values: baseline.map((epoch) => epoch.loss) },
     {
@@ -193,7 +194,7 @@ function curves({ report, baseline = [] }: ReportInput): string {
 function stageTable(report: CompressionReport): string {
   const rows = report.stages.map(
     (stage, i) =>
-      `<tr><td>${i + 1}</td><td class="words">${stage.kind}${stage.attempt > 0 ? ` (try ${stage.attempt + 1})` : ''}</td><td class="words">${escapeHtml(stage.layers.join(', '))}</td>${cells('td', [count(stage.parameters), stage.validation.toPrecision(4)])}<td class="words">${escapeHtml(stage.detail)}</td></tr>`,
+      `<tr><td>${i + 1}</td><td class="words">${escapeHtml(stage.name)}${stage.attempt > 0 ? ` (try ${stage.attempt + 1})` : ''}</td><td class="words">${escapeHtml(stage.layers.join(', '))}</td>${cells('td', [count(stage.parameters), stage.validation.toPrecision(4)])}<td class="words">${escapeHtml(describeStage(stage))}</td></tr>`,
   );
   return `<div class="scroll"><table><thead><tr><th></th><th class="words">stage</th><th class="words">layers</th>${cells('th', ['parameters', 'validation'])}<th class="words">what</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }

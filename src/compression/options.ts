@@ -1,13 +1,19 @@
 /** Options of a compression, their defaults, and the checks made before any work. */
 import type { CheckpointStore } from '../container/store.ts';
+import type { RuledBy, Rules } from '../base/rules.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
-import { CRITERION_NAMES } from '../importance/index.ts';
-import type { CriterionName, Scorer } from '../importance/index.ts';
+import { checkCriterion, resolveScoring } from '../importance/score.ts';
+import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
 import type { Network } from '../graph/network.ts';
+import { weightedLayers } from '../network/shapes.ts';
+import { DEFAULT_QUANTIZER, QUANTIZER_NAMES, quantizerOf, resolveQuantizer } from '../quantization/settings.ts';
+import type { QuantizerName, QuantizerSettings } from '../quantization/settings.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import type { TrainOptions } from '../training/index.ts';
+import type { Stage } from './stage.ts';
 
-/** What is done to one conv or dense layer. */
-export interface LayerSetting {
+/** What is done to one layer, beside how it is quantized. */
+export interface LayerTreatment {
   /**
    * Fraction of the layer's own neurons (filters, units) that stay; 1: none is removed. They go in the step of the
    * layer that they feed. Default 0.75.
@@ -15,27 +21,21 @@ export interface LayerSetting {
   readonly keep: number;
   /** false: the weights stay dense. Default true. */
   readonly quantize: boolean;
-  /** d: weights per sub-vector. Default 4. */
-  readonly subvectorLength: number;
-  /** K: codewords per codebook, 2 to 65536. Default 256. */
-  readonly codewordCount: number;
-  /** One codebook for the layer, or one per sub-space. Default 'layer'. */
-  readonly codebooks: 'layer' | 'subspace';
-  /**
-   * 'apart': absolute values are quantized and a sign bit is kept for each weight (the paper); 'none': signed values.
-   * Default 'apart'.
-   */
-  readonly signs: 'apart' | 'none';
 }
 
-export const LAYER_DEFAULTS: LayerSetting = {
-  keep: 0.75,
-  quantize: true,
-  subvectorLength: 4,
-  codewordCount: 256,
-  codebooks: 'layer',
-  signs: 'apart',
-};
+/**
+ * What is done to one layer: its treatment, the quantizer by name (default 'product'), and that one's own options as its
+ * definition in `QUANTIZERS` lists them: `{ keep: 0.5, subvectorLength: 4, codewordCount: 256 }`.
+ */
+export type LayerSetting = Partial<LayerTreatment> & QuantizerSettings;
+
+export const LAYER_DEFAULTS: LayerTreatment = { keep: 0.75, quantize: true };
+
+/** {@link LayerSetting} with everything decided. */
+export interface LayerPlan extends LayerTreatment {
+  readonly quantizer: QuantizerName;
+  readonly options: RuledBy<Rules>;
+}
 
 export interface RetrainSetting {
   /** 0: none. */
@@ -44,21 +44,20 @@ export interface RetrainSetting {
 }
 
 export interface CompressOptions {
-  /** Importance of a neuron. Default 'activationCorrelation'. */
-  readonly criterion?: CriterionName | Scorer;
+  /** Importance of a neuron, as for `prune`. Default 'activationCorrelation'. */
+  readonly criterion?: CriterionChoice;
+  /** The criterion's own options. */
+  readonly scoring?: ScoringOptions;
   /** Least-squares repair of the consumers when neurons go, from activations. Default true. */
   readonly repair?: boolean;
   /** For all layers; see {@link LAYER_DEFAULTS}. */
-  readonly settings?: Partial<LayerSetting>;
+  readonly settings?: LayerSetting;
   /**
-   * By name of a conv or dense node: overrides `settings`. The first and last layers are layers like the others: give
-   * them here what they need.
+   * By name of a layer ({@link compressibleLayers}): overrides `settings`; of another quantizer it takes nothing over.
+   * The first and last layers are layers like the others: give them here what they need.
    */
-  readonly layers?: Readonly<Record<string, Partial<LayerSetting>>>;
-  /**
-   * Order of the steps: conv and dense nodes from the output to the input (default), the other way, or by name (those
-   * left out are not touched).
-   */
+  readonly layers?: Readonly<Record<string, LayerSetting>>;
+  /** Order of the steps: from the output to the input (default), the other way, or by name (those left out are not touched). */
   readonly order?: 'lastToFirst' | 'firstToLast' | readonly string[];
   /** Layers per step: 1 is the paper's schedule (default); Infinity treats all layers at once. */
   readonly layersPerStep?: number;
@@ -78,8 +77,8 @@ export interface CompressOptions {
    */
   readonly tolerance?: number;
   /**
-   * How often a step is tried milder: half as many neurons removed, four times the codewords. The best try stays.
-   * Default 1.
+   * How often a step is tried milder: half as many neurons removed, the quantizer as it says itself (product: four times
+   * the codewords). The best try stays. Default 1.
    */
   readonly retries?: number;
   /** How codewords are stored. Default 'float32'. */
@@ -90,20 +89,48 @@ export interface CompressOptions {
    */
   readonly originalBytes?: number;
   /**
+   * Rearranges the schedule: is given the stages that the other options make, and gives those that are run. Any
+   * transform may stand among them; a checkpoint knows it by its name, so give another name to what does another thing.
+   *
+   * @example
+   * // The statistics of batch normalization are taken anew after each pruning.
+   * const stages = (planned: readonly Stage[]) =>
+   *   planned.flatMap((stage) =>
+   *     stage.name === 'prune' ? [stage, { ...stage, name: 'reestimate', transform: reestimateBatchNorm }] : [stage],
+   *   );
+   */
+  readonly stages?: (planned: readonly Stage[]) => readonly Stage[];
+  /**
    * Where the state is kept after every epoch and every step, and taken up from if it is there. A killed run that is
    * started again ends in the same bytes.
    */
   readonly checkpoint?: { readonly store: CheckpointStore; readonly key: string };
 }
 
+/** Defaults of {@link CompressOptions}, beside {@link LAYER_DEFAULTS}. */
+export const COMPRESS_DEFAULTS = {
+  criterion: 'activationCorrelation',
+  repair: true,
+  order: 'lastToFirst',
+  layersPerStep: 1,
+  retrainPruned: { epochs: 1, learningRate: 0.02 },
+  retrainQuantized: { epochs: 1, learningRate: 0.02 },
+  final: { epochs: 8, learningRate: 0.02 },
+  teacherWeight: 0,
+  tolerance: 0.25,
+  retries: 1,
+  codewords: 'float32',
+} as const satisfies CompressOptions;
+
 /** {@link CompressOptions} with everything decided. */
 export interface CompressSettings {
-  readonly criterion: CriterionName | Scorer;
+  readonly criterion: CriterionChoice;
+  readonly scoring: ScoringOptions;
   readonly repair: boolean;
   /** Layers of each step, in order. */
   readonly steps: readonly (readonly string[])[];
-  /** Setting of every conv and dense node. */
-  readonly layers: ReadonlyMap<string, LayerSetting>;
+  /** Of every layer that can be compressed. */
+  readonly layers: ReadonlyMap<string, LayerPlan>;
   readonly retrainPruned: RetrainSetting;
   readonly retrainQuantized: RetrainSetting;
   readonly final: RetrainSetting;
@@ -125,6 +152,7 @@ const TRAINING_NAMES = [
 ] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
 const OPTION_NAMES: ReadonlySet<string> = new Set([
   'criterion',
+  'scoring',
   'repair',
   'settings',
   'layers',
@@ -139,6 +167,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   'retries',
   'codewords',
   'originalBytes',
+  'stages',
   'checkpoint',
 ] satisfies (keyof CompressOptions)[]);
 
@@ -152,21 +181,24 @@ function checkNames(name: string, value: unknown, allowed: readonly string[]): v
 }
 
 /** The later settings win; one that is given as undefined is not given. */
-function resolveLayer(name: string, ...given: readonly (Partial<LayerSetting> | undefined)[]): LayerSetting {
-  let setting = LAYER_DEFAULTS;
+function resolveLayer(name: string, ...given: readonly (LayerSetting | undefined)[]): LayerPlan {
+  let treatment = LAYER_DEFAULTS;
+  let named: QuantizerName = DEFAULT_QUANTIZER;
+  const settings: QuantizerSettings[] = [];
   for (const one of given) {
     if (one === undefined) continue;
-    checkNames(name, one, Object.keys(LAYER_DEFAULTS));
-    setting = { ...setting, ...Object.fromEntries(Object.entries(one).filter(([, value]) => value !== undefined)) };
+    if (typeof one === 'object' && one?.quantizer !== undefined)
+      named = checkOneOf(WHO, `${name}.quantizer`, one.quantizer, QUANTIZER_NAMES);
+    checkNames(name, one, [...Object.keys(LAYER_DEFAULTS), 'quantizer', ...Object.keys(quantizerOf(named).options)]);
+    const { keep = treatment.keep, quantize = treatment.quantize, ...rest } = one;
+    treatment = { keep, quantize };
+    settings.push(rest);
   }
-  checkNumber(WHO, `${name}.keep`, setting.keep, 0, 1, true);
-  if (typeof setting.quantize !== 'boolean')
-    throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(setting.quantize)}`);
-  checkInteger(WHO, `${name}.subvectorLength`, setting.subvectorLength, 1);
-  checkInteger(WHO, `${name}.codewordCount`, setting.codewordCount, 2, 65536);
-  checkOneOf(WHO, `${name}.codebooks`, setting.codebooks, ['layer', 'subspace']);
-  checkOneOf(WHO, `${name}.signs`, setting.signs, ['apart', 'none']);
-  return setting;
+  checkNumber(WHO, `${name}.keep`, treatment.keep, 0, 1, true);
+  if (typeof treatment.quantize !== 'boolean')
+    throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(treatment.quantize)}`);
+  const { kind, options } = resolveQuantizer(WHO, name, ...settings);
+  return { ...treatment, quantizer: kind, options };
 }
 
 function resolveRetrain(name: string, setting: RetrainSetting): RetrainSetting {
@@ -178,17 +210,20 @@ function resolveRetrain(name: string, setting: RetrainSetting): RetrainSetting {
   return { epochs: setting.epochs, learningRate: setting.learningRate };
 }
 
-/** Names of the conv and dense nodes in topological order. */
+/** Names of the layers whose weight can be compressed, in topological order. */
 export function compressibleLayers(network: Network): string[] {
-  return network.nodes.filter((node) => node.kind === 'conv' || node.kind === 'dense').map((node) => node.name);
+  return weightedLayers(network).map(({ name }) => name);
 }
 
-function resolveOrder(names: readonly string[], order: CompressOptions['order'] = 'lastToFirst'): readonly string[] {
+function resolveOrder(
+  names: readonly string[],
+  order: CompressOptions['order'] = COMPRESS_DEFAULTS.order,
+): readonly string[] {
   if (Array.isArray(order)) {
     for (const name of order as unknown[]) {
       if (!names.includes(name as string))
         throw new RangeError(
-          `${WHO}: order: expected names of conv and dense nodes (${names.join(', ')}), got ${show(name)}`,
+          `${WHO}: order: expected names of layers that can be compressed (${names.join(', ')}), got ${show(name)}`,
         );
     }
     if (new Set(order).size !== order.length)
@@ -211,12 +246,12 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   const names = compressibleLayers(network);
   if (names.length === 0)
     throw new RangeError(
-      `${WHO}: network: expected at least one conv or dense node, got ${network.nodes.length} nodes without weights to compress`,
+      `${WHO}: network: expected at least one layer that can be compressed, got ${network.nodes.length} nodes without such weights`,
     );
   for (const name of Object.keys(options.layers ?? {})) {
     if (!names.includes(name))
       throw new RangeError(
-        `${WHO}: layers: expected names of conv and dense nodes (${names.join(', ')}), got ${show(name)}`,
+        `${WHO}: layers: expected names of layers that can be compressed (${names.join(', ')}), got ${show(name)}`,
       );
   }
   const layers = new Map(
@@ -230,16 +265,19 @@ export function resolveCompressOptions(network: Network, options: CompressOption
     ]),
   );
   const order = resolveOrder(names, options.order);
-  const perStep = options.layersPerStep ?? 1;
+  const perStep = options.layersPerStep ?? COMPRESS_DEFAULTS.layersPerStep;
   if (perStep !== Infinity) checkInteger(WHO, 'layersPerStep', perStep, 1);
   const length = Math.min(perStep, Math.max(1, order.length));
   const steps = Array.from({ length: Math.ceil(order.length / length) }, (_, i) =>
     order.slice(i * length, (i + 1) * length),
   );
-  const { criterion = 'activationCorrelation', tolerance = 0.25 } = options;
-  if (typeof criterion !== 'function') checkOneOf(WHO, 'criterion', criterion, CRITERION_NAMES);
+  const { criterion = COMPRESS_DEFAULTS.criterion, scoring = {}, tolerance = COMPRESS_DEFAULTS.tolerance } = options;
+  checkCriterion(WHO, criterion);
+  resolveScoring(WHO, 'scoring', criterion, scoring);
   if (tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
-  const { repair = true, training = {}, checkpoint } = options;
+  const { repair = COMPRESS_DEFAULTS.repair, training = {}, stages, checkpoint } = options;
+  if (stages !== undefined && typeof stages !== 'function')
+    throw new TypeError(`${WHO}: stages: expected a function of the planned stages, got ${show(stages)}`);
   if (typeof repair !== 'boolean') throw new TypeError(`${WHO}: repair: expected true or false, got ${show(repair)}`);
   checkNames('training', training, TRAINING_NAMES);
   if (
@@ -250,28 +288,27 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
   return {
     criterion,
+    scoring,
     layers,
     steps,
     tolerance,
     repair,
     training,
-    retrainPruned: resolveRetrain('retrainPruned', options.retrainPruned ?? { epochs: 1, learningRate: 0.02 }),
-    retrainQuantized: resolveRetrain('retrainQuantized', options.retrainQuantized ?? { epochs: 1, learningRate: 0.02 }),
-    final: resolveRetrain('final', options.final ?? { epochs: 8, learningRate: 0.02 }),
-    teacherWeight: checkNumber(WHO, 'teacherWeight', options.teacherWeight ?? 0, 0, 1),
-    retries: checkInteger(WHO, 'retries', options.retries ?? 1, 0, 8),
-    codewords: checkOneOf(WHO, 'codewords', options.codewords ?? 'float32', ['float32', 'float16']),
+    retrainPruned: resolveRetrain('retrainPruned', options.retrainPruned ?? COMPRESS_DEFAULTS.retrainPruned),
+    retrainQuantized: resolveRetrain(
+      'retrainQuantized',
+      options.retrainQuantized ?? COMPRESS_DEFAULTS.retrainQuantized,
+    ),
+    final: resolveRetrain('final', options.final ?? COMPRESS_DEFAULTS.final),
+    teacherWeight: checkNumber(WHO, 'teacherWeight', options.teacherWeight ?? COMPRESS_DEFAULTS.teacherWeight, 0, 1),
+    retries: checkInteger(WHO, 'retries', options.retries ?? COMPRESS_DEFAULTS.retries, 0, 8),
+    codewords: checkOneOf(WHO, 'codewords', options.codewords ?? COMPRESS_DEFAULTS.codewords, ['float32', 'float16']),
   };
 }
 
-/**
- * The setting for try number `attempt` (0: as asked for): half as many neurons removed and four times the codewords
- * each time.
- */
-export function milder(setting: LayerSetting, attempt: number): LayerSetting {
-  return {
-    ...setting,
-    keep: 1 - (1 - setting.keep) / 2 ** attempt,
-    codewordCount: Math.min(65536, setting.codewordCount * 4 ** attempt),
-  };
+/** The plan for try number `attempt` (0: as asked for): each time half as many neurons removed, the quantizer milder. */
+export function milder(plan: LayerPlan, attempt: number): LayerPlan {
+  let { options } = plan;
+  for (let i = 0; i < attempt; i++) options = quantizerOf(plan.quantizer).milder(options);
+  return { ...plan, keep: 1 - (1 - plan.keep) / 2 ** attempt, options };
 }

@@ -5,25 +5,9 @@ import type { Network } from '../graph/network.ts';
 import { parametersOf } from '../graph/walk.ts';
 import { nodeCosts } from '../network/shapes.ts';
 import type { Shape } from '../base/tensor.ts';
+import type { StageReport } from './stage.ts';
 
-/** One stage: a pruning, a quantization or a retraining. */
-export interface StageReport {
-  readonly kind: 'prune' | 'quantize' | 'retrain' | 'final' | 'round';
-  readonly layers: readonly string[];
-  /** 0, or the number of the milder try. */
-  readonly attempt: number;
-  /** false: there was nothing to do. */
-  readonly changed: boolean;
-  readonly parameters: number;
-  /** Validation metric after the stage. */
-  readonly validation: number;
-  /** Training loss and validation per epoch, for retraining. */
-  readonly epochs?: readonly { readonly loss: number; readonly validation?: number }[];
-  /** In words: what was removed, which codebook, why something stayed. */
-  readonly detail: string;
-}
-
-/** A conv or dense node, or any other with parameters. Bytes are those of its parameters as stored, without headers. */
+/** A node with parameters. Bytes are those of its parameters as stored, without headers. */
 export interface LayerReport {
   readonly name: string;
   readonly kind: string;

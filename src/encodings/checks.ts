@@ -1,6 +1,7 @@
 /** What the encodings share: the matrix that a shape stands for, checks, and bytes to floats. */
 import { EspalierError, show } from '../base/errors.ts';
 import { sizeOf, type Shape } from '../base/tensor.ts';
+import type { StoredTensor } from './kind.ts';
 
 /** Rows and columns of a parameter of this shape seen as a matrix; a single number is a matrix of one column. */
 export function matrixSides(shape: Shape): { rows: number; columns: number } {
@@ -23,6 +24,26 @@ export function headerShape(name: string, shape: unknown): Shape {
       { name, found: shape },
     );
   return shape as Shape;
+}
+
+/** A number or list in the file that no encoding of the kind could have. */
+export function invalid(name: string, what: string, found: unknown): EspalierError {
+  return new EspalierError('PQ_PARAM', `read: ${name}: ${what}`, { name, found });
+}
+
+/** @throws {EspalierError} FIELD */
+export function checkDtype(name: string, { dtype }: StoredTensor, ...allowed: readonly StoredTensor['dtype'][]): void {
+  if (!allowed.includes(dtype))
+    throw new EspalierError(
+      'FIELD',
+      `read: ${name}: expected a tensor of ${allowed.join(' or ')}, got ${show(dtype)}`,
+      { name, found: dtype },
+    );
+}
+
+/** @throws {EspalierError} PQ_PARAM */
+export function checkBytes(name: string, { bytes }: StoredTensor, expected: number): void {
+  if (bytes.length !== expected) throw invalid(name, `expected ${expected} bytes, got ${bytes.length}`, bytes.length);
 }
 
 /** Copy of little-endian float32 bytes, wherever they lie in their buffer. */

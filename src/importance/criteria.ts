@@ -1,42 +1,46 @@
 /**
- * Importance criteria: one number per channel of a group, larger = more important. They only score; any of them goes
- * with any removal, and a user's own function of the same form stands beside them.
+ * Importance criteria, a definition each: what it reads, its options, and one number per channel of a group, larger =
+ * more important. The table at the end lists them; whoever measures, prunes, documents or offers options asks it.
  */
-import { decode } from '../encodings/index.ts';
-import { checkFinite, checkInteger, checkOneOf, EspalierError, show } from '../base/errors.ts';
-import type { Network } from '../graph/network.ts';
+import { choice, integer } from '../base/rules.ts';
+import type { Rule, Ruled, RuledBy } from '../base/rules.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import { stream } from '../base/random.ts';
+import { decode } from '../encodings/index.ts';
+import type { Network } from '../graph/network.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import { correlationMatrix } from './correlation.ts';
-import type { ActivationStatistics, ChannelGroup, ScoreOptions, Scorer } from './types.ts';
+import type { Criterion } from './types.ts';
+
+const NO_OPTIONS = {};
 
 /**
  * |Correlation| of a neuron's activation with those of the neurons that it feeds, averaged over all its connections. A
  * constant neuron scores 0, the lowest. Source: Sun, Wang, Tang, "Sparsifying Neural Network Connections for Face
  * Recognition", CVPR 2016, for one connection; the mean over a neuron's connections is ours.
  */
-export function activationCorrelation(
-  _network: Network,
-  group: ChannelGroup,
-  statistics?: ActivationStatistics,
-): Float64Array {
-  const measured = statistics?.groups.get(group.name);
-  if (!measured || measured.consumers.some((consumer) => !consumer.correlation)) {
-    throw new TypeError(
-      `activationCorrelation: statistics: expected correlations of group ${show(group.name)}, got none; measure them with measureActivations`,
-    );
-  }
-  const scores = new Float64Array(group.channels);
-  const connections = measured.consumers.reduce((sum, consumer) => sum + consumer.outputs, 0);
-  for (const { correlation = [], outputs } of measured.consumers) {
-    for (let c = 0; c < group.channels; c++) {
-      let sum = 0;
-      for (let o = 0; o < outputs; o++) sum += correlation[c * outputs + o];
-      scores[c] += sum / connections;
+export const activationCorrelation: Criterion<typeof NO_OPTIONS> = {
+  name: 'activationCorrelation',
+  measures: ['correlations'],
+  options: NO_OPTIONS,
+  defaults: {},
+  words: {},
+  score(_network, group, statistics) {
+    const consumers = statistics?.groups.get(group.name)?.consumers ?? [];
+    const scores = new Float64Array(group.channels);
+    const connections = consumers.reduce((sum, consumer) => sum + consumer.outputs, 0);
+    for (const { correlation = [], outputs } of consumers) {
+      for (let c = 0; c < group.channels; c++) {
+        let sum = 0;
+        for (let o = 0; o < outputs; o++) sum += correlation[c * outputs + o];
+        scores[c] += sum / connections;
+      }
     }
-  }
-  return scores;
-}
+    return scores;
+  },
+};
 
+const WEIGHT_CORRELATION_OPTIONS = { neighbours: integer(1) };
 /**
  * 1 - mean |Pearson correlation| of a neuron's weight vector with those of its `neighbours` most correlated fellows:
  * what others nearly compute is redundant. In [0, 1]; a neuron with all weights zero scores 0. A constant weight vector
@@ -44,115 +48,177 @@ export function activationCorrelation(
  * neuron. Source: after Wang et al., "COP: Customized Deep Model Compression via Regularized Correlation-Based
  * Filter-Level Pruning", IJCAI 2019 (which correlates the next layer's columns).
  */
-export function weightCorrelation(
-  network: Network,
-  group: ChannelGroup,
-  _statistics?: ActivationStatistics,
-  options: ScoreOptions = {},
-): Float64Array {
-  const neighbours = Math.min(
-    checkInteger('weightCorrelation', 'neighbours', options.neighbours ?? 3, 1),
-    group.channels - 1,
-  );
-  const scores = new Float64Array(group.channels);
-  for (const producer of group.producers) {
-    const weights = weightsOf(network, producer);
-    const columns = weights.length / group.channels;
-    const correlations = correlationMatrix(weights, group.channels, columns);
-    for (let c = 0; c < group.channels; c++) {
-      if (weights.subarray(c * columns, (c + 1) * columns).every((w) => w === 0)) continue;
-      const others = correlations.slice(c * group.channels, (c + 1) * group.channels).map(Math.abs);
-      others[c] = 0; // Absolute values are at least 0 and neighbours < channels, so a neuron never counts as its own neighbour.
-      others.sort();
-      let sum = 0;
-      for (let i = 0; i < neighbours; i++) sum += others[group.channels - 1 - i];
-      scores[c] += (1 - (neighbours > 0 ? sum / neighbours : 0)) / group.producers.length;
+export const weightCorrelation: Criterion<typeof WEIGHT_CORRELATION_OPTIONS> = {
+  name: 'weightCorrelation',
+  measures: [],
+  options: WEIGHT_CORRELATION_OPTIONS,
+  defaults: { neighbours: 3 },
+  words: { neighbours: 'most correlated neurons that the mean is over' },
+  score(network, group, _statistics, options) {
+    const neighbours = Math.min(options.neighbours, group.channels - 1);
+    const scores = new Float64Array(group.channels);
+    for (const producer of group.producers) {
+      const weights = weightsOf(network, producer);
+      const columns = weights.length / group.channels;
+      const correlations = correlationMatrix(weights, group.channels, columns);
+      for (let c = 0; c < group.channels; c++) {
+        if (weights.subarray(c * columns, (c + 1) * columns).every((w) => w === 0)) continue;
+        const others = correlations.slice(c * group.channels, (c + 1) * group.channels).map(Math.abs);
+        others[c] = 0; // Absolute values are at least 0 and neighbours < channels, so a neuron never counts as its own neighbour.
+        others.sort();
+        let sum = 0;
+        for (let i = 0; i < neighbours; i++) sum += others[group.channels - 1 - i];
+        scores[c] += (1 - (neighbours > 0 ? sum / neighbours : 0)) / group.producers.length;
+      }
     }
-  }
-  return scores;
-}
+    return scores;
+  },
+};
 
+const MAGNITUDE_OPTIONS = { norm: choice('L1', 'L2') };
 /**
  * Size of a neuron's incoming weights (biases apart), over all producers of the channel. Source: Li et al., "Pruning
  * Filters for Efficient ConvNets", ICLR 2017 (L1).
  */
-export function magnitude(
-  network: Network,
-  group: ChannelGroup,
-  _statistics?: ActivationStatistics,
-  options: ScoreOptions = {},
-): Float64Array {
-  const norm = checkOneOf('magnitude', 'norm', options.norm ?? 'L1', ['L1', 'L2']);
-  const scores = new Float64Array(group.channels);
-  for (const producer of group.producers) {
-    const weights = weightsOf(network, producer);
-    const columns = weights.length / group.channels;
-    for (let c = 0; c < group.channels; c++) {
-      for (let i = c * columns; i < (c + 1) * columns; i++)
-        scores[c] += norm === 'L1' ? Math.abs(weights[i]) : weights[i] ** 2;
+export const magnitude: Criterion<typeof MAGNITUDE_OPTIONS> = {
+  name: 'magnitude',
+  measures: [],
+  options: MAGNITUDE_OPTIONS,
+  defaults: { norm: 'L1' },
+  words: { norm: 'sum of absolute weights, or Euclidean length' },
+  score(network, group, _statistics, { norm }) {
+    const scores = new Float64Array(group.channels);
+    for (const producer of group.producers) {
+      const weights = weightsOf(network, producer);
+      const columns = weights.length / group.channels;
+      for (let c = 0; c < group.channels; c++) {
+        for (let i = c * columns; i < (c + 1) * columns; i++)
+          scores[c] += norm === 'L1' ? Math.abs(weights[i]) : weights[i] ** 2;
+      }
     }
-  }
-  return norm === 'L1' ? scores : scores.map(Math.sqrt);
-}
+    return norm === 'L1' ? scores : scores.map(Math.sqrt);
+  },
+};
 
+const RANDOM_OPTIONS = { seed: integer(0, Number.MAX_SAFE_INTEGER) };
 /** Uniform in [0, 1): the baseline that every criterion has to beat. The same (seed, group) gives the same scores. */
-export function random(
-  _network: Network,
-  group: ChannelGroup,
-  _statistics?: ActivationStatistics,
-  options: ScoreOptions = {},
-): Float64Array {
-  const draw = stream(options.seed ?? 0, 'random importance', group.name);
-  return Float64Array.from({ length: group.channels }, draw);
-}
-
-/** The named criteria, and whether they read measured correlations. */
-export const CRITERIA = {
-  activationCorrelation: { score: activationCorrelation, measures: true },
-  weightCorrelation: { score: weightCorrelation, measures: false },
-  magnitude: { score: magnitude, measures: false },
-  random: { score: random, measures: false },
-} as const satisfies Record<string, { score: Scorer; measures: boolean }>;
-export type CriterionName = keyof typeof CRITERIA;
-export const CRITERION_NAMES = Object.keys(CRITERIA) as readonly CriterionName[];
+export const random: Criterion<typeof RANDOM_OPTIONS> = {
+  name: 'random',
+  measures: [],
+  options: RANDOM_OPTIONS,
+  defaults: { seed: 0 },
+  words: { seed: 'of the draw' },
+  score(_network, group, _statistics, { seed }) {
+    const draw = stream(seed, 'random importance', group.name);
+    return Float64Array.from({ length: group.channels }, draw);
+  },
+};
 
 /**
- * Scores the channels of a group by a named criterion or by a function of the same form.
- * @throws {EspalierError} NONFINITE if a score is not a number: a ranking of such would mean nothing
- * @throws {RangeError} if there is not one score per channel
- * @example
- * import { score } from 'espalier/importance';
- * const scores = score('magnitude', network, group);
+ * Sum of the Euclidean distances of a neuron's weight vector to those of all its fellows: one near the geometric median
+ * of the layer is what the others can stand for. Producers joined by an add are scored apart and added. Cost: channels^2
+ * / 2 x weights per neuron. Source: He et al., "Filter Pruning via Geometric Median for Deep Convolutional Neural
+ * Networks Acceleration", CVPR 2019 (FPGM), its sum g(x) over the filters of the layer.
  */
-export function score(
-  criterion: CriterionName | Scorer,
-  network: Network,
-  group: ChannelGroup,
-  statistics?: ActivationStatistics,
-  options: ScoreOptions = {},
-): Float64Array {
-  const scorer: Scorer =
-    typeof criterion === 'function'
-      ? criterion
-      : CRITERIA[checkOneOf('score', 'criterion', criterion, CRITERION_NAMES)].score;
-  const scores: unknown = scorer(network, group, statistics, options);
-  if (!(scores instanceof Float64Array))
-    throw new TypeError(`score: criterion: expected it to return a Float64Array, got ${show(scores)}`);
-  if (scores.length !== group.channels)
-    throw new RangeError(
-      `score: criterion: expected ${group.channels} scores for group ${show(group.name)}, got ${scores.length}`,
-    );
-  checkFinite('score', `scores of group ${show(group.name)}`, scores);
-  return scores;
-}
+export const geometricMedian: Criterion<typeof NO_OPTIONS> = {
+  name: 'geometricMedian',
+  measures: [],
+  options: NO_OPTIONS,
+  defaults: {},
+  words: {},
+  score(network, group) {
+    const { channels } = group;
+    const scores = new Float64Array(channels);
+    for (const producer of group.producers) {
+      const weights = weightsOf(network, producer);
+      const columns = weights.length / channels;
+      for (let i = 0; i < channels; i++) {
+        for (let j = i + 1; j < channels; j++) {
+          let squares = 0;
+          for (let k = 0; k < columns; k++) squares += (weights[i * columns + k] - weights[j * columns + k]) ** 2;
+          scores[i] += Math.sqrt(squares);
+          scores[j] += Math.sqrt(squares);
+        }
+      }
+    }
+    return scores;
+  },
+};
 
+/**
+ * First-order estimate of how much the loss changes without the neuron: sum over its incoming weights w of (g w)^2, g
+ * the gradient of the training loss, averaged over batches; producers joined by an add are added. Source: Molchanov et
+ * al., "Importance Estimation for Neural Network Pruning", CVPR 2019, the first-order importance of single weights,
+ * summed over a filter.
+ */
+export const taylor: Criterion<typeof NO_OPTIONS> = {
+  name: 'taylor',
+  measures: ['gradients'],
+  options: NO_OPTIONS,
+  defaults: {},
+  words: {},
+  score(network, group, statistics) {
+    const scores = new Float64Array(group.channels);
+    for (const { node, gradient } of statistics?.groups.get(group.name)?.producers ?? []) {
+      const weights = weightsOf(network, node);
+      const columns = weights.length / group.channels;
+      for (let c = 0; c < group.channels; c++)
+        for (let i = c * columns; i < (c + 1) * columns; i++) scores[c] += (gradient?.square[i] ?? 0) * weights[i] ** 2;
+    }
+    return scores;
+  },
+};
+
+/**
+ * 1 - the share of zeros of a neuron's activation, behind its nonlinearity, over samples and positions: a neuron that
+ * hardly ever fires matters little. Of use behind a relu only; elsewhere all score 1. Producers joined by an add are
+ * averaged. Source: Hu et al., "Network Trimming: A Data-Driven Neuron Pruning Approach towards Efficient Deep
+ * Architectures", 2016 (APoZ).
+ */
+export const zeroFraction: Criterion<typeof NO_OPTIONS> = {
+  name: 'zeroFraction',
+  measures: ['activity'],
+  options: NO_OPTIONS,
+  defaults: {},
+  words: {},
+  score(_network, group, statistics) {
+    const scores = new Float64Array(group.channels);
+    for (const { zeros } of statistics?.groups.get(group.name)?.producers ?? [])
+      for (let c = 0; c < group.channels; c++) scores[c] += (1 - (zeros?.[c] ?? 0)) / group.producers.length;
+    return scores;
+  },
+};
+
+/** The named criteria. */
+export const CRITERIA = {
+  activationCorrelation,
+  weightCorrelation,
+  magnitude,
+  random,
+  geometricMedian,
+  taylor,
+  zeroFraction,
+} as const satisfies Record<string, Criterion>;
+export type CriterionName = keyof typeof CRITERIA;
+export const CRITERION_NAMES = /* @__PURE__ */ Object.keys(CRITERIA) as readonly CriterionName[];
+
+/** Options of a named criterion; what is left out is the default. */
+export type CriterionOptions<K extends CriterionName> = Partial<RuledBy<(typeof CRITERIA)[K]['options']>>;
+
+type AllRules = (typeof CRITERIA)[CriterionName]['options'];
+type NamesIn<T> = T extends unknown ? keyof T : never;
+type RuleIn<T, K extends PropertyKey> = T extends Readonly<Record<K, infer R extends Rule>> ? R : never;
+/** Options of the named criteria together; each takes its own and refuses the others'. */
+export type ScoreOptions = { readonly [K in NamesIn<AllRules>]?: Ruled<RuleIn<AllRules, K>> };
+
+/** The weight of a producer, (channels, the rest). */
 function weightsOf(network: Network, producer: string): Float32Array {
-  const parameter = network.nodes.find((node) => node.name === producer)?.parameters.weight;
+  const parameter = weightedLayers(network).find(({ name }) => name === producer)?.weight;
   const encoding = parameter === undefined ? undefined : network.parameters.get(parameter);
   if (!encoding)
     throw new EspalierError(
       'GRAPH',
-      `score: network: expected a conv or dense node ${show(producer)} with a weight; take the group from findGroups of the same network`,
+      `score: network: expected a node ${show(producer)} with a weight; take the group from findGroups of the same network`,
       { name: producer },
     );
   return decode(encoding);

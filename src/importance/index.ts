@@ -1,14 +1,7 @@
 /** Importance: scores, one number per neuron, and the activation statistics that some of them read. */
-export {
-  activationCorrelation,
-  CRITERIA,
-  CRITERION_NAMES,
-  magnitude,
-  random,
-  score,
-  weightCorrelation,
-} from './criteria.ts';
-export type { CriterionName } from './criteria.ts';
+export * from './criteria.ts';
+export { score } from './score.ts';
+export type { CriterionChoice, ScoringOptions } from './score.ts';
 export { correlationMatrix, covarianceMatrix } from './correlation.ts';
 export { measureActivations } from './statistics.ts';
 export type { MeasureOptions } from './statistics.ts';
@@ -18,8 +11,11 @@ export type {
   ChannelMoments,
   Consumer,
   ConsumerStatistics,
+  Criterion,
+  GradientMoments,
   GroupStatistics,
+  Measurement,
   ParameterSlice,
-  ScoreOptions,
+  ProducerStatistics,
   Scorer,
 } from './types.ts';

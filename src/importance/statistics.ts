@@ -1,5 +1,6 @@
 /**
- * Activation statistics: what the consumers of each channel group see, and how it correlates with what they make of it.
+ * Activation statistics: what the consumers of each channel group see, and how it correlates with what they make of it;
+ * on demand how often its producers yield zero, and how the loss depends on their weights.
  *
  * Reading of Sun, Wang, Tang (CVPR 2016) that is taken here: b is the value that the consumer reads (after
  * nonlinearity, pooling, ...), a the consumer's output after its own nonlinearity. A convolution's weight is shared by
@@ -14,24 +15,44 @@ import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { weightedLayers } from '../network/shapes.ts';
 import { couplingOf, operatorOf } from '../operators/table.ts';
-import type { Tap } from '../operators/types.ts';
+import type { Pointwise, Tap } from '../operators/types.ts';
 import { below, permutation, stream } from '../base/random.ts';
 import type { Stream } from '../base/random.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
+import { defaultLoss } from '../losses/losses.ts';
+import type { Loss } from '../losses/losses.ts';
 import { covarianceMatrix, rowProducts, standardizeRows } from './correlation.ts';
-import type { ActivationStatistics, ChannelGroup, Consumer, ConsumerStatistics, GroupStatistics } from './types.ts';
+import { measureGradients } from './gradients.ts';
+import { readSamples } from './samples.ts';
+import type {
+  ActivationStatistics,
+  ChannelGroup,
+  Consumer,
+  ConsumerStatistics,
+  GradientMoments,
+  GroupStatistics,
+  Measurement,
+  ProducerStatistics,
+} from './types.ts';
 
-export interface MeasureOptions {
+/** The measurements default to those of `correlations` alone. */
+export interface MeasureOptions extends Partial<Record<Measurement, boolean>> {
   /** Samples drawn from the training set, by the context's seed; all of them if there are fewer. Default 512. */
   samples?: number;
-  /** Samples per pass. Default 32. */
+  /** Samples per pass; gradients are taken of the mean loss of so many. Default 32. */
   batch?: number;
   /** Pairs of positions per consumer, and positions per sample for the covariance. Default 16. */
   positions?: number;
   /** Measure correlations with the consumers' outputs. Default true. */
   correlations?: boolean;
+  /** Measure the share of zeros behind each producer's nonlinearity. Default false. */
+  activity?: boolean;
+  /** Measure moments of the gradient of `loss` by the producers' weights; needs labels. Default false. */
+  gradients?: boolean;
+  /** For `gradients`. Default: the loss that training takes for the network's task. */
+  loss?: Loss;
   /** Measure covariances between channels, as least-squares repair wants them. Default false. */
   covariances?: boolean;
 }
@@ -65,13 +86,14 @@ interface Probe {
 
 /**
  * Runs the network over training samples and measures the given groups at every consumer: means, and on demand
- * correlations and covariances. The same seed gives the same samples and positions. Memory: samples x positions x
- * (channels + outputs) x 4 bytes per consumer; time: the passes, and per consumer samples x positions x channels x
- * outputs multiply-adds in double.
+ * correlations and covariances; and on demand at every producer: shares of zeros and gradients. The same seed gives the
+ * same samples and positions. Memory: samples x positions x (channels + outputs) x 4 bytes per consumer, 16 bytes per
+ * weight for gradients; time: the passes, and per consumer samples x positions x channels x outputs multiply-adds in
+ * double.
  *
  * @param context - kernels, threads, seed, training set, abort signal
  * @throws {EspalierError} DATA if there is no training set, it is empty, has one sample where correlations are wanted,
- *   or an input or activation is not finite (node named)
+ *   no labels where gradients are, or an input or activation is not finite (node named)
  * @example
  * import { measureActivations, score } from 'espalier/importance';
  * import { findGroups } from 'espalier/pruning';
@@ -88,7 +110,7 @@ export async function measureActivations(
   const wanted = checkInteger(who, 'samples', options.samples ?? 512, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
   const positions = checkInteger(who, 'positions', options.positions ?? 16, 1);
-  const { correlations = true, covariances = false } = options;
+  const { correlations = true, covariances = false, activity = false, gradients = false } = options;
   const { training, seed, kernels, threads, signal } = context;
   if (!training || training.count === 0) {
     throw new EspalierError(
@@ -110,12 +132,23 @@ export async function measureActivations(
       'DATA',
       `${who}: context.training: expected at least 2 samples, got 1: one sample has no correlation`,
     );
-  const indices = permutation(stream(seed, 'activation samples'), training.count).slice(0, samples).sort();
+  const order = permutation(stream(seed, 'activation samples'), training.count).slice(0, samples);
+  const indices = order.slice().sort();
+  // First, since it refuses sets without labels.
+  const moments = gradients
+    ? await measureGradients(network, [...new Set(groups.flatMap((group) => weightNames(network, group)))], context, {
+        who,
+        order,
+        batch: Math.min(batch, samples),
+        loss: options.loss ?? defaultLoss(network),
+      })
+    : undefined;
 
   const watch = new Set(
-    groups.flatMap((group) =>
-      group.consumers.flatMap((consumer) => [consumer.value, activationOf(network, consumer.node)]),
-    ),
+    groups.flatMap((group) => [
+      ...group.consumers.flatMap((consumer) => [consumer.value, activationOf(network, consumer.node)]),
+      ...(activity ? group.producers.map((producer) => channelsOf(network, producer)) : []),
+    ]),
   );
   const executor = await createExecutor(network, {
     batch: Math.min(batch, samples),
@@ -129,38 +162,76 @@ export async function measureActivations(
         probeOf(network, group, consumer, executor, { samples, positions, seed, correlations, covariances }),
       ),
     );
-    const size = sizeOf(training.inputShape);
+    const counters = activity
+      ? groups.map((group) => group.producers.map((name) => counterOf(network, group, name, executor)))
+      : [];
     for (let first = 0; first < samples; first += executor.batch) {
       signal?.throwIfAborted();
       const some = indices.subarray(first, Math.min(first + executor.batch, samples));
-      const inputs = new Float32Array(some.length * size);
-      await training.read(some, inputs, undefined);
-      const wrong = inputs.findIndex((x) => !Number.isFinite(x));
-      if (wrong >= 0) {
-        const sample = some[Math.floor(wrong / size)];
-        throw new EspalierError(
-          'DATA',
-          `${who}: context.training: expected finite inputs, got ${inputs[wrong]} in sample ${sample}; remove the sample or mend it`,
-          { name: 'training', found: inputs[wrong] },
-        );
-      }
-      executor.input().set(inputs);
+      executor.input().set((await readSamples(who, training, some, false)).inputs);
       executor.forward();
       for (const probe of probes.flat())
         for (let i = 0; i < some.length; i++) collect(probe, executor, i, first + i, samples, some[i], seed);
+      for (const counter of counters.flat()) countZeros(counter, executor, some.length);
     }
     return {
       samples,
       groups: new Map(
         groups.map((group, g): [string, GroupStatistics] => [
           group.name,
-          { channels: group.channels, consumers: probes[g].map((probe) => summarize(probe, samples)) },
+          {
+            channels: group.channels,
+            producers: group.producers.map((name, p) =>
+              producerStatistics(network, name, samples, counters[g]?.[p], moments),
+            ),
+            consumers: probes[g].map((probe) => summarize(probe, samples)),
+          },
         ]),
       ),
     };
   } finally {
     executor.dispose();
   }
+}
+
+/** Zeros of one producer's channels: (channels) counts, in `span` positions a sample. */
+interface Counter {
+  readonly value: string;
+  readonly span: number;
+  readonly counts: Float64Array;
+}
+
+function counterOf(network: Network, { channels }: ChannelGroup, producer: string, executor: Executor): Counter {
+  const value = channelsOf(network, producer);
+  return { value, span: sizeOf(executor.shapeOf(value)) / channels, counts: new Float64Array(channels) };
+}
+
+/** Takes the first `rows` of the batch in. */
+function countZeros({ value, span, counts }: Counter, executor: Executor, rows: number): void {
+  for (let i = 0; i < rows; i++) {
+    const row = rowOf(executor, value, i);
+    for (let c = 0; c < counts.length; c++)
+      for (let p = c * span; p < (c + 1) * span; p++) if (row[p] === 0) counts[c]++;
+  }
+}
+
+function producerStatistics(
+  network: Network,
+  node: string,
+  samples: number,
+  counter: Counter | undefined,
+  moments: ReadonlyMap<string, GradientMoments> | undefined,
+): ProducerStatistics {
+  const gradient = moments?.get(nodeOf(network, node).parameters.weight ?? '');
+  return {
+    node,
+    ...(counter ? { zeros: counter.counts.map((count) => count / (samples * counter.span)) } : {}),
+    ...(gradient ? { gradient } : {}),
+  };
+}
+
+function weightNames(network: Network, { producers }: ChannelGroup): string[] {
+  return producers.flatMap((name) => nodeOf(network, name).parameters.weight ?? []);
 }
 
 interface ProbeSettings {
@@ -223,16 +294,21 @@ function probeOf(
   };
 }
 
+/** What a producer's channels become: its activation, also where that is of a sum that it goes into first. */
+function channelsOf(network: Network, producer: string): string {
+  return activationOf(network, producer, ['map', 'join']);
+}
+
 /** The consumer's activation: its output, or that of the norm and nonlinearity that alone read it. */
-function activationOf(network: Network, name: string): string {
+function activationOf(network: Network, name: string, through: readonly Pointwise[] = ['map']): string {
   let [value] = outputsOf(nodeOf(network, name));
   for (;;) {
     const readers = network.nodes.filter((node) => node.inputs.includes(value));
     if (readers.length !== 1 || network.outputs.includes(value)) return value;
     const { pointwise } = operatorOf(readers[0]);
-    if (pointwise === undefined) return value;
+    if (pointwise === 'nonlinearity') return outputsOf(readers[0])[0];
+    if (pointwise === undefined || !through.includes(pointwise)) return value;
     [value] = outputsOf(readers[0]);
-    if (pointwise === 'nonlinearity') return value;
   }
 }
 

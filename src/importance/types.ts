@@ -1,7 +1,8 @@
 /**
  * What importance and pruning share: which channels go together (a {@link ChannelGroup}, found by `pruning/groups.ts`),
- * what was measured of them, and the shape of a scorer. A scorer only scores; removing is the business of `pruning`.
+ * what was measured of them, and what a criterion says of itself. It only scores; removing is the business of `pruning`.
  */
+import type { RuledBy, Rules } from '../base/rules.ts';
 import type { Network } from '../graph/network.ts';
 
 /**
@@ -80,8 +81,26 @@ export interface ConsumerStatistics extends ChannelMoments {
   readonly correlation?: Float64Array;
 }
 
+/** First and second moment of the loss's gradient by one weight, over batches; both in the weight's layout. */
+export interface GradientMoments {
+  readonly mean: Float64Array;
+  /** Mean of the squares. */
+  readonly square: Float64Array;
+}
+
+/** What was measured at one producer, as far as it was asked for. */
+export interface ProducerStatistics {
+  readonly node: string;
+  /** (channels): share of zeros, over samples and positions, of the value that the producer's nonlinearity yields. */
+  readonly zeros?: Float64Array;
+  /** Of the producer's weight; absent too where that is encoded, and so has no gradient by single weights. */
+  readonly gradient?: GradientMoments;
+}
+
 export interface GroupStatistics {
   readonly channels: number;
+  /** In the order of {@link ChannelGroup.producers}; may be left out where neither zeros nor gradients are measured. */
+  readonly producers?: readonly ProducerStatistics[];
   /** In the order of {@link ChannelGroup.consumers}. */
   readonly consumers: readonly ConsumerStatistics[];
 }
@@ -92,20 +111,40 @@ export interface ActivationStatistics {
   readonly groups: ReadonlyMap<string, GroupStatistics>;
 }
 
-/** Options of the built-in criteria; each reads its own. */
-export interface ScoreOptions {
-  /** magnitude: sum of absolute weights, or Euclidean length. Default 'L1'. */
-  norm?: 'L1' | 'L2';
-  /** weightCorrelation: over how many of the most correlated neurons to average. Default 3 (COP). */
-  neighbours?: number;
-  /** random. Default 0. */
-  seed?: number;
-}
+/**
+ * What a criterion may want measured, beside the weights that it sees in the network: 'correlations' of channels with
+ * the outputs of their consumers, 'activity' (shares of zeros), 'gradients' of the loss (which need labelled samples).
+ */
+export type Measurement = 'correlations' | 'activity' | 'gradients';
 
-/** One number per channel, larger = more important. */
+/** One finite number per channel, larger = more important. `options` are as given by whoever asks. */
 export type Scorer = (
   network: Network,
   group: ChannelGroup,
   statistics: ActivationStatistics | undefined,
-  options: ScoreOptions,
+  options: Readonly<Record<string, unknown>>,
 ) => Float64Array;
+
+/**
+ * All that is true of a criterion: whoever measures for it, checks, documents or asks for its options reads it here.
+ * One's own stands beside those of the table `CRITERIA`.
+ */
+export interface Criterion<R extends Rules = Rules> {
+  readonly name: string;
+  /** What has to be measured before it can score. */
+  readonly measures: readonly Measurement[];
+  /** Its own options. One named `seed` is that of the run unless it is given. */
+  readonly options: R;
+  readonly defaults: RuledBy<R>;
+  /** A line of help for each option. */
+  readonly words: { readonly [K in keyof R]: string };
+  /** What an option is called on the command line, in camel case, where that is not its name. */
+  readonly flags?: { readonly [K in keyof R]?: string };
+  /** {@link Scorer} with every option decided; what `measures` says is in `statistics`. */
+  score(
+    network: Network,
+    group: ChannelGroup,
+    statistics: ActivationStatistics | undefined,
+    options: RuledBy<R>,
+  ): Float64Array;
+}

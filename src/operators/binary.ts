@@ -55,6 +55,7 @@ function binary(kind: BinaryKind): Operator {
     arity: [2, 2],
     takesConstants: true,
     takesIn: { activation: true },
+    pointwise: 'join',
     inPlace: kind === 'add' ? 'overwrite' : false,
     shapes(node, [a, b]) {
       const shape = broadcast(a.shape, b.shape);

@@ -39,6 +39,9 @@ export interface ValueType {
   readonly isConstant: boolean;
 }
 
+/** A function of one value; affine per channel in inference; a function of two values. */
+export type Pointwise = 'nonlinearity' | 'map' | 'join';
+
 export interface Operator<A extends Attributes = Attributes> {
   readonly kind: string;
   /** What each attribute may be: the checks, the file's form and the type follow from it. */
@@ -63,8 +66,8 @@ export interface Operator<A extends Attributes = Attributes> {
   readonly inPlace: false | 'view' | 'overwrite';
   /** What it yields are probabilities of classes: a loss over classes must not follow it. */
   readonly yieldsProbabilities?: boolean;
-  /** Each element of the output depends on the one in its place alone: 'map' is affine per channel in inference. */
-  readonly pointwise?: 'nonlinearity' | 'map';
+  /** Each element of the output depends on those in its place alone, in this way. Absent: it depends on more. */
+  readonly pointwise?: Pointwise;
   /** What is made of it where the node before takes it in as an activation. Absent: it cannot be. */
   activation?(node: Node<A>): { readonly code: number; readonly parameters: readonly number[] };
   /** Scale and shift per channel that it is in inference, prepared by `plan`. Absent: it is no such map. */

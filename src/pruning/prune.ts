@@ -1,10 +1,10 @@
 /** Pruning as one step: measure, score, choose, remove; for a whole network or one group. */
-import { checkNumber, checkOneOf, show } from '../base/errors.ts';
-import { CRITERIA, CRITERION_NAMES, score } from '../importance/criteria.ts';
-import type { CriterionName } from '../importance/criteria.ts';
+import { checkNumber, show } from '../base/errors.ts';
+import { checkCriterion, criterionName, measurementsOf, resolveScoring, score } from '../importance/score.ts';
+import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
 import { measureActivations } from '../importance/statistics.ts';
 import type { MeasureOptions } from '../importance/statistics.ts';
-import type { ActivationStatistics, ChannelGroup, ScoreOptions, Scorer } from '../importance/types.ts';
+import type { ActivationStatistics, ChannelGroup } from '../importance/types.ts';
 import type { Network } from '../graph/network.ts';
 import { parameterCount } from '../network/shapes.ts';
 import type { Context, Transform, TransformReport } from '../graph/transform.ts';
@@ -15,10 +15,13 @@ import { keepBest } from './select.ts';
 import type { SelectionReport } from './select.ts';
 
 export interface PruneGroupOptions {
-  /** Named criterion, or a function that gives one score per channel. Default 'activationCorrelation'. */
-  criterion?: CriterionName | Scorer;
-  /** What the criterion reads: norm, neighbours, seed. */
-  scoring?: ScoreOptions;
+  /**
+   * Named criterion, a definition of one's own, or a function that gives one score per channel. Default
+   * 'activationCorrelation'.
+   */
+  criterion?: CriterionChoice;
+  /** The criterion's own options, as its definition in `CRITERIA` lists them. */
+  scoring?: ScoringOptions;
   /** Share of the group's channels that stays, 0 to 1; at least one stays. */
   keep: number;
   /** Round the number of kept channels up to a multiple of this. Default 1. */
@@ -36,7 +39,7 @@ export interface PruneGroupOptions {
 }
 
 export interface PruneOptions
-  extends Omit<PruneGroupOptions, 'keep'>, Pick<MeasureOptions, 'samples' | 'positions' | 'batch'> {
+  extends Omit<PruneGroupOptions, 'keep'>, Pick<MeasureOptions, 'samples' | 'positions' | 'batch' | 'loss'> {
   /** Share of channels that stays: one number for every prunable group, or by group name for the named ones. */
   keep: number | Readonly<Record<string, number>>;
 }
@@ -81,7 +84,8 @@ export interface PruneReport extends TransformReport {
 export function prune(
   options: PruneOptions,
 ): (network: Network, context: Context) => Promise<{ network: Network; report: PruneReport }> {
-  const criterion = checkCriterion('prune', options.criterion);
+  const criterion = checkCriterion('prune', options.criterion ?? PRUNE_DEFAULTS.criterion);
+  resolveScoring('prune', 'scoring', criterion, options.scoring);
   checkKeep(options.keep);
   const step = async (network: Network, context: Context): Promise<{ network: Network; report: PruneReport }> => {
     const all = findGroups(network);
@@ -97,12 +101,14 @@ export function prune(
             ...(options.samples === undefined ? {} : { samples: options.samples }),
             ...(options.positions === undefined ? {} : { positions: options.positions }),
             ...(options.batch === undefined ? {} : { batch: options.batch }),
-            correlations: measures(criterion),
+            ...(options.loss === undefined ? {} : { loss: options.loss }),
+            correlations: false,
+            ...Object.fromEntries(measurementsOf(criterion).map((measurement) => [measurement, true])),
             covariances: options.repair ?? options.fold ?? PRUNE_DEFAULTS.fold,
           })
         : undefined;
 
-    const scoring: ScoreOptions = { seed: context.seed, ...options.scoring };
+    const scoring = resolveScoring('prune', 'scoring', criterion, options.scoring, context.seed);
     const scores = chosen.map((group) => score(criterion, network, group, statistics, scoring));
     let pruned = network;
     const reports: GroupReport[] = [];
@@ -120,7 +126,7 @@ export function prune(
       network: pruned,
       report: {
         transform: 'prune',
-        criterion: typeof criterion === 'string' ? criterion : criterion.name || 'custom',
+        criterion: criterionName(criterion),
         groups: reports,
         skipped,
         parametersBefore: parameterCount(network),
@@ -143,12 +149,12 @@ export function pruneGroup(
   statistics: ActivationStatistics | undefined,
   options: PruneGroupOptions,
 ): { network: Network; report: GroupReport } {
-  const criterion = checkCriterion('pruneGroup', options.criterion);
+  const criterion = checkCriterion('pruneGroup', options.criterion ?? PRUNE_DEFAULTS.criterion);
   const found = prunableGroup('pruneGroup', findGroups(network), group);
   return removeWorst(
     network,
     found,
-    score(criterion, network, found, statistics, options.scoring),
+    score(criterion, network, found, statistics, resolveScoring('pruneGroup', 'scoring', criterion, options.scoring)),
     statistics,
     options,
   );
@@ -192,23 +198,11 @@ function removeWorst(
   };
 }
 
-/** A function may read anything, so correlations are measured for it. */
-function measures(criterion: CriterionName | Scorer): boolean {
-  return typeof criterion === 'function' || CRITERIA[criterion].measures;
-}
-
 function needsActivations(
-  criterion: CriterionName | Scorer,
+  criterion: CriterionChoice,
   { fold = PRUNE_DEFAULTS.fold, repair = fold }: PruneOptions,
 ): boolean {
-  return fold || repair || measures(criterion);
-}
-
-function checkCriterion(
-  who: string,
-  criterion: CriterionName | Scorer = PRUNE_DEFAULTS.criterion,
-): CriterionName | Scorer {
-  return typeof criterion === 'function' ? criterion : checkOneOf(who, 'criterion', criterion, CRITERION_NAMES);
+  return fold || repair || measurementsOf(criterion).length > 0;
 }
 
 function checkKeep(keep: PruneOptions['keep']): void {

@@ -10,6 +10,7 @@ import type { TensorLike } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context, Transform } from '../graph/transform.ts';
 import type { KernelSet } from '../kernels/types.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import type { FitContext, FitReport } from './quantizer.ts';
 import {
   quantizerOf,
@@ -55,7 +56,7 @@ export type ParameterOptions = LayerOptions & {
 
 export type QuantizeOptions = LayerOptions & {
   /**
-   * Names of the weights to quantize. Default: the weights of all convolutions and dense layers that are dense still.
+   * Names of the weights to quantize. Default: the weights of all layers that are dense still.
    */
   readonly parameters?: readonly string[];
   /** Other options for single weights, by parameter name. */
@@ -63,10 +64,9 @@ export type QuantizeOptions = LayerOptions & {
 };
 
 /**
- * Quantizes the weight of a convolution or dense layer, (out, the rest) as a matrix, by the quantizer that the options
- * name. Where that would not make it smaller the network comes back as it is, and the report says so.
+ * Quantizes the weight of a layer, (out, the rest) as a matrix, by the quantizer that the options name. Where that would not make it smaller the network comes back as it is, and the report says so.
  * @throws {TypeError | RangeError} for wrong options, by name
- * @throws {RangeError} if `parameter` is not the weight of a convolution or dense layer, or is not dense
+ * @throws {RangeError} if `parameter` is not the weight of a layer, or is not dense
  * @throws {EspalierError} NONFINITE, WORKER; the signal's reason, if it is aborted
  * @example
  * const { network: small } = await quantizeParameterAsync(network, 'dense1.weight', { codewordCount: 1024, kernels: await loadKernels() });
@@ -111,7 +111,7 @@ async function fitParameter(
   const names = weightNames(network);
   if (!encoding || !names.includes(parameter))
     throw new RangeError(
-      `${who}: parameter: expected the weight of a convolution or dense layer (${names.join(', ')}), got ${show(parameter)}`,
+      `${who}: parameter: expected the weight of a layer (${names.join(', ')}), got ${show(parameter)}`,
     );
   if (!isDense(encoding))
     throw new RangeError(
@@ -183,16 +183,16 @@ export function quantize(options: QuantizeOptions): Transform {
 }
 
 /**
- * Quantizes the weight of one layer, by the name of its node. @throws {RangeError} if there is no such convolution or
- * dense layer
+ * Quantizes the weight of one layer, by the name of its node.
+ * @throws {RangeError} if there is no such node, or it has no weight
  */
 export function quantizeLayer(name: string, options: LayerOptions): Transform {
   return async (network, context) => {
-    const node = network.nodes.find((candidate) => candidate.name === name);
-    const weight = node && (node.kind === 'conv' || node.kind === 'dense') ? node.parameters.weight : undefined;
+    const layers = weightedLayers(network);
+    const weight = layers.find((layer) => layer.name === name)?.weight;
     if (weight === undefined)
       throw new RangeError(
-        `quantizeLayer: name: expected a convolution or dense layer, got ${show(name)}${node ? `, which is of kind ${node.kind}` : ''}`,
+        `quantizeLayer: name: expected a node with a weight (${layers.map((layer) => layer.name).join(', ')}), got ${show(name)}`,
       );
     const { network: result, report } = await fitParameter(
       'quantizeLayer',
@@ -208,14 +208,9 @@ function how({ kernels, threads, seed, signal }: Context): FitContext {
   return { kernels, threads, seed, ...(signal && { signal }) };
 }
 
-/** Weights of convolutions and dense layers in the order of the nodes, a shared one once. */
-function weightNames({ nodes }: Network): string[] {
-  const names = nodes.flatMap((node) =>
-    (node.kind === 'conv' || node.kind === 'dense') && node.parameters.weight !== undefined
-      ? [node.parameters.weight]
-      : [],
-  );
-  return [...new Set(names)];
+/** Weights in the order of the nodes, a shared one once. */
+function weightNames(network: Network): string[] {
+  return [...new Set(weightedLayers(network).map(({ weight }) => weight))];
 }
 
 /**

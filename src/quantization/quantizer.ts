@@ -40,6 +40,8 @@ export interface Quantizer<R extends Rules = Rules, E extends Encoding = Encodin
   readonly defaults: RuledBy<R>;
   /** One line of help per option, without its bounds and its default. */
   readonly words: { readonly [K in keyof R]: string };
+  /** What an option is called on the command line, in camel case, where that is not its name. */
+  readonly flags?: { readonly [K in keyof R]?: string };
   /**
    * Options of a single layer over those that layers share, where that is more than the one replacing the other.
    * Default: each replaces its like.

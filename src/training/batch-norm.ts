@@ -4,8 +4,8 @@
  */
 import { isDense } from '../encodings/index.ts';
 import { EspalierError, checkInteger } from '../base/errors.ts';
+import { NO_UPDATE } from '../execution/no-update.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
-import type { OptimizerOptions } from '../execution/types.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { operatorOf, trainingOf } from '../operators/table.ts';
 import { permutation, stream } from '../base/random.ts';
@@ -21,19 +21,6 @@ export interface ReestimateOptions {
   /** Samples per batch. Default 32. */
   readonly batchSize?: number;
 }
-
-// No update is ever made with it; plain SGD keeps the least memory.
-const UNUSED: OptimizerOptions = {
-  kind: 'sgd',
-  momentum: 0,
-  nesterov: false,
-  beta1: 0,
-  beta2: 0,
-  epsilon: 1,
-  decoupled: false,
-  weightDecay: 0,
-  codewordGradient: 'mean',
-};
 
 /**
  * Replaces mean and variance of every batch normalization by their plain averages over batches of the training set, as
@@ -72,7 +59,7 @@ export async function reestimateBatchNorm(
   const frozen = new Set([...network.parameters.keys()].filter((name) => !statistics.has(name)));
   const executor = await createTrainingExecutor(
     { ...network, nodes: network.nodes.map(asMeasured) },
-    { batch, kernels, threads, optimizer: UNUSED, frozen },
+    { batch, kernels, threads, optimizer: NO_UPDATE, frozen },
   );
   try {
     const reader = createBatchReader({

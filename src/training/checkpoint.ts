@@ -12,7 +12,7 @@ import type { Context } from '../graph/transform.ts';
 import { createBatchReader } from './batches.ts';
 import type { RunControl } from '../base/control.ts';
 import type { TrainSettings } from './options.ts';
-import type { EpochRecord, TrainState } from './trainer.ts';
+import type { EpochRecord, TrainState } from './types.ts';
 
 /** Samples of each set that the fingerprint looks at: a set may be larger than memory. */
 const SAMPLES = 4;

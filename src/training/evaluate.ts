@@ -8,7 +8,7 @@ import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { Predictions } from './batches.ts';
 import { createRunControl } from '../base/control.ts';
-import type { Loss } from './losses.ts';
+import type { Loss } from '../losses/losses.ts';
 import { checkExamples } from './options.ts';
 
 export interface PredictOptions {

@@ -4,6 +4,7 @@ export { lastGoodNetwork } from './divergence.ts';
 export { evaluate, predictAll, type EvaluateOptions, type Evaluation, type PredictOptions } from './evaluate.ts';
 export {
   crossEntropy,
+  defaultLoss,
   l2,
   lossFromOptions,
   smoothL1,
@@ -14,8 +15,8 @@ export {
   type ScaleOptions,
   type SmoothL1Options,
   type WingOptions,
-} from './losses.ts';
-export { defaultLoss, type AdamChoice, type SgdChoice, type TrainOptions, type ValidationMetric } from './options.ts';
+} from '../losses/losses.ts';
+export type { AdamChoice, SgdChoice, TrainOptions, ValidationMetric } from './options.ts';
 export {
   constant,
   cosine,
@@ -26,4 +27,5 @@ export {
   type StepOptions,
   type WarmUpOptions,
 } from './schedules.ts';
-export { train, trainTransform, type EpochRecord, type TrainResult } from './trainer.ts';
+export { train, trainTransform } from './trainer.ts';
+export type { EpochRecord, TrainResult } from './types.ts';

@@ -12,8 +12,8 @@ import { operatorOf } from '../operators/table.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
-import type { Loss } from './losses.ts';
-import { crossEntropy, l2, smoothL1 } from './losses.ts';
+import { defaultLoss } from '../losses/losses.ts';
+import type { Loss } from '../losses/losses.ts';
 import type { Schedule } from './schedules.ts';
 import { cosine } from './schedules.ts';
 
@@ -145,12 +145,6 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   'keep',
   'checkpoint',
 ] satisfies (keyof TrainOptions)[]);
-
-/** The loss that fits a network's task. */
-export function defaultLoss(network: Network): Loss {
-  if (network.task?.kind === 'landmarks') return smoothL1({ beta: 0.1, scale: 0.1 });
-  return network.task?.kind === 'classes' ? crossEntropy() : l2();
-}
 
 /**
  * Checks everything that can be checked without reading data, and fills in the defaults. @throws {TypeError |

@@ -304,8 +304,8 @@ describe('compress', () => {
     expect(shapes['conv1_1']).toMatchObject({ kind: 'dense', shape: [4, 1, 3, 3] });
     expect(shapes['conv1_2']).toMatchObject({ kind: 'product', shape: [3, 4, 3, 3], codewordPrecision: 'float16' });
     expect(shapes['dense1']).toMatchObject({ kind: 'product', shape: [4, 48] });
-    const stages = report['stages'] as { kind: string; epochs?: unknown[] }[];
-    expect(stages.map(({ kind, epochs }) => [kind, epochs?.length])).toEqual([
+    const stages = report['stages'] as { name: string; report: { history?: unknown[] } }[];
+    expect(stages.map(({ name, report: { history } }) => [name, history?.length])).toEqual([
       ['prune', undefined],
       ['quantize', undefined],
       ['retrain', 1],

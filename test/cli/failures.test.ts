@@ -95,7 +95,7 @@ const WRONG = (
     ['compress {model} --data {data} -o {m} --criterion best', /--criterion: expected activationCorrelation or/],
     [
       'compress {model} --data {data} -o {m} --order dense9',
-      /compress: order: expected names of conv and dense nodes .* got "dense9"/,
+      /compress: order: expected names of layers that can be compressed .* got "dense9"/,
     ],
     ['compress {model} --data {data} -o {m} --layers {unknown-layer.json}', /compress: layers: .* got "dense9"/],
     ['compress {model} --data {data} -o {m} --options {unknown-option.json}', /compress: options: .* got "kep"/],

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { compress } from '../../src/compression/index.ts';
-import type { CompressOptions } from '../../src/compression/index.ts';
+import { compress, describeStage, epochsOf } from '../../src/compression/index.ts';
+import type { CompressOptions, CompressResult, Stage, StageContext } from '../../src/compression/index.ts';
 import { memoryStore } from '../../src/container/index.ts';
 import { examplesFromArrays } from '../../src/data/index.ts';
-import { decode } from '../../src/encodings/index.ts';
+import { decode, trainedValues, withTrainedValues } from '../../src/encodings/index.ts';
+import type { Encoding } from '../../src/encodings/index.ts';
+import { CRITERION_NAMES } from '../../src/importance/index.ts';
+import { QUANTIZER_NAMES } from '../../src/quantization/index.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { affine, conv, dense, flatten, maxPool, readNetwork, relu, sequential } from '../../src/network/index.ts';
 import type { Examples } from '../../src/graph/examples.ts';
@@ -11,7 +14,7 @@ import type { Network } from '../../src/graph/network.ts';
 import { normal, stream } from '../../src/base/random.ts';
 import { crossEntropy, evaluate, l2, predictAll, train } from '../../src/training/index.ts';
 import type { RunEvent } from '../../src/base/control.ts';
-import type { Context } from '../../src/graph/transform.ts';
+import type { Context, Transform } from '../../src/graph/transform.ts';
 
 const kernels = await loadKernels();
 
@@ -78,14 +81,14 @@ describe('compress', () => {
   it('steps go from the last layer to the first, and no step cuts what is encoded', async () => {
     const { report } = await compress(original, context, quick);
     expect(
-      report.stages.filter(({ kind }) => kind === 'prune').map(({ layers, detail }) => [layers[0], detail]),
+      report.stages.filter(({ name }) => name === 'prune').map((stage) => [stage.layers[0], describeStage(stage)]),
     ).toEqual([
       ['dense2', 'dense1 32 -> 24'],
       ['dense1', 'conv2 24 -> 18'],
       ['conv2', 'conv1 16 -> 12'],
       ['conv1', 'nothing to remove'],
     ]);
-    expect(report.stages.filter(({ kind }) => kind === 'quantize').map(({ layers }) => layers[0])).toEqual([
+    expect(report.stages.filter(({ name }) => name === 'quantize').map(({ layers }) => layers[0])).toEqual([
       'dense2',
       'dense1',
       'conv2',
@@ -95,7 +98,7 @@ describe('compress', () => {
 
   it('in the other order neurons that an encoded layer reads stay, and the report says so', async () => {
     const { network, report } = await compress(original, context, { ...quick, order: 'firstToLast' });
-    const details = report.stages.filter(({ kind }) => kind === 'prune').map(({ detail }) => detail);
+    const details = report.stages.filter(({ name }) => name === 'prune').map(describeStage);
     expect(details[0]).toBe('nothing to remove');
     ['conv1', 'conv2', 'dense1'].forEach((name, i) =>
       expect(details[i + 1]).toContain(`${name} stays: the parameter "${name}.weight" is product-encoded`),
@@ -105,8 +108,8 @@ describe('compress', () => {
 
   it('all layers in one step: everything is pruned, then everything quantized', async () => {
     const { report } = await compress(original, context, { ...quick, layersPerStep: Infinity });
-    expect(report.stages.map(({ kind }) => kind)).toEqual(['prune', 'retrain', 'quantize', 'retrain', 'final']);
-    expect(report.stages[0].detail).toBe('conv1 16 -> 12; conv2 24 -> 18; dense1 32 -> 24');
+    expect(report.stages.map(({ name }) => name)).toEqual(['prune', 'retrain', 'quantize', 'retrain', 'final']);
+    expect(describeStage(report.stages[0])).toBe('conv1 16 -> 12; conv2 24 -> 18; dense1 32 -> 24');
   });
 
   it('the original is not changed, and the file gives bit-identical outputs', async () => {
@@ -188,14 +191,14 @@ describe('compress', () => {
       retries: 2,
       training: { loss: l2(), validationMetric },
     });
-    const tries = report.stages.filter(({ kind, layers }) => kind === 'prune' && layers[0] === 'dense1');
-    expect(tries.map(({ attempt, detail }) => [attempt, detail])).toEqual([
+    const tries = report.stages.filter(({ name, layers }) => name === 'prune' && layers[0] === 'dense1');
+    expect(tries.map((stage) => [stage.attempt, describeStage(stage)])).toEqual([
       [0, 'conv2 24 -> 2'],
       [1, 'conv2 24 -> 13'],
       [2, 'conv2 24 -> 19'],
     ]);
     const ends = report.stages.filter(
-      ({ kind, layers }, i) => kind === 'retrain' && layers[0] === 'dense1' && report.stages[i - 1].kind === 'quantize',
+      ({ name, layers }, i) => name === 'retrain' && layers[0] === 'dense1' && report.stages[i - 1].name === 'quantize',
     );
     const best = ends.reduce((a, b) => (b.validation < a.validation ? b : a));
     expect(network.parameters.get('conv2.weight')!.shape[0]).toBe([2, 13, 19][best.attempt]);
@@ -213,7 +216,7 @@ describe('compress', () => {
       final: { epochs: 0, learningRate: 1 },
       training: { loss: l2(), validationMetric: () => ++looks },
     });
-    const ends = report.stages.filter(({ kind }, i) => kind === 'retrain' && report.stages[i - 1].kind === 'quantize');
+    const ends = report.stages.filter(({ name }, i) => name === 'retrain' && report.stages[i - 1].name === 'quantize');
     expect(ends.map(({ layers, attempt }) => [layers[0], attempt])).toEqual([
       ['dense2', 0],
       ['dense2', 1],
@@ -222,7 +225,7 @@ describe('compress', () => {
     ]);
     expect(report.validation.after).toBe(ends[2].validation);
     // The step of conv1 begins with nothing to remove: with the first try of dense2, not with the one that was undone.
-    const first = report.stages.find(({ kind, layers }) => kind === 'prune' && layers[0] === 'conv1')!;
+    const first = report.stages.find(({ name, layers }) => name === 'prune' && layers[0] === 'conv1')!;
     expect([first.changed, first.validation]).toEqual([false, ends[0].validation]);
   });
 
@@ -336,7 +339,212 @@ describe('compress', () => {
     const whole = await compress(original, context, quick);
     const half = await compress(original, context, { ...quick, codewords: 'float16' });
     expect(half.bytes.length).toBeLessThan(whole.bytes.length);
-    expect(half.report.stages.at(-1)!.kind).toBe('round');
+    expect(half.report.stages.at(-1)!.name).toBe('round');
+  });
+});
+
+describe('stages', () => {
+  const short: CompressOptions = { ...quick, order: ['dense2', 'dense1'], final: { epochs: 0, learningRate: 0.01 } };
+  /** A user's three lines: every weight a little smaller. */
+  const shrink: Transform = async (network) => ({
+    network: {
+      ...network,
+      parameters: new Map([...network.parameters].map(([name, encoding]) => [name, scaled(encoding)])),
+    },
+    report: { transform: 'shrink', by: 0.99, notes: ['kept in checkpoints'] },
+  });
+  const scaled = (encoding: Encoding): Encoding =>
+    withTrainedValues(
+      encoding,
+      trainedValues(encoding).map((value) => value * 0.99),
+    );
+  const withShrink = (planned: readonly Stage[]): Stage[] =>
+    planned.flatMap((stage) =>
+      stage.name === 'prune' ? [stage, { ...stage, name: 'shrink', transform: shrink }] : [stage],
+    );
+
+  it('a report is plain data: groups, weights with their quantizer and error, losses by epoch', async () => {
+    const { report } = await compress(original, context, short);
+    expect(JSON.parse(JSON.stringify(report.stages))).toEqual(report.stages);
+    const [pruned, retrained, quantized] = report.stages;
+    expect(pruned.report).toMatchObject({
+      transform: 'prune',
+      criterion: 'activationCorrelation',
+      groups: [{ group: 'dense1', before: 32, after: 24 }],
+    });
+    expect(retrained.report).toMatchObject({ transform: 'train', epochs: 1, learningRate: 0.01, status: 'finished' });
+    expect(epochsOf(retrained)).toMatchObject([{ epoch: 0, loss: expect.any(Number) }]);
+    expect(quantized.report).toMatchObject({
+      transform: 'quantize',
+      parameters: [{ layer: 'dense2', parameter: 'dense2.weight', quantizer: 'product', status: 'quantized' }],
+    });
+    expect(describeStage(quantized)).toMatch(/^dense2: 4 codewords of 4, signs apart, [\d.]+ bits a weight, relative/);
+  });
+
+  it("a transform of one's own stands among ours: it is run, judged, reported, tried again with its step", async () => {
+    const seen: Pick<StageContext, 'attempt' | 'layers' | 'stageSeed'>[] = [];
+    const stages = (planned: readonly Stage[]): Stage[] =>
+      withShrink(planned).map((stage) =>
+        stage.name !== 'shrink'
+          ? stage
+          : {
+              ...stage,
+              transform: (network, given) => {
+                seen.push({ attempt: given.attempt, layers: given.layers, stageSeed: given.stageSeed });
+                expect(given.original).toBe(original);
+                expect(given.before.map(({ name }) => name)).toEqual(['prune']);
+                return shrink(network, given);
+              },
+            },
+      );
+    const { report } = await compress(original, context, { ...short, stages, tolerance: 0, retries: 1 });
+    expect(report.stages.slice(0, 5).map(({ name }) => name)).toEqual([
+      'prune',
+      'shrink',
+      'retrain',
+      'quantize',
+      'retrain',
+    ]);
+    const own = report.stages.filter(({ name }) => name === 'shrink');
+    expect(own.every(({ changed }) => changed)).toBe(true);
+    expect(describeStage(own[0])).toBe('shrink, by 0.99');
+    expect(own.map(({ attempt }) => attempt)).toEqual(seen.map(({ attempt }) => attempt));
+    expect(seen.map(({ layers }) => layers[0])).toEqual(own.map(({ layers }) => layers[0]));
+    expect(new Set(seen.map(({ stageSeed }) => stageSeed)).size).toBe(seen.length);
+  });
+
+  it('where ours prunes nothing, retraining follows the change that another stage made', async () => {
+    const { report } = await compress(original, context, {
+      ...short,
+      order: ['conv1'],
+      settings: { quantize: false },
+      stages: withShrink,
+    });
+    expect(report.stages.map(({ name, changed }) => [name, changed])).toEqual([
+      ['prune', false],
+      ['shrink', true],
+      ['retrain', true],
+    ]);
+  });
+
+  it("stopped at any stage and resumed, with a transform of one's own it ends in the same bytes; without it the checkpoint is refused", async () => {
+    const wanted = await compress(original, context, { ...short, stages: withShrink });
+    const store = memoryStore();
+    const options = { ...short, stages: withShrink, checkpoint: { store, key: 'job' } };
+    let result: CompressResult | undefined;
+    for (let stops = 0; !result && stops < 30; stops++) {
+      const controller = new AbortController();
+      let stagesSeen = 0;
+      const onEvent = (event: RunEvent): void => {
+        if (event.kind === 'stage' && event.count > 4 && ++stagesSeen === 2) controller.abort(new Error('stopped'));
+      };
+      result = await compress(original, { ...context, signal: controller.signal, onEvent }, options).catch(
+        (error: Error) => {
+          expect(error.message).toBe('stopped');
+          return undefined;
+        },
+      );
+      if (stops === 3) {
+        const { stages: _stages, ...without } = options;
+        await expect(compress(original, context, without)).rejects.toThrow(/options/);
+      }
+    }
+    expect(result?.bytes).toEqual(wanted.bytes);
+    expect(result?.report).toEqual(wanted.report);
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ['no function', [], /stages: expected a function of the planned stages, got \[\]/],
+    ['no array', () => 3, /stages: expected it to give an array of stages, got 3/],
+    [
+      'no transform',
+      () => [{ name: 'a', step: 0, layers: [] }],
+      /stages\[0\]: expected \{ name, step, layers, transform/,
+    ],
+    [
+      'steps out of order',
+      (planned: readonly Stage[]) => [...planned].reverse(),
+      /stages\[4\].step .*expected an integer of at least/,
+    ],
+    [
+      'a transform without a report',
+      (planned: readonly Stage[]) => [
+        { ...planned[0], name: 'mine', transform: (network: Network) => Promise.resolve({ network }) },
+      ],
+      /stage "mine": expected its transform to give \{ network, report/,
+    ],
+  ])('refused by name: %s', async (_name, stages, message) => {
+    await expect(compress(original, context, { ...short, stages } as CompressOptions)).rejects.toThrow(message);
+  });
+});
+
+describe('quantizers', () => {
+  const first: CompressOptions = { ...quick, order: ['dense1', 'conv2'], final: { epochs: 1, learningRate: 0.01 } };
+
+  it.each(QUANTIZER_NAMES)(
+    '%s can be chosen, is trained on, resumes, and is in the report by name',
+    async (quantizer) => {
+      const options: CompressOptions = { ...first, settings: { keep: 0.75, quantizer } };
+      const { report, network, bytes } = await compress(original, context, options);
+      expect(network.parameters.get('dense1.weight')!.kind).toBe(quantizer);
+      expect(report.validation.after).toBeLessThan(2 * report.validation.before);
+      expect(report.stages.filter(({ name }) => name === 'quantize')[0].report).toMatchObject({
+        parameters: [{ layer: 'dense1', quantizer, status: 'quantized' }],
+      });
+      const store = memoryStore();
+      const checkpoint = { store, key: 'job' };
+      const controller = new AbortController();
+      const onEvent = (event: RunEvent): void => {
+        if (event.kind === 'stage' && event.name === 'final') controller.abort(new Error('stopped'));
+      };
+      await expect(
+        compress(original, { ...context, signal: controller.signal, onEvent }, { ...options, checkpoint }),
+      ).rejects.toThrow('stopped');
+      expect((await compress(original, context, { ...options, checkpoint })).bytes).toEqual(bytes);
+    },
+  );
+
+  it('a layer of another quantizer takes no options over from the settings of all', async () => {
+    const { network } = await compress(original, context, {
+      ...first,
+      layers: { dense1: { quantizer: 'scalar', bits: 4 } },
+      final: { epochs: 0, learningRate: 1 },
+    });
+    expect(network.parameters.get('dense1.weight')).toMatchObject({ kind: 'scalar', bits: 4 });
+    expect(network.parameters.get('conv2.weight')!.kind).toBe('product');
+    await expect(
+      compress(original, context, { ...first, layers: { dense1: { quantizer: 'scalar', codewordCount: 4 } as never } }),
+    ).rejects.toThrow(/dense1: expected keep, quantize, quantizer, bits.*got "codewordCount"/);
+  });
+});
+
+describe('criteria', () => {
+  const first: CompressOptions = {
+    ...quick,
+    order: ['dense2'],
+    settings: { quantize: false },
+    retrainPruned: { epochs: 0, learningRate: 1 },
+    final: { epochs: 0, learningRate: 1 },
+  };
+  const removed = async (options: CompressOptions): Promise<unknown> =>
+    (await compress(original, context, { ...first, ...options })).report.stages[0].report['groups'];
+
+  it.each(CRITERION_NAMES)('%s can be chosen', async (criterion) => {
+    expect(await removed({ criterion })).toMatchObject([{ group: 'dense1', before: 32, after: 24 }]);
+  });
+  it("a criterion's own options reach it: norm, neighbours, seed", async () => {
+    for (const [criterion, scoring] of [
+      ['magnitude', { norm: 'L2' }],
+      ['weightCorrelation', { neighbours: 31 }],
+      ['random', { seed: 99 }],
+    ] as const)
+      expect(await removed({ criterion, scoring })).not.toEqual(await removed({ criterion }));
+  });
+  it('gradients without labels are refused before any work', async () => {
+    const { targetShape: _shape, ...training } = context.training!;
+    await expect(
+      compress(original, { ...context, training }, { ...first, criterion: 'taylor', teacherWeight: 1 }),
+    ).rejects.toThrow(/compress: context.training: expected labelled samples/);
   });
 });
 
@@ -368,7 +576,7 @@ describe('wrong arguments, each before any work', () => {
     [{ settings: { quantize: 'yes' } }, /quantize: expected true or false, got "yes"/],
     [
       { layers: { nowhere: {} } },
-      /layers: expected names of conv and dense nodes \(conv1, conv2, dense1, dense2\), got "nowhere"/,
+      /layers: expected names of layers that can be compressed \(conv1, conv2, dense1, dense2\), got "nowhere"/,
     ],
     [{ order: ['conv1', 'conv1'] }, /order: expected each name once/],
     [{ order: ['pool'] }, /order: .*got "pool"/],
@@ -378,6 +586,12 @@ describe('wrong arguments, each before any work', () => {
     [{ retries: 1.5 }, /retries/],
     [{ teacherWeight: 2 }, /teacherWeight/],
     [{ criterion: 'beauty' }, /criterion: expected one of/],
+    [{ criterion: 'magnitude', scoring: { neighbours: 2 } }, /scoring: expected norm, got "neighbours"/],
+    [{ settings: { quantizer: 'best' } }, /quantizer: expected one of .*product.*got "best"/],
+    [
+      { settings: { quantizer: 'product', beauty: 3 } },
+      /expected keep, quantize, quantizer, subvectorLength.*got "beauty"/,
+    ],
     [{ final: { epochs: -1, learningRate: 1 } }, /final.epochs/],
     [{ final: 3 }, /final: expected \{ epochs, learningRate \}, got 3/],
     [{ codewords: 'float8' }, /codewords/],
@@ -387,7 +601,9 @@ describe('wrong arguments, each before any work', () => {
     await expect(attempt(options)).rejects.toThrow(message);
   });
   it('a network without weights', async () => {
-    await expect(attempt({}, sequential({ input: [4] }, [relu()]))).rejects.toThrow(/at least one conv or dense node/);
+    await expect(attempt({}, sequential({ input: [4] }, [relu()]))).rejects.toThrow(
+      /at least one layer that can be compressed/,
+    );
   });
   it('a training set that cannot be trained on', async () => {
     const { targetShape: _shape, ...unlabelled } = untouched;
@@ -410,7 +626,7 @@ describe('wrong arguments, each before any work', () => {
       final: { epochs: 0, learningRate: 1 },
       retrainPruned: { epochs: 0, learningRate: 1 },
     });
-    expect(report.stages[0].detail).toBe('dense1 32 -> 24');
+    expect(describeStage(report.stages[0])).toBe('dense1 32 -> 24');
   });
   it('missing sets', async () => {
     const { training: _training, ...rest } = context;

@@ -24,23 +24,31 @@ const report: CompressionReport = {
   ],
   stages: [
     {
-      kind: 'prune',
+      name: 'prune',
       layers: ['dense<1>'],
       attempt: 0,
       changed: true,
       parameters: 3000,
       validation: 0.03,
-      detail: 'dense1 8 -> 4',
+      report: { transform: 'prune', groups: [{ group: 'dense1', before: 8, after: 4 }], skipped: [] },
     },
     {
-      kind: 'retrain',
+      name: 'retrain',
       layers: ['dense<1>'],
       attempt: 1,
       changed: true,
       parameters: 3000,
       validation: 0.019,
-      epochs: [{ loss: 0.5, validation: 0.02 }, { loss: 0.4 }],
-      detail: '2 epochs',
+      report: {
+        transform: 'train',
+        epochs: 2,
+        learningRate: 0.5,
+        status: 'finished',
+        history: [
+          { epoch: 0, loss: 0.5, validation: 0.02 },
+          { epoch: 1, loss: 0.4 },
+        ],
+      },
     },
   ],
 };
@@ -85,7 +93,15 @@ describe('report', () => {
   });
 
   it('has the numbers of the report', () => {
-    for (const text of ['26,000', '1,000', '26.0x', '16 codewords of 4, signs apart', 'dense1 8 -&gt; 4', '(try 2)'])
+    for (const text of [
+      '26,000',
+      '1,000',
+      '26.0x',
+      '16 codewords of 4, signs apart',
+      'dense1 8 -&gt; 4',
+      '2 epochs at 0.5',
+      '(try 2)',
+    ])
       expect(html).toContain(text);
   });
 

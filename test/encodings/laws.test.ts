@@ -221,6 +221,16 @@ describe.each(kinds)('%s', (kind) => {
     }, 20);
   });
 
+  test('two of them have one structure if and only if their headers are equal', () => {
+    fc.assert(
+      fc.property(encodings, encodings, (a, b) => {
+        const [one, other] = [a, b].map((encoding) => JSON.stringify(writeEncoding(encoding).header));
+        expect(sameStructure(a, b)).toBe(one === other);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test('on a heap it asks for the same words by structure, and fills those and no others', () => {
     law((encoding) => {
       const parts: [number, number][] = [];

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EspalierError } from '../../src/base/errors.ts';
-import { CRITERION_NAMES, score } from '../../src/importance/index.ts';
-import type { ActivationStatistics, ChannelGroup } from '../../src/importance/types.ts';
+import { score } from '../../src/importance/index.ts';
+import type { ActivationStatistics, ChannelGroup, Criterion } from '../../src/importance/types.ts';
 import { conv, dense, flatten } from '../../src/network/layers.ts';
 import { relu } from '../../src/network/functions.ts';
 import { sequential } from '../../src/network/build.ts';
@@ -202,7 +202,26 @@ describe('score', () => {
     expect([
       ...score((_n, { channels }) => Float64Array.from({ length: channels }, (_, c) => -c), network, group),
     ]).toEqual([-0, -1, -2, -3, -4, -5]);
-    expect(CRITERION_NAMES).toEqual(['activationCorrelation', 'weightCorrelation', 'magnitude', 'random']);
+  });
+  test("a definition of one's own: its options are resolved and refused by their rules, what it measures is asked for", () => {
+    const options = { power: { kind: 'integer', from: 1, to: 3 } } as const;
+    const own: Criterion<typeof options> = {
+      name: 'own',
+      measures: [],
+      options,
+      defaults: { power: 2 },
+      words: { power: 'of the index' },
+      score: (_network, { channels }, _statistics, { power }) =>
+        Float64Array.from({ length: channels }, (_, c) => c ** power),
+    };
+    expect([...score(own, network, group)]).toEqual([0, 1, 4, 9, 16, 25]);
+    expect([...score(own, network, group, undefined, { power: 1 })]).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(() => score(own, network, group, undefined, { power: 4 })).toThrow(/options.power: expected an integer/);
+    expect(() => score(own, network, group, undefined, { norm: 'L1' })).toThrow(/expected power, got "norm"/);
+    expect(() => score({ ...own, measures: ['gradients'] }, network, group)).toThrow(
+      /own: statistics: expected gradients/,
+    );
+    expect(() => score({ score: own.score } as never, network, group)).toThrow(/criterion: expected \{ name, measures/);
   });
   test('refused: NaN among the scores (NONFINITE), another number of them, another type, an unknown name, wrong options', () => {
     expect(() => score(() => Float64Array.of(1, NaN, 1, 1, 1, 1), network, group)).toThrow(EspalierError);

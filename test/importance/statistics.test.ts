@@ -5,7 +5,8 @@ import { measureActivations, score } from '../../src/importance/index.ts';
 import type { ActivationStatistics } from '../../src/importance/types.ts';
 import { conv, dense, flatten } from '../../src/network/layers.ts';
 import { graph, sequential } from '../../src/network/build.ts';
-import { relu } from '../../src/network/functions.ts';
+import { relu, tanh } from '../../src/network/functions.ts';
+import { evaluate } from '../../src/training/index.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { findGroups } from '../../src/pruning/index.ts';
 import type { Context } from '../../src/graph/transform.ts';
@@ -15,10 +16,12 @@ import {
   change,
   contextOf,
   examplesOf,
+  labelled,
   largestDifference,
   parallel,
   randomInputs,
   randomize,
+  residual,
   run,
 } from '../pruning/networks.ts';
 
@@ -289,5 +292,72 @@ describe('bad data', () => {
         { training: { ...examplesOf(network, inputs), read: () => Promise.reject(new Error('disk gone')) } },
       ),
     ).rejects.toThrow('disk gone');
+  });
+});
+
+describe('of producers', () => {
+  test('zeros: exact shares behind the nonlinearity, through the norm and the sum that it stands behind; 1 for a dead channel', async () => {
+    const network = residual(2);
+    const inputs = randomInputs(network, 6, 1);
+    const dead = change(
+      change(network, 'conv1.weight', (values) => values.fill(0, 0, 54)),
+      'conv1.bias',
+      (values) => values.fill(-1, 0, 1),
+    );
+    const statistics = await measure(dead, inputs, { activity: true, batch: 4 });
+    for (const [name, value, channels] of [
+      ['conv0', 'r0', 6],
+      ['conv2', 'r2', 6],
+      ['conv1', 'r1', 4],
+    ] as const) {
+      const outputs = await run(dead, inputs, value);
+      const span = outputs.length / 6 / channels;
+      const producer = [...statistics.groups.values()]
+        .flatMap(({ producers = [] }) => producers)
+        .find(({ node }) => node === name);
+      const shares = Array.from(
+        { length: channels },
+        (_, c) => outputs.filter((x, i) => x === 0 && Math.floor(i / span) % channels === c).length / (6 * span),
+      );
+      expect([...(producer?.zeros ?? [])]).toEqual(shares);
+    }
+    expect(statistics.groups.get('conv1')?.producers?.[0].zeros?.[0]).toBe(1);
+    expect((await measure(network, inputs)).groups.get('conv1')?.producers).toEqual([{ node: 'conv1' }]);
+  });
+
+  test('gradients: first moment is the derivative of the mean loss (central differences, 1e-3); the square of one batch is its square', async () => {
+    const network = randomize(sequential({ input: [3] }, [dense(4, { name: 'a' }), tanh(), dense(2)]), 1);
+    const context = labelled(network, contextOf(network, randomInputs(network, 8, 1)));
+    const { mean, square } = (
+      await measureActivations(network, prunable(network), context, { gradients: true, batch: 8 })
+    ).groups.get('a')?.producers?.[0].gradient ?? { mean: [], square: [] };
+    const lossOf = async (n: Network): Promise<number> => {
+      const { rmse = NaN } = await evaluate(n, context.training!, { kernels: context.kernels });
+      return rmse ** 2;
+    };
+    for (let i = 0; i < 12; i++) {
+      const [up, down] = await Promise.all(
+        [0.01, -0.01].map((by) =>
+          lossOf(
+            change(network, 'a.weight', (values) => {
+              values[i] += by;
+            }),
+          ),
+        ),
+      );
+      expect(Math.abs((up - down) / 0.02 - mean[i])).toBeLessThan(1e-3);
+      expect(square[i]).toBe(mean[i] ** 2);
+    }
+  });
+
+  test('gradients of an unlabelled set, or of targets of another size, are refused: DATA', async () => {
+    const network = chain();
+    const context = contextOf(network, randomInputs(network, 8, 1));
+    const attempt = (training: NonNullable<Context['training']>): Promise<unknown> =>
+      measureActivations(network, prunable(network), { ...context, training }, { gradients: true });
+    await expect(attempt(context.training!)).rejects.toThrow(/expected labelled samples.*an unlabelled set/);
+    await expect(attempt({ ...labelled(network, context).training!, targetShape: [3] })).rejects.toThrow(
+      /targets of 4 numbers .*got 3/,
+    );
   });
 });

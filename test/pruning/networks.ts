@@ -20,6 +20,7 @@ import type { Examples } from '../../src/graph/examples.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { normal, stream } from '../../src/base/random.ts';
 import { sizeOf } from '../../src/base/tensor.ts';
+import { inferShapes } from '../../src/network/shapes.ts';
 import type { Context } from '../../src/graph/transform.ts';
 
 export const data = (network: Network, parameter: string): Float32Array =>
@@ -93,6 +94,27 @@ export function examplesOf(network: Network, inputs: Float32Array): Examples {
 
 export function contextOf(network: Network, inputs: Float32Array, more: Partial<Context> = {}): Context {
   return { kernels: portableKernels(), threads: 1, seed: 1, training: examplesOf(network, inputs), ...more };
+}
+
+/** A context whose training set has random targets for the network's output. */
+export function labelled(network: Network, context: Context): Context {
+  const training = context.training!;
+  const targetShape = inferShapes(network).get(network.outputs[0])!;
+  const size = sizeOf(targetShape);
+  return {
+    ...context,
+    training: {
+      ...training,
+      targetShape,
+      async read(indices, inputs, targets) {
+        await training.read(indices, inputs, undefined);
+        for (let i = 0; targets && i < indices.length; i++) {
+          const draw = stream(1, 'test targets', indices[i]);
+          for (let j = 0; j < size; j++) targets[i * size + j] = normal(draw);
+        }
+      },
+    },
+  };
 }
 
 /** conv - norm - pool - conv - flatten - dense - dense: every operator that passes channels on in a chain. */

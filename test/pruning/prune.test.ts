@@ -8,6 +8,7 @@ import {
   chain,
   change,
   contextOf,
+  labelled,
   largestDifference,
   parallel,
   randomInputs,
@@ -23,7 +24,7 @@ describe('prune', () => {
     async (criterion) => {
       for (const build of [chain, residual, parallel, separable]) {
         const network = build(2);
-        const context = contextOf(network, randomInputs(network, 12, 1));
+        const context = labelled(network, contextOf(network, randomInputs(network, 12, 1)));
         const { network: thinner, report } = await prune({ criterion, keep: 0.5, repair: build !== parallel })(
           network,
           context,

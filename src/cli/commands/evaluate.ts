@@ -7,9 +7,9 @@ import {
   landmarkMetrics,
   loadKernels,
   regressionMetrics,
+  sizeOf,
 } from '../../index.ts';
 import type { Evaluation, Task } from '../../index.ts';
-import { sizeOf } from '../../base/tensor.ts';
 import { defineCommand, grouped, percent, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { DATA_OPTIONS, fitted, openModel, openPart, PLAIN_OPTIONS, READ_OPTIONS, THREADS_OPTION } from '../model.ts';

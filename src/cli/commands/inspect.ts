@@ -1,8 +1,15 @@
 /** `espalier inspect`: what a model file holds. */
-import { readSafetensors } from '../../container/index.ts';
-import { describeEncoding, encodingSize, loadFile, nodeCosts, parametersOf } from '../../index.ts';
-import type { EncodingSize, Network } from '../../index.ts';
-import { sizeOf } from '../../base/tensor.ts';
+import {
+  describeEncoding,
+  encodingSize,
+  loadFile,
+  nodeCosts,
+  parametersOf,
+  readSafetensors,
+  sizeOf,
+  splitBytes,
+} from '../../index.ts';
+import type { Network } from '../../index.ts';
 import { defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { holdsNetwork, inFile, READ_OPTIONS } from '../model.ts';
@@ -124,17 +131,6 @@ function describeNetwork(network: Network, fileBytes: number): Result {
     },
     text: `${head}\n\n${body}`,
   };
-}
-
-/** Bytes of the file by content; `rest` is header, graph and padding. */
-function splitBytes(
-  network: Network,
-  fileBytes: number,
-): Readonly<Record<'codes' | 'signs' | 'codebooks' | 'values' | 'rest', number>> {
-  const sum = (part: keyof EncodingSize): number =>
-    [...network.parameters.values()].reduce((bits, encoding) => bits + encodingSize(encoding)[part], 0) / 8;
-  const [codes, signs, codebooks, values] = [sum('codes'), sum('signs'), sum('codebooks'), sum('values')];
-  return { codes, signs, codebooks, values, rest: fileBytes - codes - signs - codebooks - values };
 }
 
 /** Without the permutation of mirrored points, which is long. */

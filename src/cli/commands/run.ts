@@ -1,7 +1,16 @@
 /** `espalier run`: raw batches through a model, from .npy to .npy. */
-import { createExecutor, EspalierError, loadFile, loadKernels, readNpy, saveFile, writeNpy } from '../../index.ts';
-import { checkFinite } from '../../base/errors.ts';
-import { sameShape, sizeOf } from '../../base/tensor.ts';
+import {
+  checkFinite,
+  createExecutor,
+  EspalierError,
+  loadFile,
+  loadKernels,
+  readNpy,
+  sameShape,
+  saveFile,
+  sizeOf,
+  writeNpy,
+} from '../../index.ts';
 import type { Tensor } from '../../index.ts';
 import { defineCommand, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';

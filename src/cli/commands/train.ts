@@ -1,7 +1,6 @@
 /** `espalier train`: a network from scratch, or further from weights, on an array folder. */
-import { EspalierError, parameterCount, saveFile, train, vgg, writeNetwork } from '../../index.ts';
+import { EspalierError, parameterCount, saveFile, sizeOf, train, vgg, writeNetwork } from '../../index.ts';
 import type { AdamChoice, Dataset, Network, SgdChoice, TrainResult } from '../../index.ts';
-import { sizeOf } from '../../base/tensor.ts';
 import { createContext, defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import {

@@ -1,7 +1,7 @@
 /** Dense encoding: every weight a float32 of its own, stored under the parameter's own name. Not encoded, that is. */
-import { EspalierError, checkFinite, show } from '../../base/errors.ts';
+import { EspalierError, checkFinite } from '../../base/errors.ts';
 import { sameShape, sizeOf, toTensor, type Shape, type TensorLike } from '../../base/tensor.ts';
-import { checkLength, floatsOf, headerShape } from '../checks.ts';
+import { checkDtype, checkLength, floatsOf, headerShape } from '../checks.ts';
 import type { Encoded, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from '../kind.ts';
 
 /** Every weight a float32 of its own, row-major. */
@@ -26,11 +26,7 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
   const shape = headerShape(name, header.shape),
     stored = get(''),
     size = sizeOf(shape);
-  if (stored.dtype !== 'F32')
-    throw new EspalierError('FIELD', `read: ${name}: expected a tensor of F32, got ${show(stored.dtype)}`, {
-      name,
-      found: stored.dtype,
-    });
+  checkDtype(name, stored, 'F32');
   if (!sameShape(stored.shape, shape))
     throw new EspalierError(
       'SHAPE',

@@ -11,7 +11,7 @@
 import { EspalierError, checkFinite, show } from '../../base/errors.ts';
 import type { Shape } from '../../base/tensor.ts';
 import { checkLeftOver, codeWidth, packCodes, packedBytes, unpackCodes } from '../bits.ts';
-import { checkLength, floatsOf, headerShape, matrixSides } from '../checks.ts';
+import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, matrixSides } from '../checks.ts';
 import { areHalves, halfToNumber, numberToHalf, roundToHalves } from '../half.ts';
 import type {
   EncodingHeader,
@@ -106,20 +106,20 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
     storedCodewords = get('.codewords');
   const storedSigns = layout.some((block) => block.hasSigns) ? get('.signs') : undefined;
 
-  expectDtype(`${name}.codes`, storedCodes, ['U8']);
-  expectDtype(`${name}.codewords`, storedCodewords, ['F32', 'F16']);
-  if (storedSigns) expectDtype(`${name}.signs`, storedSigns, ['U8']);
+  checkDtype(`${name}.codes`, storedCodes, 'U8');
+  checkDtype(`${name}.codewords`, storedCodewords, 'F32', 'F16');
+  if (storedSigns) checkDtype(`${name}.signs`, storedSigns, 'U8');
   const perCodeword = storedCodewords.dtype === 'F16' ? 2 : 4;
   const total = (bytes: (block: BlockLayout) => number): number => layout.reduce((sum, block) => sum + bytes(block), 0);
   const codeBytes = (block: BlockLayout): number => packedBytes(rows * block.M, codeWidth(block.K));
   const signBytes = (block: BlockLayout): number => (block.hasSigns ? packedBytes(rows * block.M * block.d, 1) : 0);
-  expectBytes(`${name}.codes`, storedCodes, total(codeBytes));
-  expectBytes(
+  checkBytes(`${name}.codes`, storedCodes, total(codeBytes));
+  checkBytes(
     `${name}.codewords`,
     storedCodewords,
     total((block) => block.K * block.d * perCodeword),
   );
-  if (storedSigns) expectBytes(`${name}.signs`, storedSigns, total(signBytes));
+  if (storedSigns) checkBytes(`${name}.signs`, storedSigns, total(signBytes));
   const stored = storedCodes.bytes.length + storedCodewords.bytes.length + (storedSigns?.bytes.length ?? 0);
   const limit = Math.max(FREE_WEIGHTS, WEIGHTS_PER_BYTE * stored);
   if (rows * columns > limit)
@@ -205,23 +205,6 @@ function checkLayout(name: string, blocks: unknown, rows: number, columns: numbe
   });
   if (first !== columns) throw invalid(name, `blocks: expected them to cover ${columns} columns, got ${first}`, first);
   return layout;
-}
-
-function invalid(name: string, what: string, found: unknown): EspalierError {
-  return new EspalierError('PQ_PARAM', `read: ${name}: ${what}`, { name, found });
-}
-
-function expectDtype(name: string, { dtype }: StoredTensor, allowed: readonly StoredTensor['dtype'][]): void {
-  if (!allowed.includes(dtype))
-    throw new EspalierError(
-      'FIELD',
-      `read: ${name}: expected a tensor of ${allowed.join(' or ')}, got ${show(dtype)}`,
-      { name, found: dtype },
-    );
-}
-
-function expectBytes(name: string, { bytes }: StoredTensor, expected: number): void {
-  if (bytes.length !== expected) throw invalid(name, `expected ${expected} bytes, got ${bytes.length}`, bytes.length);
 }
 
 function halvesOf(bytes: Uint8Array): Float32Array {

@@ -9,10 +9,10 @@
  * weight), `.scales` (F32) and, not symmetric, `.zeros` (U8; one byte each). The header has `bits`, the number of
  * `scales`, and whether there are `zeros`.
  */
-import { EspalierError, checkFinite, checkInteger, show } from '../../base/errors.ts';
+import { checkFinite, checkInteger, show } from '../../base/errors.ts';
 import { sizeOf, type Shape } from '../../base/tensor.ts';
 import { packCodes, packedBytes, unpackCodes } from '../bits.ts';
-import { checkLength, floatsOf, headerShape, matrixSides } from '../checks.ts';
+import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, matrixSides } from '../checks.ts';
 import type {
   EncodingHeader,
   EncodingOperations,
@@ -99,20 +99,9 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
 
 /** The bytes of a tensor of this type and length. */
 function stored(name: string, tensor: StoredTensor, dtype: StoredTensor['dtype'], length: number): Uint8Array {
-  const { suffix, bytes } = tensor;
-  if (tensor.dtype !== dtype)
-    throw new EspalierError(
-      'FIELD',
-      `read: ${name}${suffix}: expected a tensor of ${dtype}, got ${show(tensor.dtype)}`,
-      { name: name + suffix, found: tensor.dtype },
-    );
-  if (bytes.length !== length)
-    throw invalid(name + suffix, `expected ${length} bytes, got ${bytes.length}`, bytes.length);
-  return bytes;
-}
-
-function invalid(name: string, what: string, found: unknown): EspalierError {
-  return new EspalierError('PQ_PARAM', `read: ${name}: ${what}`, { name, found });
+  checkDtype(name + tensor.suffix, tensor, dtype);
+  checkBytes(name + tensor.suffix, tensor, length);
+  return tensor.bytes;
 }
 
 function lengths({ shape, levels, scales, zeros }: ScalarEncoding): Length[] {

@@ -19,6 +19,22 @@ export function storeFloat(offset: i32, value: f32): void {
   store<f32>(at(offset), value);
 }
 
+/** Four floats that lie `stride` words apart. */
+// @ts-ignore: decorator
+@inline
+export function loadLanes(offset: i32, stride: i32): v128 {
+  if (stride == 1) return v128.load(at(offset));
+  if (stride == 0) return v128.load32_splat(at(offset));
+  return gather(offset, stride);
+}
+
+function gather(offset: i32, stride: i32): v128 {
+  let lanes = v128.load32_zero(at(offset));
+  lanes = f32x4.replace_lane(lanes, 1, loadFloat(offset + stride));
+  lanes = f32x4.replace_lane(lanes, 2, loadFloat(offset + 2 * stride));
+  return f32x4.replace_lane(lanes, 3, loadFloat(offset + 3 * stride));
+}
+
 // @ts-ignore: decorator
 @inline
 export function loadInt(offset: i32): i32 {

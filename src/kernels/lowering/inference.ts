@@ -1,6 +1,7 @@
 /** The operations of inference in kernels. */
 import { geometryWords } from '../specification/geometry.ts';
 import { MATMUL } from '../types.ts';
+import { joinSides, sideWords } from './sides.ts';
 import { cut, cutWords, piecesOf, type Run } from './cut.ts';
 import type { Lowerings } from './lowering.ts';
 
@@ -173,6 +174,25 @@ export const INFERENCE_LOWERINGS = {
         toStride: length,
         rows: 1,
         columns: length,
+      })),
+    );
+  },
+
+  binaryForward({ a, b, y, sides, aStrides, bStrides, operation }, { integers, step }) {
+    const joined = joinSides(sides.map((count, axis) => ({ count, strides: [aStrides[axis], bStrides[axis]] })));
+    const [{ count: outer, strides }] = joined;
+    const words = joined.reduce((product, { count }) => product * count, 1);
+    const at = integers(sideWords(joined, 2));
+    step(
+      'binaryForward',
+      cut(outer, joined.length === 1 ? 4 : 1, piecesOf(words)).map(([first, count]) => ({
+        a: a + first * strides[0],
+        b: b + first * strides[1],
+        y: y + first * (words / outer),
+        sides: at,
+        rank: joined.length,
+        outer: count,
+        operation,
       })),
     );
   },

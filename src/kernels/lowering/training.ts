@@ -1,9 +1,10 @@
 /** The operations of training in kernels: gradients and updates. */
 import { geometryWords } from '../specification/geometry.ts';
 import type { Moved } from '../specification/operations.ts';
-import { cut, cutWords } from './cut.ts';
+import { cut, cutWords, piecesOf } from './cut.ts';
 import { cutProduct } from './inference.ts';
 import type { Lowerings } from './lowering.ts';
+import { joinSides, rowMajor, sideWords, type Side } from './sides.ts';
 
 export const TRAINING_LOWERINGS = {
   denseBackwardInput({ samples, inputs, outputs, dy, weight, dx }, { sizes, needsScratch, step }) {
@@ -182,6 +183,35 @@ export const TRAINING_LOWERINGS = {
     step(
       'multiply',
       cutWords(count).map(([first, length]) => ({ a: a + first, b: b + first, y: y + first, count: length })),
+    );
+  },
+
+  binaryBackward({ a, b, dy, dx, sides, aStrides, bStrides, operation, side }, context) {
+    const { sizes, integers, needsScratch, step } = context;
+    const dyStrides = rowMajor(sides);
+    const all = sides.map((count, axis) => ({ count, strides: [aStrides[axis], bStrides[axis], dyStrides[axis]] }));
+    const isKept = ({ strides }: Side): boolean => strides[side] !== 0;
+    const kept = joinSides(all.filter(isKept)),
+      summed = joinSides(all.filter((one) => !isKept(one)));
+    const [{ count: outer, strides }] = kept;
+    const own = kept.reduce((product, { count }) => product * count, 1);
+    const words = summed.reduce((product, { count }) => product * count, own);
+    const at = integers(sideWords([...kept, ...summed], 3));
+    needsScratch(sizes.scratchWords('binaryBackward'));
+    step(
+      'binaryBackward',
+      cut(outer, kept.length === 1 ? 4 : 1, piecesOf(words)).map(([first, count]) => ({
+        a: a + first * strides[0],
+        b: b + first * strides[1],
+        dy: dy + first * strides[2],
+        dx: dx + first * (own / outer),
+        sides: at,
+        rank: kept.length + summed.length,
+        kept: kept.length,
+        outer: count,
+        operation,
+        side,
+      })),
     );
   },
 

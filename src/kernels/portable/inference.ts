@@ -5,6 +5,7 @@
 import type { InferenceKernelName, Kernels } from '../specification/kernels.ts';
 import type { Heap } from '../types.ts';
 import { activationForward } from './activation.ts';
+import { binaryForward } from './binary.ts';
 import { codebookDecode } from './codebook.ts';
 import { convolutionForward, convolutionPack } from './convolution.ts';
 import { add, copyRows } from './elementwise.ts';
@@ -28,5 +29,6 @@ export function createInferenceKernels(heap: Heap): Pick<Kernels, InferenceKerne
     add: add(heap),
     copyRows: copyRows(heap),
     codebookDecode: codebookDecode(heap),
+    binaryForward: binaryForward(heap),
   };
 }

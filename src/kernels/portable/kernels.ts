@@ -1,6 +1,7 @@
 /** The portable kernels on a heap. */
 import type { Heap, Kernels } from '../types.ts';
 import { activationBackward } from './activation.ts';
+import { binaryBackward } from './binary.ts';
 import {
   accumulateCentroids,
   codebookPullback,
@@ -50,5 +51,6 @@ export function createPortableKernels(heap: Heap): Kernels {
     codewordErrors: codewordErrors(heap),
     accumulateCentroids: accumulateCentroids(heap),
     codebookPullback: codebookPullback(heap),
+    binaryBackward: binaryBackward(heap),
   };
 }

@@ -53,10 +53,15 @@ export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, si
               byWinograd(geometry) ? winogradGradientWords(geometry) : 0,
             )
         : 0;
+    case 'binaryBackward':
+      return BINARY_WORDS;
     default:
       return productScratchWords(kernel, geometry, sizes);
   }
 }
+
+/** Four doubles. */
+const BINARY_WORDS = 8;
 
 /** Staged rows of dy for one grid row of the input, which may be more than STAGE_WORDS. */
 function rowOfStage({

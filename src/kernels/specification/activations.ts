@@ -2,13 +2,15 @@
  * Activations: functions of one element, each a row that says all there is to know of it. Its place in the table is its
  * code; the kernels of both sets follow from its formulas.
  */
-import { number, type Rule } from '../../base/rules.ts';
+import { number, type Rules } from '../../base/rules.ts';
 import type { Formula } from './arithmetic.ts';
 import { codesOf, type Codes } from './codes.ts';
 
 export interface ActivationSpecification {
-  /** What it takes beside its input: what each may be and its default. On the heap they lie one after another, as floats. */
-  readonly parameters: Readonly<Record<string, { readonly rule: Rule; readonly default: number }>>;
+  /** What it takes beside its input: numbers, which lie on the heap one after another in this order. */
+  readonly parameters: Rules;
+  /** Of each parameter. */
+  readonly defaults: Readonly<Record<string, number>>;
   /** A product, a convolution or a sum can apply it on its way out: assembly/activation.ts knows it. */
   readonly fuses: boolean;
   readonly apply: Formula;
@@ -23,17 +25,18 @@ export interface ActivationGradient {
 
 /** A NaN goes through every one of them, so that a run which diverges is noticed. */
 export const ACTIVATIONS = {
-  none: { parameters: {}, fuses: true, apply: (_f, x) => x },
-  relu: { parameters: {}, fuses: true, apply: (f, x) => f.maximum(x, f.constant(0)) },
+  none: { parameters: {}, defaults: {}, fuses: true, apply: (_f, x) => x },
+  relu: { parameters: {}, defaults: {}, fuses: true, apply: (f, x) => f.maximum(x, f.constant(0)) },
   leakyRelu: {
     // A slope of 0 or less would make the sign of the output say nothing of that of the input.
-    parameters: { slope: { rule: /* @__PURE__ */ number(0, Infinity, 'from'), default: 0.01 } },
+    parameters: { slope: /* @__PURE__ */ number(0, Infinity, 'from') },
+    defaults: { slope: 0.01 },
     fuses: true,
     apply: (f, x, { slope }) => f.select(f.less(x, f.constant(0)), f.multiply(x, slope), x),
   },
-  sigmoid: { parameters: {}, fuses: false, apply: (f, x) => f.sigmoid(x) },
-  tanh: { parameters: {}, fuses: false, apply: (f, x) => f.tanh(x) },
-} as const satisfies Record<string, ActivationSpecification>;
+  sigmoid: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.sigmoid(x) },
+  tanh: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.tanh(x) },
+} satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
 
@@ -57,3 +60,6 @@ export const FUSED_ACTIVATION: Codes<ActivationName> = /* @__PURE__ */ codesOf<A
   ACTIVATIONS,
   ({ fuses }) => fuses,
 );
+
+/** The code of an activation. */
+export const activationCode = (name: ActivationName): number => ACTIVATION[name];

@@ -22,8 +22,11 @@ export interface BinaryGradient {
   readonly b: BinaryFormula;
 }
 
+/** Which operand a gradient is of. */
+export const SIDE = { a: 0, b: 1 } as const;
+
 /** Apart from {@link BINARIES}, since inference needs none of it. Where minimum and maximum tie the gradient goes to a. */
-export const BINARY_GRADIENTS = {
+export const BINARY_GRADIENTS: Readonly<Record<BinaryName, BinaryGradient>> = {
   add: { a: (f) => f.constant(1), b: (f) => f.constant(1) },
   subtract: { a: (f) => f.constant(1), b: (f) => f.constant(-1) },
   multiply: { a: (_f, _a, b) => b, b: (_f, a) => a },
@@ -36,7 +39,10 @@ export const BINARY_GRADIENTS = {
     a: (f, a, b) => f.select(f.greater(b, a), f.constant(0), f.constant(1)),
     b: (f, a, b) => f.select(f.greater(b, a), f.constant(1), f.constant(0)),
   },
-} as const satisfies Record<BinaryName, BinaryGradient>;
+};
 
 /** Codes of all binary operations. */
 export const BINARY: Codes<BinaryName> = /* @__PURE__ */ codesOf(BINARIES);
+
+/** The code of a binary operation. */
+export const binaryCode = (name: BinaryName): number => BINARY[name];

@@ -14,6 +14,7 @@
  */
 
 import { ACTIVATION, FUSED_ACTIVATION } from './activations.ts';
+import { BINARY, SIDE } from './binaries.ts';
 import type { Codes } from './codes.ts';
 
 /** What is written down of a kernel. */
@@ -116,6 +117,12 @@ export const INFERENCE_KERNELS = {
    * word signs + (i >> 5); 1 = negative), i = r M d + m d + j counting within the block.
    */
   codebookDecode: { arguments: ['codewords', 'codes', 'signs', 'to', 'columns', 'first', 'row', 'rows', 'M', 'd'] },
+  /**
+   * y = operation(a, b) with broadcasting, for the first `outer` steps along the outermost of `rank` sides, at least one.
+   * sides: offset of the sides, then of a's strides along each, then of b's, in words, 0 where an operand is the same
+   * along it. y is row-major. y may be an operand that is not broadcast.
+   */
+  binaryForward: { arguments: ['a', 'b', 'y', 'sides', 'rank', 'outer', 'operation'], codes: { operation: BINARY } },
 } as const satisfies Record<string, KernelSpecification>;
 
 /** The others: gradients, updates, and the search for codewords. */
@@ -296,6 +303,16 @@ export const TRAINING_KERNELS = {
    */
   codebookPullback: {
     arguments: ['gradient', 'columns', 'first', 'row', 'rows', 'M', 'd', 'codes', 'signs', 'k', 'dcodewords'],
+  },
+  /**
+   * dx = dy times the derivative of operation(a, b) to a (side 0) or b (side 1), summed in double, row-major, over the
+   * sides along which that operand was broadcast; overwritten. sides: offset of the sides, then of a's strides along
+   * each, of b's and of dy's: first those of the `kept` sides, at least one, along which dx has elements of its own,
+   * row-major, of which the outermost is taken for `outer` steps; then those that are summed over, at least one.
+   */
+  binaryBackward: {
+    arguments: ['a', 'b', 'dy', 'dx', 'sides', 'rank', 'kept', 'outer', 'operation', 'side'],
+    codes: { operation: BINARY, side: SIDE },
   },
 } as const satisfies Record<string, KernelSpecification>;
 

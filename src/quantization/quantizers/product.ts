@@ -116,6 +116,7 @@ export const productQuantizer: Quantizer<typeof OPTIONS, ProductEncoding, Matrix
     iterations: 'iterations of k-means at most',
     init: 'first codewords: k-means++ or sub-vectors drawn at random',
   },
+  flags: { codewordCount: 'codewords' },
   /** A layer's own way of cutting columns replaces the shared one, as only one of the two may be given. */
   merge({ subvectorLength, subspaceCount, ...rest }, own) {
     if (own.subvectorLength !== undefined && own.subspaceCount)

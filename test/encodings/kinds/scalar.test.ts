@@ -5,6 +5,7 @@ import {
   decode,
   describeEncoding,
   readEncoding,
+  sameStructure,
   writeEncoding,
   type Encoding,
   type EncodingHeader,
@@ -114,6 +115,14 @@ test('what it is like, in numbers and in words', () => {
   expect(describeEncoding(symmetric)).toBe('3-bit levels, 1 scale');
   // Lowest bits first: 000, 111, 011, 100, 101, 110.
   expect([...writeEncoding(sample).tensors[0].bytes]).toEqual([0b11111000, 0b01011000, 0b00000011]);
+});
+
+test('another width, number of scales, or zero points where there are none: another structure', () => {
+  const { zeros: _zeros, ...symmetric } = sample;
+  for (const other of [symmetric, { ...sample, bits: 4 }, { ...symmetric, scales: Float32Array.of(1) }])
+    expect(sameStructure(sample, other)).toBe(false);
+  expect(sameStructure(symmetric, { ...symmetric, scales: Float32Array.of(1) })).toBe(false);
+  expect(sameStructure(sample, { ...sample, zeros: Uint8Array.of(1, 1, 1), levels: new Uint8Array(6) })).toBe(true);
 });
 
 describe('reading hostile files', () => {

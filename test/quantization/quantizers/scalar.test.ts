@@ -57,7 +57,7 @@ describe('the step', () => {
     }
   });
 
-  test('of normal weights loses what the best uniform quantizer of as many levels does, within 5 %', async () => {
+  test('of normal weights loses what the best uniform quantizer does: within 12 %, of 4 levels 35 %, as one must be 0', async () => {
     // Max, "Quantizing for minimum distortion", 1960, table II: mean squared error of 4, 8 and 16 equidistant levels.
     for (const [bits, expected] of [
       [2, 0.1188],
@@ -67,7 +67,6 @@ describe('the step', () => {
       const matrix = random(1, 40000);
       const { report } = await fit(matrix, { bits, zeroPoints: true });
       expect(report.sumSquares / 40000).toBeGreaterThan(expected * 0.95);
-      // Max's levels lie around 0; ours have one at 0 and thus one more on one side.
       expect(report.sumSquares / 40000).toBeLessThan(expected * (bits === 2 ? 1.35 : 1.12));
     }
   });

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { crossEntropy, l2, lossFromOptions, smoothL1, softmaxRows, wing } from '../../src/training/losses.ts';
-import type { Loss, LossOptions } from '../../src/training/losses.ts';
+import { crossEntropy, l2, lossFromOptions, smoothL1, softmaxRows, wing } from '../../src/losses/losses.ts';
+import type { Loss, LossOptions } from '../../src/losses/losses.ts';
 
 interface LossVector {
   options: LossOptions;

@@ -4,6 +4,7 @@
  */
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { FloatArray } from '../base/tensor.ts';
+import type { Network } from '../graph/network.ts';
 
 /** A loss as plain JSON-able data: what checkpoints and command lines keep. */
 export type LossOptions =
@@ -118,6 +119,12 @@ export function lossFromOptions(options: LossOptions): Loss {
     case 'crossEntropy':
       return crossEntropy();
   }
+}
+
+/** The loss that fits a network's task. */
+export function defaultLoss(network: Network): Loss {
+  if (network.task?.kind === 'landmarks') return smoothL1({ beta: 0.1, scale: 0.1 });
+  return network.task?.kind === 'classes' ? crossEntropy() : l2();
 }
 
 /** Rows of softmax of logits, in place: what makes targets of a teacher's outputs. logits (count, size). */

@@ -1,0 +1,77 @@
+/** The SIMD loops of binary operations, from the formulas of specification/binaries.ts. */
+import { BINARIES, BINARY, BINARY_GRADIENTS, SIDE, type BinaryName } from '../src/kernels/specification/binaries.ts';
+import { inlineFunction, PRIMITIVES } from './formulas.ts';
+
+const names = Object.keys(BINARIES) as BinaryName[];
+const sides = Object.keys(SIDE) as (keyof typeof SIDE)[];
+
+/** Text of assembly/binaries.generated.ts. */
+export function binariesModule(): string {
+  return [
+    '/** Made by scripts/generate.ts from specification/binaries.ts. */',
+    "import { at, loadLanes, storeFloat } from './words';",
+    `import { highHalf, lowHalf, ${PRIMITIVES.join(', ')} } from './vector';`,
+    '',
+    '/** Whether there is an operation of this code. */',
+    'export function isBinary(operation: i32): bool {',
+    `  return operation >= 0 && operation < ${names.length};`,
+    '}',
+    '',
+    ...names.map((name) => inlineFunction(`${name}Of`, ['a', 'b'], (f) => BINARIES[name](f, 'a', 'b'))),
+    ...names.flatMap((name) =>
+      sides.map((side) =>
+        inlineFunction(`${name}Derivative_${side}`, ['a', 'b'], (f) => BINARY_GRADIENTS[name][side](f, 'a', 'b')),
+      ),
+    ),
+    forwardRow(),
+    sumTerms(),
+  ].join('\n');
+}
+
+/** A loop for each operation; the elements behind the last four go through the same code. */
+function forwardRow(): string {
+  const branches = names.map((name) => {
+    const element = (lanes: number): string =>
+      `${name}Of(loadLanes(a + i * aStride, ${lanes === 4 ? 'aStride' : '0'}), loadLanes(b + i * bStride, ${lanes === 4 ? 'bStride' : '0'}))`;
+    return `  if (operation == ${BINARY[name]}) {
+    for (; i + 4 <= count; i += 4) v128.store(at(y + i), ${element(4)});
+    for (; i < count; i++) storeFloat(y + i, f32x4.extract_lane(${element(1)}, 0));
+  }`;
+  });
+  return `/** y = operation(a, b) along one side. */
+export function forwardRow(operation: i32, a: i32, aStride: i32, b: i32, bStride: i32, y: i32, count: i32): void {
+  let i = 0;
+${branches.join('\n')}
+}
+`;
+}
+
+/** A loop for each operation and side. */
+function sumTerms(): string {
+  const branches = names.flatMap((name) =>
+    sides.map(
+      (side) => `  if (which == ${2 * BINARY[name] + SIDE[side]}) {
+    for (let i = 0; i < count; i++) {
+      const term = f32x4.mul(loadLanes(dy, dyStride), ${name}Derivative_${side}(loadLanes(a, aStride), loadLanes(b, bStride)));
+      low = f64x2.add(low, lowHalf(term));
+      high = f64x2.add(high, highHalf(term));
+      a += aStep;
+      b += bStep;
+      dy += dyStep;
+    }
+  }`,
+    ),
+  );
+  return `/**
+ * Adds the terms of four elements of dx, whose lanes lie a stride apart, over \`count\` steps to four doubles. which: twice
+ * the operation's code, and 1 for the gradient to b.
+ */
+export function sumTerms(which: i32, a: i32, aStride: i32, aStep: i32, b: i32, bStride: i32, bStep: i32, dy: i32, dyStride: i32, dyStep: i32, count: i32, sums: usize): void {
+  let low = v128.load(sums),
+    high = v128.load(sums, 16);
+${branches.join('\n')}
+  v128.store(sums, low);
+  v128.store(sums, high, 16);
+}
+`;
+}

@@ -1,0 +1,64 @@
+/** What stages did, in words: made by those who print, from the data of the reports. */
+import type { TransformReport } from '../graph/transform.ts';
+import type { PruneReport } from '../pruning/index.ts';
+import { describeParameter } from '../quantization/index.ts';
+import type { EpochRecord } from '../training/index.ts';
+import type { StageReport } from './stage.ts';
+import type { QuantizeStageReport, RetrainStageReport } from './stages.ts';
+
+/**
+ * One stage in a line: 'conv2 24 -> 18', 'conv2: 256 codewords of 4, signs apart, 3.12 bits a weight, ...'. Of a
+ * transform that is not ours: its plain numbers and texts.
+ */
+export function describeStage({ report }: StageReport): string {
+  if (isPruning(report)) return describePruning(report);
+  if (isQuantization(report)) return report.parameters.map(describeLayer).join('; ') || 'nothing to quantize';
+  if (isTraining(report)) return describeTraining(report);
+  if (report.transform === 'roundCodebooks') return 'codewords to half precision';
+  const { transform, ...rest } = report;
+  return [
+    transform,
+    ...Object.entries(rest).flatMap(([name, value]) =>
+      typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean' ? [`${name} ${value}`] : [],
+    ),
+  ].join(', ');
+}
+
+/** Losses by epoch, of a stage that trained. */
+export function epochsOf({ report }: StageReport): readonly EpochRecord[] {
+  return isTraining(report) ? report.history : [];
+}
+
+// Transforms of others may take our names: what is read must be there.
+const isPruning = (report: TransformReport): report is PruneReport =>
+  report.transform === 'prune' && Array.isArray(report['groups']) && Array.isArray(report['skipped']);
+const isQuantization = (report: TransformReport): report is QuantizeStageReport =>
+  report.transform === 'quantize' && Array.isArray(report['parameters']);
+const isTraining = (
+  report: TransformReport,
+): report is TransformReport & Partial<RetrainStageReport> & Pick<RetrainStageReport, 'history'> =>
+  report.transform === 'train' && Array.isArray(report['history']);
+
+function describePruning({ groups, skipped }: PruneReport): string {
+  return (
+    [
+      ...groups.map(({ group, before, after }) => `${group} ${before} -> ${after}`),
+      ...skipped.map(({ group, reason }) => `${group} stays: ${reason}`),
+    ].join('; ') || 'nothing to remove'
+  );
+}
+
+function describeLayer(report: QuantizeStageReport['parameters'][number]): string {
+  // The transform `quantize` knows parameters only.
+  return describeParameter({ ...report, parameter: report.layer ?? report.parameter });
+}
+
+function describeTraining({
+  history,
+  learningRate,
+  status,
+}: Partial<RetrainStageReport> & Pick<RetrainStageReport, 'history'>): string {
+  if (status === 'skipped') return 'nothing has changed';
+  const rate = learningRate === undefined ? '' : ` at ${learningRate}`;
+  return `${history.length} epochs${rate}${status === 'noImprovement' ? '; none was better than the state before, which stays' : ''}`;
+}
