@@ -99,7 +99,8 @@ export function obeys(rule: Rule, value: unknown): boolean {
       return (
         Array.isArray(value) &&
         (rule.count === undefined || value.length === rule.count) &&
-        value.every((one) => isWhole(one, rule))
+        // Spread, so that a hole is undefined instead of passed by.
+        [...(value as unknown[])].every((one) => isWhole(one, rule))
       );
     case 'boolean':
       return typeof value === 'boolean';

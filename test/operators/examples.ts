@@ -1,0 +1,194 @@
+/**
+ * Example nodes of every operator: what the laws that iterate the tables try. Rows of a table (functions of one number and
+ * of two) have theirs from the table; an operator of a file of its own has a line in `OWN`, or the laws fail by its name.
+ */
+import type { Shape } from '../../src/base/tensor.ts';
+import type { Node } from '../../src/graph/network.ts';
+import { outputsOf } from '../../src/graph/walk.ts';
+import { ACTIVATIONS } from '../../src/kernels/specification/activations.ts';
+import { graph } from '../../src/network/build.ts';
+import type { GraphBuilder } from '../../src/network/build.ts';
+import {
+  affine,
+  averagePool,
+  batchNorm,
+  concat,
+  conv,
+  dense,
+  dropout,
+  flatten,
+  globalAveragePool,
+  maxPool,
+  plain,
+  softmax,
+  split,
+} from '../../src/network/layers.ts';
+import type { Layer } from '../../src/network/layers.ts';
+import { relu } from '../../src/network/functions.ts';
+import type { Network } from '../../src/graph/network.ts';
+import { BINARY_OPERATORS } from '../../src/operators/binary.ts';
+import type { BinaryKind } from '../../src/operators/binary.ts';
+import type { OperatorKind } from '../../src/operators/table.ts';
+import { UNARY_OPERATORS } from '../../src/operators/unary.ts';
+import type { UnaryKind } from '../../src/operators/unary.ts';
+import { stream, uniform } from '../../src/base/random.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
+
+/** An operand, by its shape per sample; a constant has no other. */
+export interface Operand {
+  readonly shape: Shape;
+  readonly isConstant?: boolean;
+  /** Its numbers stay away from zero: something may be divided by them. */
+  readonly isAwayFromZero?: boolean;
+}
+
+export interface Example {
+  readonly title: string;
+  readonly operands: readonly Operand[];
+  readonly layer: Layer;
+  /**
+   * Why the channels of some operand, or those that it makes, cannot be removed where weighted layers stand before and
+   * behind it. Absent: they can.
+   */
+  readonly refuses?: RegExp;
+}
+
+const values = (...shapes: Shape[]): Operand[] => shapes.map((shape) => ({ shape }));
+const constant = (...shape: number[]): Operand => ({ shape, isConstant: true, isAwayFromZero: true });
+
+/** An operator of a file of its own: what it reads, and its layer. */
+const OWN: Readonly<Record<Exclude<OperatorKind, UnaryKind | BinaryKind>, readonly Omit<Example, 'title'>[]>> = {
+  conv: [
+    { operands: values([4, 5, 6]), layer: conv(4, 3) },
+    { operands: values([4, 5, 6]), layer: conv(8, 1, { bias: false }) },
+    { operands: values([4, 5, 6]), layer: conv(4, 3, { groups: 4, stride: [1, 2] }) },
+    {
+      operands: values([4, 5, 6]),
+      layer: conv(6, [3, 2], { stride: [2, 1], padding: [1, 2, 1, 0], dilation: [1, 2], groups: 2 }),
+      refuses: /grouped convolution/,
+    },
+  ],
+  dense: [
+    { operands: values([13]), layer: dense(9) },
+    { operands: values([4]), layer: dense(3, { bias: false }) },
+  ],
+  maxPool: [{ operands: values([4, 5, 6]), layer: maxPool([2, 3], { stride: [2, 1], padding: [1, 0, 0, 1] }) }],
+  averagePool: [
+    { operands: values([4, 5, 6]), layer: averagePool([2, 3], { stride: [2, 1], padding: [1, 0, 0, 1] }) },
+    { operands: values([4, 5, 6]), layer: averagePool(3, { padding: 1, countPadding: true }) },
+  ],
+  globalAveragePool: [{ operands: values([4, 5, 6]), layer: globalAveragePool() }],
+  softmax: [
+    { operands: values([5]), layer: softmax(), refuses: /softmax .* runs over them/ },
+    { operands: values([4, 3, 5]), layer: softmax() },
+  ],
+  batchNorm: [
+    { operands: values([4, 3, 5]), layer: batchNorm({ epsilon: 1e-3, momentum: 0.25 }) },
+    { operands: values([6]), layer: batchNorm() },
+  ],
+  affine: [
+    { operands: values([4, 3, 5]), layer: affine(1.5, -0.25) },
+    { operands: values([6]), layer: affine(-0.5, 2) },
+  ],
+  flatten: [{ operands: values([4, 3, 5]), layer: flatten() }],
+  concat: [
+    { operands: values([4, 3, 2], [1, 3, 2], [5, 3, 2]), layer: concat() },
+    { operands: values([3], [7]), layer: concat() },
+  ],
+  split: [
+    { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split cuts them/ },
+    { operands: values([9]), layer: split([4, 5]), refuses: /split cuts them/ },
+  ],
+  dropout: [{ operands: values([4, 3, 5]), layer: dropout(0.4) }],
+};
+
+const unaryExamples = (kind: UnaryKind): Omit<Example, 'title'>[] =>
+  [[4, 3, 5], [7]].map((shape) => ({ operands: values(shape), layer: plain(kind, ACTIVATIONS[kind].defaults) }));
+
+const SPREAD = /spreads them over other channels/;
+const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
+  const by = (shape: Shape): Operand => ({ shape, isAwayFromZero: true });
+  const layer = plain(kind);
+  return [
+    { layer, operands: [{ shape: [4, 3, 5] }, by([4, 3, 5])] },
+    { layer, operands: [{ shape: [4, 3, 5] }, by([4, 1, 1])] },
+    { layer, operands: [{ shape: [4, 1, 5] }, by([1, 3, 1])], refuses: SPREAD },
+    { layer, operands: [{ shape: [1, 3, 1] }, by([4, 3, 5])], refuses: SPREAD },
+    { layer, operands: [{ shape: [4, 3, 5] }, constant(4, 1, 1)] },
+    { layer, operands: [constant(3, 5), by([4, 3, 5])] },
+    { layer, operands: [{ shape: [1, 3, 5] }, constant(4, 1, 5)], refuses: SPREAD },
+    { layer, operands: [constant(6), by([6])] },
+    { layer, operands: [{ shape: [6] }, constant()] },
+  ];
+};
+
+const titled = (kind: string, examples: readonly Omit<Example, 'title'>[]): Example[] =>
+  examples.map((example) => {
+    const operands = example.operands.map(
+      ({ shape, isConstant }) => `${isConstant ? 'constant ' : ''}[${shape.join(', ')}]`,
+    );
+    return { ...example, title: `${kind} of ${operands.join(' and ')}` };
+  });
+
+/** The example nodes of a kind; none where nobody wrote one. */
+export function examplesOf(kind: string): readonly Example[] {
+  if (Object.hasOwn(UNARY_OPERATORS, kind)) return titled(kind, unaryExamples(kind as UnaryKind));
+  if (Object.hasOwn(BINARY_OPERATORS, kind)) return titled(kind, binaryExamples(kind as BinaryKind));
+  return titled(kind, Object.hasOwn(OWN, kind) ? OWN[kind as keyof typeof OWN] : []);
+}
+
+/** Where an example stands: alone between inputs and outputs, or between layers that have something to fuse, fold and train. */
+export type Surroundings = 'alone' | 'between layers';
+
+/** Adds an example to a graph. Returns the values that end it. */
+export function addExample(g: GraphBuilder, { operands, layer }: Example, where: Surroundings, name: string): string[] {
+  const made = operands.map(({ shape, isConstant, isAwayFromZero }, i) => {
+    const called = `${name}, operand ${i}${isAwayFromZero ? AWAY : ''}`;
+    if (isConstant) return g.constant({ data: someNumbers(shape, called), shape }, called);
+    const input = g.input(shape, called);
+    if (where === 'alone' || (shape.length !== 1 && shape.length !== 3)) return input;
+    const before = shape.length === 3 ? conv(shape[0], 1) : dense(shape[0]);
+    // Kept away from zero by values from 0.5 to 1.5.
+    const weighted = g.node({ ...before, name: `${name}, before ${i}` }, input);
+    return isAwayFromZero ? g.node(affine(0.5, 1), g.node(plain('tanh'), weighted)) : weighted;
+  });
+  const yielded = g.nodes({ ...layer, name }, ...made);
+  return where === 'alone' ? [...yielded] : yielded.map((value) => g.node(relu(), value));
+}
+
+const AWAY = ', away from zero';
+const someNumbers = (shape: Shape, name: string): Float32Array => {
+  const random = stream(1, 'example', name);
+  return Float32Array.from({ length: sizeOf(shape) }, () => {
+    const value = uniform(random, -2, 2);
+    return name.endsWith(AWAY) ? value + Math.sign(value) : value;
+  });
+};
+
+/** Numbers for an input of an example, (count, ...shape). */
+export const inputNumbers = (name: string, count: number, shape: Shape): Float32Array =>
+  someNumbers([count, ...shape], name);
+
+/** Every parameter moved away from its first value, so that none is zero and no two channels are alike. */
+export function perturbed(network: Network): Network {
+  const parameters = new Map(
+    [...network.parameters].map(([name, encoding]) => {
+      if (encoding.kind !== 'dense' || name.endsWith(AWAY)) return [name, encoding];
+      const random = stream(2, 'perturbed', name);
+      return [name, { ...encoding, data: encoding.data.map((value) => value + uniform(random, -0.3, 0.3)) }];
+    }),
+  );
+  return { ...network, parameters };
+}
+
+/** A network of examples side by side; its outputs are all that they yield. */
+export const networkOf = (examples: readonly Example[], where: Surroundings): Network =>
+  perturbed(graph({}, (g) => examples.flatMap((example, i) => addExample(g, example, where, `example ${i}`))));
+
+/** The node of the first example. */
+export const nodeOf = ({ nodes }: Network): Node => nodes.find(({ name }) => name === 'example 0')!;
+/** Names of everything that a network computes, to be watched: then nothing is fused and nothing shares memory. */
+export const everything = ({ inputs, nodes }: Network): string[] => [
+  ...inputs.map(({ name }) => name),
+  ...nodes.flatMap(outputsOf),
+];
