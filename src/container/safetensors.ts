@@ -139,6 +139,7 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
   return file;
 }
 
+/** Keys and values of metadata in either form, in their order. */
 export function metadataPairs(metadata: Metadata): [string, string][] {
   return metadata instanceof Map
     ? [...(metadata as ReadonlyMap<string, string>)]
@@ -206,7 +207,11 @@ interface Entry {
   readonly end: number;
 }
 
-/** Bytes that nobody can take away while they are read. */
+/**
+ * Bytes that nobody can take away while they are read: a view of the same memory, a copy where it is shared or resizable.
+ * @throws {TypeError} if `input` is not bytes
+ * @throws {EspalierError} INPUT if its buffer was transferred elsewhere
+ */
 export function steadyBytes(who: string, input: Uint8Array | ArrayBuffer): Uint8Array {
   const isView = ArrayBuffer.isView(input);
   const kind = Object.prototype.toString.call(isView ? input.buffer : input);

@@ -28,6 +28,7 @@ export interface AugmentOptions {
   mirrorProbability?: number;
 }
 
+/** Defaults of {@link AugmentOptions}; `mirror` has none. */
 export const AUGMENT_DEFAULTS = { rotation: 20, scale: 0.12, shift: 0.05, mirrorProbability: 0.5 } as const;
 
 /**
@@ -106,6 +107,7 @@ export function augmentLandmarks(examples: Examples, options: AugmentOptions = {
  * coordinates, border pixels repeated. The same as PyTorch's `grid_sample(affine_grid(matrix), padding_mode='border',
  * align_corners=False)`.
  * @param out - destination, not `image` itself. Default: a new array
+ * @throws {RangeError} if lengths do not fit `shape`, or `out` is `image`
  */
 export function warp(
   image: Float32Array,
@@ -158,6 +160,7 @@ export function warp(
 /**
  * Where points x0, y0, x1, y1, ... (units of the side, 0 to 1) of the source lie in the output of {@link warp}: the
  * inverse map. `out` may be `points`.
+ * @throws {RangeError} if the matrix cannot be inverted
  */
 export function warpPoints(
   points: Float32Array,

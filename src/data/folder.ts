@@ -26,6 +26,7 @@ export interface FolderOptions {
   memoryLimit?: number | undefined;
 }
 
+/** Defaults of {@link FolderOptions}; the others depend on the files. */
 export const FOLDER_DEFAULTS = { memoryLimit: 2 ** 29 } as const;
 
 /** A part of an array folder. Close it when done: it may hold a file open. */

@@ -55,6 +55,7 @@ export function readNpy(bytes: Uint8Array): Tensor<TypedArray> {
 
 /**
  * Reads and checks the header alone. `bytes`: the start of the file, at least {@link NPY_HEADER_BYTES} of it, or all.
+ * @throws {EspalierError} NPY_HEADER, UNSUPPORTED for an element type that is not read, SHAPE for more than 2^53 elements
  */
 export function readNpyHeader(bytes: Uint8Array): NpyHeader {
   if (bytes.length < 10) throw headerError(`expected at least 10 bytes, got ${bytes.length}`, bytes.length);

@@ -198,6 +198,7 @@ export function toPlain(json: Fields): Record<string, unknown> {
   return Object.fromEntries([...json].map(([key, value]) => [key, convert(value)]));
 }
 
+/** @throws {EspalierError} FIELD, always */
 export function fail(who: string, field: string, expected: string, found: unknown): never {
   throw new EspalierError(
     'FIELD',
@@ -206,19 +207,25 @@ export function fail(who: string, field: string, expected: string, found: unknow
   );
 }
 
+/** The fields of an object. @throws {EspalierError} FIELD */
 export function object(who: string, field: string, value: Json | undefined): Fields {
   return value instanceof Map ? (value as Fields) : fail(who, field, 'an object', value);
 }
 
+/** The elements of a list. @throws {EspalierError} FIELD */
 export function list(who: string, field: string, value: Json | undefined): readonly Json[] {
   return Array.isArray(value) ? (value as readonly Json[]) : fail(who, field, 'a list', value);
 }
 
+/** A string. @throws {EspalierError} FIELD */
 export function text(who: string, field: string, value: Json | undefined): string {
   return typeof value === 'string' ? value : fail(who, field, 'a string', value);
 }
 
-/** Whole sides from 0, fewer than 2^53 elements even if the zeros are left out. */
+/**
+ * Whole sides from 0, fewer than 2^53 elements even if the zeros are left out.
+ * @throws {EspalierError} FIELD for another value, SHAPE for too many sides or elements
+ */
 export function readShape(who: string, field: string, value: Json | undefined): Shape {
   const shape = list(who, field, value).map((side) => integer(who, field, side, 0, MAX_SIDE));
   if (shape.length > MAX_RANK || shape.reduce((size, side) => size * Math.max(1, side), 1) > Number.MAX_SAFE_INTEGER) {

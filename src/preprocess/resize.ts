@@ -8,6 +8,7 @@ import { toTensor } from '../base/tensor.ts';
 import type { Tensor, TensorLike } from '../base/tensor.ts';
 
 export type ResizeFilter = Preprocessing['filter'];
+/** 'area': the mean of what a pixel covers; 'bilinear': a triangle filter. See {@link resizeImage}. */
 export const RESIZE_FILTERS = ['area', 'bilinear'] as const;
 
 /**
