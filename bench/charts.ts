@@ -47,11 +47,11 @@ export function charts(rows: readonly Result[]): Chart[] {
 }
 
 function kernelCharts(rows: readonly Result[]): Chart[] {
-  const peak = peakRate(rows),
-    axis = `% of the peak of ${peak.toFixed(1)} GFLOP/s`,
-    share = (row: Result): number => rounded((100 * rate(row)) / peak);
-  const layers = rows.filter(({ what }) => what === 'forward' || what.startsWith('gradient')),
-    kinds = unique(layers.map(({ what }) => what));
+  const peak = peakRate(rows);
+  const axis = `% of the peak of ${peak.toFixed(1)} GFLOP/s`;
+  const share = (row: Result): number => rounded((100 * rate(row)) / peak);
+  const layers = rows.filter(({ what }) => what === 'forward' || what.startsWith('gradient'));
+  const kinds = unique(layers.map(({ what }) => what));
   const convolutions = unique(layers.map((row) => row.case)).map((name): ChartBar => ({
     name,
     values: layers
@@ -127,9 +127,9 @@ function trainingChart(rows: readonly Result[]): Chart[] {
 }
 
 function threadsChart(rows: readonly Result[]): Chart[] {
-  const series = unique(rows.map(seriesName)),
-    cores = Number(/(\d+) cores/.exec(rows[0]?.machine ?? '')?.[1] ?? 1),
-    most = Math.max(...rows.map(({ threads }) => threads));
+  const series = unique(rows.map(seriesName));
+  const cores = Number(/(\d+) cores/.exec(rows[0]?.machine ?? '')?.[1] ?? 1);
+  const most = Math.max(...rows.map(({ threads }) => threads));
   const lines = series.map((name, i): ChartLine => {
     const own = rows.filter((row) => seriesName(row) === name);
     return { name, color: SERIES[i], offset: 1, values: own.map(({ minimum }) => own[0].minimum / minimum) };
@@ -166,8 +166,8 @@ function sweepCharts(rows: readonly Result[]): Chart[] {
     valueOf: (row: Result) => number,
   ): Chart => {
     const lines = unique(chosen.map((row) => row.case)).map((label, i): ChartLine => {
-      const own = chosen.filter((row) => row.case === label),
-        values = new Array<number>(Math.max(...own.map(({ size }) => size)) + 1).fill(NaN);
+      const own = chosen.filter((row) => row.case === label);
+      const values = new Array<number>(Math.max(...own.map(({ size }) => size)) + 1).fill(NaN);
       for (const row of own) values[row.size] = valueOf(row);
       return { name: label, color: SERIES[i], values };
     });
@@ -203,8 +203,8 @@ function sweepCharts(rows: readonly Result[]): Chart[] {
 
 /** What takes more than ten times as long would leave nothing to be seen of the others. */
 function kmeansChart(rows: readonly Result[]): Chart[] {
-  const times = rows.filter(({ what }) => what === 'time'),
-    most = 10 * (times.find(({ who }) => who === 'espalier')?.minimum ?? Infinity);
+  const times = rows.filter(({ what }) => what === 'time');
+  const most = 10 * (times.find(({ who }) => who === 'espalier')?.minimum ?? Infinity);
   const bars = times
     .filter(({ minimum }) => minimum <= most)
     .map((row): ChartBar => ({

@@ -55,11 +55,11 @@ async function training(
     threads,
     optimizer,
   });
-  const values = readArray(input),
-    targets = readArray(target),
-    loss = l2();
-  let output: Float32Array = new Float32Array(),
-    step = 0;
+  const values = readArray(input);
+  const targets = readArray(target);
+  const loss = l2();
+  let output: Float32Array = new Float32Array();
+  let step = 0;
   return {
     run() {
       executor.input().set(values);
@@ -78,8 +78,8 @@ async function clustering(
   { points, init, n, d, k, iterations, threads }: KmeansJob,
   kernels: KernelSet,
 ): Promise<Prepared> {
-  const data = { data: readArray(points), shape: [n, d] },
-    options = { codewordCount: k, kernels, init: { data: readArray(init), shape: [k, d] }, iterations };
+  const data = { data: readArray(points), shape: [n, d] };
+  const options = { codewordCount: k, kernels, init: { data: readArray(init), shape: [k, d] }, iterations };
   let output: Float32Array = new Float32Array();
   return {
     async run() {

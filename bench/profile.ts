@@ -16,8 +16,8 @@ interface Line {
   best: number;
 }
 
-const [name = 'vgg96', batchText = '16', pass = 'forward', roundsText = '9'] = process.argv.slice(2),
-  batch = Number(batchText);
+const [name = 'vgg96', batchText = '16', pass = 'forward', roundsText = '9'] = process.argv.slice(2);
+const batch = Number(batchText);
 if (!['forward', 'training'].includes(pass) || !(batch >= 1))
   throw new RangeError(
     'bench/profile.ts: expected <vgg96 | vgg96-half | vgg64 | resnet | mobilenet> <batch> [forward | training] [rounds]',
@@ -30,8 +30,8 @@ for (let round = 0; round < Number(roundsText) + 3; round++) {
   // The first rounds are V8's baseline code.
   if (round >= 3) for (const line of lines.values()) line.best = Math.min(line.best, line.now);
 }
-const sorted = [...lines.values()].filter(({ best }) => best > 0 && best < Infinity).sort((a, b) => b.best - a.best),
-  whole = sorted.reduce((sum, { best }) => sum + best, 0);
+const sorted = [...lines.values()].filter(({ best }) => best > 0 && best < Infinity).sort((a, b) => b.best - a.best);
+const whole = sorted.reduce((sum, { best }) => sum + best, 0);
 console.log(`${name}, batch ${batch}, ${pass}: ${whole.toFixed(1)} ms in kernels`);
 for (const { kernel, what, best } of sorted) {
   if (best < whole / 1000) break;
@@ -57,13 +57,13 @@ function timed(kernels: KernelSet): KernelSet {
 
 function runTimed({ kernels, heap, scratch }: Workspace, program: Program): void {
   for (const { kernel, pieces } of program) {
-    const rows = pieces.map((piece) => rowOf(KERNELS[kernel].arguments, piece)),
-      what = describe(kernel, heap.int, rows),
-      key = `${kernel} ${what}`;
+    const rows = pieces.map((piece) => rowOf(KERNELS[kernel].arguments, piece));
+    const what = describe(kernel, heap.int, rows);
+    const key = `${kernel} ${what}`;
     let line = lines.get(key);
     if (!line) lines.set(key, (line = { kernel, what, now: 0, best: Infinity }));
-    const call = kernels[kernel] as (scratch: number, ...piece: readonly number[]) => void,
-      start = performance.now();
+    const call = kernels[kernel] as (scratch: number, ...piece: readonly number[]) => void;
+    const start = performance.now();
     for (const row of rows) call(scratch, ...row);
     line.now += performance.now() - start;
   }
@@ -101,9 +101,9 @@ async function passOf(kernels: KernelSet): Promise<() => void> {
     weightDecay: 0,
     codewordGradient: 'mean',
   } as const;
-  const executor = await createTrainingExecutor(network, { batch, kernels, optimizer }),
-    loss = l2(),
-    targets = executor.output().slice();
+  const executor = await createTrainingExecutor(network, { batch, kernels, optimizer });
+  const loss = l2();
+  const targets = executor.output().slice();
   let step = 0;
   return () => {
     executor.input().fill(0.5);

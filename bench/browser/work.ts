@@ -20,8 +20,8 @@ export interface Timed {
  * Both kinds of work on each number of threads: two calls, of whose outputs the bits are kept, then `rounds` in turn.
  */
 export async function timeThreads(file: Uint8Array, rounds: number): Promise<Timed[]> {
-  const kernels = await loadKernels(),
-    network = readNetwork(file);
+  const kernels = await loadKernels();
+  const network = readNetwork(file);
   const random = stream(1, 'browser input');
   const inputs = Float32Array.from({ length: BATCH * sizeOf(network.inputs[0].shape) }, () => uniform(random, -1, 1));
   const optimizer = {

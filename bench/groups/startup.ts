@@ -27,8 +27,8 @@ export const startup: Group = {
     execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: 'ignore' });
     const run = (): number =>
       Number(execFileSync(process.execPath, ['--input-type=module', '-e', SCRIPT], { cwd: ROOT, encoding: 'utf8' }));
-    const [timing] = await takeTurns([{ run }], PROCESSES),
-      labels = { case: 'espalier/runtime', who: 'espalier', version: PROJECT_VERSION };
+    const [timing] = await takeTurns([{ run }], PROCESSES);
+    const labels = { case: 'espalier/runtime', who: 'espalier', version: PROJECT_VERSION };
     return [
       timeRow('startup', { ...labels, what: 'import and compile' }, timing),
       valueRow('startup', { ...labels, what: 'SIMD module' }, 'kB', summarize([(await moduleBytes()) / 1e3])),

@@ -91,8 +91,8 @@ export function toTensor(who: string, name: string, value: TensorLike): Tensor {
     throw new RangeError(`${who}: ${name}.stride: expected ${shape.length} strides, got ${show(stride)}`);
   if (!Number.isSafeInteger(offset))
     throw new RangeError(`${who}: ${name}.offset: expected a whole number, got ${show(offset)}`);
-  let low = offset,
-    high = offset;
+  let low = offset;
+  let high = offset;
   shape.forEach((side, axis) => {
     const step: unknown = stride[axis];
     if (typeof step !== 'number' || !Number.isSafeInteger(step))

@@ -96,8 +96,8 @@ export function concatenated(parts: readonly Examples[]): Examples {
     starts.push(count);
     count += part.count;
   });
-  const inputSize = sizeOf(inputShape),
-    targetSize = sizeOf(targetShape ?? [0]);
+  const inputSize = sizeOf(inputShape);
+  const targetSize = sizeOf(targetShape ?? [0]);
   const partOf = (index: number): number => starts.findLastIndex((start) => start <= index);
   const set: SetShape = { ...shapesOf(parts[0]), count };
   return {
@@ -127,11 +127,11 @@ export function concatenated(parts: readonly Examples[]): Examples {
  */
 export async function meanTarget(examples: Examples): Promise<Float32Array> {
   if (!examples.targetShape) throw new TypeError('meanTarget: examples: expected targets, got an unlabelled set');
-  const inputSize = sizeOf(examples.inputShape),
-    targetSize = sizeOf(examples.targetShape),
-    batch = Math.min(64, examples.count);
-  const inputs = new Float32Array(batch * inputSize),
-    targets = new Float32Array(batch * targetSize);
+  const inputSize = sizeOf(examples.inputShape);
+  const targetSize = sizeOf(examples.targetShape);
+  const batch = Math.min(64, examples.count);
+  const inputs = new Float32Array(batch * inputSize);
+  const targets = new Float32Array(batch * targetSize);
   const sum = new Float64Array(targetSize);
   for (let from = 0; from < examples.count; from += batch) {
     const n = Math.min(batch, examples.count - from);
