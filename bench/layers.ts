@@ -5,6 +5,7 @@
 import { geometryWords } from 'espalier/kernels';
 import type { Geometry, KernelSet } from 'espalier/kernels';
 import { normals } from './exchange.ts';
+import { callKernel } from '../src/kernels/specification/call.ts';
 
 export interface LayerShape {
   readonly channelsIn: number;
@@ -104,7 +105,19 @@ export function openLayer(set: KernelSet, shape: LayerShape, batch: number): Ope
     operations: 2 * batch * positions * weightCount,
     run: {
       forward: (first, samples) =>
-        kernels.convolutionForward(scratch, at, x, packed, -1, y, first, samples, 0, positions, 0, 0),
+        callKernel(kernels, 'convolutionForward', scratch, {
+          geometry: at,
+          x,
+          packed,
+          bias: -1,
+          y,
+          sample: first,
+          samples,
+          position: 0,
+          positions,
+          activation: 0,
+          parameters: 0,
+        }),
       toInput: (first, samples) => kernels.convolutionBackwardInput(scratch, at, dy, packedBack, dx, first, samples),
       toWeights: (first, samples) => kernels.convolutionBackwardWeights(scratch, at, x, dy, dw, first, samples, 0),
     },

@@ -12,6 +12,7 @@ import { repeatsOf, takeTurns, timed, verify } from '../measure.ts';
 import { peakLoops } from '../peak.ts';
 import { PROJECT_VERSION, timeRow } from './group.ts';
 import type { Group } from './group.ts';
+import { callKernel } from '../../src/kernels/specification/call.ts';
 
 const BATCH = 16;
 /**
@@ -134,7 +135,24 @@ function productJobs(set: KernelSet): Job[] {
   } = set.openSync({ words: 3 * largest, scratchWords: set.scratchWords('matmul', undefined, [1024, 9216, 9216]) });
   float.set(normals(2 * largest, 'factors'), a);
   return PRODUCTS.map(([name, m, n, k, aRow, aColumn, bRow, bColumn]) => {
-    const run = (): void => matmul(scratch, m, n, k, a, aRow, aColumn, b, bRow, bColumn, c, n, 0, 0, 0, 0);
+    const run = (): void =>
+      callKernel({ matmul }, 'matmul', scratch, {
+        m,
+        n,
+        k,
+        a,
+        aRow,
+        aColumn,
+        b,
+        bRow,
+        bColumn,
+        c,
+        cRow: n,
+        flags: 0,
+        bias: 0,
+        activation: 0,
+        parameters: 0,
+      });
     run();
     verifyProduct(name, float, { m, n, k, a, aRow, aColumn, b, bRow, bColumn, c });
     return { case: name, what: 'product', who: 'espalier', operations: 2 * m * n * k, run };
@@ -167,7 +185,23 @@ function verifyProduct(
       heap.float[l] = float[a + i * aRow + l * aColumn];
       heap.float[k + l] = float[b + l * bRow + j * bColumn];
     }
-    portable.matmul(0, 1, 1, k, 0, 1, 1, k, 1, 1, 2 * k, 1, 0, 0, 0, 0);
+    callKernel(portable, 'matmul', 0, {
+      m: 1,
+      n: 1,
+      k,
+      a: 0,
+      aRow: 1,
+      aColumn: 1,
+      b: k,
+      bRow: 1,
+      bColumn: 1,
+      c: 2 * k,
+      cRow: 1,
+      flags: 0,
+      bias: 0,
+      activation: 0,
+      parameters: 0,
+    });
     return heap.float[2 * k];
   });
   verify(

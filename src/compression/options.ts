@@ -8,7 +8,6 @@ import type { Network } from '../graph/network.ts';
 import { weightedLayers } from '../network/shapes.ts';
 import { DEFAULT_QUANTIZER, QUANTIZER_NAMES, quantizerOf, resolveQuantizer } from '../quantization/settings.ts';
 import type { QuantizerName, QuantizerSettings } from '../quantization/settings.ts';
-import { weightedLayers } from '../network/shapes.ts';
 import type { TrainOptions } from '../training/index.ts';
 import type { Stage } from './stage.ts';
 

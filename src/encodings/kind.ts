@@ -1,6 +1,6 @@
 /**
- * What the file of a kind of encoding must say: the interface, in two halves, what a page that runs a model carries and
- * the rest. It knows no kind; the types of all kinds are in types.ts.
+ * What a kind of encoding is: what its one file under `kinds/` says of it, in two halves, that which a page that runs a
+ * model carries and the rest.
  */
 import type { Shape } from '../base/tensor.ts';
 import type { Run } from '../kernels/specification/operations.ts';

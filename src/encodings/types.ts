@@ -1,6 +1,6 @@
 /**
  * Encodings: how a parameter is stored. An encoding is plain data; all that is true of a kind is in its one file under
- * `kinds/`, which follows the interface of kind.ts. Fitting an encoding to weights is the business of `quantization`.
+ * `kinds/`, which the tables list. Fitting an encoding to weights is the business of `quantization`.
  */
 import type { READINGS } from './readings.generated.ts';
 

@@ -1,7 +1,7 @@
 /** The backward pass: which gradients are wanted, where they lie, and the steps that make them. */
 import { sizeOf } from '../base/tensor.ts';
 import { pullbackOnHeap } from '../encodings/index.ts';
-import type { Node } from '../graph/network.ts';
+import type { Network, Node } from '../graph/network.ts';
 import { outputsOf, parametersOf } from '../graph/walk.ts';
 import type { Step } from '../kernels/types.ts';
 import { operatorOf, trainingOf } from '../operators/table.ts';
@@ -62,9 +62,16 @@ export function gradientStorages(
     }
   }
   for (const { name } of network.inputs) {
-    if (wanted.has(name) && consumers.has(name)) own(name);
+    if (wanted.has(name) && (consumers.get(name) ?? []).some((user) => isWritten(nodes[user]))) own(name);
   }
   return gradients;
+}
+
+/** Names of the parameters that a gradient comes to: those of nodes of which some value has one. */
+export function reachedParameters({ nodes }: Network, gradients: ReadonlyMap<string, Storage>): Set<string> {
+  return new Set(
+    nodes.filter((node) => outputsOf(node).some((value) => gradients.has(value))).flatMap((node) => parametersOf(node)),
+  );
 }
 
 /** Whether the gradient of a value may lie where that of its only consumer does. */

@@ -10,7 +10,7 @@ import type { Step } from '../kernels/types.ts';
 import { operatorOf, trainingOf } from '../operators/table.ts';
 import { DRAWN } from '../operators/types.ts';
 import type { RoleRule } from '../operators/types.ts';
-import { backwardSteps, gradientStorages } from './backward.ts';
+import { backwardSteps, gradientStorages, reachedParameters } from './backward.ts';
 import type { Trained } from './backward.ts';
 import { passes } from './executor.ts';
 import { checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps } from './layout.ts';
@@ -68,7 +68,10 @@ export async function createTrainingExecutor(
   const hyper = layout.allocate(8);
   const clip = layout.allocate(2);
   const limit = layout.allocate(1);
-  const update = updateSteps(layout, trained, options.optimizer, { hyper, clip, limit });
+  // What no gradient reaches has one of zeros, and stays as it is: it is not even decayed.
+  const reached = reachedParameters(network, gradients);
+  const moved = new Map([...trained].filter(([name]) => reached.has(name)));
+  const update = updateSteps(layout, moved, options.optimizer, { hyper, clip, limit });
   checkWords(who, layout.top);
   const programs = [preparation(layout), inference.flat(), training.flat(), backward, update.steps];
   const workspace = await kernels.open({

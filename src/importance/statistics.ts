@@ -136,12 +136,12 @@ export async function measureActivations(
   const indices = order.slice().sort();
   // First, since it refuses sets without labels.
   const moments = gradients
-    ? await measureGradients(network, [...new Set(groups.flatMap((group) => weightNames(network, group)))], context, {
-        who,
-        order,
-        batch: Math.min(batch, samples),
-        loss: options.loss ?? defaultLoss(network),
-      })
+    ? await measureGradients(
+        network,
+        [...new Set(groups.flatMap(({ producers }) => producers.flatMap((name) => weightOf(network, name) ?? [])))],
+        context,
+        { who, order, batch: Math.min(batch, samples), loss: options.loss ?? defaultLoss(network) },
+      )
     : undefined;
 
   const watch = new Set(
@@ -222,7 +222,7 @@ function producerStatistics(
   counter: Counter | undefined,
   moments: ReadonlyMap<string, GradientMoments> | undefined,
 ): ProducerStatistics {
-  const gradient = moments?.get(nodeOf(network, node).parameters.weight ?? '');
+  const gradient = moments?.get(weightOf(network, node) ?? '');
   return {
     node,
     ...(counter ? { zeros: counter.counts.map((count) => count / (samples * counter.span)) } : {}),
@@ -230,8 +230,9 @@ function producerStatistics(
   };
 }
 
-function weightNames(network: Network, { producers }: ChannelGroup): string[] {
-  return producers.flatMap((name) => nodeOf(network, name).parameters.weight ?? []);
+/** Name of a node's weight. */
+function weightOf(network: Network, node: string): string | undefined {
+  return weightedLayers(network).find(({ name }) => name === node)?.weight;
 }
 
 interface ProbeSettings {

@@ -39,10 +39,9 @@ export const MATMUL = { accumulate: 1, biasPerRow: 2, biasPerColumn: 4 } as cons
  * One kernel, called once per piece. Pieces of a step write disjoint words and read none that another writes, so they
  * may run at once and in any order.
  */
-export interface Step {
-  readonly kernel: KernelName;
-  readonly pieces: readonly (Readonly<Record<string, number>> | readonly number[])[];
-}
+export type Step = {
+  readonly [K in KernelName]: { readonly kernel: K; readonly pieces: readonly Call<K>[] };
+}[KernelName];
 /** Steps run one after another. How work is cut into pieces depends on shapes only, never on the number of threads. */
 export type Program = readonly Step[];
 

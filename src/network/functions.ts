@@ -1,21 +1,17 @@
 /** Layers of the operators that are rows of a table: functions of one number and of two, elementwise. */
+import type { RuledBy } from '../base/rules.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
-import type { ActivationSpecification } from '../kernels/specification/activations.ts';
 import type { BinaryKind } from '../operators/binary.ts';
 import type { UnaryKind } from '../operators/unary.ts';
 import { plain } from './layers.ts';
 import type { Layer, NamedOptions } from './layers.ts';
 
-type Parameters<K extends UnaryKind> = (typeof ACTIVATIONS)[K]['parameters'];
-
 /** The parameters of a function, each with the default of the table. */
-export type UnaryOptions<K extends UnaryKind> = NamedOptions & { -readonly [P in keyof Parameters<K>]?: number };
+export type UnaryOptions<K extends UnaryKind> = NamedOptions & Partial<RuledBy<(typeof ACTIVATIONS)[K]['parameters']>>;
 
 function unary<K extends UnaryKind>(kind: K) {
-  const specification: ActivationSpecification = ACTIVATIONS[kind];
-  const defaults = Object.entries(specification.parameters).map(([name, parameter]) => [name, parameter.default]);
-  return ({ name, ...given }: UnaryOptions<K> = {}): Layer =>
-    plain(kind, { ...Object.fromEntries(defaults), ...given }, name === undefined ? {} : { name });
+  return ({ name, ...parameters }: UnaryOptions<K> = {}): Layer =>
+    plain(kind, { ...ACTIVATIONS[kind].defaults, ...parameters }, name === undefined ? {} : { name });
 }
 
 function binary(kind: BinaryKind) {
@@ -24,8 +20,8 @@ function binary(kind: BinaryKind) {
 
 export const relu = /* @__PURE__ */ unary('relu');
 /** Slope for negative inputs, above 0. Default 0.01. */
-export const leakyRelu = (slope?: number, options: NamedOptions = {}): Layer =>
-  unary('leakyRelu')({ ...options, ...(slope !== undefined && { slope }) });
+export const leakyRelu = (slope = ACTIVATIONS.leakyRelu.defaults.slope, options: NamedOptions = {}): Layer =>
+  plain('leakyRelu', { slope }, options);
 export const sigmoid = /* @__PURE__ */ unary('sigmoid');
 export const tanh = /* @__PURE__ */ unary('tanh');
 

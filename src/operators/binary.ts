@@ -107,16 +107,20 @@ const coupling: Coupling = {
     const [output] = plan.outputShapes;
     /** Whether an operand has an element of its own for each channel. */
     const hasChannels = (shape: Shape): boolean => shape.length === output.length && shape[0] === output[0];
+    const spread = (narrow: Channels): Channels =>
+      plan.refuse(narrow, `${JSON.stringify(node.name)} spreads them over other channels`);
     const constant = plan.constantInputs.indexOf(true);
     if (constant >= 0) {
-      const channels = constant === 0 ? b : a;
+      const [channels, shape] = constant === 0 ? [b, shapeB] : [a, shapeA];
+      // One channel that the constant makes several of.
+      if (!hasChannels(shape)) return [plan.widen(spread(channels), output[0])];
       if (hasChannels(plan.inputShapes[constant])) plan.followInput(constant, channels);
       return [channels];
     }
     if (hasChannels(shapeA) && hasChannels(shapeB)) return [plan.join(a, b)];
     // One channel that serves all of the other side's.
     const [wide, narrow]: [Channels, Channels] = hasChannels(shapeA) ? [a, b] : [b, a];
-    plan.refuse(narrow, `${JSON.stringify(node.name)} spreads them over other channels`);
+    spread(narrow);
     return [wide];
   },
 };

@@ -2,10 +2,9 @@
  * Activations and other functions of one number, elementwise: an operator for each row of the table of formulas
  * (`kernels/specification/activations.ts`), which says its parameters, its derivative and what that reads.
  */
-import type { Rules } from '../base/rules.ts';
 import type { Node } from '../graph/network.ts';
 import { ACTIVATION, ACTIVATION_GRADIENTS, ACTIVATIONS } from '../kernels/specification/activations.ts';
-import type { ActivationName, ActivationSpecification } from '../kernels/specification/activations.ts';
+import type { ActivationName } from '../kernels/specification/activations.ts';
 import { PASSES_CHANNELS } from './define.ts';
 import type { Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
@@ -20,15 +19,11 @@ const forEachKind = <T>(make: (kind: UnaryKind) => T): Readonly<Record<UnaryKind
 const parametersOf = (kind: UnaryKind, { attributes }: Node): number[] =>
   Object.keys(ACTIVATIONS[kind].parameters).map((name) => attributes[name] as number);
 
-/** Rules of the parameters. */
-const rulesOf = ({ parameters }: ActivationSpecification): Rules =>
-  Object.fromEntries(Object.entries(parameters).map(([name, { rule }]) => [name, rule]));
-
 function unary(kind: UnaryKind): Operator {
   const code = ACTIVATION[kind];
   return {
     kind,
-    attributes: rulesOf(ACTIVATIONS[kind]),
+    attributes: ACTIVATIONS[kind].parameters,
     roles: [],
     arity: [1, 1],
     inPlace: 'overwrite',

@@ -2,6 +2,7 @@
  * The parts of a k-means step on a heap of their own: each point to its nearest codeword, the error of that, each
  * codeword to the mean of its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
  */
+import type { Call } from '../kernels/specification/kernels.ts';
 import {
   doubleIndex,
   type Heap,
@@ -123,22 +124,22 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
         cut(count, Math.ceil(count / Math.ceil(n / PIECES)), start),
       )
     : cuts;
-  const nearest = ({ start, count }: Cut): number[] => [
-    scaledAt + start * d,
-    d,
+  const nearest = ({ start, count }: Cut): Call<'nearestCodeword'> => ({
+    points: scaledAt + start * d,
+    stride: d,
     count,
     d,
-    table,
-    K,
-    shared ? metricAt : metric ? metricAt + start * d : -1,
-    codes + start,
-    distances + start,
-  ];
+    codewords: table,
+    k: K,
+    weights: shared ? metricAt : metric ? metricAt + start * d : -1,
+    codes: codes + start,
+    distances: distances + start,
+  });
   const all: Program = [{ kernel: 'nearestCodeword', pieces: runs.map(nearest) }];
   const bounded = ({ tiles, width }: NonNullable<typeof shape>, fresh: number): Program => [
     {
       kernel: 'nearestCodewordAgain',
-      pieces: runs.map((run) => [...nearest(run), groups, tiles, bounds + run.start * width, fresh]),
+      pieces: runs.map((run) => ({ ...nearest(run), groups, tiles, bounds: bounds + run.start * width, fresh })),
     },
   ];
   const programs: Program[] = [];
@@ -147,19 +148,19 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
   programs[PROGRAM.measure] = [
     {
       kernel: 'codewordErrors',
-      pieces: cuts.map(({ start, count }, i) => [
-        rawAt + start * d,
-        d,
+      pieces: cuts.map(({ start, count }, i) => ({
+        points: rawAt + start * d,
+        stride: d,
         count,
         d,
-        rawTable,
-        codes + start,
-        metric ? metricAt + (shared ? 0 : start * d) : -1,
-        shared ? 0 : d,
-        weights ? weightsAt + start : -1,
-        errors + 2 * start,
-        totals + 2 * i,
-      ]),
+        codewords: rawTable,
+        codes: codes + start,
+        metric: metric ? metricAt + (shared ? 0 : start * d) : -1,
+        metricStride: shared ? 0 : d,
+        weights: weights ? weightsAt + start : -1,
+        errors: errors + 2 * start,
+        total: totals + 2 * i,
+      })),
     },
   ];
   programs[PROGRAM.means] = metric?.perPoint
@@ -167,34 +168,34 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
     : [
         {
           kernel: 'accumulateCentroids',
-          pieces: parts.map(({ start, count }, i) => [
-            scaledAt + start * d,
-            d,
+          pieces: parts.map(({ start, count }, i) => ({
+            points: scaledAt + start * d,
+            stride: d,
             count,
             d,
-            codes + start,
-            K,
-            weights ? weightsAt + start : -1,
-            sums + 2 * K * d * i,
-            counts + 2 * K * i,
-          ]),
+            codes: codes + start,
+            k: K,
+            weights: weights ? weightsAt + start : -1,
+            sums: sums + 2 * K * d * i,
+            counts: counts + 2 * K * i,
+          })),
         },
       ];
   programs[PROGRAM.approach] = [
     {
       kernel: 'nearerSeed',
-      pieces: cuts.map(({ start, count }, i) => [
-        scaledAt + start * d,
-        d,
+      pieces: cuts.map(({ start, count }, i) => ({
+        points: scaledAt + start * d,
+        stride: d,
         count,
         d,
-        table,
-        metric ? metricAt + (shared ? 0 : start * d) : -1,
-        shared ? 0 : d,
-        weights ? weightsAt + start : -1,
-        distances + start,
-        totals + 2 * i,
-      ]),
+        seed: table,
+        metric: metric ? metricAt + (shared ? 0 : start * d) : -1,
+        metricStride: shared ? 0 : d,
+        weights: weights ? weightsAt + start : -1,
+        least: distances + start,
+        total: totals + 2 * i,
+      })),
     },
   ];
   const scratchWords = Math.max(

@@ -148,9 +148,9 @@ export async function observeDeath(): Promise<Death> {
           {
             kernel: 'multiply',
             pieces: [
-              [0, 0, 1, 1],
-              [2, 2, 3, 1],
-              [4, 4, 5, 1],
+              { a: 0, b: 0, y: 1, count: 1 },
+              { a: 2, b: 2, y: 3, count: 1 },
+              { a: 4, b: 4, y: 5, count: 1 },
             ],
           },
         ],

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ACTIVATION } from '../../src/kernels/index.ts';
 import { bothSets, lengths, normals, openBench, seeds, type Bench } from './bench.ts';
+import { callKernel } from '../../src/kernels/specification/call.ts';
 
 let benches: readonly Bench[];
 beforeAll(async () => {
@@ -33,7 +34,17 @@ const cases: readonly (readonly [string, Call])[] = [
   [
     'affineForward',
     ({ kernels, scratch }, a, _b, [scale, shift], to, n) =>
-      kernels.affineForward(scratch, a, scale, shift, to, 3, 2, n, ACTIVATION.relu, -1),
+      callKernel(kernels, 'affineForward', scratch, {
+        x: a,
+        scale,
+        shift,
+        y: to,
+        samples: 3,
+        allChannels: 2,
+        positions: n,
+        activation: ACTIVATION.relu,
+        parameters: -1,
+      }),
   ],
   [
     'affineBackward over dy',
@@ -42,7 +53,21 @@ const cases: readonly (readonly [string, Call])[] = [
   [
     'batchNormBackward over dy',
     ({ kernels, scratch }, dy, x, [scale, mean, inverse, dscale, dshift], to, n) =>
-      kernels.batchNormBackward(scratch, x, dy, scale, mean, inverse, to, dscale, dshift, 3, 2, n, 0, 2),
+      callKernel(kernels, 'batchNormBackward', scratch, {
+        x,
+        dy,
+        scale,
+        savedMean: mean,
+        savedInverse: inverse,
+        dx: to,
+        dscale,
+        dshift,
+        samples: 3,
+        allChannels: 2,
+        positions: n,
+        channel: 0,
+        channels: 2,
+      }),
   ],
   ['softmaxForward', ({ kernels, scratch }, a, _b, _c, to, n) => kernels.softmaxForward(scratch, a, to, 6, n)],
   [

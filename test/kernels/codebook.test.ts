@@ -9,6 +9,7 @@ import {
   type Precision,
   type Workspace,
 } from '../../src/kernels/index.ts';
+import { callKernel } from '../../src/kernels/specification/call.ts';
 
 const simd = await loadKernels(),
   portable = portableKernels();
@@ -83,7 +84,17 @@ function nearest(
     at,
     free,
   } = open(set, [points, codewords, weights ?? new Float32Array(0)], 2 * count, [k, d], precision);
-  kernels.nearestCodeword(scratch, at[0], stride, count, d, at[1], k, weights ? at[2] : -1, free, free + count);
+  callKernel(kernels, 'nearestCodeword', scratch, {
+    points: at[0],
+    stride,
+    count,
+    d,
+    codewords: at[1],
+    k,
+    weights: weights ? at[2] : -1,
+    codes: free,
+    distances: free + count,
+  });
   return {
     codes: [...heap.int.subarray(free, free + count)],
     distances: [...heap.float.subarray(free + count, free + 2 * count)],
@@ -145,7 +156,17 @@ describe('nearestCodeword', () => {
       free,
     } = open(set, [Float32Array.of(1, 2, 3), Float32Array.of(0, 2)], 4, [2, 1]);
     heap.float.fill(7, free, free + 4);
-    kernels.nearestCodeword(scratch, 0, 1, 3, 1, 4, 2, -1, free, -1);
+    callKernel(kernels, 'nearestCodeword', scratch, {
+      points: 0,
+      stride: 1,
+      count: 3,
+      d: 1,
+      codewords: 4,
+      k: 2,
+      weights: -1,
+      codes: free,
+      distances: -1,
+    });
     expect([...heap.int.subarray(free, free + 3)]).toEqual([0, 1, 1]);
     expect(heap.float[free + 3]).toBe(7);
   });
@@ -186,18 +207,17 @@ test('accumulateCentroids: sums and counts are the doubles of the plain loop, bi
           free,
         } = open(set, [points, codes, weights ?? new Float32Array(0)], 2 * k * d + 2 * k, [k, d]);
         heap.float.fill(NaN, free);
-        kernels.accumulateCentroids(
-          scratch,
-          at[0],
-          d,
+        callKernel(kernels, 'accumulateCentroids', scratch, {
+          points: at[0],
+          stride: d,
           count,
           d,
-          at[1],
+          codes: at[1],
           k,
-          weights ? at[2] : -1,
-          free,
-          free + 2 * k * d,
-        );
+          weights: weights ? at[2] : -1,
+          sums: free,
+          counts: free + 2 * k * d,
+        });
         const first = doubleIndex(heap, free);
         expect(heap.double.slice(first, first + k * d)).toEqual(sums);
         expect(heap.double.slice(first + k * d, first + k * d + k)).toEqual(counts);
@@ -265,19 +285,18 @@ test('nearerSeed: the least distances and their weighted sum, bit for bit the sa
           } = open(set, [points, seeds, metric, weights ?? new Float32Array(0)], count + (count & 1) + 2, [3, d]);
           heap.float.fill(Infinity, free, free + count);
           for (let s = 0; s < 3; s++)
-            kernels.nearerSeed(
-              scratch,
-              at[0],
-              d,
+            callKernel(kernels, 'nearerSeed', scratch, {
+              points: at[0],
+              stride: d,
               count,
               d,
-              at[1] + s * d,
-              kind === 'none' ? -1 : at[2],
-              step,
-              weights ? at[3] : -1,
-              free,
-              free + count + (count & 1),
-            );
+              seed: at[1] + s * d,
+              metric: kind === 'none' ? -1 : at[2],
+              metricStride: step,
+              weights: weights ? at[3] : -1,
+              least: free,
+              total: free + count + (count & 1),
+            });
           return {
             least: Float32Array.from(heap.float.subarray(free, free + count)),
             total: heap.double[doubleIndex(heap, free + count + (count & 1))],
@@ -330,20 +349,19 @@ test('codewordErrors: the doubles of the plain loop, bit for bit, in both sets',
             at,
             free,
           } = open(set, [points, codewords, codes, metric, weights ?? new Float32Array(0)], 2 * count + 2, [k, d]);
-          kernels.codewordErrors(
-            scratch,
-            at[0],
-            d,
+          callKernel(kernels, 'codewordErrors', scratch, {
+            points: at[0],
+            stride: d,
             count,
             d,
-            at[1],
-            at[2],
-            kind === 'none' ? -1 : at[3],
-            step,
-            weights ? at[4] : -1,
-            free,
-            free + 2 * count,
-          );
+            codewords: at[1],
+            codes: at[2],
+            metric: kind === 'none' ? -1 : at[3],
+            metricStride: step,
+            weights: weights ? at[4] : -1,
+            errors: free,
+            total: free + 2 * count,
+          });
           const first = doubleIndex(heap, free);
           expect(heap.double.slice(first, first + count)).toEqual(errors);
           expect(heap.double[first + count]).toBe(errors.reduce((sum, error) => sum + error, 0));
@@ -376,7 +394,18 @@ test('codebookDecode: sign times codeword, bit for bit, whatever rows a call is 
           [cut, rows - cut],
           [0, cut],
         ])
-          kernels.codebookDecode(scratch, at[0], at[1], signs ? at[2] : -1, free, columns, first, row, count, M, d);
+          callKernel(kernels, 'codebookDecode', scratch, {
+            codewords: at[0],
+            codes: at[1],
+            signs: signs ? at[2] : -1,
+            to: free,
+            columns,
+            first,
+            row,
+            rows: count,
+            M,
+            d,
+          });
         expect(bits(heap.float.subarray(free, free + rows * columns))).toEqual(bits(expected));
       }
     }),
@@ -394,7 +423,19 @@ function pullback(
     at,
     free,
   } = open(set, [gradient, codes, signs ?? noSigns], k * d, [k, d], precision);
-  kernels.codebookPullback(scratch, at[0], columns, first, 0, rows, M, d, at[1], signs ? at[2] : -1, k, free);
+  callKernel(kernels, 'codebookPullback', scratch, {
+    gradient: at[0],
+    columns,
+    first,
+    row: 0,
+    rows,
+    M,
+    d,
+    codes: at[1],
+    signs: signs ? at[2] : -1,
+    k,
+    dcodewords: free,
+  });
   return Float64Array.from(heap.float.subarray(free, free + k * d));
 }
 

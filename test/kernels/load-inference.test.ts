@@ -7,10 +7,12 @@ import {
   loadInferenceKernels,
   loadKernels,
   type KernelName,
+  type Step,
   type KernelSet,
   type Program,
 } from '../../src/kernels/index.ts';
 import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
+import { KERNELS } from '../../src/kernels/specification/kernels.ts';
 import { namesOf } from '../../src/kernels/selection/selection.ts';
 import { dense } from '../../src/network/layers.ts';
 import { sequential } from '../../src/network/build.ts';
@@ -18,10 +20,11 @@ import { geometries, normals, seeds } from './bench.ts';
 
 const PREFERENCES = ['portable', 'simd'] as const;
 const lacking = namesOf(ALL_SELECTION).filter((name) => !namesOf(INFERENCE_SELECTION).includes(name));
-/** A program that calls one kernel once, with the right number of arguments. */
-const calling = (kernel: KernelName): Program => [
-  { kernel, pieces: [new Array<number>(ALL_SELECTION.kernels[kernel]!.arguments.length).fill(0)] },
-];
+/** A program that calls one kernel once, with all arguments 0. */
+const calling = (kernel: KernelName): Program => {
+  const piece = Object.fromEntries(KERNELS[kernel].arguments.map((name) => [name, 0]));
+  return [{ kernel, pieces: [piece] } as unknown as Step];
+};
 
 describe('loadInferenceKernels', () => {
   let pairs: readonly (readonly [inference: KernelSet, all: KernelSet])[];
@@ -124,26 +127,31 @@ describe('loadInferenceKernels', () => {
               packed: 16 + weights + 2 * sizeIn + 2 * sizeOut,
             };
             const program: Program = [
-              { kernel: 'convolutionPack', pieces: [[0, at.w, at.packed, 0]] },
+              { kernel: 'convolutionPack', pieces: [{ geometry: 0, weights: at.w, packed: at.packed, transposed: 0 }] },
               {
                 kernel: 'convolutionForward',
-                pieces: [0, 1].map((sample) => [
-                  0,
-                  at.x,
-                  at.packed,
-                  -1,
-                  at.y,
+                pieces: [0, 1].map((sample) => ({
+                  geometry: 0,
+                  x: at.x,
+                  packed: at.packed,
+                  bias: -1,
+                  y: at.y,
                   sample,
-                  1,
-                  0,
-                  heightOut * widthOut,
-                  0,
-                  -1,
-                ]),
+                  samples: 1,
+                  position: 0,
+                  positions: heightOut * widthOut,
+                  activation: 0,
+                  parameters: -1,
+                })),
               },
               {
                 kernel: 'softmaxForward',
-                pieces: [0, 1].map((sample) => [at.y + sample * sizeOut, at.y + sample * sizeOut, 1, sizeOut]),
+                pieces: [0, 1].map((sample) => ({
+                  x: at.y + sample * sizeOut,
+                  y: at.y + sample * sizeOut,
+                  rows: 1,
+                  columns: sizeOut,
+                })),
               },
             ];
             const [ours, theirs] = await Promise.all(

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ACTIVATION, portableKernels } from '../../src/kernels/index.ts';
 import vectors from '../vectors/kernels.json';
 import { bothSets, openBench, type Bench } from './bench.ts';
+import { callKernel } from '../../src/kernels/specification/call.ts';
 
 const names = ['portable', 'simd', 'portable in double'] as const;
 let benches: Record<(typeof names)[number], Bench>;
@@ -48,20 +49,19 @@ describe.each(names)('%s against PyTorch', (name) => {
       const out = { y: bench.room(y.length), dx: bench.room(dx.length), dw: bench.room(dw.length) };
       kernels.convolutionPack(scratch, at.geometry, at.w, packed, 0);
       kernels.convolutionPack(scratch, at.geometry, at.w, packedBack, 1);
-      kernels.convolutionForward(
-        scratch,
-        at.geometry,
-        at.x,
+      callKernel(kernels, 'convolutionForward', scratch, {
+        geometry: at.geometry,
+        x: at.x,
         packed,
-        at.b,
-        out.y,
-        0,
-        2,
-        0,
-        geometry.heightOut * geometry.widthOut,
-        ACTIVATION.none,
-        -1,
-      );
+        bias: at.b,
+        y: out.y,
+        sample: 0,
+        samples: 2,
+        position: 0,
+        positions: geometry.heightOut * geometry.widthOut,
+        activation: ACTIVATION.none,
+        parameters: -1,
+      });
       kernels.convolutionBackwardInput(scratch, at.geometry, at.dy, packedBack, out.dx, 0, 2);
       kernels.convolutionBackwardWeights(scratch, at.geometry, at.x, at.dy, out.dw, 0, 2, 0);
       expectClose(bench, out.y, y);
@@ -114,58 +114,64 @@ describe.each(names)('%s against PyTorch', (name) => {
       scale: bench.room(2),
       shift: bench.room(2),
     };
-    kernels.batchNormForward(
-      scratch,
-      at.x,
-      at.scale,
-      at.shift,
-      at.mean,
-      at.variance,
-      out.mean,
-      out.inverse,
-      out.y,
-      at.hyper,
+    callKernel(kernels, 'batchNormForward', scratch, {
+      x: at.x,
+      scale: at.scale,
+      shift: at.shift,
+      runningMean: at.mean,
+      runningVariance: at.variance,
+      savedMean: out.mean,
+      savedInverse: out.inverse,
+      y: out.y,
+      hyper: at.hyper,
       samples,
-      channels,
+      allChannels: channels,
       positions,
-      0,
+      channel: 0,
       channels,
-    );
-    kernels.batchNormBackward(
-      scratch,
-      at.x,
-      at.dy,
-      at.scale,
-      out.mean,
-      out.inverse,
-      out.dx,
-      out.dscale,
-      out.dshift,
+    });
+    callKernel(kernels, 'batchNormBackward', scratch, {
+      x: at.x,
+      dy: at.dy,
+      scale: at.scale,
+      savedMean: out.mean,
+      savedInverse: out.inverse,
+      dx: out.dx,
+      dscale: out.dscale,
+      dshift: out.dshift,
       samples,
-      channels,
+      allChannels: channels,
       positions,
-      0,
+      channel: 0,
       channels,
-    );
+    });
     expectClose(bench, out.y, v.y);
     expectClose(bench, out.dx, v.dx);
     expectClose(bench, out.dscale, v.dscale);
     expectClose(bench, out.dshift, v.dshift);
     expectClose(bench, at.mean, v.meanAfter);
     expectClose(bench, at.variance, v.varianceAfter);
-    kernels.batchNormFold(scratch, at.scale, at.shift, at.mean, at.variance, out.scale, out.shift, at.hyper, channels);
-    kernels.affineForward(
-      scratch,
-      at.x,
-      out.scale,
-      out.shift,
-      out.y,
-      samples,
+    callKernel(kernels, 'batchNormFold', scratch, {
+      scale: at.scale,
+      shift: at.shift,
+      mean: at.mean,
+      variance: at.variance,
+      scaleOut: out.scale,
+      shiftOut: out.shift,
+      hyper: at.hyper,
       channels,
+    });
+    callKernel(kernels, 'affineForward', scratch, {
+      x: at.x,
+      scale: out.scale,
+      shift: out.shift,
+      y: out.y,
+      samples,
+      allChannels: channels,
       positions,
-      ACTIVATION.none,
-      -1,
-    );
+      activation: ACTIVATION.none,
+      parameters: -1,
+    });
     expectClose(bench, out.y, v.inference);
   });
 

@@ -2,9 +2,14 @@
  * Example nodes of every operator: what the laws that iterate the tables try. Rows of a table (functions of one number and
  * of two) have theirs from the table; an operator of a file of its own has a line in `OWN`, or the laws fail by its name.
  */
-import type { Shape } from '../../src/base/tensor.ts';
+import { sizeOf } from '../../src/base/tensor.ts';
+import type { Shape, Tensor } from '../../src/base/tensor.ts';
+import { isDense } from '../../src/encodings/index.ts';
+import type { Encoding } from '../../src/encodings/types.ts';
 import type { Node } from '../../src/graph/network.ts';
 import { outputsOf } from '../../src/graph/walk.ts';
+import { NUMBERS } from '../../src/kernels/portable/arithmetic.ts';
+import { BINARIES } from '../../src/kernels/specification/binaries.ts';
 import { ACTIVATIONS } from '../../src/kernels/specification/activations.ts';
 import { graph } from '../../src/network/build.ts';
 import type { GraphBuilder } from '../../src/network/build.ts';
@@ -24,7 +29,7 @@ import {
   split,
 } from '../../src/network/layers.ts';
 import type { Layer } from '../../src/network/layers.ts';
-import { relu } from '../../src/network/functions.ts';
+import { relu, tanh } from '../../src/network/functions.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { BINARY_OPERATORS } from '../../src/operators/binary.ts';
 import type { BinaryKind } from '../../src/operators/binary.ts';
@@ -32,14 +37,13 @@ import type { OperatorKind } from '../../src/operators/table.ts';
 import { UNARY_OPERATORS } from '../../src/operators/unary.ts';
 import type { UnaryKind } from '../../src/operators/unary.ts';
 import { stream, uniform } from '../../src/base/random.ts';
-import { sizeOf } from '../../src/base/tensor.ts';
 
 /** An operand, by its shape per sample; a constant has no other. */
 export interface Operand {
   readonly shape: Shape;
   readonly isConstant?: boolean;
-  /** Its numbers stay away from zero: something may be divided by them. */
-  readonly isAwayFromZero?: boolean;
+  /** What its numbers must be for the function to be one of real numbers that are not huge. Absent: anything. */
+  readonly keeps?: 'away from zero' | 'positive';
 }
 
 export interface Example {
@@ -54,7 +58,7 @@ export interface Example {
 }
 
 const values = (...shapes: Shape[]): Operand[] => shapes.map((shape) => ({ shape }));
-const constant = (...shape: number[]): Operand => ({ shape, isConstant: true, isAwayFromZero: true });
+const constant = (...shape: number[]): Operand => ({ shape, isConstant: true, keeps: 'away from zero' });
 
 /** An operator of a file of its own: what it reads, and its layer. */
 const OWN: Readonly<Record<Exclude<OperatorKind, UnaryKind | BinaryKind>, readonly Omit<Example, 'title'>[]>> = {
@@ -96,18 +100,24 @@ const OWN: Readonly<Record<Exclude<OperatorKind, UnaryKind | BinaryKind>, readon
     { operands: values([3], [7]), layer: concat() },
   ],
   split: [
-    { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split cuts them/ },
-    { operands: values([9]), layer: split([4, 5]), refuses: /split cuts them/ },
+    { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split .* cuts them/ },
+    { operands: values([9]), layer: split([4, 5]), refuses: /split .* cuts them/ },
   ],
   dropout: [{ operands: values([4, 3, 5]), layer: dropout(0.4) }],
 };
 
-const unaryExamples = (kind: UnaryKind): Omit<Example, 'title'>[] =>
-  [[4, 3, 5], [7]].map((shape) => ({ operands: values(shape), layer: plain(kind, ACTIVATIONS[kind].defaults) }));
+function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
+  const attributes = ACTIVATIONS[kind].defaults;
+  const keeps = Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, -1, attributes as never))
+    ? {}
+    : { keeps: 'positive' as const };
+  return [[4, 3, 5], [7]].map((shape) => ({ operands: [{ shape, ...keeps }], layer: plain(kind, attributes) }));
+}
 
 const SPREAD = /spreads them over other channels/;
 const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
-  const by = (shape: Shape): Operand => ({ shape, isAwayFromZero: true });
+  const divides = !Number.isFinite(BINARIES[kind](NUMBERS, 1, 0));
+  const by = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
   const layer = plain(kind);
   return [
     { layer, operands: [{ shape: [4, 3, 5] }, by([4, 3, 5])] },
@@ -142,26 +152,28 @@ export type Surroundings = 'alone' | 'between layers';
 
 /** Adds an example to a graph. Returns the values that end it. */
 export function addExample(g: GraphBuilder, { operands, layer }: Example, where: Surroundings, name: string): string[] {
-  const made = operands.map(({ shape, isConstant, isAwayFromZero }, i) => {
-    const called = `${name}, operand ${i}${isAwayFromZero ? AWAY : ''}`;
-    if (isConstant) return g.constant({ data: someNumbers(shape, called), shape }, called);
+  const made = operands.map((operand, i) => {
+    const { shape, isConstant, keeps } = operand;
+    const called = `${name}, operand ${i}${keeps ? `, ${keeps}` : ''}`;
+    if (isConstant) return g.constant(constantNumbers(operand, called), called);
     const input = g.input(shape, called);
     if (where === 'alone' || (shape.length !== 1 && shape.length !== 3)) return input;
     const before = shape.length === 3 ? conv(shape[0], 1) : dense(shape[0]);
-    // Kept away from zero by values from 0.5 to 1.5.
     const weighted = g.node({ ...before, name: `${name}, before ${i}` }, input);
-    return isAwayFromZero ? g.node(affine(0.5, 1), g.node(plain('tanh'), weighted)) : weighted;
+    // From 0.5 to 1.5.
+    return keeps ? g.node(affine(0.5, 1), g.node(tanh(), weighted)) : weighted;
   });
   const yielded = g.nodes({ ...layer, name }, ...made);
   return where === 'alone' ? [...yielded] : yielded.map((value) => g.node(relu(), value));
 }
 
-const AWAY = ', away from zero';
+/** By its name, which says what they must be, and by nothing else. */
 const someNumbers = (shape: Shape, name: string): Float32Array => {
   const random = stream(1, 'example', name);
   return Float32Array.from({ length: sizeOf(shape) }, () => {
     const value = uniform(random, -2, 2);
-    return name.endsWith(AWAY) ? value + Math.sign(value) : value;
+    if (name.endsWith('positive')) return 0.5 + Math.abs(value);
+    return name.endsWith('away from zero') ? value + 0.5 * Math.sign(value) : value;
   });
 };
 
@@ -169,11 +181,17 @@ const someNumbers = (shape: Shape, name: string): Float32Array => {
 export const inputNumbers = (name: string, count: number, shape: Shape): Float32Array =>
   someNumbers([count, ...shape], name);
 
+/** Values of a constant operand. */
+export const constantNumbers = ({ shape, keeps }: Operand, name: string): Tensor => ({
+  shape,
+  data: someNumbers(shape, keeps ? `${name}, ${keeps}` : name),
+});
+
 /** Every parameter moved away from its first value, so that none is zero and no two channels are alike. */
 export function perturbed(network: Network): Network {
   const parameters = new Map(
-    [...network.parameters].map(([name, encoding]) => {
-      if (encoding.kind !== 'dense' || name.endsWith(AWAY)) return [name, encoding];
+    [...network.parameters].map(([name, encoding]): [string, Encoding] => {
+      if (!isDense(encoding)) return [name, encoding];
       const random = stream(2, 'perturbed', name);
       return [name, { ...encoding, data: encoding.data.map((value) => value + uniform(random, -0.3, 0.3)) }];
     }),

@@ -371,7 +371,7 @@ describe('what the tables do not say of a single node', () => {
         for (const name of ['before.weight', 'before.bias']) expect(after.get(name)).toEqual(before.get(name));
         for (const name of ['behind.weight', 'behind.bias']) expect(after.get(name)).not.toEqual(before.get(name));
         expect(() => one.gradient('input')).toThrow(RangeError);
-        expect(() => one.gradient('before.weight')).toThrow(RangeError);
+        expect(one.gradient('before.weight').every((value) => value === 0)).toBe(true);
       });
       await withTrainer(network, { kernels: portable }, (one) => {
         expect(() => one.outputGradient('cut')).toThrow(RangeError);
@@ -431,21 +431,15 @@ describe('what the tables do not say of a single node', () => {
 function stepOf(one: TrainingExecutor): Map<string, FloatArray> {
   lossOf(one);
   const gradients = new Map<string, FloatArray>();
-  one.network.outputs.forEach((name, i) => {
+  one.network.outputs.forEach((name) => {
     try {
-      one.outputGradient(name).fill(i + 1);
+      one.outputGradient(name).fill(1);
     } catch {
       // It depends on nothing that is trained.
     }
   });
   one.backward();
-  for (const name of trainedParameters(one.network)) {
-    try {
-      gradients.set(name, one.gradient(name).slice());
-    } catch {
-      // It is not trained here.
-    }
-  }
+  for (const name of trainedParameters(one.network)) gradients.set(name, one.gradient(name).slice());
   one.update({ rate: 0.1, clip: 0 }, 1);
   return gradients;
 }

@@ -1,7 +1,13 @@
 /** Running networks in tests: values at random, a linear loss, its gradients. */
 import { createExecutor } from '../../src/execution/executor.ts';
 import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
-import type { Executor, ExecutorOptions, OptimizerOptions, TrainingExecutor } from '../../src/execution/types.ts';
+import type {
+  Executor,
+  ExecutorOptions,
+  OptimizerOptions,
+  TrainingExecutor,
+  TrainingExecutorOptions,
+} from '../../src/execution/types.ts';
 import { normal, stream } from '../../src/base/random.ts';
 import type { FloatArray } from '../../src/base/tensor.ts';
 import type { Network } from '../../src/graph/network.ts';
@@ -47,7 +53,7 @@ export async function withExecutor<T>(
 /** With gradients of the inputs; batch 2 if nothing else is said. */
 export async function withTrainer<T>(
   network: Network,
-  options: ExecutorOptions,
+  options: Omit<TrainingExecutorOptions, 'optimizer'> & Partial<TrainingExecutorOptions>,
   body: (one: TrainingExecutor) => T,
 ): Promise<T> {
   const one = await createTrainingExecutor(network, { batch: 2, optimizer, inputGradients: true, ...options });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { loadKernels, portableKernels, type KernelSet } from '../../src/kernels/index.ts';
 import { boundsShape, createBounds, type Bounds, type BoundsShape } from '../../src/quantization/bounds.ts';
+import { callKernel } from '../../src/kernels/specification/call.ts';
 
 const simd = await loadKernels(),
   portable = portableKernels();
@@ -56,22 +57,21 @@ function open(set: KernelSet, { d, K, tiles, points, weights }: Case): Search {
     groupOf: (codeword) => heap.int[table + whole * 8 + codeword],
     call(codewords, fresh) {
       float.set(codewords, codewordsAt);
-      kernels.nearestCodewordAgain(
-        scratch,
-        0,
+      callKernel(kernels, 'nearestCodewordAgain', scratch, {
+        points: 0,
+        stride: d,
+        count: n,
         d,
-        n,
-        d,
-        codewordsAt,
-        K,
-        weights ? weightsAt : -1,
+        codewords: codewordsAt,
+        k: K,
+        weights: weights ? weightsAt : -1,
         codes,
         distances,
-        table,
+        groups: table,
         tiles,
-        lower,
+        bounds: lower,
         fresh,
-      );
+      });
       return {
         codes: [...heap.int.subarray(codes, codes + n)],
         distances: [...float.subarray(distances, distances + n)],

@@ -72,14 +72,14 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is at most 110 kB minified and 51 kB gzipped, SIMD kernels included', () => {
+  it('is at most 110 kB minified and 52 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts]
       .sort(([, a], [, b]) => b - a)
       .map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
     expect(code.length).toBeLessThanOrEqual(110_000);
-    expect(gzipped).toBeLessThanOrEqual(51_000);
+    expect(gzipped).toBeLessThanOrEqual(52_000);
   });
 
   it('holds the forward half and no training, backward, pruning, quantization, saving or package', () => {

@@ -32,25 +32,16 @@ export function programWords(programs: readonly Program[], selection: Selection)
   return words;
 }
 
-type Piece = Step['pieces'][number];
+/** Arguments by name, of whichever kernel. */
+type Piece = Readonly<Record<string, number>>;
 
 function checkPiece(who: string, where: string, piece: Piece, specification: KernelSpecification): void {
   const { arguments: names, codes = {} } = specification;
-  if (Array.isArray(piece)) {
-    if (piece.length !== names.length)
-      throw new RangeError(`${who}: ${where}: expected ${names.length} arguments after scratch, got ${piece.length}`);
-    return piece.forEach((argument, j) => checkArgument(who, `${names[j]} of ${where}`, argument));
-  }
-  const row = piece as Readonly<Record<string, unknown>>;
-  for (const name of names) checkArgument(who, `${name} of ${where}`, row[name]);
-  for (const name in codes) nameOf(who, `${name} of ${where}`, codes[name], row[name] as number);
-  const unknown = Object.keys(row).find((name) => !names.includes(name));
+  for (const name of names) checkInteger(who, `${name} of ${where}`, piece[name], -(2 ** 31), 2 ** 31 - 1);
+  for (const name in codes) nameOf(who, `${name} of ${where}`, codes[name], piece[name]);
+  const unknown = Object.keys(piece).find((name) => !names.includes(name));
   if (unknown !== undefined)
     throw new TypeError(`${who}: ${where}: expected the arguments ${names.join(', ')}, got ${show(unknown)} too`);
-}
-
-function checkArgument(who: string, where: string, argument: unknown): void {
-  checkInteger(who, where, argument, -(2 ** 31), 2 ** 31 - 1);
 }
 
 function specificationOf(who: string, step: Step, { kernels, others }: Selection): KernelSpecification {
@@ -91,7 +82,7 @@ export function writePrograms(
 
 /** The arguments of a piece in their order. */
 export function rowOf(names: readonly string[], piece: Piece): readonly number[] {
-  return Array.isArray(piece) ? piece : names.map((name) => (piece as Readonly<Record<string, number>>)[name]);
+  return names.map((name) => piece[name]);
 }
 
 export function pieceCount(int: Int32Array, step: number): number {

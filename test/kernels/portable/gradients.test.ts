@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ACTIVATION, portableKernels, type Geometry } from '../../../src/kernels/index.ts';
 import { permutation, stream } from '../../../src/base/random.ts';
 import { geometries, normals, openBench, seeds, type Bench } from '../bench.ts';
+import { callKernel } from '../../../src/kernels/specification/call.ts';
 
 const STEP = 1e-6,
   ABSOLUTE = 1e-5,
@@ -91,34 +92,32 @@ describe('gradients', () => {
                 kernels.convolutionPack(0, shape, w, packed, 0);
                 // In pieces: sample by sample, and positions in two parts.
                 for (let n = 0; n < samples; n++) {
-                  kernels.convolutionForward(
-                    0,
-                    shape,
+                  callKernel(kernels, 'convolutionForward', 0, {
+                    geometry: shape,
                     x,
                     packed,
                     bias,
                     y,
-                    n,
-                    1,
-                    0,
-                    positions >> 1,
-                    ACTIVATION.none,
-                    -1,
-                  );
-                  kernels.convolutionForward(
-                    0,
-                    shape,
+                    sample: n,
+                    samples: 1,
+                    position: 0,
+                    positions: positions >> 1,
+                    activation: ACTIVATION.none,
+                    parameters: -1,
+                  });
+                  callKernel(kernels, 'convolutionForward', 0, {
+                    geometry: shape,
                     x,
                     packed,
                     bias,
                     y,
-                    n,
-                    1,
-                    positions >> 1,
-                    positions - (positions >> 1),
-                    ACTIVATION.none,
-                    -1,
-                  );
+                    sample: n,
+                    samples: 1,
+                    position: positions >> 1,
+                    positions: positions - (positions >> 1),
+                    activation: ACTIVATION.none,
+                    parameters: -1,
+                  });
                 }
               },
               backward([x, w], _y, dy, [dx, dw, dbias]) {
@@ -149,10 +148,58 @@ describe('gradients', () => {
               inputs: [normals(seed, n * inputs), normals(seed + 1, outputs * inputs), normals(seed + 2, outputs)],
               outputs: n * outputs,
               forward: ([x, w, bias], y) =>
-                kernels.matmul(0, n, outputs, inputs, x, inputs, 1, w, 1, inputs, y, outputs, 4, bias, 0, -1),
+                callKernel(kernels, 'matmul', 0, {
+                  m: n,
+                  n: outputs,
+                  k: inputs,
+                  a: x,
+                  aRow: inputs,
+                  aColumn: 1,
+                  b: w,
+                  bRow: 1,
+                  bColumn: inputs,
+                  c: y,
+                  cRow: outputs,
+                  flags: 4,
+                  bias,
+                  activation: 0,
+                  parameters: -1,
+                }),
               backward([x, w], _y, dy, [dx, dw, dbias]) {
-                kernels.matmul(0, n, inputs, outputs, dy, outputs, 1, w, inputs, 1, dx, inputs, 0, -1, 0, -1);
-                kernels.matmul(0, outputs, inputs, n, dy, 1, outputs, x, inputs, 1, dw, inputs, 0, -1, 0, -1);
+                callKernel(kernels, 'matmul', 0, {
+                  m: n,
+                  n: inputs,
+                  k: outputs,
+                  a: dy,
+                  aRow: outputs,
+                  aColumn: 1,
+                  b: w,
+                  bRow: inputs,
+                  bColumn: 1,
+                  c: dx,
+                  cRow: inputs,
+                  flags: 0,
+                  bias: -1,
+                  activation: 0,
+                  parameters: -1,
+                });
+                callKernel(kernels, 'matmul', 0, {
+                  m: outputs,
+                  n: inputs,
+                  k: n,
+                  a: dy,
+                  aRow: 1,
+                  aColumn: outputs,
+                  b: x,
+                  bRow: inputs,
+                  bColumn: 1,
+                  c: dw,
+                  cRow: inputs,
+                  flags: 0,
+                  bias: -1,
+                  activation: 0,
+                  parameters: -1,
+                });
                 kernels.channelSums(0, dy, dbias, n, outputs, 1, 0, outputs);
               },
             }),
@@ -210,9 +257,29 @@ describe('gradients', () => {
         inputs: [normals(1, 30), normals(2, 3), normals(3, 3)],
         outputs: 30,
         forward: ([x, scale, shift], y) =>
-          kernels.affineForward(0, x, scale, shift, y, samples, channels, positions, ACTIVATION.none, -1),
+          callKernel(kernels, 'affineForward', 0, {
+            x,
+            scale,
+            shift,
+            y,
+            samples,
+            allChannels: channels,
+            positions,
+            activation: ACTIVATION.none,
+            parameters: -1,
+          }),
         backward([x, scale], _y, dy, [dx, dscale, dshift]) {
-          kernels.affineBackwardParameters(0, x, dy, dscale, dshift, samples, channels, positions, 0, channels);
+          callKernel(kernels, 'affineBackwardParameters', 0, {
+            x,
+            dy,
+            dscale,
+            dshift,
+            samples,
+            allChannels: channels,
+            positions,
+            channel: 0,
+            channels,
+          });
           kernels.affineBackward(0, dy, scale, dx, samples, channels, positions);
         },
       }),
@@ -240,40 +307,38 @@ describe('gradients', () => {
               ],
               outputs: samples * channels * positions,
               forward: ([x, scale, shift], y) =>
-                kernels.batchNormForward(
-                  0,
+                callKernel(kernels, 'batchNormForward', 0, {
                   x,
                   scale,
                   shift,
-                  running,
-                  variance,
-                  mean,
-                  inverse,
+                  runningMean: running,
+                  runningVariance: variance,
+                  savedMean: mean,
+                  savedInverse: inverse,
                   y,
                   hyper,
                   samples,
-                  channels,
+                  allChannels: channels,
                   positions,
-                  0,
+                  channel: 0,
                   channels,
-                ),
+                }),
               backward: ([x, scale], _y, dy, [dx, dscale, dshift]) =>
-                kernels.batchNormBackward(
-                  0,
+                callKernel(kernels, 'batchNormBackward', 0, {
                   x,
                   dy,
                   scale,
-                  mean,
-                  inverse,
+                  savedMean: mean,
+                  savedInverse: inverse,
                   dx,
                   dscale,
                   dshift,
                   samples,
-                  channels,
+                  allChannels: channels,
                   positions,
-                  0,
+                  channel: 0,
                   channels,
-                ),
+                }),
             };
           }, seed);
         },

@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import type { Geometry } from '../../../src/kernels/index.ts';
 import { normals, type Bench } from '../bench.ts';
+import { callKernel } from '../../../src/kernels/specification/call.ts';
 
 /** Values are drawn from N(0, 1) by `seed`; `accumulate` is of the gradient to the weights. */
 export interface Case {
@@ -93,20 +94,19 @@ export function forward(
     scratch = bench.room(bench.set.scratchWords('convolutionForward', geometry));
   for (const [sample, count] of pieces(cutSamples, samples)) {
     for (const [position, positions] of pieces(cutPositions, geometry.heightOut * geometry.widthOut)) {
-      bench.kernels.convolutionForward(
-        scratch,
-        shape,
+      callKernel(bench.kernels, 'convolutionForward', scratch, {
+        geometry: shape,
         x,
         packed,
         bias,
         y,
         sample,
-        count,
+        samples: count,
         position,
         positions,
         activation,
-        slope,
-      );
+        parameters: slope,
+      });
     }
   }
   return bench.read(y, samples * outputWords(geometry));

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ACTIVATION, MATMUL } from '../../../src/kernels/index.ts';
 import { bothSets, expectWithin, normals, onBoth, openBench, seeds, skews, type Bench } from '../bench.ts';
+import { callKernel } from '../../../src/kernels/specification/call.ts';
 
 let benches: readonly [Bench, Bench];
 beforeAll(async () => {
@@ -87,24 +88,23 @@ function run(
   for (const [i, rows] of pieces(cutRows, m)) {
     for (const [j, columns] of pieces(cutColumns, n)) {
       // Both biases are read from one vector, which a piece can shift only if it is not cut in the other direction.
-      bench.kernels.matmul(
-        scratch,
-        rows,
-        columns,
+      callKernel(bench.kernels, 'matmul', scratch, {
+        m: rows,
+        n: columns,
         k,
-        a + i * inA.row,
-        inA.row,
-        inA.column,
-        b + j * inB.column,
-        inB.row,
-        inB.column,
-        c + i * row + j,
-        row,
+        a: a + i * inA.row,
+        aRow: inA.row,
+        aColumn: inA.column,
+        b: b + j * inB.column,
+        bRow: inB.row,
+        bColumn: inB.column,
+        c: c + i * row + j,
+        cRow: row,
         flags,
-        bias + (flags & MATMUL.biasPerRow ? i : j),
+        bias: bias + (flags & MATMUL.biasPerRow ? i : j),
         activation,
-        slope,
-      );
+        parameters: slope,
+      });
     }
   }
   const all = bench.read(c, m * row);
@@ -204,7 +204,23 @@ describe('matmul, SIMD', () => {
           c = bench.room(m * 18),
           slope = bench.floats([0.5]),
           scratch = bench.room(bench.set.scratchWords('matmul', undefined, [m, 18, k]));
-        bench.kernels.matmul(scratch, m, 18, k, a, k, 1, b, row, column, c, 18, 0, -1, activation, slope);
+        callKernel(bench.kernels, 'matmul', scratch, {
+          m,
+          n: 18,
+          k,
+          a,
+          aRow: k,
+          aColumn: 1,
+          b,
+          bRow: row,
+          bColumn: column,
+          c,
+          cRow: 18,
+          flags: 0,
+          bias: -1,
+          activation,
+          parameters: slope,
+        });
         expect(bench.read(c, m * 18).map(Number.isNaN)).toEqual(
           Array.from({ length: m * 18 }, (_, i) => i >= 18 * (m - 1)),
         );

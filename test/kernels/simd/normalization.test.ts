@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ACTIVATION } from '../../../src/kernels/index.ts';
 import { bothSets, expectWithin, lengths, normals, onBoth, openBench, seeds, skews, type Bench } from '../bench.ts';
+import { callKernel } from '../../../src/kernels/specification/call.ts';
 
 const EPS = 2 ** -24;
 let benches: readonly [Bench, Bench];
@@ -40,31 +41,29 @@ describe('normalization, SIMD against portable, any size, tails and empty dimens
             dx = bench.room(size),
             dscale = bench.room(channels),
             dshift = bench.room(channels);
-          bench.kernels.affineForward(
-            bench.scratch,
-            at.x,
-            at.scale,
-            at.shift,
+          callKernel(bench.kernels, 'affineForward', bench.scratch, {
+            x: at.x,
+            scale: at.scale,
+            shift: at.shift,
             y,
             samples,
-            channels,
+            allChannels: channels,
             positions,
-            ACTIVATION.leakyRelu,
-            at.slope,
-          );
+            activation: ACTIVATION.leakyRelu,
+            parameters: at.slope,
+          });
           bench.kernels.affineBackward(bench.scratch, at.dy, at.scale, dx, samples, channels, positions);
-          bench.kernels.affineBackwardParameters(
-            bench.scratch,
-            at.x,
-            at.dy,
+          callKernel(bench.kernels, 'affineBackwardParameters', bench.scratch, {
+            x: at.x,
+            dy: at.dy,
             dscale,
             dshift,
             samples,
-            channels,
+            allChannels: channels,
             positions,
-            0,
+            channel: 0,
             channels,
-          );
+          });
           return {
             y: bench.read(y, size),
             dx: bench.read(dx, size),
@@ -106,23 +105,22 @@ describe('normalization, SIMD against portable, any size, tails and empty dimens
             y = bench.room(size),
             dscale = bench.room(channels),
             dshift = bench.room(channels);
-          bench.kernels.batchNormForward(
-            bench.scratch,
-            at.x,
-            at.scale,
-            at.shift,
-            running,
-            variance,
-            mean,
-            inverse,
+          callKernel(bench.kernels, 'batchNormForward', bench.scratch, {
+            x: at.x,
+            scale: at.scale,
+            shift: at.shift,
+            runningMean: running,
+            runningVariance: variance,
+            savedMean: mean,
+            savedInverse: inverse,
             y,
-            at.hyper,
+            hyper: at.hyper,
             samples,
-            channels,
+            allChannels: channels,
             positions,
-            0,
+            channel: 0,
             channels,
-          );
+          });
           const statistics = {
             mean: bench.read(mean, channels),
             inverse: bench.read(inverse, channels),
@@ -133,22 +131,21 @@ describe('normalization, SIMD against portable, any size, tails and empty dimens
           // it.
           if (bench !== benches[0]) bench.workspace.heap.float.set(benches[0].read(mean, channels), mean);
           if (bench !== benches[0]) bench.workspace.heap.float.set(benches[0].read(inverse, channels), inverse);
-          bench.kernels.batchNormBackward(
-            bench.scratch,
-            at.x,
-            at.dy,
-            at.scale,
-            mean,
-            inverse,
-            at.dy,
+          callKernel(bench.kernels, 'batchNormBackward', bench.scratch, {
+            x: at.x,
+            dy: at.dy,
+            scale: at.scale,
+            savedMean: mean,
+            savedInverse: inverse,
+            dx: at.dy,
             dscale,
             dshift,
             samples,
-            channels,
+            allChannels: channels,
             positions,
-            0,
+            channel: 0,
             channels,
-          );
+          });
           return {
             ...statistics,
             y: bench.read(y, size),
@@ -169,23 +166,22 @@ describe('normalization, SIMD against portable, any size, tails and empty dimens
     const { portable, simd } = onBoth(benches, 0, (bench) => {
       const ones = [0, 1, 2, 3, 4, 5].map(() => bench.floats([1, 1])),
         hyper = bench.floats([1e-5, 0.1]);
-      bench.kernels.batchNormForward(
-        bench.scratch,
-        0,
-        ones[0],
-        ones[1],
-        ones[2],
-        ones[3],
-        ones[4],
-        ones[5],
-        0,
+      callKernel(bench.kernels, 'batchNormForward', bench.scratch, {
+        x: 0,
+        scale: ones[0],
+        shift: ones[1],
+        runningMean: ones[2],
+        runningVariance: ones[3],
+        savedMean: ones[4],
+        savedInverse: ones[5],
+        y: 0,
         hyper,
-        0,
-        2,
-        5,
-        0,
-        2,
-      );
+        samples: 0,
+        allChannels: 2,
+        positions: 5,
+        channel: 0,
+        channels: 2,
+      });
       return ones.map((offset) => bench.read(offset, 2));
     });
     expect(portable).toEqual(new Array(6).fill([1, 1]));
@@ -201,7 +197,16 @@ describe('normalization, SIMD against portable, any size, tails and empty dimens
           const scaleOut = bench.room(channels),
             shiftOut = bench.room(channels),
             hyper = bench.floats([1e-5]);
-          bench.kernels.batchNormFold(bench.scratch, scale, shift, mean, variance, scaleOut, shiftOut, hyper, channels);
+          callKernel(bench.kernels, 'batchNormFold', bench.scratch, {
+            scale,
+            shift,
+            mean,
+            variance,
+            scaleOut,
+            shiftOut,
+            hyper,
+            channels,
+          });
           return [bench.read(scaleOut, channels), bench.read(shiftOut, channels)];
         });
         expect(simd).toEqual(portable);

@@ -19,6 +19,7 @@ import {
   weightWords,
   type Case,
 } from './convolution-cases.ts';
+import { callKernel } from '../../../src/kernels/specification/call.ts';
 
 let benches: readonly [Bench, Bench];
 beforeAll(async () => {
@@ -362,7 +363,19 @@ describe('convolution 3 x 3 by Winograd, SIMD', () => {
     const packed = pack(bench, geometry, shape, weights, 'forward'),
       scratch = bench.room(bench.set.scratchWords('convolutionForward', geometry));
     bench.workspace.heap.float[x + 63] = NaN;
-    bench.kernels.convolutionForward(scratch, shape, x, packed, -1, y, 0, 1, 0, 64, ACTIVATION.none, -1);
+    callKernel(bench.kernels, 'convolutionForward', scratch, {
+      geometry: shape,
+      x,
+      packed,
+      bias: -1,
+      y,
+      sample: 0,
+      samples: 1,
+      position: 0,
+      positions: 64,
+      activation: ACTIVATION.none,
+      parameters: -1,
+    });
     const plane = bench.read(y, 64);
     expect(plane.filter((value) => Number.isNaN(value))).toHaveLength(16);
     expect(plane.every((value, i) => Number.isNaN(value) === (i >> 3 >= 4 && (i & 7) >= 4))).toBe(true);

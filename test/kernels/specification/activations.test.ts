@@ -23,6 +23,7 @@ import {
   skews,
   type Bench,
 } from '../bench.ts';
+import { callKernel } from '../../../src/kernels/specification/call.ts';
 
 let benches: readonly [Bench, Bench];
 beforeAll(async () => {
@@ -177,9 +178,53 @@ describe('codes of activations', () => {
         const geometry = bench.geometry(ONE),
           message =
             set === 0 ? /activation: expected one of 0 \(none\), 1 \(relu\), 2 \(leakyRelu\), got/ : /unreachable/;
-        expect(() => kernels.matmul(scratch, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 0, -1, code, 0)).toThrow(message);
-        expect(() => kernels.convolutionForward(scratch, geometry, 0, 0, -1, 0, 0, 1, 0, 1, code, 0)).toThrow(message);
-        expect(() => kernels.affineForward(scratch, 0, 0, 0, 0, 1, 1, 1, code, 0)).toThrow(message);
+        expect(() =>
+          callKernel(kernels, 'matmul', scratch, {
+            m: 1,
+            n: 1,
+            k: 1,
+            a: 0,
+            aRow: 1,
+            aColumn: 1,
+            b: 0,
+            bRow: 1,
+            bColumn: 1,
+            c: 0,
+            cRow: 1,
+            flags: 0,
+            bias: -1,
+            activation: code,
+            parameters: 0,
+          }),
+        ).toThrow(message);
+        expect(() =>
+          callKernel(kernels, 'convolutionForward', scratch, {
+            geometry,
+            x: 0,
+            packed: 0,
+            bias: -1,
+            y: 0,
+            sample: 0,
+            samples: 1,
+            position: 0,
+            positions: 1,
+            activation: code,
+            parameters: 0,
+          }),
+        ).toThrow(message);
+        expect(() =>
+          callKernel(kernels, 'affineForward', scratch, {
+            x: 0,
+            scale: 0,
+            shift: 0,
+            y: 0,
+            samples: 1,
+            allChannels: 1,
+            positions: 1,
+            activation: code,
+            parameters: 0,
+          }),
+        ).toThrow(message);
         expect(() => kernels.add(scratch, 0, 0, 0, 1, code, 0)).toThrow(message);
       });
     },

@@ -6,6 +6,7 @@ import { BINARIES, BINARY, SIDE, type BinaryName } from '../../../src/kernels/sp
 import vectors from '../../vectors/binaries.json';
 import { bothSets, expectWithin, normals, seeds } from '../bench.ts';
 import { createStage } from '../operations.ts';
+import { callKernel } from '../../../src/kernels/specification/call.ts';
 
 const names = Object.keys(BINARIES) as BinaryName[];
 let sets: Record<
@@ -145,7 +146,20 @@ describe('codes of binary operations', () => {
       const { kernels, scratch } = set.openSync({ words: 64, scratchWords: 64 });
       const message = set.name === 'portable' ? /operation: expected one of 0 \(add\)/ : /unreachable/;
       expect(() => kernels.binaryForward(scratch, 0, 0, 0, 8, 1, 1, code)).toThrow(message);
-      expect(() => kernels.binaryBackward(scratch, 0, 0, 0, 0, 8, 2, 1, 1, code, 0)).toThrow(message);
+      expect(() =>
+        callKernel(kernels, 'binaryBackward', scratch, {
+          a: 0,
+          b: 0,
+          dy: 0,
+          dx: 0,
+          sides: 8,
+          rank: 2,
+          kept: 1,
+          outer: 1,
+          operation: code,
+          side: 0,
+        }),
+      ).toThrow(message);
       const pieces = [{ a: 0, b: 0, y: 0, sides: 8, rank: 1, outer: 1, operation: code }];
       expect(() =>
         set.openSync({ words: 64, scratchWords: 0, programs: [[{ kernel: 'binaryForward', pieces }]] }),

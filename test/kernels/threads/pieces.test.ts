@@ -30,10 +30,10 @@ function fourPieces(first: (control: Int32Array) => void) {
         {
           kernel: 'multiply',
           pieces: [
-            [0, 0, 0, 0],
-            [0, 0, 0, 0],
-            [0, 0, 0, 0],
-            [0, 0, 0, 0],
+            { a: 0, b: 0, y: 0, count: 0 },
+            { a: 0, b: 0, y: 0, count: 0 },
+            { a: 0, b: 0, y: 0, count: 0 },
+            { a: 0, b: 0, y: 0, count: 0 },
           ],
         },
       ],

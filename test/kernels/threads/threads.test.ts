@@ -61,36 +61,89 @@ function trainingStep(): Program {
   const planeIn = 3 * 81,
     planeOut = 5 * 81;
   return [
-    { kernel: 'convolutionPack', pieces: [[AT.geometry, AT.w, AT.packed, 0]] },
+    { kernel: 'convolutionPack', pieces: [{ geometry: AT.geometry, weights: AT.w, packed: AT.packed, transposed: 0 }] },
     {
       kernel: 'convolutionForward',
-      pieces: range(SAMPLES).map((n) => [AT.geometry, AT.x, AT.packed, -1, AT.y, n, 1, 0, 81, 1, -1]),
+      pieces: range(SAMPLES).map((n) => ({
+        geometry: AT.geometry,
+        x: AT.x,
+        packed: AT.packed,
+        bias: -1,
+        y: AT.y,
+        sample: n,
+        samples: 1,
+        position: 0,
+        positions: 81,
+        activation: 1,
+        parameters: -1,
+      })),
     },
     {
       kernel: 'activationForward',
-      pieces: range(SAMPLES).map((n) => [AT.y + n * planeOut, AT.y + n * planeOut, planeOut, 4, -1]),
+      pieces: range(SAMPLES).map((n) => ({
+        x: AT.y + n * planeOut,
+        y: AT.y + n * planeOut,
+        count: planeOut,
+        activation: 4,
+        parameters: -1,
+      })),
     },
-    { kernel: 'channelSums', pieces: range(5).map((c) => [AT.y, AT.sums, SAMPLES, 5, 81, c, 1]) },
+    {
+      kernel: 'channelSums',
+      pieces: range(5).map((c) => ({
+        x: AT.y,
+        out: AT.sums,
+        samples: SAMPLES,
+        allChannels: 5,
+        positions: 81,
+        channel: c,
+        channels: 1,
+      })),
+    },
     {
       kernel: 'convolutionBackwardWeights',
-      pieces: range(SAMPLES).map((n) => [AT.geometry, AT.x, AT.y, AT.parts + n * 135, n, 1, 0]),
+      pieces: range(SAMPLES).map((n) => ({
+        geometry: AT.geometry,
+        x: AT.x,
+        dy: AT.y,
+        dw: AT.parts + n * 135,
+        sample: n,
+        samples: 1,
+        accumulate: 0,
+      })),
     },
-    { kernel: 'sumParts', pieces: [0, 45, 90].map((i) => [AT.parts + i, AT.gradient + i, SAMPLES, 135, 45]) },
+    {
+      kernel: 'sumParts',
+      pieces: [0, 45, 90].map((i) => ({
+        x: AT.parts + i,
+        out: AT.gradient + i,
+        parts: SAMPLES,
+        stride: 135,
+        count: 45,
+      })),
+    },
     {
       kernel: 'adamUpdate',
-      pieces: range(9).map((i) => [
-        AT.w + i * 15,
-        AT.gradient + i * 15,
-        AT.m + i * 15,
-        AT.v + i * 15,
-        15,
-        AT.hyper,
-        AT.clip,
-      ]),
+      pieces: range(9).map((i) => ({
+        w: AT.w + i * 15,
+        g: AT.gradient + i * 15,
+        m: AT.m + i * 15,
+        v: AT.v + i * 15,
+        count: 15,
+        hyper: AT.hyper,
+        clip: AT.clip,
+      })),
     },
     {
       kernel: 'add',
-      pieces: range(SAMPLES).map((n) => [AT.x + n * planeIn, AT.y + n * planeOut, AT.x + n * planeIn, planeIn, 1, -1]),
+      pieces: range(SAMPLES).map((n) => ({
+        a: AT.x + n * planeIn,
+        b: AT.y + n * planeOut,
+        y: AT.x + n * planeIn,
+        count: planeIn,
+        activation: 1,
+        parameters: -1,
+      })),
     },
   ];
 }
@@ -153,7 +206,14 @@ describe('threads', () => {
           // Step s adds 1 to each of its words: run twice, a word must be 2.
           const program: Program = counts.map((count, s) => ({
             kernel: 'add',
-            pieces: range(count).map((i) => [16 + s * 40 + i, 0, 16 + s * 40 + i, 1, 0, -1]),
+            pieces: range(count).map((i) => ({
+              a: 16 + s * 40 + i,
+              b: 0,
+              y: 16 + s * 40 + i,
+              count: 1,
+              activation: 0,
+              parameters: -1,
+            })),
           }));
           const workspace = await set.open({ words: 256, scratchWords: 0, programs: [program], threads: 3 });
           workspace.heap.float[0] = 1;
@@ -175,7 +235,7 @@ describe('threads', () => {
     const workspace = await sets[0].open({
       words: 64,
       scratchWords: 0,
-      programs: [[{ kernel: 'multiply', pieces: range(8).map((i) => [i, i, 16 + i, 1]) }]],
+      programs: [[{ kernel: 'multiply', pieces: range(8).map((i) => ({ a: i, b: i, y: 16 + i, count: 1 })) }]],
       threads: 2,
       precision: 'float64',
     });
@@ -201,7 +261,7 @@ describe('threads', () => {
 
   it('a workspace that nobody disposed of does not keep the process alive', () => {
     const code = `import { loadKernels } from './src/kernels/index.ts';
-      const workspace = await (await loadKernels()).open({ words: 64, scratchWords: 0, threads: 2, programs: [[{ kernel: 'multiply', pieces: [[0, 0, 8, 4], [4, 4, 12, 4]] }]] });
+      const workspace = await (await loadKernels()).open({ words: 64, scratchWords: 0, threads: 2, programs: [[{ kernel: 'multiply', pieces: [{ a: 0, b: 0, y: 8, count: 4 }, { a: 4, b: 4, y: 12, count: 4 }] }]] });
       workspace.run(0);
       console.log('ran on', workspace.threads);`;
     const { status, stdout, stderr, error } = spawnSync(
@@ -224,7 +284,7 @@ describe('threads', () => {
         words: 64,
         scratchWords: 0,
         threads: 4,
-        programs: [[{ kernel: 'multiply', pieces: [[0, 0, 1, 1]] }]],
+        programs: [[{ kernel: 'multiply', pieces: [{ a: 0, b: 0, y: 1, count: 1 }] }]],
       });
       workspace.heap.float[0] = 3;
       workspace.run(0);
@@ -241,7 +301,9 @@ describe('a thread that fails', () => {
     words: 64,
     scratchWords: 0,
     threads: 3,
-    programs: [[{ kernel: 'multiply', pieces: range(8).map((i) => [i, i, 16 + i, 1]) }] satisfies Program],
+    programs: [
+      [{ kernel: 'multiply', pieces: range(8).map((i) => ({ a: i, b: i, y: 16 + i, count: 1 })) }] satisfies Program,
+    ],
   };
   /** On the calling thread the first piece lasts until the other has set this word, so that it gets one. */
   const TAKEN = 40;
@@ -405,7 +467,9 @@ describe('a thread that fails', () => {
     // Offsets far beyond the heap: WebAssembly traps.
     const workspace = await simd.open({
       ...options,
-      programs: [[{ kernel: 'multiply', pieces: range(8).map(() => [2 ** 29, 2 ** 29, 2 ** 29, 4]) }]],
+      programs: [
+        [{ kernel: 'multiply', pieces: range(8).map(() => ({ a: 2 ** 29, b: 2 ** 29, y: 2 ** 29, count: 4 })) }],
+      ],
     });
     expect(() => workspace.run(0)).toThrow(
       expect.objectContaining({ code: 'WORKER', message: expect.stringMatching(/memory access out of bounds/) }),

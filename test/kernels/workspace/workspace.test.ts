@@ -8,7 +8,7 @@ import {
 } from '../../../src/kernels/index.ts';
 import { bothSets } from '../bench.ts';
 
-const multiply: Program = [{ kernel: 'multiply', pieces: [[0, 0, 4, 4]] }];
+const multiply: Program = [{ kernel: 'multiply', pieces: [{ a: 0, b: 0, y: 4, count: 4 }] }];
 
 describe('a workspace', () => {
   let sets: readonly KernelSet[];
@@ -28,8 +28,8 @@ describe('a workspace', () => {
             {
               kernel: 'add',
               pieces: [
-                [4, 0, 4, 2, 0, -1],
-                [6, 6, 6, 2, 0, -1],
+                { a: 4, b: 0, y: 4, count: 2, activation: 0, parameters: -1 },
+                { a: 6, b: 6, y: 6, count: 2, activation: 0, parameters: -1 },
               ],
             },
           ],
