@@ -2,10 +2,9 @@
  * One convolution on a heap of its own, with the three kernels of it and random operands: what is timed, and beside it
  * its specification.
  */
-import { geometryWords } from 'espalier/kernels';
+import { callKernel, geometryWords } from 'espalier/kernels';
 import type { Geometry, KernelSet } from 'espalier/kernels';
 import { normals } from './exchange.ts';
-import { callKernel } from '../src/kernels/specification/call.ts';
 
 export interface LayerShape {
   readonly channelsIn: number;

@@ -2,7 +2,7 @@
  * The products, one thread: convolutions of all kinds, forward and both gradients, and matrix products, beside the
  * machine's rate of 128-bit multiply-adds.
  */
-import { createHeap, createPortableKernels, loadKernels, portableKernels } from 'espalier/kernels';
+import { callKernel, createHeap, createPortableKernels, loadKernels, portableKernels } from 'espalier/kernels';
 import type { KernelSet } from 'espalier/kernels';
 import { below, stream } from 'espalier';
 import { normals } from '../exchange.ts';
@@ -12,7 +12,6 @@ import { repeatsOf, takeTurns, timed, verify } from '../measure.ts';
 import { peakLoops } from '../peak.ts';
 import { PROJECT_VERSION, timeRow } from './group.ts';
 import type { Group } from './group.ts';
-import { callKernel } from '../../src/kernels/specification/call.ts';
 
 const BATCH = 16;
 /**

@@ -104,13 +104,14 @@ function readNode(who: string, value: Json, before: string | undefined): Node {
   const texts = (field: string, value: Json): string[] =>
     list(who, `node ${show(name)}: ${field}`, value).map((one) => text(who, `node ${show(name)}: ${field}`, one));
   const inputs = fields.get('inputs');
+  const defaultInputs = before === undefined ? [] : [before];
   const outputs = fields.get('outputs');
   const parameters = object(who, `node ${show(name)}: parameters`, fields.get('parameters') ?? new Map());
   return {
     name,
     // `checkGraph` refuses kinds, roles and attributes that are not known; until then they are only text.
     kind: text(who, `node ${show(name)}: kind`, fields.get('kind')),
-    inputs: inputs === undefined ? (before === undefined ? [] : [before]) : texts('inputs', inputs),
+    inputs: inputs === undefined ? defaultInputs : texts('inputs', inputs),
     parameters: Object.fromEntries(
       [...parameters].map(([role, parameter]) => [role, text(who, `node ${show(name)}: ${show(role)}`, parameter)]),
     ),

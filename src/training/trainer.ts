@@ -183,7 +183,7 @@ function conclude(state: TrainState, settings: TrainSettings): TrainResult {
       : { epoch: history.length - 1, validation: last?.validation, network: state.network };
   return {
     network: kept.network,
-    status: kept.epoch === -1 ? 'noImprovement' : hasStopped(state, settings) ? 'stoppedEarly' : 'finished',
+    status: statusOf(kept.epoch, state, settings),
     history,
     ...(before === undefined ? {} : { before }),
     kept: { epoch: kept.epoch, ...(kept.validation === undefined ? {} : { validation: kept.validation }) },
@@ -243,14 +243,20 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
   return sum / stepsPerEpoch;
 }
 
+function statusOf(keptEpoch: number, state: TrainState, settings: TrainSettings): TrainResult['status'] {
+  if (keptEpoch === -1) return 'noImprovement';
+  return hasStopped(state, settings) ? 'stoppedEarly' : 'finished';
+}
+
 /**
  * mixed = weight mixed + (1 - weight) targets, a label standing for the row with all mass on it. mixed (count, size).
  */
 function mixTargets(mixed: Float32Array, targets: Float32Array, weight: number, count: number, size: number): void {
-  const labels = targets.length < mixed.length;
+  const areLabels = targets.length < mixed.length;
   for (let row = 0; row < count; row++) {
     for (let j = 0, i = row * size; j < size; j++, i++) {
-      mixed[i] = weight * mixed[i] + (1 - weight) * (labels ? (targets[row] === j ? 1 : 0) : targets[i]);
+      const mass = targets[row] === j ? 1 : 0;
+      mixed[i] = weight * mixed[i] + (1 - weight) * (areLabels ? mass : targets[i]);
     }
   }
 }
