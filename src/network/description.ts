@@ -30,17 +30,27 @@ export function describe({ name, inputs, nodes, outputs, preprocessing, task }: 
     version: FORMAT_VERSION,
     name,
     inputs: inputs.map((input) => ({ name: input.name, shape: input.shape, ...(input.type && { type: input.type }) })),
-    nodes: nodes.map((node, i) => ({
-      name: node.name,
-      kind: node.kind,
-      ...(node.inputs.length === 1 && node.inputs[0] === valueBefore(inputs, nodes, i) ? {} : { inputs: node.inputs }),
-      ...(node.outputs && { outputs: node.outputs }),
-      ...(Object.keys(node.parameters).length === 0 ? {} : { parameters: node.parameters }),
-      ...(Object.keys(node.attributes).length === 0 ? {} : { attributes: node.attributes }),
-    })),
+    nodes: nodes.map((node, i) => describeNode(node, valueBefore(inputs, nodes, i))),
     outputs,
     ...(preprocessing && { preprocessing }),
     ...(task && { task }),
+  };
+}
+
+/** @param before - what the node reads if nothing else is said */
+function describeNode(
+  { name, kind, inputs, outputs, parameters, attributes }: Node,
+  before: string | undefined,
+): Record<string, unknown> {
+  const readsDefault = inputs.length === 1 && inputs[0] === before;
+  const isEmpty = (fields: object): boolean => Object.keys(fields).length === 0;
+  return {
+    name,
+    kind,
+    ...(readsDefault ? {} : { inputs }),
+    ...(outputs && { outputs }),
+    ...(isEmpty(parameters) ? {} : { parameters }),
+    ...(isEmpty(attributes) ? {} : { attributes }),
   };
 }
 

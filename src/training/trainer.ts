@@ -130,26 +130,17 @@ async function runEpochs(network: Network, options: TrainOptions, run: Run): Pro
 
   while (state.history.length < epochs && !hasStopped(state, settings)) {
     const epoch: number = state.history.length;
+    const lastStep = (epoch + 1) * stepsPerEpoch - 1;
     const started = performance.now();
     const loss = await trainEpoch(run, epoch, state.network);
     const now = executor.snapshot();
     const lost = nonFiniteParameter(now);
     if (lost !== undefined)
-      throw await divergence(
-        run,
-        (epoch + 1) * stepsPerEpoch - 1,
-        `parameter ${JSON.stringify(lost)} is not finite`,
-        state.network,
-      );
+      throw await divergence(run, lastStep, `parameter ${JSON.stringify(lost)} is not finite`, state.network);
     const due = (epoch + 1) % settings.evaluateEvery === 0 || epoch + 1 === epochs;
     const validation = due ? await judge?.(executor) : undefined;
     if (validation !== undefined && !Number.isFinite(validation))
-      throw await divergence(
-        run,
-        (epoch + 1) * stepsPerEpoch - 1,
-        `the validation metric is ${validation}`,
-        state.network,
-      );
+      throw await divergence(run, lastStep, `the validation metric is ${validation}`, state.network);
     const isBest: boolean = validation !== undefined && validation < (state.best?.validation ?? Infinity);
     state = {
       // As large as the parameters, and of use to a checkpoint alone.
