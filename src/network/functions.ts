@@ -1,5 +1,6 @@
 /** Layers of the operators that are rows of a table: functions of one number and of two, elementwise. */
 import type { RuledBy } from '../base/rules.ts';
+import type { Attributes } from '../graph/network.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
 import type { BinaryKind } from '../operators/binary.ts';
 import type { UnaryKind } from '../operators/unary.ts';
@@ -10,8 +11,12 @@ import type { Layer, NamedOptions } from './layers.ts';
 export type UnaryOptions<K extends UnaryKind> = NamedOptions & Partial<RuledBy<(typeof ACTIVATIONS)[K]['parameters']>>;
 
 function unary<K extends UnaryKind>(kind: K) {
-  return ({ name, ...parameters }: UnaryOptions<K> = {}): Layer =>
-    plain(kind, { ...ACTIVATIONS[kind].defaults, ...parameters }, name === undefined ? {} : { name });
+  return ({ name, ...parameters }: UnaryOptions<K> = {}): Layer => {
+    const given = Object.entries<unknown>(parameters).filter(([, value]) => value !== undefined);
+    // What they are is checked by the operator's rules, with the name of the node.
+    const attributes = { ...ACTIVATIONS[kind].defaults, ...Object.fromEntries(given) } as Attributes;
+    return plain(kind, attributes, name === undefined ? {} : { name });
+  };
 }
 
 function binary(kind: BinaryKind) {
@@ -27,6 +32,10 @@ export const leakyRelu = (slope = ACTIVATIONS.leakyRelu.defaults.slope, options:
 export const sigmoid = /* @__PURE__ */ unary('sigmoid');
 /** The hyperbolic tangent. */
 export const tanh = /* @__PURE__ */ unary('tanh');
+/** x min(max(x / 6 + 1 / 2, 0), 1): MobileNetV3's. */
+export const hardSwish = /* @__PURE__ */ unary('hardSwish');
+/** min(max(alpha x + beta, 0), 1); alpha above 0. Default alpha 1/6, beta 0.5. */
+export const hardSigmoid = /* @__PURE__ */ unary('hardSigmoid');
 
 /** a + b: two values, or a value and a constant, stretched to each other where sides are 1. Skips, offsets. */
 export const add = /* @__PURE__ */ binary('add');

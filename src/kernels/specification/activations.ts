@@ -36,6 +36,24 @@ export const ACTIVATIONS = {
   },
   sigmoid: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.sigmoid(x) },
   tanh: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.tanh(x) },
+  /** x hardSigmoid(x) (Howard et al., "Searching for MobileNetV3", ICCV 2019). */
+  hardSwish: {
+    parameters: {},
+    defaults: {},
+    fuses: false,
+    apply: (f, x) => {
+      const gate = f.add(f.multiply(x, f.constant(1 / 6)), f.constant(0.5));
+      return f.multiply(x, f.minimum(f.maximum(gate, f.constant(0)), f.constant(1)));
+    },
+  },
+  /** min(max(alpha x + beta, 0), 1) (Courbariaux et al. 2015); the defaults are PyTorch's. */
+  hardSigmoid: {
+    parameters: { alpha: /* @__PURE__ */ number(0, Infinity, 'from'), beta: /* @__PURE__ */ number() },
+    defaults: { alpha: 1 / 6, beta: 0.5 },
+    fuses: false,
+    apply: (f, x, { alpha, beta }) =>
+      f.minimum(f.maximum(f.add(f.multiply(x, alpha), beta), f.constant(0)), f.constant(1)),
+  },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -50,6 +68,19 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
   },
   sigmoid: { reads: 'output', derivative: (f, y) => f.multiply(y, f.subtract(f.constant(1), y)) },
   tanh: { reads: 'output', derivative: (f, y) => f.subtract(f.constant(1), f.multiply(y, y)) },
+  hardSwish: {
+    reads: 'input',
+    derivative: (f, x) => {
+      const between = f.add(f.multiply(x, f.constant(1 / 3)), f.constant(0.5));
+      const above = f.select(f.greater(x, f.constant(3)), f.constant(1), between);
+      return f.select(f.greater(x, f.constant(-3)), above, f.constant(0));
+    },
+  },
+  hardSigmoid: {
+    reads: 'output',
+    derivative: (f, y, { alpha }) =>
+      f.select(f.greater(y, f.constant(0)), f.select(f.less(y, f.constant(1)), alpha, f.constant(0)), f.constant(0)),
+  },
 };
 
 /** Codes of all activations. */

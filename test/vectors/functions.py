@@ -1,0 +1,28 @@
+"""Functions of one number and their derivatives by PyTorch in double precision, for test/operators/functions.test.ts:
+`python3 test/vectors/functions.py > test/vectors/functions.json`. A row: the function, and its parameters as espalier names them."""
+import json
+import torch
+import torch.nn.functional as F
+
+# Exact in float32, and away from kinks at multiples of a half.
+x = torch.cat([torch.linspace(-4.9375, 4.9375, 80), torch.tensor([-60., -20.25, -8.75, 8.75, 20.25, 60.])]).double()
+x = (x * 64).round() / 64 + 1 / 128
+
+FUNCTIONS = {
+    'relu': (F.relu, {}),
+    'leakyRelu': (lambda x: F.leaky_relu(x, 0.2), {'slope': 0.2}),
+    'sigmoid': (torch.sigmoid, {}),
+    'tanh': (torch.tanh, {}),
+    'hardSwish': (F.hardswish, {}),
+    'hardSigmoid': (F.hardsigmoid, {'alpha': 1 / 6, 'beta': 0.5}),
+}
+
+def flat(t): return [float('%.12g' % v) for v in t.tolist()]
+
+rows = []
+for kind, (function, parameters) in FUNCTIONS.items():
+    inputs = x.clone().requires_grad_()
+    outputs = function(inputs)
+    outputs.sum().backward()
+    rows.append('  ' + json.dumps({'kind': kind, 'parameters': parameters, 'outputs': flat(outputs.detach()), 'derivatives': flat(inputs.grad)}, separators=(',', ':')))
+print('{"inputs":' + json.dumps(flat(x), separators=(',', ':')) + ',"functions":[\n' + ',\n'.join(rows) + '\n]}')
