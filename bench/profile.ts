@@ -5,7 +5,7 @@
  */
 import { createExecutor, createTrainingExecutor, l2 } from 'espalier';
 import { KERNELS, loadKernels, readGeometry } from 'espalier/kernels';
-import type { KernelSet, Program, Step, Workspace } from 'espalier/kernels';
+import type { KernelSet, Program, Workspace } from 'espalier/kernels';
 import { networkNamed } from './networks.ts';
 
 interface Line {
@@ -57,7 +57,9 @@ function timed(kernels: KernelSet): KernelSet {
 
 function runTimed({ kernels, heap, scratch }: Workspace, program: Program): void {
   for (const { kernel, pieces } of program) {
-    const rows = pieces.map((piece) => rowOf(KERNELS[kernel].arguments, piece));
+    // In the order of the table, made beforehand: what is timed is the kernel.
+    const names: readonly string[] = KERNELS[kernel].arguments;
+    const rows = pieces.map((piece) => names.map((name) => (piece as Readonly<Record<string, number>>)[name]));
     const what = describe(kernel, heap.int, rows);
     const key = `${kernel} ${what}`;
     let line = lines.get(key);
@@ -67,11 +69,6 @@ function runTimed({ kernels, heap, scratch }: Workspace, program: Program): void
     for (const row of rows) call(scratch, ...row);
     line.now += performance.now() - start;
   }
-}
-
-/** The arguments of a piece in their order. */
-function rowOf(names: readonly string[], piece: Step['pieces'][number]): readonly number[] {
-  return Array.isArray(piece) ? piece : names.map((name) => (piece as Readonly<Record<string, number>>)[name]);
 }
 
 /** The sizes of a step's work. */
