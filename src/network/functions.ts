@@ -36,6 +36,10 @@ export const tanh = /* @__PURE__ */ unary('tanh');
 export const hardSwish = /* @__PURE__ */ unary('hardSwish');
 /** min(max(alpha x + beta, 0), 1); alpha above 0. Default alpha 1/6, beta 0.5. */
 export const hardSigmoid = /* @__PURE__ */ unary('hardSigmoid');
+/** x / (1 + e^-x), also called swish. */
+export const silu = /* @__PURE__ */ unary('silu');
+/** x / 2 (1 + erf(x / sqrt 2)), exact. */
+export const gelu = /* @__PURE__ */ unary('gelu');
 
 /** a + b: two values, or a value and a constant, stretched to each other where sides are 1. Skips, offsets. */
 export const add = /* @__PURE__ */ binary('add');

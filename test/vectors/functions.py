@@ -15,6 +15,8 @@ FUNCTIONS = {
     'tanh': (torch.tanh, {}),
     'hardSwish': (F.hardswish, {}),
     'hardSigmoid': (F.hardsigmoid, {'alpha': 1 / 6, 'beta': 0.5}),
+    'silu': (F.silu, {}),
+    'gelu': (F.gelu, {}),
 }
 
 def flat(t): return [float('%.12g' % v) for v in t.tolist()]

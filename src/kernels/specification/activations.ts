@@ -54,6 +54,18 @@ export const ACTIVATIONS = {
     apply: (f, x, { alpha, beta }) =>
       f.minimum(f.maximum(f.add(f.multiply(x, alpha), beta), f.constant(0)), f.constant(1)),
   },
+  /** x / (1 + e^-x): SiLU (Elfwing, Uchibe, Doya 2018), or swish. */
+  silu: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.multiply(x, f.sigmoid(x)) },
+  /** x times the normal distribution function: x / 2 (1 + erf(x / sqrt 2)) (Hendrycks, Gimpel 2016), not its approximation. */
+  gelu: {
+    parameters: {},
+    defaults: {},
+    fuses: false,
+    apply: (f, x) => {
+      const share = f.add(f.constant(1), f.erf(f.multiply(x, f.constant(Math.SQRT1_2))));
+      return f.multiply(f.multiply(x, f.constant(0.5)), share);
+    },
+  },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -80,6 +92,22 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
     reads: 'output',
     derivative: (f, y, { alpha }) =>
       f.select(f.greater(y, f.constant(0)), f.select(f.less(y, f.constant(1)), alpha, f.constant(0)), f.constant(0)),
+  },
+  silu: {
+    reads: 'input',
+    derivative: (f, x) => {
+      const gate = f.sigmoid(x);
+      return f.multiply(gate, f.add(f.constant(1), f.multiply(x, f.subtract(f.constant(1), gate))));
+    },
+  },
+  gelu: {
+    reads: 'input',
+    derivative: (f, x) => {
+      const share = f.add(f.constant(1), f.erf(f.multiply(x, f.constant(Math.SQRT1_2))));
+      const density = f.exp(f.multiply(f.multiply(x, x), f.constant(-0.5)));
+      const slope = f.multiply(f.multiply(x, density), f.constant(1 / Math.sqrt(2 * Math.PI)));
+      return f.add(f.multiply(share, f.constant(0.5)), slope);
+    },
   },
 };
 
