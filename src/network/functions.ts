@@ -23,11 +23,14 @@ function binary(kind: BinaryKind) {
   return (options: NamedOptions = {}): Layer => plain(kind, {}, options);
 }
 
+/** max(x, 0). */
 export const relu = /* @__PURE__ */ unary('relu');
-/** Slope for negative inputs, above 0. Default 0.01. */
+/** x, times `slope` where it is negative. The slope is above 0, by default 0.01. */
 export const leakyRelu = (slope = ACTIVATIONS.leakyRelu.defaults.slope, options: NamedOptions = {}): Layer =>
   plain('leakyRelu', { slope }, options);
+/** 1 / (1 + e^-x). */
 export const sigmoid = /* @__PURE__ */ unary('sigmoid');
+/** The hyperbolic tangent. */
 export const tanh = /* @__PURE__ */ unary('tanh');
 /** x min(max(x / 6 + 1 / 2, 0), 1): MobileNetV3's. */
 export const hardSwish = /* @__PURE__ */ unary('hardSwish');
@@ -43,10 +46,15 @@ export const elu = /* @__PURE__ */ unary('elu');
 export const clip = /* @__PURE__ */ unary('clip');
 export const exp = /* @__PURE__ */ unary('exp');
 
-/** Two values, or a value and a constant, stretched to each other where sides are 1: skips, offsets, gates. */
+/** a + b: two values, or a value and a constant, stretched to each other where sides are 1. Skips, offsets. */
 export const add = /* @__PURE__ */ binary('add');
+/** a - b, stretched as in {@link add}. */
 export const subtract = /* @__PURE__ */ binary('subtract');
+/** a b, stretched as in {@link add}: gates. */
 export const multiply = /* @__PURE__ */ binary('multiply');
+/** a / b, stretched as in {@link add}. */
 export const divide = /* @__PURE__ */ binary('divide');
+/** The smaller of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */
 export const minimum = /* @__PURE__ */ binary('minimum');
+/** The larger of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */
 export const maximum = /* @__PURE__ */ binary('maximum');
