@@ -8,8 +8,6 @@ export { loadInferenceKernels } from './load-inference.ts';
 export type { LoadOptions } from './selection/load-selection.ts';
 export { portableKernels } from './portable/index.ts';
 export { createPortableKernels } from './portable/kernels.ts';
-export { callKernel } from './specification/call.ts';
-export { KERNELS, type KernelSpecification } from './specification/kernels.ts';
 export {
   ACTIVATION,
   MATMUL,
