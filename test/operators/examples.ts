@@ -103,6 +103,7 @@ const OWN: Readonly<Record<Exclude<OperatorKind, UnaryKind | BinaryKind>, readon
   ],
   split: [
     { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split .* cuts them/ },
+    { operands: values([4, 3, 5]), layer: split([1, 3]), refuses: /split .* cuts them/ },
     { operands: values([9]), layer: split([4, 5]), refuses: /split .* cuts them/ },
   ],
   dropout: [{ operands: values([4, 3, 5]), layer: dropout(0.4) }],
