@@ -73,3 +73,5 @@ export const divide = /* @__PURE__ */ binary('divide');
 export const minimum = /* @__PURE__ */ binary('minimum');
 /** The larger of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */
 export const maximum = /* @__PURE__ */ binary('maximum');
+/** x, below 0 times the slope of its channel, which is trained. Default 0.25 at first. */
+export const prelu = /* @__PURE__ */ perChannel('prelu');

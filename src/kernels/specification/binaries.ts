@@ -22,6 +22,11 @@ export const BINARIES = {
   divide: { apply: (f, a, b) => f.divide(a, b) },
   minimum: { apply: (f, a, b) => f.minimum(a, b) },
   maximum: { apply: (f, a, b) => f.maximum(a, b) },
+  /** a, below 0 times the slope of its channel (He et al. 2015). */
+  prelu: {
+    apply: (f, a, slope) => f.select(f.less(a, f.constant(0)), f.multiply(slope, a), a),
+    parameter: { role: 'slope', initial: 0.25 },
+  },
 } satisfies Record<string, BinarySpecification>;
 
 export type BinaryName = keyof typeof BINARIES;
@@ -48,6 +53,10 @@ export const BINARY_GRADIENTS: Readonly<Record<BinaryName, BinaryGradient>> = {
   maximum: {
     a: (f, a, b) => f.select(f.greater(b, a), f.constant(0), f.constant(1)),
     b: (f, a, b) => f.select(f.greater(b, a), f.constant(1), f.constant(0)),
+  },
+  prelu: {
+    a: (f, a, slope) => f.select(f.greater(a, f.constant(0)), f.constant(1), slope),
+    b: (f, a) => f.minimum(a, f.constant(0)),
   },
 };
 
