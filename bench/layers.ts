@@ -77,12 +77,12 @@ export function openLayer(set: KernelSet, shape: LayerShape, batch: number): Ope
   const dx = place(batch * input);
   const y = place(batch * output);
   const dy = place(batch * output);
-  const packed = place(set.packedWords(geometry, 'forward'));
-  const packedBack = place(set.packedWords(geometry, 'backward'));
+  const packed = place(set.sizes.packedWords(geometry, 'forward'));
+  const packedBack = place(set.sizes.packedWords(geometry, 'backward'));
   const scratchWords = Math.max(
     ...(
       ['convolutionPack', 'convolutionForward', 'convolutionBackwardInput', 'convolutionBackwardWeights'] as const
-    ).map((kernel) => set.scratchWords(kernel, geometry)),
+    ).map((kernel) => set.sizes.scratchWords(kernel, geometry)),
   );
   const {
     heap: { float, int },

@@ -131,7 +131,10 @@ function productJobs(set: KernelSet): Job[] {
     heap: { float },
     kernels: { matmul },
     scratch,
-  } = set.openSync({ words: 3 * largest, scratchWords: set.scratchWords('matmul', undefined, [1024, 9216, 9216]) });
+  } = set.openSync({
+    words: 3 * largest,
+    scratchWords: set.sizes.scratchWords('matmul', undefined, [1024, 9216, 9216]),
+  });
   float.set(normals(2 * largest, 'factors'), a);
   return PRODUCTS.map(([name, m, n, k, aRow, aColumn, bRow, bColumn]) => {
     const run = (): void =>

@@ -40,6 +40,11 @@ export const hardSigmoid = /* @__PURE__ */ unary('hardSigmoid');
 export const silu = /* @__PURE__ */ unary('silu');
 /** x / 2 (1 + erf(x / sqrt 2)), exact. */
 export const gelu = /* @__PURE__ */ unary('gelu');
+/** x, below 0 alpha (e^x - 1); alpha above 0. Default 1. */
+export const elu = /* @__PURE__ */ unary('elu');
+/** Between `minimum` and `maximum`. Default 0 and 6: ReLU6. */
+export const clip = /* @__PURE__ */ unary('clip');
+export const exp = /* @__PURE__ */ unary('exp');
 
 /** a + b: two values, or a value and a constant, stretched to each other where sides are 1. Skips, offsets. */
 export const add = /* @__PURE__ */ binary('add');

@@ -200,7 +200,7 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
   ];
   const scratchWords = Math.max(
     ...(['nearestCodeword', 'nearestCodewordAgain', 'accumulateCentroids'] as const).map((kernel) =>
-      set.scratchWords(kernel, undefined, [K, d]),
+      set.sizes.scratchWords(kernel, undefined, [K, d]),
     ),
   );
 

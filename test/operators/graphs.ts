@@ -19,8 +19,9 @@ const INPUT = [4, 3, 5];
 /** Elements of a value, at most: double precision on portable kernels is slow. */
 const LARGEST_VALUE = 300;
 
-const all = Object.keys(OPERATORS).flatMap(examplesOf);
-const weighted = ['conv', 'dense'].flatMap(examplesOf);
+/** Every kind as often as any other, however many examples it has. */
+const examples = fc.constantFrom(...Object.keys(OPERATORS)).chain((kind) => fc.constantFrom(...examplesOf(kind)));
+const weighted = fc.constantFrom(...['conv', 'dense'].flatMap(examplesOf));
 
 export interface GraphOptions {
   /** Every value that nothing else reads goes through a layer with weights. Default false. */
@@ -38,7 +39,7 @@ export const anyGraph = ({ endsWeighted = false, sharesWeights = false }: GraphO
     .record({
       steps: fc.array(
         fc.record({
-          example: fc.oneof(fc.constantFrom(...all), fc.constantFrom(...weighted)),
+          example: fc.oneof({ weight: 3, arbitrary: examples }, { weight: 1, arbitrary: weighted }),
           from: fc.array(fc.nat(99), { minLength: 64, maxLength: 64 }),
           recent: fc.boolean(),
           share: fc.boolean(),

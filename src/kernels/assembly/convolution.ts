@@ -1,5 +1,5 @@
 /**
- * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../types.ts. Packed weights: per group (and,
+ * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../specification/kernels.ts. Packed weights: per group (and,
  * backward, per phase of the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts,
  * convolution-across.ts or convolution-direct*.ts say so.
  */

@@ -5,6 +5,7 @@
 import type { BinaryFormula } from './arithmetic.ts';
 import { codesOf, type Codes } from './codes.ts';
 
+/** y from a and b. */
 export const BINARIES = {
   add: (f, a, b) => f.add(a, b),
   subtract: (f, a, b) => f.subtract(a, b),
