@@ -44,6 +44,7 @@ export const gelu = /* @__PURE__ */ unary('gelu');
 export const elu = /* @__PURE__ */ unary('elu');
 /** Between `minimum` and `maximum`. Default 0 and 6: ReLU6. */
 export const clip = /* @__PURE__ */ unary('clip');
+/** e^x. */
 export const exp = /* @__PURE__ */ unary('exp');
 
 /** a + b: two values, or a value and a constant, stretched to each other where sides are 1. Skips, offsets. */
