@@ -2,8 +2,11 @@
 import type { RuledBy } from '../base/rules.ts';
 import type { Attributes } from '../graph/network.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
+import { BINARIES } from '../kernels/specification/binaries.ts';
+import type { BinarySpecification } from '../kernels/specification/binaries.ts';
 import type { BinaryKind } from '../operators/binary.ts';
 import type { UnaryKind } from '../operators/unary.ts';
+import { constantInitializer } from './initializers.ts';
 import { plain } from './layers.ts';
 import type { Layer, NamedOptions } from './layers.ts';
 
@@ -21,6 +24,17 @@ function unary<K extends UnaryKind>(kind: K) {
 
 function binary(kind: BinaryKind) {
   return (options: NamedOptions = {}): Layer => plain(kind, {}, options);
+}
+
+/** A function whose second operand is trained: a number per channel, at first that of the table. */
+export function perChannel(kind: BinaryKind) {
+  const { parameter }: BinarySpecification = BINARIES[kind];
+  return (initial = parameter?.initial ?? 0, options: NamedOptions = {}): Layer => ({
+    ...plain(kind, {}, options),
+    parameters: ([channels]) => ({
+      ...(parameter && { [parameter.role]: { shape: [channels], initialize: constantInitializer(initial) } }),
+    }),
+  });
 }
 
 /** max(x, 0). */

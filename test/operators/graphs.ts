@@ -40,7 +40,7 @@ export const anyGraph = ({ endsWeighted = false, sharesWeights = false }: GraphO
       steps: fc.array(
         fc.record({
           example: fc.oneof({ weight: 3, arbitrary: examples }, { weight: 1, arbitrary: weighted }),
-          from: fc.array(fc.nat(99), { minLength: 64, maxLength: 64 }),
+          from: fc.tuple(fc.nat(99), fc.nat(99)),
           recent: fc.boolean(),
           share: fc.boolean(),
         }),
@@ -54,7 +54,8 @@ export const anyGraph = ({ endsWeighted = false, sharesWeights = false }: GraphO
         const values = [g.input(INPUT)];
         for (const { example, from, recent } of steps) {
           // Chains are where memory is shared, so half the steps go on from the last value.
-          const wanted = from.map((place, i) => (recent && i === 0 ? values.length - 1 : place % values.length));
+          const [first, other] = [recent ? values.length - 1 : from[0], from[1]];
+          const wanted = example.operands.map((_, i) => (i === 0 ? first : other * i) % values.length);
           const chosen = fitting(g, example, values, wanted);
           if (chosen) values.push(...addNode(g, example, chosen, `constant ${values.length}`));
         }

@@ -72,14 +72,14 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is at most 110 kB minified and 52 kB gzipped, SIMD kernels included', () => {
+  it('is at most 112 kB minified and 53 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts]
       .sort(([, a], [, b]) => b - a)
       .map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
-    expect(code.length).toBeLessThanOrEqual(110_000);
-    expect(gzipped).toBeLessThanOrEqual(52_000);
+    expect(code.length).toBeLessThanOrEqual(112_000);
+    expect(gzipped).toBeLessThanOrEqual(53_000);
   });
 
   it('holds the forward half and no training, backward, pruning, quantization, saving or package', () => {
@@ -115,10 +115,10 @@ describe('the bundle of the runtime', () => {
     expect(backward(worker)).toEqual([]);
   });
 
-  it('holds one WebAssembly module of at most 40 kB, which exports the kernels of inference and no other', () => {
+  it('holds one WebAssembly module of at most 44 kB, inflated, which exports the kernels of inference and no other', () => {
     const modules = modulesIn(code);
     expect(modules).toHaveLength(1);
-    expect(modules[0].length).toBeLessThanOrEqual(40_000);
+    expect(modules[0].length).toBeLessThanOrEqual(44_000);
     expect(
       WebAssembly.Module.exports(new WebAssembly.Module(modules[0]))
         .map(({ name }) => name)
