@@ -25,7 +25,7 @@ export function nodeModule<M extends keyof NodeModules>(name: M): NodeModules[M]
   return host?.getBuiltinModule?.(name) as NodeModules[M] | undefined;
 }
 
-/** The same where there is no way on without it. */
+/** The same where there is no way on without it. @throws {Error} naming `who` where the platform is not Node */
 export function requireNode<M extends keyof NodeModules>(who: string, name: M): NodeModules[M] {
   const found = nodeModule(name);
   if (!found)

@@ -95,6 +95,7 @@ const PARTS = 8;
 
 const PROGRAM = { start: 0, assign: 1, measure: 2, means: 3, approach: 4 } as const;
 
+/** Lays points, codewords and bounds out on a heap that is yet to be opened, and writes the programs down. */
 export function planAssignment(options: AssignmentOptions): AssignmentPlan {
   const { kernels: set, points, d, codewordCount: K, metric, weights } = options;
   const n = points.length / d,

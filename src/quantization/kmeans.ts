@@ -40,6 +40,7 @@ export interface KMeansAsyncOptions extends KMeansOptions {
   signal?: AbortSignal;
 }
 
+/** Defaults of {@link KMeansOptions}. */
 export const KMEANS_DEFAULTS = { seed: 0, iterations: 25, tolerance: 0, init: 'plusPlus', restarts: 1 } as const;
 
 export interface KMeansIteration {
@@ -157,6 +158,7 @@ export interface Fit {
   begin(): (workspace: Workspace) => Generator<undefined, KMeansResult>;
 }
 
+/** Checks a k-means and plans it; nothing is computed yet. @throws {TypeError | RangeError} for wrong arguments; {EspalierError} NONFINITE */
 export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
   const { data, n, d } = checkPoints(points);
   if (typeof options !== 'object' || options === null)

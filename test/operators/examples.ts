@@ -2,6 +2,7 @@
  * Example nodes of every operator: what the laws that iterate the tables try. Rows of a table (functions of one number and
  * of two) have theirs from the table; an operator of a file of its own has a line in `OWN`, or the laws fail by its name.
  */
+import { obeys } from '../../src/base/rules.ts';
 import { sizeOf } from '../../src/base/tensor.ts';
 import type { Shape, Tensor } from '../../src/base/tensor.ts';
 import { isDense } from '../../src/encodings/index.ts';
@@ -10,7 +11,10 @@ import type { Node } from '../../src/graph/network.ts';
 import { outputsOf } from '../../src/graph/walk.ts';
 import { NUMBERS } from '../../src/kernels/portable/arithmetic.ts';
 import { BINARIES } from '../../src/kernels/specification/binaries.ts';
+import type { BinarySpecification } from '../../src/kernels/specification/binaries.ts';
+import { perChannel } from '../../src/network/functions.ts';
 import { ACTIVATIONS } from '../../src/kernels/specification/activations.ts';
+import type { ActivationSpecification } from '../../src/kernels/specification/activations.ts';
 import { graph } from '../../src/network/build.ts';
 import type { GraphBuilder } from '../../src/network/build.ts';
 import {
@@ -101,22 +105,33 @@ const OWN: Readonly<Record<Exclude<OperatorKind, UnaryKind | BinaryKind>, readon
   ],
   split: [
     { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split .* cuts them/ },
+    { operands: values([4, 3, 5]), layer: split([1, 3]), refuses: /split .* cuts them/ },
     { operands: values([9]), layer: split([4, 5]), refuses: /split .* cuts them/ },
   ],
   dropout: [{ operands: values([4, 3, 5]), layer: dropout(0.4) }],
 };
 
 function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
-  const attributes = ACTIVATIONS[kind].defaults;
-  const keeps = Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, -1, attributes as never))
-    ? {}
-    : { keeps: 'positive' as const };
-  return [[4, 3, 5], [7]].map((shape) => ({ operands: [{ shape, ...keeps }], layer: plain(kind, attributes) }));
+  const { parameters, defaults }: ActivationSpecification = ACTIVATIONS[kind];
+  // Where a rule allows it other numbers than the defaults, which would hide that nobody asks for them.
+  const others = Object.entries(defaults).map(([name, value]) => {
+    const other = 1.5 * value + 0.125;
+    return [name, obeys(parameters[name], other) ? other : value];
+  });
+  const examples = (shape: Shape, attributes: Readonly<Record<string, number>>): Omit<Example, 'title'> => {
+    const isReal = Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, -1, attributes as never));
+    return { operands: [{ shape, ...(!isReal && { keeps: 'positive' as const }) }], layer: plain(kind, attributes) };
+  };
+  return [examples([4, 3, 5], Object.fromEntries(others)), examples([7], defaults)];
 }
 
 const SPREAD = /spreads them over other channels/;
 const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
-  const divides = !Number.isFinite(BINARIES[kind](NUMBERS, 1, 0));
+  const { parameter }: BinarySpecification = BINARIES[kind];
+  if (parameter) {
+    return [[4, 3, 5], [7]].map((shape) => ({ layer: perChannel(kind)(), operands: [{ shape }] }));
+  }
+  const divides = !Number.isFinite(BINARIES[kind].apply(NUMBERS, 1, 0));
   const by = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
   const layer = plain(kind);
   return [
@@ -125,7 +140,8 @@ const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
     { layer, operands: [{ shape: [4, 1, 5] }, by([1, 3, 1])], refuses: SPREAD },
     { layer, operands: [{ shape: [1, 3, 1] }, by([4, 3, 5])], refuses: SPREAD },
     { layer, operands: [{ shape: [4, 3, 5] }, constant(4, 1, 1)] },
-    { layer, operands: [constant(3, 5), by([4, 3, 5])] },
+    // As many rows as there are channels, but none of them a channel's.
+    { layer, operands: [constant(4, 5), by([4, 4, 5])] },
     { layer, operands: [{ shape: [1, 3, 5] }, constant(4, 1, 5)], refuses: SPREAD },
     { layer, operands: [constant(6), by([6])] },
     { layer, operands: [{ shape: [6] }, constant()] },

@@ -19,8 +19,9 @@ const INPUT = [4, 3, 5];
 /** Elements of a value, at most: double precision on portable kernels is slow. */
 const LARGEST_VALUE = 300;
 
-const all = Object.keys(OPERATORS).flatMap(examplesOf);
-const weighted = ['conv', 'dense'].flatMap(examplesOf);
+/** Every kind as often as any other, however many examples it has. */
+const examples = fc.constantFrom(...Object.keys(OPERATORS)).chain((kind) => fc.constantFrom(...examplesOf(kind)));
+const weighted = fc.constantFrom(...['conv', 'dense'].flatMap(examplesOf));
 
 export interface GraphOptions {
   /** Every value that nothing else reads goes through a layer with weights. Default false. */
@@ -38,8 +39,8 @@ export const anyGraph = ({ endsWeighted = false, sharesWeights = false }: GraphO
     .record({
       steps: fc.array(
         fc.record({
-          example: fc.oneof(fc.constantFrom(...all), fc.constantFrom(...weighted)),
-          from: fc.array(fc.nat(99), { minLength: 64, maxLength: 64 }),
+          example: fc.oneof({ weight: 3, arbitrary: examples }, { weight: 1, arbitrary: weighted }),
+          from: fc.tuple(fc.nat(99), fc.nat(99)),
           recent: fc.boolean(),
           share: fc.boolean(),
         }),
@@ -53,7 +54,8 @@ export const anyGraph = ({ endsWeighted = false, sharesWeights = false }: GraphO
         const values = [g.input(INPUT)];
         for (const { example, from, recent } of steps) {
           // Chains are where memory is shared, so half the steps go on from the last value.
-          const wanted = from.map((place, i) => (recent && i === 0 ? values.length - 1 : place % values.length));
+          const [first, other] = [recent ? values.length - 1 : from[0], from[1]];
+          const wanted = example.operands.map((_, i) => (i === 0 ? first : other * i) % values.length);
           const chosen = fitting(g, example, values, wanted);
           if (chosen) values.push(...addNode(g, example, chosen, `constant ${values.length}`));
         }

@@ -27,6 +27,7 @@ import { breaking, obeying } from '../base/rule-values.ts';
 import { expectCode } from '../container/files.ts';
 import { everything, examplesOf, networkOf, nodeOf } from './examples.ts';
 import type { Example } from './examples.ts';
+import { anyGraph } from './graphs.ts';
 import {
   gradientsOf,
   lossOf,
@@ -309,6 +310,25 @@ describe('all examples side by side', () => {
   });
 
   it('are given back by a file', () => expect(readNetwork(writeNetwork(whole))).toEqual(whole));
+});
+
+describe('any graph', () => {
+  it('has every kind in it', () => {
+    const found = fc
+      .sample(anyGraph(), { numRuns: 400, seed: 1 })
+      .flatMap(({ nodes }) => nodes.map(({ kind }) => kind));
+    for (const kind of kinds) expect(found.filter((one) => one === kind).length, kind).toBeGreaterThan(5);
+  });
+
+  it('is given back by a file, and is what checkGraph takes', () => {
+    fc.assert(
+      fc.property(anyGraph({ sharesWeights: true }), (network) => {
+        check(network);
+        expect(readNetwork(writeNetwork(network))).toEqual(network);
+      }),
+      { numRuns: 60 },
+    );
+  });
 });
 
 describe('what the tables do not say of a single node', () => {

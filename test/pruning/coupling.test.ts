@@ -13,7 +13,7 @@ import type { ChannelGroup, ParameterSlice } from '../../src/importance/types.ts
 import { portableKernels } from '../../src/kernels/index.ts';
 import { graph } from '../../src/network/build.ts';
 import { checkGraph } from '../../src/network/check.ts';
-import { conv, dense, flatten } from '../../src/network/layers.ts';
+import { concat, conv, dense, flatten, split } from '../../src/network/layers.ts';
 import { inferShapes, weightedLayers } from '../../src/network/shapes.ts';
 import { OPERATORS } from '../../src/operators/table.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
@@ -217,6 +217,29 @@ describe('between layers with weights', () => {
       expect(prunable).toBe(false);
       expect(reason).toMatch(/network (input|output)|grouped convolution/);
     }
+  });
+});
+
+describe('a split', () => {
+  /** Two layers of 2 and 3 channels side by side, split anew. */
+  const reasons = (sizes: readonly number[]): (string | undefined)[] => {
+    const network = graph({}, (g) => {
+      const x = g.input([4]);
+      const parts = g.nodes(split(sizes), g.node(concat(), g.node(dense(2), x), g.node(dense(3), x)));
+      return parts.map((part) => g.node(dense(1), part));
+    });
+    return findGroups(network)
+      .slice(0, 2)
+      .map(({ reason }) => reason);
+  };
+
+  it('where the groups end hands them on, with sizes that cannot change; elsewhere it cuts the group that it meets', () => {
+    const [fixed, cut] = ['a split cuts them at fixed sizes', 'the split "split1" cuts them in parts'];
+    expect(reasons([2, 3])).toEqual([fixed, fixed]);
+    expect(reasons([5])).toEqual([fixed, fixed]);
+    expect(reasons([1, 1, 3])).toEqual([cut, fixed]);
+    expect(reasons([2, 2, 1])).toEqual([fixed, cut]);
+    expect(reasons([3, 2])).toEqual([cut, cut]);
   });
 });
 

@@ -30,4 +30,10 @@ scale, shift, mean, variance = numbers(4), numbers(4), numbers(4), numbers(4).ab
 case('batchNorm', F.batch_norm(x, mean, variance, scale, shift, eps=1e-3), scale=scale, shift=shift, mean=mean, variance=variance)
 case('concat', torch.cat([x, x.relu(), x], 1))
 case('add', x + x)
-print(json.dumps({'input': flat(x), 'cases': cases}, separators=(',', ':')))
+# Split, of which the second value leads nowhere: its part of the gradient is zero.
+wanted = x.clone().requires_grad_()
+first, second, third = wanted.split([1, 2, 1], 1)
+dfirst, dthird = numbers(*first.shape), numbers(*third.shape)
+torch.autograd.backward([first, third], [dfirst, dthird])
+split = {'sizes': [1, 2, 1], 'outputs': [flat(t) for t in (first, second, third)], 'gradients': [flat(dfirst), flat(dthird)], 'inputGradient': flat(wanted.grad)}
+print(json.dumps({'input': flat(x), 'cases': cases, 'split': split}, separators=(',', ':')))

@@ -229,6 +229,7 @@ function lengths({ shape, blocks }: ProductEncoding): Length[] {
   ];
 }
 
+/** The half that a page carries which runs a model. */
 export const productReading: EncodingReading<ProductEncoding, ProductPlace> = {
   kind: 'product',
   trainedCount,
@@ -284,6 +285,7 @@ function forEachBlock(
   });
 }
 
+/** The other half: training, writing, reports. */
 export const productOperations: EncodingOperations<ProductEncoding, ProductPlace> = {
   kind: 'product',
 

@@ -113,6 +113,7 @@ function lengths({ shape, levels, scales, zeros }: ScalarEncoding): Length[] {
   ];
 }
 
+/** The half that a page carries which runs a model. */
 export const scalarReading: EncodingReading<ScalarEncoding, ScalarPlace> = {
   kind: 'scalar',
   trainedCount: ({ scales }) => scales.length,
@@ -147,6 +148,7 @@ export const scalarReading: EncodingReading<ScalarEncoding, ScalarPlace> = {
   },
 };
 
+/** The other half: training, writing, reports. */
 export const scalarOperations: EncodingOperations<ScalarEncoding, ScalarPlace> = {
   kind: 'scalar',
 

@@ -68,6 +68,26 @@ export const ACTIVATIONS = {
       return f.multiply(f.multiply(x, f.constant(0.5)), share);
     },
   },
+  /** x, below 0 alpha (e^x - 1) (Clevert, Unterthiner, Hochreiter 2016). */
+  elu: {
+    parameters: { alpha: /* @__PURE__ */ number(0, Infinity, 'from') },
+    defaults: { alpha: 1 },
+    fuses: false,
+    apply: (f, x, { alpha }) => {
+      // e^x - 1 without the difference, which cancels near 0: 2 t / (1 - t) with t = tanh(x / 2).
+      const t = f.tanh(f.multiply(f.minimum(x, f.constant(0)), f.constant(0.5)));
+      const power = f.divide(f.add(t, t), f.subtract(f.constant(1), t));
+      return f.select(f.greater(x, f.constant(0)), x, f.multiply(alpha, power));
+    },
+  },
+  /** Between two bounds, as ONNX's Clip: of bounds that cross, `maximum` holds. */
+  clip: {
+    parameters: { minimum: /* @__PURE__ */ number(), maximum: /* @__PURE__ */ number() },
+    defaults: { minimum: 0, maximum: 6 },
+    fuses: false,
+    apply: (f, x, { minimum, maximum }) => f.minimum(f.maximum(x, minimum), maximum),
+  },
+  exp: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.exp(x) },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -111,6 +131,16 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
       return f.add(f.multiply(share, f.constant(0.5)), slope);
     },
   },
+  elu: {
+    reads: 'output',
+    derivative: (f, y, { alpha }) => f.select(f.greater(y, f.constant(0)), f.constant(1), f.add(y, alpha)),
+  },
+  clip: {
+    reads: 'input',
+    derivative: (f, x, { minimum, maximum }) =>
+      f.select(f.greater(x, minimum), f.select(f.greater(x, maximum), f.constant(0), f.constant(1)), f.constant(0)),
+  },
+  exp: { reads: 'output', derivative: (_f, y) => y },
 };
 
 /** Codes of all activations. */

@@ -6,14 +6,23 @@ import type { BinaryFormula } from './arithmetic.ts';
 import { codesOf, type Codes } from './codes.ts';
 
 /** y from a and b. */
+export interface BinarySpecification {
+  readonly apply: BinaryFormula;
+  /**
+   * Its second operand is no value but a trained parameter of the operator, one number per channel: its role, and what it is
+   * at first. Absent: both operands are values or constants.
+   */
+  readonly parameter?: { readonly role: string; readonly initial: number };
+}
+
 export const BINARIES = {
-  add: (f, a, b) => f.add(a, b),
-  subtract: (f, a, b) => f.subtract(a, b),
-  multiply: (f, a, b) => f.multiply(a, b),
-  divide: (f, a, b) => f.divide(a, b),
-  minimum: (f, a, b) => f.minimum(a, b),
-  maximum: (f, a, b) => f.maximum(a, b),
-} as const satisfies Record<string, BinaryFormula>;
+  add: { apply: (f, a, b) => f.add(a, b) },
+  subtract: { apply: (f, a, b) => f.subtract(a, b) },
+  multiply: { apply: (f, a, b) => f.multiply(a, b) },
+  divide: { apply: (f, a, b) => f.divide(a, b) },
+  minimum: { apply: (f, a, b) => f.minimum(a, b) },
+  maximum: { apply: (f, a, b) => f.maximum(a, b) },
+} satisfies Record<string, BinarySpecification>;
 
 export type BinaryName = keyof typeof BINARIES;
 

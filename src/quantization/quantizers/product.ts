@@ -61,6 +61,7 @@ export interface MatrixOptions {
 
 export interface MatrixAsyncOptions extends MatrixOptions, Pick<KMeansAsyncOptions, 'threads' | 'signal'> {}
 
+/** Defaults of {@link MatrixOptions}; the length of a sub-vector has none. */
 export const MATRIX_DEFAULTS = {
   codewordCount: 256,
   codebooks: 'layer',

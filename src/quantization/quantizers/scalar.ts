@@ -36,6 +36,7 @@ const clippingOf = (i: number): number => 1 - i / 40;
 /** Largest float32. */
 const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 
+/** Uniform levels of 2 to 8 bits; see the head of this file. */
 export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarReport> = {
   kind: 'scalar',
   options: OPTIONS,
