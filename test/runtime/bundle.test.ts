@@ -72,14 +72,14 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is at most 112 kB minified and 53 kB gzipped, SIMD kernels included', () => {
+  it('is at most 115 kB minified and 54 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts]
       .sort(([, a], [, b]) => b - a)
       .map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
-    expect(code.length).toBeLessThanOrEqual(112_000);
-    expect(gzipped).toBeLessThanOrEqual(53_000);
+    expect(code.length).toBeLessThanOrEqual(115_000);
+    expect(gzipped).toBeLessThanOrEqual(54_000);
   });
 
   it('holds the forward half and no training, backward, pruning, quantization, saving or package', () => {
