@@ -1,7 +1,7 @@
 /** Networks as jobs: the files that contenders read, and the check that each of them passes before it is timed. */
 import { join } from 'node:path';
-import { multiplyAdds } from '../src/network/index.ts';
-import { sizeOf } from '../src/base/tensor.ts';
+import { multiplyAdds } from 'espalier/network';
+import { sizeOf } from 'espalier/tensor';
 import { espalierCommand, SCRATCH, startContender, withContenders } from './children.ts';
 import type { Contender } from './children.ts';
 import { normals, writeArray, writeExchange } from './exchange.ts';
@@ -32,8 +32,8 @@ function say(contender: Contender, found: number): void {
 /** Outputs of the portable kernels after `runs` calls. */
 function oracleOutputs(job: ForwardJob | TrainingJob, runs: number): Promise<Float32Array[]> {
   return withContenders(async (add) => {
-    const oracle = await add(startContender('portable kernels', await espalierCommand(), job, 'portable')),
-      outputs: Float32Array[] = [];
+    const oracle = await add(startContender('portable kernels', await espalierCommand(), job, 'portable'));
+    const outputs: Float32Array[] = [];
     for (let run = 0; run < runs; run++) {
       await oracle.run();
       outputs.push(await oracle.output());
@@ -44,9 +44,9 @@ function oracleOutputs(job: ForwardJob | TrainingJob, runs: number): Promise<Flo
 
 /** Inference of a batch; the first and the last sample are verified. */
 export async function forwardCase({ name, build }: BenchNetwork, batch: number): Promise<Case<ForwardJob>> {
-  const network = build(),
-    size = sizeOf(network.inputs[0].shape),
-    inputs = normals(batch * size, `${name} input`);
+  const network = build();
+  const size = sizeOf(network.inputs[0].shape);
+  const inputs = normals(batch * size, `${name} input`);
   const job: ForwardJob = {
     kind: 'forward',
     network: writeExchange(join(SCRATCH, name), network),
@@ -54,11 +54,11 @@ export async function forwardCase({ name, build }: BenchNetwork, batch: number):
     threads: 1,
     input: writeArray(join(SCRATCH, `${name}-${batch}.f32`), inputs),
   };
-  const samples = [...new Set([0, batch - 1])],
-    pick = (values: Float32Array): Float32Array => {
-      const width = values.length / batch;
-      return Float32Array.from(samples.flatMap((sample) => [...values.subarray(sample * width, (sample + 1) * width)]));
-    };
+  const samples = [...new Set([0, batch - 1])];
+  const pick = (values: Float32Array): Float32Array => {
+    const width = values.length / batch;
+    return Float32Array.from(samples.flatMap((sample) => [...values.subarray(sample * width, (sample + 1) * width)]));
+  };
   const [expected] = await oracleOutputs(
     { ...job, batch: samples.length, input: writeArray(join(SCRATCH, `${name}-verified.f32`), pick(inputs)) },
     1,
@@ -82,9 +82,9 @@ export async function forwardCase({ name, build }: BenchNetwork, batch: number):
  * compared: they show the first update, that is, all gradients at once.
  */
 export async function trainingCase({ name, build }: BenchNetwork, batch: number): Promise<Case<TrainingJob>> {
-  const network = build(),
-    folder = writeExchange(join(SCRATCH, name), network),
-    size = sizeOf(network.inputs[0].shape);
+  const network = build();
+  const folder = writeExchange(join(SCRATCH, name), network);
+  const size = sizeOf(network.inputs[0].shape);
   const jobOf = (samples: number): TrainingJob => ({
     kind: 'training',
     network: folder,
@@ -96,9 +96,9 @@ export async function trainingCase({ name, build }: BenchNetwork, batch: number)
     target: writeArray(join(SCRATCH, `${name}-${samples}-target.f32`), normals(samples * 136, `${name} target`)),
   });
   await withContenders(async (add) => {
-    const small = jobOf(2),
-      [first, second] = await oracleOutputs(small, 2),
-      moved = difference(second, first);
+    const small = jobOf(2);
+    const [first, second] = await oracleOutputs(small, 2);
+    const moved = difference(second, first);
     if (moved < 100 * BOUND)
       throw new Error(`${name}: one step moves the outputs by ${moved} alone: nothing would be verified`);
     const contender = await add(startContender('espalier, 2 samples', await espalierCommand(), small, 'simd'));

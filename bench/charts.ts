@@ -1,6 +1,6 @@
 /** Which charts there are, and what they show of the results. */
-import { svgBars, svgLines } from '../src/compression/charts.ts';
-import type { Bar, Line } from '../src/compression/charts.ts';
+import { svgBars, svgLines } from 'espalier/compression';
+import type { ChartBar, ChartLine } from 'espalier/compression';
 import type { Result } from './results.ts';
 
 export interface Chart {
@@ -47,12 +47,12 @@ export function charts(rows: readonly Result[]): Chart[] {
 }
 
 function kernelCharts(rows: readonly Result[]): Chart[] {
-  const peak = peakRate(rows),
-    axis = `% of the peak of ${peak.toFixed(1)} GFLOP/s`,
-    share = (row: Result): number => rounded((100 * rate(row)) / peak);
-  const layers = rows.filter(({ what }) => what === 'forward' || what.startsWith('gradient')),
-    kinds = unique(layers.map(({ what }) => what));
-  const convolutions = unique(layers.map((row) => row.case)).map((name): Bar => ({
+  const peak = peakRate(rows);
+  const axis = `% of the peak of ${peak.toFixed(1)} GFLOP/s`;
+  const share = (row: Result): number => rounded((100 * rate(row)) / peak);
+  const layers = rows.filter(({ what }) => what === 'forward' || what.startsWith('gradient'));
+  const kinds = unique(layers.map(({ what }) => what));
+  const convolutions = unique(layers.map((row) => row.case)).map((name): ChartBar => ({
     name,
     values: layers
       .filter((row) => row.case === name)
@@ -60,7 +60,7 @@ function kernelCharts(rows: readonly Result[]): Chart[] {
   }));
   const products = rows
     .filter(({ what }) => what === 'product')
-    .map((row): Bar => ({ name: row.case, values: [{ value: share(row), color: OWN }] }));
+    .map((row): ChartBar => ({ name: row.case, values: [{ value: share(row), color: OWN }] }));
   return [
     {
       name: 'convolutions',
@@ -82,8 +82,8 @@ function contest(
   rows: readonly Result[],
   nameOf: (row: Result) => string,
   valueOf: (row: Result) => number,
-): Pick<Chart, 'legend'> & { bars: Bar[] } {
-  const bars = unique(rows.map(nameOf)).map((name): Bar => ({
+): Pick<Chart, 'legend'> & { bars: ChartBar[] } {
+  const bars = unique(rows.map(nameOf)).map((name): ChartBar => ({
     name,
     values: rows
       .filter((row) => nameOf(row) === name)
@@ -127,14 +127,14 @@ function trainingChart(rows: readonly Result[]): Chart[] {
 }
 
 function threadsChart(rows: readonly Result[]): Chart[] {
-  const series = unique(rows.map(seriesName)),
-    cores = Number(/(\d+) cores/.exec(rows[0]?.machine ?? '')?.[1] ?? 1),
-    most = Math.max(...rows.map(({ threads }) => threads));
-  const lines = series.map((name, i): Line => {
+  const series = unique(rows.map(seriesName));
+  const cores = Number(/(\d+) cores/.exec(rows[0]?.machine ?? '')?.[1] ?? 1);
+  const most = Math.max(...rows.map(({ threads }) => threads));
+  const lines = series.map((name, i): ChartLine => {
     const own = rows.filter((row) => seriesName(row) === name);
     return { name, color: SERIES[i], offset: 1, values: own.map(({ minimum }) => own[0].minimum / minimum) };
   });
-  const ideal: Line = {
+  const ideal: ChartLine = {
     name: 'ideal',
     color: '#b4bcc8',
     offset: 1,
@@ -165,9 +165,9 @@ function sweepCharts(rows: readonly Result[]): Chart[] {
     yName: string,
     valueOf: (row: Result) => number,
   ): Chart => {
-    const lines = unique(chosen.map((row) => row.case)).map((label, i): Line => {
-      const own = chosen.filter((row) => row.case === label),
-        values = new Array<number>(Math.max(...own.map(({ size }) => size)) + 1).fill(NaN);
+    const lines = unique(chosen.map((row) => row.case)).map((label, i): ChartLine => {
+      const own = chosen.filter((row) => row.case === label);
+      const values = new Array<number>(Math.max(...own.map(({ size }) => size)) + 1).fill(NaN);
       for (const row of own) values[row.size] = valueOf(row);
       return { name: label, color: SERIES[i], values };
     });
@@ -203,11 +203,11 @@ function sweepCharts(rows: readonly Result[]): Chart[] {
 
 /** What takes more than ten times as long would leave nothing to be seen of the others. */
 function kmeansChart(rows: readonly Result[]): Chart[] {
-  const times = rows.filter(({ what }) => what === 'time'),
-    most = 10 * (times.find(({ who }) => who === 'espalier')?.minimum ?? Infinity);
+  const times = rows.filter(({ what }) => what === 'time');
+  const most = 10 * (times.find(({ who }) => who === 'espalier')?.minimum ?? Infinity);
   const bars = times
     .filter(({ minimum }) => minimum <= most)
-    .map((row): Bar => ({
+    .map((row): ChartBar => ({
       name: whoOf(row),
       values: [{ value: rounded(row.minimum / 1e3), color: row.who === 'espalier' ? OWN : '#9aa5b8' }],
     }));

@@ -1,7 +1,7 @@
 /** docs/benchmarks.md and its charts, from the results alone: one section per processor. */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { escapeHtml } from '../src/compression/charts.ts';
+import { escapeHtml } from 'espalier/compression';
 import { charts } from './charts.ts';
 import type { Chart } from './charts.ts';
 import { readResults } from './results.ts';
@@ -15,9 +15,9 @@ export function draw(results: string, document: string): void {
     .sort();
   mkdirSync(join(document, 'benchmarks'), { recursive: true });
   const sections = files.map((file) => {
-    const rows = readResults(join(results, file)),
-      slug = file.slice(0, -'.csv'.length),
-      drawn = charts(rows);
+    const rows = readResults(join(results, file));
+    const slug = file.slice(0, -'.csv'.length);
+    const drawn = charts(rows);
     for (const chart of drawn)
       writeFileSync(join(document, 'benchmarks', `${slug}-${chart.name}.svg`), standalone(chart));
     const picture = (name: string): string =>
@@ -138,8 +138,8 @@ What takes more than five seconds is timed once; the chart leaves out what takes
 
 /** A file of its own: with a title, a legend and a light ground that stands on dark pages too. */
 function standalone({ title, legend, svg }: Chart): string {
-  const [, width, height] = (/viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"/.exec(svg) ?? []).map(Number),
-    top = legend.length > 0 ? 62 : 40;
+  const [, width, height] = (/viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"/.exec(svg) ?? []).map(Number);
+  const top = legend.length > 0 ? 62 : 40;
   let at = 0;
   const names = legend.map(({ name, color }) => {
     const entry = `<rect x="${at}" y="${-top + 40}" width="12" height="12" rx="2" fill="${color}"/><text x="${at + 18}" y="${-top + 50}">${escapeHtml(name)}</text>`;

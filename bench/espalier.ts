@@ -1,12 +1,9 @@
 /**
  * espalier's contender: the jobs of serve.ts done by the library. Variants: 'simd', and 'portable' for verification.
  */
-import { createExecutor } from '../src/execution/executor.ts';
-import { createTrainingExecutor } from '../src/execution/training-executor.ts';
-import { loadInferenceKernels, loadKernels, portableKernels } from '../src/kernels/index.ts';
-import type { KernelSet } from '../src/kernels/index.ts';
-import { kmeans, kmeansAsync } from '../src/quantization/index.ts';
-import { l2 } from '../src/training/index.ts';
+import { createExecutor, createTrainingExecutor, kmeans, kmeansAsync, l2 } from 'espalier';
+import { loadInferenceKernels, loadKernels, portableKernels } from 'espalier/kernels';
+import type { KernelSet } from 'espalier/kernels';
 import { networkOf, readArray, readExchange } from './exchange.ts';
 import { serve } from './serve.ts';
 import type { ForwardJob, KmeansJob, Prepared, TrainingJob } from './serve.ts';
@@ -58,11 +55,11 @@ async function training(
     threads,
     optimizer,
   });
-  const values = readArray(input),
-    targets = readArray(target),
-    loss = l2();
-  let output: Float32Array = new Float32Array(),
-    step = 0;
+  const values = readArray(input);
+  const targets = readArray(target);
+  const loss = l2();
+  let output: Float32Array = new Float32Array();
+  let step = 0;
   return {
     run() {
       executor.input().set(values);
@@ -81,8 +78,8 @@ async function clustering(
   { points, init, n, d, k, iterations, threads }: KmeansJob,
   kernels: KernelSet,
 ): Promise<Prepared> {
-  const data = { data: readArray(points), shape: [n, d] },
-    options = { codewordCount: k, kernels, init: { data: readArray(init), shape: [k, d] }, iterations };
+  const data = { data: readArray(points), shape: [n, d] };
+  const options = { codewordCount: k, kernels, init: { data: readArray(init), shape: [k, d] }, iterations };
   let output: Float32Array = new Float32Array();
   return {
     async run() {

@@ -5,11 +5,9 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decode } from '../src/encodings/index.ts';
-import type { Encoding } from '../src/encodings/types.ts';
-import type { Network } from '../src/graph/network.ts';
-import { normal, stream } from '../src/base/random.ts';
-import { sizeOf } from '../src/base/tensor.ts';
+import { decode, normal, stream } from 'espalier';
+import type { Encoding, Network } from 'espalier';
+import { sizeOf } from 'espalier/tensor';
 
 export interface ExchangeGraph extends Pick<Network, 'name' | 'inputs' | 'nodes' | 'outputs'> {
   /** `first`: index of the first value in weights.f32. */

@@ -2,10 +2,9 @@
  * One convolution on a heap of its own, with the three kernels of it and random operands: what is timed, and beside it
  * its specification.
  */
-import { geometryWords } from '../src/kernels/index.ts';
-import type { Geometry, KernelSet } from '../src/kernels/index.ts';
+import { callKernel, geometryWords } from 'espalier/kernels';
+import type { Geometry, KernelSet } from 'espalier/kernels';
 import { normals } from './exchange.ts';
-import { callKernel } from '../src/kernels/specification/call.ts';
 
 export interface LayerShape {
   readonly channelsIn: number;
@@ -38,8 +37,8 @@ export interface OpenLayer {
 }
 
 export function geometryOf({ channelsIn, channelsOut, side, size = 3, stride = 1, groups = 1 }: LayerShape): Geometry {
-  const padding = size >> 1,
-    out = Math.floor((side + 2 * padding - size) / stride) + 1;
+  const padding = size >> 1;
+  const out = Math.floor((side + 2 * padding - size) / stride) + 1;
   return {
     channelsIn,
     heightIn: side,
@@ -61,29 +60,29 @@ export function geometryOf({ channelsIn, channelsOut, side, size = 3, stride = 1
 
 /** Opens the layer for `batch` samples, operands filled with N(0, 1). One thread. */
 export function openLayer(set: KernelSet, shape: LayerShape, batch: number): OpenLayer {
-  const geometry = geometryOf(shape),
-    { channelsIn, channelsOut, groups, kernelHeight, kernelWidth } = geometry;
-  const positionsIn = geometry.heightIn * geometry.widthIn,
-    positions = geometry.heightOut * geometry.widthOut;
-  const input = channelsIn * positionsIn,
-    output = channelsOut * positions,
-    weightCount = ((channelsOut * channelsIn) / groups) * kernelHeight * kernelWidth;
+  const geometry = geometryOf(shape);
+  const { channelsIn, channelsOut, groups, kernelHeight, kernelWidth } = geometry;
+  const positionsIn = geometry.heightIn * geometry.widthIn;
+  const positions = geometry.heightOut * geometry.widthOut;
+  const input = channelsIn * positionsIn;
+  const output = channelsOut * positions;
+  const weightCount = ((channelsOut * channelsIn) / groups) * kernelHeight * kernelWidth;
   let total = 0;
   // Every block starts on a cache line, as an executor lays them out.
   const place = (count: number): number => (total += Math.ceil(count / 16) * 16) - Math.ceil(count / 16) * 16;
-  const at = place(16),
-    weights = place(weightCount),
-    dw = place(weightCount),
-    x = place(batch * input),
-    dx = place(batch * input),
-    y = place(batch * output),
-    dy = place(batch * output);
-  const packed = place(set.packedWords(geometry, 'forward')),
-    packedBack = place(set.packedWords(geometry, 'backward'));
+  const at = place(16);
+  const weights = place(weightCount);
+  const dw = place(weightCount);
+  const x = place(batch * input);
+  const dx = place(batch * input);
+  const y = place(batch * output);
+  const dy = place(batch * output);
+  const packed = place(set.sizes.packedWords(geometry, 'forward'));
+  const packedBack = place(set.sizes.packedWords(geometry, 'backward'));
   const scratchWords = Math.max(
     ...(
       ['convolutionPack', 'convolutionForward', 'convolutionBackwardInput', 'convolutionBackwardWeights'] as const
-    ).map((kernel) => set.scratchWords(kernel, geometry)),
+    ).map((kernel) => set.sizes.scratchWords(kernel, geometry)),
   );
   const {
     heap: { float, int },

@@ -10,8 +10,8 @@ export interface Machine {
 }
 
 export function describeMachine(): Machine {
-  const all = cpus(),
-    processor = all[0].model.trim();
+  const all = cpus();
+  const processor = all[0].model.trim();
   return {
     processor,
     slug: processor

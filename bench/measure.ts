@@ -18,8 +18,8 @@ export async function takeTurns(contenders: readonly Timed[], rounds: number): P
   const seconds = contenders.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < contenders.length; i++) {
-      const turn = (i + round) % contenders.length,
-        { run, rounds: most = rounds } = contenders[turn];
+      const turn = (i + round) % contenders.length;
+      const { run, rounds: most = rounds } = contenders[turn];
       if (round < most) seconds[turn].push(await run());
     }
   }
@@ -27,8 +27,8 @@ export async function takeTurns(contenders: readonly Timed[], rounds: number): P
 }
 
 export function summarize(values: readonly number[]): Timing {
-  const sorted = values.toSorted((a, b) => a - b),
-    middle = sorted.length >> 1;
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
   return {
     minimum: sorted[0],
     median: sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2,
@@ -55,8 +55,8 @@ export function repeatsOf(work: () => void): number {
 /** Largest difference over the largest magnitude of `expected`; NaN counts as infinite. */
 export function difference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Infinity;
-  let worst = 0,
-    largest = 0;
+  let worst = 0;
+  let largest = 0;
   for (let i = 0; i < expected.length; i++) {
     const distance = Math.abs(actual[i] - expected[i]);
     if (!(distance <= worst)) worst = Number.isNaN(distance) ? Infinity : distance;

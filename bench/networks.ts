@@ -2,20 +2,9 @@
  * The networks that are measured, with random weights by seed: the same in every run and for every peer. Activations
  * are NCHW.
  */
-import {
-  add,
-  batchNorm,
-  conv,
-  dense,
-  flatten,
-  globalAveragePool,
-  graph,
-  maxPool,
-  relu,
-  vgg,
-} from '../src/network/index.ts';
-import type { GraphBuilder, Network } from '../src/network/index.ts';
-import { stream, uniform } from '../src/base/random.ts';
+import { add, batchNorm, conv, dense, flatten, globalAveragePool, graph, maxPool, relu, vgg } from 'espalier/network';
+import type { GraphBuilder, Network } from 'espalier/network';
+import { stream, uniform } from 'espalier';
 
 export interface BenchNetwork {
   readonly name: string;

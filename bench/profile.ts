@@ -3,13 +3,9 @@
  * Steps of a kernel with the same work (their piece without its offsets) are one line. Run: npx tsx bench/profile.ts
  * <vgg96 | vgg96-half | vgg64 | resnet | mobilenet> <batch> [forward | training] [rounds]
  */
-import { createExecutor } from '../src/execution/executor.ts';
-import { createTrainingExecutor } from '../src/execution/training-executor.ts';
-import { loadKernels, type KernelSet, type Program, type Workspace } from '../src/kernels/index.ts';
-import { readGeometry } from '../src/kernels/specification/geometry.ts';
-import { KERNELS } from '../src/kernels/specification/kernels.ts';
-import { rowOf } from '../src/kernels/workspace/program.ts';
-import { l2 } from '../src/training/index.ts';
+import { createExecutor, createTrainingExecutor, l2 } from 'espalier';
+import { KERNELS, loadKernels, readGeometry } from 'espalier/kernels';
+import type { KernelSet, Program, Workspace } from 'espalier/kernels';
 import { networkNamed } from './networks.ts';
 
 interface Line {
@@ -20,8 +16,8 @@ interface Line {
   best: number;
 }
 
-const [name = 'vgg96', batchText = '16', pass = 'forward', roundsText = '9'] = process.argv.slice(2),
-  batch = Number(batchText);
+const [name = 'vgg96', batchText = '16', pass = 'forward', roundsText = '9'] = process.argv.slice(2);
+const batch = Number(batchText);
 if (!['forward', 'training'].includes(pass) || !(batch >= 1))
   throw new RangeError(
     'bench/profile.ts: expected <vgg96 | vgg96-half | vgg64 | resnet | mobilenet> <batch> [forward | training] [rounds]',
@@ -34,8 +30,8 @@ for (let round = 0; round < Number(roundsText) + 3; round++) {
   // The first rounds are V8's baseline code.
   if (round >= 3) for (const line of lines.values()) line.best = Math.min(line.best, line.now);
 }
-const sorted = [...lines.values()].filter(({ best }) => best > 0 && best < Infinity).sort((a, b) => b.best - a.best),
-  whole = sorted.reduce((sum, { best }) => sum + best, 0);
+const sorted = [...lines.values()].filter(({ best }) => best > 0 && best < Infinity).sort((a, b) => b.best - a.best);
+const whole = sorted.reduce((sum, { best }) => sum + best, 0);
 console.log(`${name}, batch ${batch}, ${pass}: ${whole.toFixed(1)} ms in kernels`);
 for (const { kernel, what, best } of sorted) {
   if (best < whole / 1000) break;
@@ -61,13 +57,15 @@ function timed(kernels: KernelSet): KernelSet {
 
 function runTimed({ kernels, heap, scratch }: Workspace, program: Program): void {
   for (const { kernel, pieces } of program) {
-    const rows = pieces.map((piece) => rowOf(KERNELS[kernel].arguments, piece)),
-      what = describe(kernel, heap.int, rows),
-      key = `${kernel} ${what}`;
+    // In the order of the table, made beforehand: what is timed is the kernel.
+    const names: readonly string[] = KERNELS[kernel].arguments;
+    const rows = pieces.map((piece) => names.map((name) => (piece as Readonly<Record<string, number>>)[name]));
+    const what = describe(kernel, heap.int, rows);
+    const key = `${kernel} ${what}`;
     let line = lines.get(key);
     if (!line) lines.set(key, (line = { kernel, what, now: 0, best: Infinity }));
-    const call = kernels[kernel] as (scratch: number, ...piece: readonly number[]) => void,
-      start = performance.now();
+    const call = kernels[kernel] as (scratch: number, ...piece: readonly number[]) => void;
+    const start = performance.now();
     for (const row of rows) call(scratch, ...row);
     line.now += performance.now() - start;
   }
@@ -100,9 +98,9 @@ async function passOf(kernels: KernelSet): Promise<() => void> {
     weightDecay: 0,
     codewordGradient: 'mean',
   } as const;
-  const executor = await createTrainingExecutor(network, { batch, kernels, optimizer }),
-    loss = l2(),
-    targets = executor.output().slice();
+  const executor = await createTrainingExecutor(network, { batch, kernels, optimizer });
+  const loss = l2();
+  const targets = executor.output().slice();
   let step = 0;
   return () => {
     executor.input().fill(0.5);

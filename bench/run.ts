@@ -29,8 +29,8 @@ const { values, positionals } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const rounds = Number(values.rounds),
-  unknown = positionals.filter((name) => name !== 'draw' && !NAMES.includes(name));
+const rounds = Number(values.rounds);
+const unknown = positionals.filter((name) => name !== 'draw' && !NAMES.includes(name));
 if (values.help) console.log(help);
 else if (unknown.length > 0) refuse(`unknown: ${unknown.join(', ')}; ${help}`);
 else if (!Number.isSafeInteger(rounds) || rounds < 1)
@@ -48,9 +48,9 @@ async function run(names: readonly string[]): Promise<void> {
     values.out === undefined
       ? { results: at('results'), document: at('../docs') }
       : { results: values.out, document: values.out };
-  const machine = describeMachine(),
-    node = process.version,
-    date = new Date().toISOString().slice(0, 10);
+  const machine = describeMachine();
+  const node = process.version;
+  const date = new Date().toISOString().slice(0, 10);
   console.log(`${machine.description}, Node ${node}, ${date}`);
   const file = join(places.results, `${machine.slug}.csv`);
   // A file that cannot be read is found out before time is spent on measuring.

@@ -69,8 +69,8 @@ export interface Memory {
 
 /** @param prepare - gets the job and a word that says how to do it, such as a backend's name */
 export function serve(prepare: (job: Job, variant: string) => Promise<Prepared>): void {
-  let prepared: Prepared | undefined,
-    baseline = 0;
+  let prepared: Prepared | undefined;
+  let baseline = 0;
   const ready = (): Prepared => {
     if (!prepared) throw new Error('nothing was prepared');
     return prepared;
@@ -83,8 +83,8 @@ export function serve(prepare: (job: Job, variant: string) => Promise<Prepared>)
     }
     if ('output' in request) return writeArray(request.output, ready().output());
     if ('memory' in request) return { peak: peakMemory(), baseline } satisfies Memory;
-    const { run } = ready(),
-      start = process.hrtime.bigint();
+    const { run } = ready();
+    const start = process.hrtime.bigint();
     // Awaiting what is no promise would still cost a turn of the event loop.
     const pending = run();
     if (pending instanceof Promise) await pending;

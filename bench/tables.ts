@@ -25,8 +25,8 @@ export function peak(rows: readonly Result[]): string {
 }
 
 export function products(rows: readonly Result[]): string {
-  const own = rows.filter((row) => row.group === 'kernels' && row.what === 'product'),
-    most = peakRate(rows);
+  const own = rows.filter((row) => row.group === 'kernels' && row.what === 'product');
+  const most = peakRate(rows);
   return table(
     ['product', 'ms', 'GFLOP/s', 'of peak'],
     own.map((row) => [row.case, short(row.minimum), short(rate(row)), `${((100 * rate(row)) / most).toFixed(0)} %`]),
@@ -34,16 +34,16 @@ export function products(rows: readonly Result[]): string {
 }
 
 export function forward(rows: readonly Result[]): string {
-  const own = rows.filter(({ group }) => group === 'forward'),
-    people = unique(own.map(({ who }) => who));
+  const own = rows.filter(({ group }) => group === 'forward');
+  const people = unique(own.map(({ who }) => who));
   const calls = unique(own.map((row) => `${row.case}, ${row.what}`));
   return table(
     ['', ...people.slice(0, 1), 'ratio', ...people.slice(1)],
     calls.map((call) => {
       const time = (who: string): number | undefined =>
         own.find((row) => `${row.case}, ${row.what}` === call && row.who === who)?.minimum;
-      const best = Math.min(time('onnxruntime-web') ?? Infinity, time('tfjs wasm') ?? Infinity),
-        [first, ...others] = people.map((who) => short(time(who)));
+      const best = Math.min(time('onnxruntime-web') ?? Infinity, time('tfjs wasm') ?? Infinity);
+      const [first, ...others] = people.map((who) => short(time(who)));
       return [call, first, best === Infinity ? '–' : `**${ratio((time('espalier') ?? NaN) / best)}**`, ...others];
     }),
   );
@@ -63,8 +63,8 @@ export function training(rows: readonly Result[]): string {
 }
 
 export function threads(rows: readonly Result[]): string {
-  const own = rows.filter(({ group }) => group === 'threads' || group === 'browser'),
-    counts = unique(own.map((row) => row.threads)).sort((a, b) => a - b);
+  const own = rows.filter(({ group }) => group === 'threads' || group === 'browser');
+  const counts = unique(own.map((row) => row.threads)).sort((a, b) => a - b);
   return table(
     [
       'batch 16',
@@ -95,8 +95,8 @@ export function halved(rows: readonly Result[]): string {
 }
 
 export function kmeans(rows: readonly Result[]): string {
-  const own = rows.filter(({ group }) => group === 'kmeans'),
-    first = own.find(({ what }) => what === 'objective')?.minimum ?? NaN;
+  const own = rows.filter(({ group }) => group === 'kmeans');
+  const first = own.find(({ what }) => what === 'objective')?.minimum ?? NaN;
   return table(
     ['', 'seconds', 'objective'],
     own

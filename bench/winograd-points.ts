@@ -3,11 +3,11 @@
  * data, computed in float32, and the worst case, the bound of docs/numerics.md as a multiple of sum |g||d| where all
  * |g| = |d| = 1. Points 0, +-a, +-b and infinity. Run: npx tsx bench/winograd-points.ts
  */
-import { normal, stream } from '../src/base/random.ts';
+import { normal, stream } from 'espalier';
 
 type Matrix = readonly (readonly number[])[];
-const CHANNELS = 64,
-  TILES = 400;
+const CHANNELS = 64;
+const TILES = 400;
 const CANDIDATES: readonly (readonly [string, number, number])[] = [
   ['1, 2', 1, 2],
   ['1, 1/2', 1, 1 / 2],
@@ -30,8 +30,8 @@ function polynomial(roots: readonly number[]): number[] {
 
 /** A^T, G and B^T by their definition (Toom, Cook). */
 function transforms(a: number, b: number): { product: Matrix; filter: Matrix; patch: Matrix } {
-  const points = [0, a, -a, b, -b],
-    others = (point: number): number[] => points.filter((other) => other !== point);
+  const points = [0, a, -a, b, -b];
+  const others = (point: number): number[] => points.filter((other) => other !== point);
   return {
     patch: [...points.map((point) => polynomial(others(point))), polynomial(points)],
     filter: [
@@ -66,19 +66,19 @@ const filled = (side: number, value: () => number): number[][] =>
 const hadamard = (a: Matrix, b: Matrix): number[][] => a.map((row, y) => row.map((value, x) => value * b[y][x]));
 
 for (const [name, a, b] of CANDIDATES) {
-  const { product, filter, patch } = transforms(a, b),
-    random = stream(1, 'tiles');
-  let squares = 0,
-    largest = 0;
+  const { product, filter, patch } = transforms(a, b);
+  const random = stream(1, 'tiles');
+  let squares = 0;
+  let largest = 0;
   for (let tile = 0; tile < TILES; tile++) {
-    const sums = filled(6, () => 0),
-      expected = filled(4, () => 0),
-      magnitude = filled(4, () => 0);
+    const sums = filled(6, () => 0);
+    const expected = filled(4, () => 0);
+    const magnitude = filled(4, () => 0);
     for (let c = 0; c < CHANNELS; c++) {
-      const d = filled(6, () => Math.fround(normal(random))),
-        g = filled(3, () => Math.fround(normal(random)));
-      const v = onBothAxes(patch, d, Math.fround),
-        u = onBothAxes(filter, g, exact);
+      const d = filled(6, () => Math.fround(normal(random)));
+      const g = filled(3, () => Math.fround(normal(random)));
+      const v = onBothAxes(patch, d, Math.fround);
+      const u = onBothAxes(filter, g, exact);
       sums.forEach((row, y) =>
         row.forEach((sum, x) => {
           row[x] = Math.fround(sum + Math.fround(Math.fround(u[y][x]) * v[y][x]));

@@ -13,17 +13,25 @@ const TYPES = [{ folder: 'src/encodings/kinds', file: 'src/encodings/kinds.gener
 
 /** The file of kind `product` exports `productReading` for the table with the suffix `Reading`, and so on. */
 const TABLES = [
-  { folder: 'src/encodings/kinds', suffix: 'Reading', name: 'READINGS', file: 'src/encodings/readings.generated.ts' },
+  {
+    folder: 'src/encodings/kinds',
+    suffix: 'Reading',
+    name: 'READINGS',
+    about: 'Of every kind of encoding the half that opens and runs a model.',
+    file: 'src/encodings/readings.generated.ts',
+  },
   {
     folder: 'src/encodings/kinds',
     suffix: 'Operations',
     name: 'OPERATIONS',
+    about: 'Of every kind of encoding the other half.',
     file: 'src/encodings/operations.generated.ts',
   },
   {
     folder: 'src/quantization/quantizers',
     suffix: 'Quantizer',
     name: 'QUANTIZERS',
+    about: 'Every quantizer, by its name in options and on the command line.',
     file: 'src/quantization/quantizers.generated.ts',
   },
 ];
@@ -36,11 +44,12 @@ for (const { folder, file } of TYPES) {
     kinds.map((kind) => `export type * from '${from}/${kind}.ts';`),
   );
 }
-for (const { folder, suffix, name, file } of TABLES) {
+for (const { folder, suffix, name, about, file } of TABLES) {
   const { kinds, from } = await kindsOf(folder, file);
   await write(folder, file, [
     ...kinds.map((kind) => `import { ${kind}${suffix} } from '${from}/${kind}.ts';`),
     '',
+    `/** ${about} */`,
     `export const ${name} = {`,
     ...kinds.map((kind) => `  ${kind}: ${kind}${suffix},`),
     '} as const;',

@@ -1,11 +1,7 @@
 /** The work that a page is timed on: runs in Node as well, for the bits that must come out. */
-import { createExecutor } from '../../src/execution/executor.ts';
-import { createTrainingExecutor } from '../../src/execution/training-executor.ts';
-import type { Executor } from '../../src/execution/types.ts';
-import { loadKernels } from '../../src/kernels/index.ts';
-import { readNetwork } from '../../src/network/index.ts';
-import { stream, uniform } from '../../src/base/random.ts';
-import { sizeOf } from '../../src/base/tensor.ts';
+import { createExecutor, createTrainingExecutor, loadKernels, readNetwork, stream, uniform } from 'espalier';
+import type { Executor } from 'espalier';
+import { sizeOf } from 'espalier/tensor';
 
 export const BATCH = 16;
 export const THREADS = [1, 2] as const;
@@ -24,8 +20,8 @@ export interface Timed {
  * Both kinds of work on each number of threads: two calls, of whose outputs the bits are kept, then `rounds` in turn.
  */
 export async function timeThreads(file: Uint8Array, rounds: number): Promise<Timed[]> {
-  const kernels = await loadKernels(),
-    network = readNetwork(file);
+  const kernels = await loadKernels();
+  const network = readNetwork(file);
   const random = stream(1, 'browser input');
   const inputs = Float32Array.from({ length: BATCH * sizeOf(network.inputs[0].shape) }, () => uniform(random, -1, 1));
   const optimizer = {

@@ -3,7 +3,7 @@
  * Node.
  */
 import { fileURLToPath } from 'node:url';
-import { multiplyAdds, writeNetwork } from '../../src/network/index.ts';
+import { multiplyAdds, writeNetwork } from 'espalier/network';
 import { bundlePage, findChromium, ISOLATED, visitPages } from '../../scripts/browser.ts';
 import { BATCH, THREADS, timeThreads, type Timed } from '../browser/work.ts';
 import { summarize } from '../measure.ts';
@@ -23,9 +23,9 @@ export const browser: Group = {
       console.error('\n*** SKIPPED: no Chromium. Install one, or name it in CHROMIUM ***\n');
       return [];
     }
-    const { title, build } = networkNamed('vgg96'),
-      network = build(),
-      file = writeNetwork(network);
+    const { title, build } = networkNamed('vgg96');
+    const network = build();
+    const file = writeNetwork(network);
     const script = await bundlePage(fileURLToPath(new URL('../browser/page.ts', import.meta.url)));
     const [result] = (await visitPages(
       chromium,

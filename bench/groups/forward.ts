@@ -13,8 +13,8 @@ export const forward: Group = {
   name: 'forward',
   about: 'inference of three networks, batch 1 and 16, against onnxruntime-web, tfjs, onnxruntime-node, PyTorch',
   async measure({ rounds }) {
-    const peers = forwardPeers(),
-      rows: Row[] = [];
+    const peers = forwardPeers();
+    const rows: Row[] = [];
     for (const name of ['vgg96', 'resnet', 'mobilenet']) {
       for (const batch of [1, 16]) rows.push(...(await measureForward(name, batch, peers, rounds)));
     }
@@ -23,8 +23,8 @@ export const forward: Group = {
 };
 
 async function measureForward(name: string, batch: number, peers: readonly Peer[], rounds: number): Promise<Row[]> {
-  const network = networkNamed(name),
-    { job, work, check } = await forwardCase(network, batch);
+  const network = networkNamed(name);
+  const { job, work, check } = await forwardCase(network, batch);
   const all: Peer[] = [
     { who: 'espalier', version: PROJECT_VERSION, command: await espalierCommand(), variant: 'simd' },
     ...peers.filter((peer) => batch === 1 || !isSlow(peer)),

@@ -2,9 +2,9 @@
  * The products, one thread: convolutions of all kinds, forward and both gradients, and matrix products, beside the
  * machine's rate of 128-bit multiply-adds.
  */
-import { createHeap, createPortableKernels, loadKernels, portableKernels } from '../../src/kernels/index.ts';
-import type { KernelSet } from '../../src/kernels/index.ts';
-import { below, stream } from '../../src/base/random.ts';
+import { callKernel, createHeap, createPortableKernels, loadKernels, portableKernels } from 'espalier/kernels';
+import type { KernelSet } from 'espalier/kernels';
+import { below, stream } from 'espalier';
 import { normals } from '../exchange.ts';
 import { openLayer } from '../layers.ts';
 import type { LayerKernel, LayerShape } from '../layers.ts';
@@ -12,7 +12,6 @@ import { repeatsOf, takeTurns, timed, verify } from '../measure.ts';
 import { peakLoops } from '../peak.ts';
 import { PROJECT_VERSION, timeRow } from './group.ts';
 import type { Group } from './group.ts';
-import { callKernel } from '../../src/kernels/specification/call.ts';
 
 const BATCH = 16;
 /**
@@ -108,8 +107,8 @@ export const kernels: Group = {
 
 /** The three kernels of a layer, each compared with the portable one on the last two samples. */
 function layerJobs(set: KernelSet, name: string, shape: LayerShape): Job[] {
-  const layer = openLayer(set, shape, BATCH),
-    specification = openLayer(portableKernels(), shape, 2);
+  const layer = openLayer(set, shape, BATCH);
+  const specification = openLayer(portableKernels(), shape, 2);
   specification.take(layer, BATCH - 2, 2);
   return (['forward', 'toInput', 'toWeights'] as const).map((kernel) => {
     layer.run[kernel](BATCH - 2, 2);
@@ -126,13 +125,16 @@ function layerJobs(set: KernelSet, name: string, shape: LayerShape): Job[] {
 }
 
 function productJobs(set: KernelSet): Job[] {
-  const largest = 1024 * 9216,
-    [a, b, c] = [0, largest, 2 * largest];
+  const largest = 1024 * 9216;
+  const [a, b, c] = [0, largest, 2 * largest];
   const {
     heap: { float },
     kernels: { matmul },
     scratch,
-  } = set.openSync({ words: 3 * largest, scratchWords: set.scratchWords('matmul', undefined, [1024, 9216, 9216]) });
+  } = set.openSync({
+    words: 3 * largest,
+    scratchWords: set.sizes.scratchWords('matmul', undefined, [1024, 9216, 9216]),
+  });
   float.set(normals(2 * largest, 'factors'), a);
   return PRODUCTS.map(([name, m, n, k, aRow, aColumn, bRow, bColumn]) => {
     const run = (): void =>
@@ -176,9 +178,9 @@ function verifyProduct(
     c,
   }: Record<'m' | 'n' | 'k' | 'a' | 'aRow' | 'aColumn' | 'b' | 'bRow' | 'bColumn' | 'c', number>,
 ): void {
-  const heap = createHeap(2 * k + 1, 'float64'),
-    portable = createPortableKernels(heap),
-    random = stream(2, 'sampled');
+  const heap = createHeap(2 * k + 1, 'float64');
+  const portable = createPortableKernels(heap);
+  const random = stream(2, 'sampled');
   const samples = Array.from({ length: 40 }, () => ({ i: below(random, m), j: below(random, n) }));
   const expected = samples.map(({ i, j }) => {
     for (let l = 0; l < k; l++) {

@@ -3,8 +3,8 @@
  * and ml-kmeans.
  */
 import { join } from 'node:path';
-import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
-import { kmeans as cluster } from '../../src/quantization/index.ts';
+import { loadKernels, portableKernels } from 'espalier/kernels';
+import { kmeans as cluster } from 'espalier/quantization';
 import { espalierCommand, SCRATCH, startContender, withContenders } from '../children.ts';
 import { normals, writeArray } from '../exchange.ts';
 import { summarize, takeTurns } from '../measure.ts';
@@ -26,9 +26,9 @@ export const kmeans: Group = {
   name: 'kmeans',
   about: `${N} points of ${D} coordinates, ${K} codewords, ${ITERATIONS} iterations, against faiss, scikit-learn, ml-kmeans`,
   async measure({ rounds }) {
-    const points = normals(N * D, 'points'),
-      init = points.slice(0, K * D),
-      title = `${N} x ${D}, K ${K}, ${ITERATIONS} iterations`;
+    const points = normals(N * D, 'points');
+    const init = points.slice(0, K * D);
+    const title = `${N} x ${D}, K ${K}, ${ITERATIONS} iterations`;
     await verifyCodes(points, init);
     const job: KmeansJob = {
       kind: 'kmeans',
@@ -52,13 +52,13 @@ export const kmeans: Group = {
           add(startContender(threads > 1 ? `${who}, threads ${threads}` : who, command, { ...job, threads }, variant)),
         ),
       );
-      const codewords: Float32Array[] = [],
-        objectives: number[] = [],
-        firstRuns: number[] = [];
+      const codewords: Float32Array[] = [];
+      const objectives: number[] = [];
+      const firstRuns: number[] = [];
       for (const contender of contenders) {
         firstRuns.push(await contender.run());
-        const found = await contender.output(),
-          objective = objectiveOf(points, found);
+        const found = await contender.output();
+        const objective = objectiveOf(points, found);
         codewords.push(found);
         objectives.push(objective);
         if (!(Math.abs(objective / objectives[0] - 1) <= BOUND))

@@ -16,8 +16,8 @@ export const memory: Group = {
   name: 'memory',
   about: 'peak resident memory of training, against PyTorch (Linux alone)',
   async measure() {
-    const network = networkNamed('vgg96'),
-      { job, check } = await trainingCase(network, 16);
+    const network = networkNamed('vgg96');
+    const { job, check } = await trainingCase(network, 16);
     const all = [
       { who: 'espalier', version: PROJECT_VERSION, command: await espalierCommand(), variant: 'simd' },
       ...trainingPeers(),
@@ -28,8 +28,8 @@ export const memory: Group = {
         const contender = await add(startContender(who, command, job, variant));
         await check(contender);
         for (let step = 0; step < STEPS; step++) await contender.run();
-        const { peak, baseline } = await contender.memory(),
-          labels = { case: `${network.title}, training, batch ${job.batch}`, who, version };
+        const { peak, baseline } = await contender.memory();
+        const labels = { case: `${network.title}, training, batch ${job.batch}`, who, version };
         rows.push(
           valueRow('memory', { ...labels, what: 'whole process' }, 'MB', summarize([peak / 1e3])),
           valueRow('memory', { ...labels, what: 'above the idle runtime' }, 'MB', summarize([(peak - baseline) / 1e3])),

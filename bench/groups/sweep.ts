@@ -2,12 +2,12 @@
  * Cost against width, image side and batch, one thread, by the executors that users have: what pruning to any width is
  * worth, and where a cliff would show.
  */
-import { createExecutor } from '../../src/execution/executor.ts';
-import type { Executor } from '../../src/execution/types.ts';
-import { loadInferenceKernels, portableKernels } from '../../src/kernels/index.ts';
-import { conv, dense, multiplyAdds, sequential } from '../../src/network/index.ts';
-import type { Network } from '../../src/network/index.ts';
-import { sizeOf } from '../../src/base/tensor.ts';
+import { createExecutor } from 'espalier';
+import type { Executor } from 'espalier';
+import { loadInferenceKernels, portableKernels } from 'espalier/kernels';
+import { conv, dense, multiplyAdds, sequential } from 'espalier/network';
+import type { Network } from 'espalier/network';
+import { sizeOf } from 'espalier/tensor';
 import { normals } from '../exchange.ts';
 import { repeatsOf, takeTurns, timed, verify } from '../measure.ts';
 import { networkNamed } from '../networks.ts';
@@ -27,8 +27,8 @@ const upTo = (last: number, step = 1): number[] =>
   Array.from({ length: Math.floor(last / step) }, (_, i) => (i + 1) * step);
 
 function points(): Point[] {
-  const vgg = networkNamed('vgg96'),
-    whole = vgg.build();
+  const vgg = networkNamed('vgg96');
+  const whole = vgg.build();
   return [
     ...upTo(70).flatMap((width): Point[] => [
       {
@@ -81,13 +81,13 @@ export const sweep: Group = {
   name: 'sweep',
   about: 'cost against width (every one from 1 to 70), image side and batch',
   async measure({ rounds }) {
-    const kernels = await loadInferenceKernels(),
-      rows: Row[] = [];
+    const kernels = await loadInferenceKernels();
+    const rows: Row[] = [];
     const all = points();
     // One family at a time: its members take turns, and its heaps are let go of before the next one's.
     for (const what of ['width', 'side', 'batch']) {
-      const members = all.filter((point) => point.what === what),
-        executors: Executor[] = [];
+      const members = all.filter((point) => point.what === what);
+      const executors: Executor[] = [];
       for (const { case: name, size, batch, network } of members) {
         const executor = await createExecutor(network, { batch, kernels });
         executors.push(executor);
@@ -124,9 +124,9 @@ export const sweep: Group = {
 
 /** The last sample of the batch against the portable kernels. */
 async function verifyLast(what: string, { network, batch, input, output }: Executor): Promise<void> {
-  const inputs = input(),
-    outputs = output(),
-    size = inputs.length / batch;
+  const inputs = input();
+  const outputs = output();
+  const size = inputs.length / batch;
   const specification = await createExecutor(network, { kernels: portableKernels() });
   verify(
     what,

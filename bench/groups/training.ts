@@ -17,8 +17,8 @@ export const training: Group = {
   name: 'training',
   about: 'steps of SGD with momentum, batch 16 and 32, against PyTorch',
   async measure({ rounds }) {
-    const peers = trainingPeers(),
-      rows: Row[] = [];
+    const peers = trainingPeers();
+    const rows: Row[] = [];
     for (const [name, batch] of [
       ['vgg96', 16],
       ['vgg96', 32],
@@ -30,8 +30,8 @@ export const training: Group = {
 };
 
 async function measureTraining(name: string, batch: number, peers: readonly Peer[], rounds: number): Promise<Row[]> {
-  const network = networkNamed(name),
-    { job, work, check } = await trainingCase(network, batch);
+  const network = networkNamed(name);
+  const { job, work, check } = await trainingCase(network, batch);
   const all: Peer[] = [
     { who: 'espalier', version: PROJECT_VERSION, command: await espalierCommand(), variant: 'simd' },
     ...peers,

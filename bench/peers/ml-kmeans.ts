@@ -13,14 +13,14 @@ interface MlKmeans {
 
 serve(async (job) => {
   if (job.kind !== 'kmeans') throw new Error(`ml-kmeans: no ${job.kind}`);
-  const name = 'ml-kmeans',
-    { kmeans } = (await import(name)) as MlKmeans;
+  const name = 'ml-kmeans';
+  const { kmeans } = (await import(name)) as MlKmeans;
   const rows = (path: string, count: number): number[][] => {
     const values = readArray(path);
     return Array.from({ length: count }, (_, i) => [...values.subarray(i * job.d, (i + 1) * job.d)]);
   };
-  const points = rows(job.points, job.n),
-    initialization = rows(job.init, job.k);
+  const points = rows(job.points, job.n);
+  const initialization = rows(job.init, job.k);
   let codewords: number[][] = [];
   return {
     run() {

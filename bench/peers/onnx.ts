@@ -3,7 +3,7 @@
  * the operators of ../networks.ts. Batch normalization stays a node of its own: folding it is the runtime's business.
  */
 import type { Exchanged } from '../exchange.ts';
-import type { KnownNode } from '../../src/operators/index.ts';
+import type { KnownNode } from 'espalier/operators';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -24,11 +24,11 @@ serve(async (job, variant) => {
   const { env, Tensor, InferenceSession } = module.default ?? module;
   const isWeb = variant === 'onnxruntime-web';
   if (isWeb) env.wasm.numThreads = job.threads;
-  const exchanged = readExchange(job.network),
-    {
-      inputs: [{ name, shape }],
-      outputs: [outputName],
-    } = exchanged.graph;
+  const exchanged = readExchange(job.network);
+  const {
+    inputs: [{ name, shape }],
+    outputs: [outputName],
+  } = exchanged.graph;
   const session = await InferenceSession.create(onnxModel(exchanged, job.batch), {
     executionProviders: [isWeb ? 'wasm' : 'cpu'],
     graphOptimizationLevel: 'all',

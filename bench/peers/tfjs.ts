@@ -6,8 +6,7 @@
  */
 import { readArray, readExchange } from '../exchange.ts';
 import type { Exchanged } from '../exchange.ts';
-import type { KnownNode as Node } from '../../src/operators/index.ts';
-import type { NodeOf } from '../../src/operators/table.ts';
+import type { KnownNode as Node, NodeOf } from 'espalier/operators';
 import { serve } from '../serve.ts';
 
 interface TfTensor {
@@ -63,11 +62,11 @@ serve(async (job, variant) => {
     ((await import(wasm)) as { setThreadsCount(count: number): void }).setThreadsCount(job.threads);
   if (!(await tf.setBackend(variant))) throw new Error(`tfjs: no backend ${variant}`);
   await tf.ready();
-  const exchanged = readExchange(job.network),
-    {
-      inputs: [{ name, shape }],
-      outputs: [outputName],
-    } = exchanged.graph;
+  const exchanged = readExchange(job.network);
+  const {
+    inputs: [{ name, shape }],
+    outputs: [outputName],
+  } = exchanged.graph;
   const layers = compile(tf, exchanged, job.batch);
   const input = tf.tidy(() => tf.transpose(tf.tensor(readArray(job.input), [job.batch, ...shape]), [0, 2, 3, 1]));
   let output: Float32Array = new Float32Array();
@@ -97,8 +96,8 @@ function compile(tf: Tf, { graph, weights }: Exchanged, batch: number): Layer[] 
       ? (next as NodeOf<K>)
       : undefined;
   };
-  const done = new Set<string>(),
-    layers: Layer[] = [];
+  const done = new Set<string>();
+  const layers: Layer[] = [];
   const pads = ([top, left, bottom, right]: readonly number[]): number[][] => [
     [0, 0],
     [top, bottom],
@@ -107,14 +106,14 @@ function compile(tf: Tf, { graph, weights }: Exchanged, batch: number): Layer[] 
   ];
   for (const node of nodes) {
     if (done.has(node.name)) continue;
-    const [from] = node.inputs,
-      own = node.parameters,
-      taken = (values: ReadonlyMap<string, TfTensor>): TfTensor => values.get(from)!;
+    const [from] = node.inputs;
+    const own = node.parameters;
+    const taken = (values: ReadonlyMap<string, TfTensor>): TfTensor => values.get(from)!;
     if (node.kind === 'conv') {
       const [filters, perGroup, height, width] = graph.parameters[own.weight!].shape;
-      const norm = only(node.name, 'batchNorm'),
-        end = norm?.name ?? node.name,
-        activation = only(end, 'relu');
+      const norm = only(node.name, 'batchNorm');
+      const end = norm?.name ?? node.name;
+      const activation = only(end, 'relu');
       const { filter, bias } = folded(
         weights(own.weight!),
         own.bias === undefined ? new Float32Array(filters) : weights(own.bias),
@@ -144,11 +143,11 @@ function compile(tf: Tf, { graph, weights }: Exchanged, batch: number): Layer[] 
       });
       channels.set(activation?.name ?? end, filters);
     } else if (node.kind === 'dense') {
-      const [units, inputs] = graph.parameters[own.weight!].shape,
-        activation = only(node.name, 'relu');
+      const [units, inputs] = graph.parameters[own.weight!].shape;
+      const activation = only(node.name, 'relu');
       if (activation) done.add(activation.name);
-      const matrix = denseWeights(tf, weights(own.weight!), units, inputs, channels.get(from)!),
-        bias = tf.tensor(weights(own.bias!), [units]);
+      const matrix = denseWeights(tf, weights(own.weight!), units, inputs, channels.get(from)!);
+      const bias = tf.tensor(weights(own.bias!), [units]);
       layers.push({
         yields: activation?.name ?? node.name,
         run: (values) =>
@@ -210,8 +209,8 @@ function folded(
   const [scale, shift, mean, variance] = (['scale', 'shift', 'mean', 'variance'] as const).map((role) =>
     weights(norm.parameters[role]!),
   );
-  const factors = scale.map((value, i) => value / Math.sqrt(variance[i] + norm.attributes.epsilon)),
-    size = filter.length / bias.length;
+  const factors = scale.map((value, i) => value / Math.sqrt(variance[i] + norm.attributes.epsilon));
+  const size = filter.length / bias.length;
   return {
     filter: filter.map((value, i) => value * factors[Math.floor(i / size)]),
     bias: bias.map((value, i) => (value - mean[i]) * factors[i] + shift[i]),

@@ -55,6 +55,11 @@ export interface RunControl {
   wait<T>(value: T | PromiseLike<T>): Promise<T>;
 }
 
+/**
+ * Control of one run: throws what `signal` was aborted with or a listener failed with, at the next call of any of its
+ * functions.
+ * @param context - where the run is stopped from, and who hears of it; both may be left out
+ */
 export function createRunControl(context: {
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: RunEvent) => void;

@@ -56,6 +56,7 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/** What is wrong with a file, a model, data or a run; `code` says which kind, `details` where. */
 export class EspalierError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<ErrorDetails>;
@@ -86,7 +87,12 @@ export function show(value: unknown): string {
   return `an object`;
 }
 
-/** `who`: function name; `name`: argument name. Returns the value, so that a check reads as an expression. */
+/**
+ * A whole number in [from, to]. `who`: function name; `name`: argument name. Returns the value, so that a check reads as
+ * an expression.
+ * @throws {TypeError} if it is no number
+ * @throws {RangeError} if it is another number
+ */
 export function checkInteger(
   who: string,
   name: string,
@@ -102,7 +108,11 @@ export function checkInteger(
   return value;
 }
 
-/** A finite number in [from, to]; `exclusive` leaves out `from` itself. */
+/**
+ * A finite number in [from, to]; `exclusive` leaves out `from` itself. Returns it.
+ * @throws {TypeError} if it is no number
+ * @throws {RangeError} if it is another number
+ */
 export function checkNumber(
   who: string,
   name: string,
@@ -118,7 +128,11 @@ export function checkNumber(
   return value;
 }
 
-/** One of a closed list of names. */
+/**
+ * One of a closed list of names. Returns it.
+ * @throws {TypeError} if it is no string
+ * @throws {RangeError} if it is another string
+ */
 export function checkOneOf<T extends string>(who: string, name: string, value: unknown, allowed: readonly T[]): T {
   if (typeof value !== 'string')
     throw new TypeError(`${who}: ${name}: expected one of ${allowed.join(', ')}, got ${show(value)}`);
@@ -127,7 +141,12 @@ export function checkOneOf<T extends string>(who: string, name: string, value: u
   return value as T;
 }
 
-/** Every element finite; names the first that is not by row and column of `columns`. */
+/**
+ * Every element finite.
+ * @param columns - of the matrix that the data are: the first wrong element is named by row and column. Default 0: by
+ *   its index
+ * @throws {EspalierError} NONFINITE
+ */
 export function checkFinite(who: string, name: string, data: ArrayLike<number>, columns = 0): void {
   for (let i = 0; i < data.length; i++) {
     if (!Number.isFinite(data[i])) {

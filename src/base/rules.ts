@@ -37,11 +37,13 @@ export type Ruled<R extends Rule> = R extends { kind: 'integer' | 'number' }
 /** The type of an object whose fields follow these rules. */
 export type RuledBy<R extends Rules> = { readonly [K in keyof R]: Ruled<R[K]> };
 
+/** A whole number from `from` to `to`, at most {@link LARGEST} by default. */
 export const integer = (from: number, to = LARGEST): { kind: 'integer'; from: number; to: number } => ({
   kind: 'integer',
   from,
   to,
 });
+/** Exactly `count` whole numbers, each from `from` to {@link LARGEST}. */
 export const integers = <const N extends number>(
   count: N,
   from: number,
@@ -52,6 +54,7 @@ export const integerList = (from: number, to = LARGEST): { kind: 'integers'; fro
   from,
   to,
 });
+/** A finite number from `from` to `to`; `exclusive` names the bound that is itself left out. */
 export const number = (
   from = -Infinity,
   to = Infinity,
@@ -62,7 +65,9 @@ export const number = (
   to,
   exclusive,
 });
+/** true or false. */
 export const boolean: { kind: 'boolean' } = { kind: 'boolean' };
+/** One of these names. */
 export const choice = <const T extends readonly string[]>(...of: T): { kind: 'choice'; of: T } => ({
   kind: 'choice',
   of,

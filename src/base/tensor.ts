@@ -46,7 +46,7 @@ export function tensor<D extends TypedArray>(data: D, shape: Shape): Tensor<D> {
   return { data, shape: [...shape] };
 }
 
-/** Every side a whole number from 0, the product exact. */
+/** Every side a whole number from 0, the product exact. @throws {TypeError | RangeError} naming `who` and `name` */
 export function checkShape(who: string, name: string, shape: unknown): asserts shape is Shape {
   if (!Array.isArray(shape))
     throw new TypeError(`${who}: ${name}: expected an array of whole numbers, got ${show(shape)}`);
@@ -61,11 +61,15 @@ export function checkShape(who: string, name: string, shape: unknown): asserts s
   }
 }
 
+/** Whether two shapes have the same sides in the same order. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((side, i) => side === b[i]);
 }
 
-/** A contiguous float32 tensor: the argument itself where it already is one, else a copy. Accepts any strides. */
+/**
+ * A contiguous float32 tensor: the argument itself where it already is one, else a copy. Accepts any strides.
+ * @throws {TypeError | RangeError} naming `who` and `name`
+ */
 export function toTensor(who: string, name: string, value: TensorLike): Tensor {
   if (typeof value !== 'object' || value === null || !('data' in value) || !('shape' in value)) {
     throw new TypeError(`${who}: ${name}: expected a tensor ({ data, shape }) or an ndarray, got ${show(value)}`);
@@ -87,8 +91,8 @@ export function toTensor(who: string, name: string, value: TensorLike): Tensor {
     throw new RangeError(`${who}: ${name}.stride: expected ${shape.length} strides, got ${show(stride)}`);
   if (!Number.isSafeInteger(offset))
     throw new RangeError(`${who}: ${name}.offset: expected a whole number, got ${show(offset)}`);
-  let low = offset,
-    high = offset;
+  let low = offset;
+  let high = offset;
   shape.forEach((side, axis) => {
     const step: unknown = stride[axis];
     if (typeof step !== 'number' || !Number.isSafeInteger(step))

@@ -59,7 +59,7 @@ const times = (before: number, after: number): string =>
 const cells = (kind: 'td' | 'th', values: readonly string[]): string =>
   values.map((value) => `<${kind}>${escapeHtml(value)}</${kind}>`).join('');
 
-/** @returns a whole HTML document */
+/** A whole HTML document, self-contained: charts as SVG, pictures inline, nothing loaded. */
 export function reportHtml(input: ReportInput): string {
   const { title, description, report, faces = [] } = input;
   return `<!doctype html>
@@ -211,7 +211,7 @@ function faceSvg({ side, pixels, truth, before, after }: ReportFace): string {
   return `<svg viewBox="0 0 100 100" role="img" aria-label="face with landmarks"><image href="data:image/bmp;base64,${base64(greyBmp(pixels, side))}" width="100" height="100" preserveAspectRatio="none"/>${dots(truth, 'truth', 0.9)}${dots(before, 'before', 0.8)}${dots(after, 'after', 0.6)}</svg>`;
 }
 
-/** An 8-bit BMP with a grey palette: 1078 bytes of header, rows from the bottom up, each padded to 4 bytes. */
+/** An 8-bit BMP with a grey palette: 1078 bytes of header, rows from the bottom up, each padded to 4 bytes. @throws {RangeError} if there are not side x side pixels */
 export function greyBmp(pixels: Uint8Array, side: number): Uint8Array {
   if (pixels.length !== side * side)
     throw new RangeError(`greyBmp: pixels: expected ${side * side} grey values, got ${pixels.length}`);

@@ -9,6 +9,8 @@ export type { CompressionReport, LayerReport, LayerState } from './report.ts';
 export type { Stage, StageContext, StageReport, StageTransform } from './stage.ts';
 export type { QuantizeStageReport, RetrainStageReport } from './stages.ts';
 export { describeStage, epochsOf } from './words.ts';
+export { escapeHtml, svgBars, svgLines } from './charts.ts';
+export type { Bar as ChartBar, Line as ChartLine } from './charts.ts';
 export { reportHtml } from './html.ts';
 export type { ReportFace, ReportInput, ReportMetric } from './html.ts';
 export { millisecondsPerSample, summaryTable } from './summary.ts';

@@ -28,6 +28,7 @@ export interface LayerTreatment {
  */
 export type LayerSetting = Partial<LayerTreatment> & QuantizerSettings;
 
+/** What is done to a layer where nothing is said; its quantizer has defaults of its own. */
 export const LAYER_DEFAULTS: LayerTreatment = { keep: 0.75, quantize: true };
 
 /** {@link LayerSetting} with everything decided. */

@@ -143,6 +143,7 @@ function retrain(settings: CompressSettings, setting: RetrainSetting, after?: st
   };
 }
 
+/** Options of one retraining: those of the schedule, its own over them, the original as teacher where that has a weight. */
 export function trainOptions(
   original: Network,
   { training, teacherWeight }: CompressSettings,

@@ -19,7 +19,11 @@ const OPENING = `{"__metadata__":{"${CHECKSUM_KEY}":"`;
 const DIGITS = 8;
 const FIRST_DIGIT = 8 + OPENING.length;
 
-/** {@link writeSafetensors} with the checksum as first metadata. */
+/**
+ * {@link writeSafetensors} with the checksum as first metadata.
+ * @throws {RangeError} if `metadata` has a checksum already
+ * @throws whatever `writeSafetensors` throws
+ */
 export function writeChecked(tensors: Iterable<NamedArray>, metadata: Metadata = {}): Uint8Array {
   const pairs = metadataPairs(metadata);
   if (pairs.some(([key]) => key === CHECKSUM_KEY))

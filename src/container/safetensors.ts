@@ -139,6 +139,7 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
   return file;
 }
 
+/** Keys and values of metadata in either form, in their order. */
 export function metadataPairs(metadata: Metadata): [string, string][] {
   return metadata instanceof Map
     ? [...(metadata as ReadonlyMap<string, string>)]
@@ -206,7 +207,11 @@ interface Entry {
   readonly end: number;
 }
 
-/** Bytes that nobody can take away while they are read. */
+/**
+ * Bytes that nobody can take away while they are read: a view of the same memory, a copy where it is shared or resizable.
+ * @throws {TypeError} if `input` is not bytes
+ * @throws {EspalierError} INPUT if its buffer was transferred elsewhere
+ */
 export function steadyBytes(who: string, input: Uint8Array | ArrayBuffer): Uint8Array {
   const isView = ArrayBuffer.isView(input);
   const kind = Object.prototype.toString.call(isView ? input.buffer : input);
@@ -307,9 +312,9 @@ function readEntry(name: string, value: Json, maxRank: number): Entry {
   }
   if (!(value instanceof Map)) fail('HEADER', 'expected an object with dtype, shape and data_offsets', value);
   const fields = value as ReadonlyMap<string, Json>;
-  const dtype = fields.get('dtype'),
-    shape = fields.get('shape'),
-    offsets = fields.get('data_offsets');
+  const dtype = fields.get('dtype');
+  const shape = fields.get('shape');
+  const offsets = fields.get('data_offsets');
 
   if (typeof dtype !== 'string') return fail('HEADER', `dtype: expected a string, got ${show(dtype)}`, dtype);
   if (!isDtype(dtype)) {
@@ -341,8 +346,8 @@ function readEntry(name: string, value: Json, maxRank: number): Entry {
     if (!isCount(offset))
       return fail('LAYOUT', `data_offsets: expected whole numbers from 0, got ${show(offsets)}`, offset);
   }
-  const from = begin as number,
-    to = end as number;
+  const from = begin as number;
+  const to = end as number;
   if (from > to) fail('LAYOUT', `data_offsets: begin ${from} lies behind end ${to}`, from);
   const expected = sizeOf(whole) * DTYPE_BYTES[dtype];
   if (to - from !== expected)

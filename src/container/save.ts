@@ -91,7 +91,7 @@ export function isAbsent(error: unknown): boolean {
   return code === 'ENOENT';
 }
 
-/** Runs a file operation; what the system throws becomes an IO error that says what was tried. */
+/** Runs a file operation. @throws {EspalierError} IO for what the system throws, saying what was tried */
 export async function attempt<T>(who: string, path: string, verb: string, operation: () => Promise<T>): Promise<T> {
   try {
     return await operation();

@@ -29,6 +29,8 @@ export interface CheckpointStore {
 /**
  * Files of a folder, which is made when first written to. Whatever a killed run left unfinished is passed by, and
  * removed with the next write.
+ * @throws {TypeError} if `directory` is no path
+ * @throws {EspalierError} IO from its functions, if the system refuses
  */
 export function folderStore(directory: string, options: FileOptions = {}): CheckpointStore {
   const { fileSystem = nodeFiles('folderStore') } = options;

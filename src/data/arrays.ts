@@ -49,7 +49,10 @@ export function examplesFromArrays({ inputs, inputShape, targets, targetShape }:
   };
 }
 
-/** The samples `indices` of a set, in that order; one may come twice. Nothing is copied but the indices. */
+/**
+ * The samples `indices` of a set, in that order; one may come twice. Nothing is copied but the indices.
+ * @throws {TypeError | RangeError} for an index that the set has not, or none at all
+ */
 export function subset(examples: Examples, indices: ArrayLike<number>): Examples {
   const kept = Int32Array.from({ length: indices.length }, (_, i) =>
     checkInteger('subset', `indices[${i}]`, indices[i], 0, examples.count - 1),
@@ -70,7 +73,11 @@ export function subset(examples: Examples, indices: ArrayLike<number>): Examples
   };
 }
 
-/** Sets one after another as one. All must have the same shapes, and all targets or none. */
+/**
+ * Sets one after another as one. All must have the same shapes, and all targets or none.
+ * @throws {TypeError} if `parts` is no array
+ * @throws {RangeError} if it is empty or shapes differ
+ */
 export function concatenated(parts: readonly Examples[]): Examples {
   if (!Array.isArray(parts)) throw new TypeError(`concatenated: parts: expected an array of sets, got ${show(parts)}`);
   if (parts.length === 0) throw new RangeError('concatenated: parts: expected at least one set, got none');
@@ -89,8 +96,8 @@ export function concatenated(parts: readonly Examples[]): Examples {
     starts.push(count);
     count += part.count;
   });
-  const inputSize = sizeOf(inputShape),
-    targetSize = sizeOf(targetShape ?? [0]);
+  const inputSize = sizeOf(inputShape);
+  const targetSize = sizeOf(targetShape ?? [0]);
   const partOf = (index: number): number => starts.findLastIndex((start) => start <= index);
   const set: SetShape = { ...shapesOf(parts[0]), count };
   return {
@@ -116,14 +123,15 @@ export function concatenated(parts: readonly Examples[]): Examples {
 /**
  * Mean over all targets, (size of targetShape), in double: for landmarks the mean shape. Read in batches, nothing
  * augmented.
+ * @throws {TypeError} if the set is unlabelled
  */
 export async function meanTarget(examples: Examples): Promise<Float32Array> {
   if (!examples.targetShape) throw new TypeError('meanTarget: examples: expected targets, got an unlabelled set');
-  const inputSize = sizeOf(examples.inputShape),
-    targetSize = sizeOf(examples.targetShape),
-    batch = Math.min(64, examples.count);
-  const inputs = new Float32Array(batch * inputSize),
-    targets = new Float32Array(batch * targetSize);
+  const inputSize = sizeOf(examples.inputShape);
+  const targetSize = sizeOf(examples.targetShape);
+  const batch = Math.min(64, examples.count);
+  const inputs = new Float32Array(batch * inputSize);
+  const targets = new Float32Array(batch * targetSize);
   const sum = new Float64Array(targetSize);
   for (let from = 0; from < examples.count; from += batch) {
     const n = Math.min(batch, examples.count - from);

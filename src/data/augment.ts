@@ -28,6 +28,7 @@ export interface AugmentOptions {
   mirrorProbability?: number;
 }
 
+/** Defaults of {@link AugmentOptions}; `mirror` has none. */
 export const AUGMENT_DEFAULTS = { rotation: 20, scale: 0.12, shift: 0.05, mirrorProbability: 0.5 } as const;
 
 /**
@@ -56,13 +57,13 @@ export function augmentLandmarks(examples: Examples, options: AugmentOptions = {
   );
   const { inputShape, targetShape } = examples;
   checkImageShape(who, inputShape);
-  const inputSize = sizeOf(inputShape),
-    targetSize = targetShape ? sizeOf(targetShape) : 0;
+  const inputSize = sizeOf(inputShape);
+  const targetSize = targetShape ? sizeOf(targetShape) : 0;
   if (targetSize % 2 !== 0)
     throw new RangeError(`${who}: examples: expected targets x0, y0, x1, y1, ..., got ${targetSize} numbers a sample`);
   if (mirror) checkMirror(who, mirror, targetShape ? targetSize / 2 : mirror.length);
-  const source = new Float32Array(inputSize),
-    points = new Float32Array(targetSize);
+  const source = new Float32Array(inputSize);
+  const points = new Float32Array(targetSize);
 
   return {
     ...shapesOf(examples),
@@ -71,14 +72,14 @@ export function augmentLandmarks(examples: Examples, options: AugmentOptions = {
       if (!pass) return;
       for (let i = 0; i < indices.length; i++) {
         const random = stream(pass.seed, 'augment', pass.epoch, indices[i]);
-        const angle = uniform(random, -rotation, rotation),
-          size = 1 + uniform(random, -scale, scale);
+        const angle = uniform(random, -rotation, rotation);
+        const size = 1 + uniform(random, -scale, scale);
         // The side is 2 long in these coordinates.
-        const tx = uniform(random, -2 * shift, 2 * shift),
-          ty = uniform(random, -2 * shift, 2 * shift);
+        const tx = uniform(random, -2 * shift, 2 * shift);
+        const ty = uniform(random, -2 * shift, 2 * shift);
         const mirrored = mirror !== undefined && random() < mirrorProbability;
-        const c = Math.cos(angle) * size,
-          s = Math.sin(angle) * size;
+        const c = Math.cos(angle) * size;
+        const s = Math.sin(angle) * size;
         // Mirroring comes after the map, so its output x is turned round before the map is asked where to look.
         const matrix: WarpMatrix = mirrored ? [-c, -s, tx, -s, c, ty] : [c, -s, tx, s, c, ty];
 
@@ -106,6 +107,7 @@ export function augmentLandmarks(examples: Examples, options: AugmentOptions = {
  * coordinates, border pixels repeated. The same as PyTorch's `grid_sample(affine_grid(matrix), padding_mode='border',
  * align_corners=False)`.
  * @param out - destination, not `image` itself. Default: a new array
+ * @throws {RangeError} if lengths do not fit `shape`, or `out` is `image`
  */
 export function warp(
   image: Float32Array,
@@ -121,26 +123,26 @@ export function warp(
   if (out === image) throw new RangeError('warp: out: expected another array than image, got the same');
   const [channels, height, width] = shape;
   const [a, b, tx, c, d, ty] = matrix;
-  const area = height * width,
-    right = width - 1,
-    bottom = height - 1;
+  const area = height * width;
+  const right = width - 1;
+  const bottom = height - 1;
   // In pixels from the image's middle, so that the identity and a mirroring hit pixel centres exactly.
-  const middleX = right / 2,
-    middleY = bottom / 2;
-  const bx = (b * width) / height,
-    cy = (c * height) / width;
+  const middleX = right / 2;
+  const middleY = bottom / 2;
+  const bx = (b * width) / height;
+  const cy = (c * height) / width;
   for (let y = 0; y < height; y++) {
-    const startX = bx * (y - middleY) + (tx * width) / 2 + middleX,
-      startY = d * (y - middleY) + (ty * height) / 2 + middleY;
+    const startX = bx * (y - middleY) + (tx * width) / 2 + middleX;
+    const startY = d * (y - middleY) + (ty * height) / 2 + middleY;
     for (let x = 0; x < width; x++) {
-      const sourceX = Math.min(Math.max(a * (x - middleX) + startX, 0), right),
-        sourceY = Math.min(Math.max(cy * (x - middleX) + startY, 0), bottom);
-      const left = Math.floor(sourceX),
-        top = Math.floor(sourceY);
-      const fx = sourceX - left,
-        fy = sourceY - top;
-      const stepX = left < right ? 1 : 0,
-        stepY = top < bottom ? width : 0;
+      const sourceX = Math.min(Math.max(a * (x - middleX) + startX, 0), right);
+      const sourceY = Math.min(Math.max(cy * (x - middleX) + startY, 0), bottom);
+      const left = Math.floor(sourceX);
+      const top = Math.floor(sourceY);
+      const fx = sourceX - left;
+      const fy = sourceY - top;
+      const stepX = left < right ? 1 : 0;
+      const stepY = top < bottom ? width : 0;
       for (
         let channel = 0, at = top * width + left, to = y * width + x;
         channel < channels;
@@ -158,6 +160,7 @@ export function warp(
 /**
  * Where points x0, y0, x1, y1, ... (units of the side, 0 to 1) of the source lie in the output of {@link warp}: the
  * inverse map. `out` may be `points`.
+ * @throws {RangeError} if the matrix cannot be inverted
  */
 export function warpPoints(
   points: Float32Array,
@@ -169,8 +172,8 @@ export function warpPoints(
   if (!(Math.abs(determinant) > 0))
     throw new RangeError(`warpPoints: matrix: expected one that can be inverted, got determinant ${determinant}`);
   for (let i = 0; i < points.length; i += 2) {
-    const x = 2 * points[i] - 1 - tx,
-      y = 2 * points[i + 1] - 1 - ty;
+    const x = 2 * points[i] - 1 - tx;
+    const y = 2 * points[i + 1] - 1 - ty;
     out[i] = ((d * x - b * y) / determinant + 1) / 2;
     out[i + 1] = ((a * y - c * x) / determinant + 1) / 2;
   }

@@ -26,6 +26,7 @@ export interface FolderOptions {
   memoryLimit?: number | undefined;
 }
 
+/** Defaults of {@link FolderOptions}; the others depend on the files. */
 export const FOLDER_DEFAULTS = { memoryLimit: 2 ** 29 } as const;
 
 /** A part of an array folder. Close it when done: it may hold a file open. */
@@ -129,8 +130,8 @@ interface PartFiles {
 }
 
 async function findFiles(who: string, directory: string, part: string): Promise<PartFiles> {
-  const fs = requireNode(who, 'node:fs'),
-    { join } = requireNode(who, 'node:path');
+  const fs = requireNode(who, 'node:fs');
+  const { join } = requireNode(who, 'node:path');
   const there = new Set(
     await inFile(who, directory, () => fs.promises.readdir(directory)).catch((error: unknown) => {
       throw fs.existsSync(directory)
@@ -207,9 +208,9 @@ function prepared(
       `${who}: ${inputPath}: expected ${expected}, got ${type} of shape [${shape.join(', ')}]`,
       { name: inputPath, found: type },
     );
-  const rowShape = shape.slice(1),
-    rowSize = sizeOf(rowShape),
-    count = shape[0];
+  const rowShape = shape.slice(1);
+  const rowSize = sizeOf(rowShape);
+  const count = shape[0];
   let inputShape: Shape;
   /** Prepares samples first ... first + n - 1. */
   let prepare: (first: number, n: number, out: Float32Array, offset: number) => void;
@@ -222,8 +223,8 @@ function prepared(
     )
       throw bad('uint8 images (n, height, width) or (n, height, width, 1 | 3 | 4)');
     inputShape = preprocessedShape(preprocessing);
-    const convert = preprocessor(who, rowShape, preprocessing),
-      inputSize = sizeOf(inputShape);
+    const convert = preprocessor(who, rowShape, preprocessing);
+    const inputSize = sizeOf(inputShape);
     prepare = (first, n, out, offset) => {
       const images = rows.read(first, n);
       for (let i = 0; i < n; i++) convert(images.subarray(i * rowSize, (i + 1) * rowSize), out, offset + i * inputSize);
@@ -238,8 +239,8 @@ function prepared(
     };
   }
   const images = inputKind === 'images' && { imageShape: rowShape };
-  const inputSize = sizeOf(inputShape),
-    bytes = count * inputSize * 4;
+  const inputSize = sizeOf(inputShape);
+  const bytes = count * inputSize * 4;
   if (bytes > memoryLimit)
     return {
       inputShape,

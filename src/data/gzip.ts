@@ -40,6 +40,7 @@ export async function gunzip(bytes: Uint8Array, limit = bytes.length * GZIP_RATI
 /**
  * The same, piece by piece, for what is larger than memory. Stopping early releases everything; an error of `source`
  * comes through as it is.
+ * @throws {EspalierError} BAD_MAGIC if it is no gzip, TRUNCATED if it is cut short or damaged
  */
 export async function* inflate(
   who: string,

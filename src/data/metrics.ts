@@ -68,6 +68,8 @@ export function landmarkMetrics(
  * {@link landmarkMetrics}, NaN left out. `area`: below the curve from 0 to `limit`, over `limit` (exact, not by the steps): 1
  * if every error is 0.
  * @param steps - thresholds are limit / steps, 2 limit / steps, ..., limit, after a first one of 0
+ * @throws {RangeError} if `limit` is not above 0 or `steps` below 1
+ * @throws {EspalierError} DATA if there are no errors
  */
 export function cumulativeCurve(
   errors: ArrayLike<number>,
@@ -96,6 +98,8 @@ export function cumulativeCurve(
 /**
  * Accuracy: how often the largest of a sample's scores is at its label; of equal scores the first counts.
  * scores (samples, classes), logits or probabilities; labels (samples).
+ * @throws {RangeError} if the lengths do not fit
+ * @throws {EspalierError} DATA if there are no samples or a label is none, NONFINITE
  */
 export function classMetrics(
   scores: ArrayLike<number>,
@@ -125,7 +129,11 @@ export function classMetrics(
   return { samples, accuracy: right / samples };
 }
 
-/** RMSE over all outputs. predictions, targets: (samples, width). */
+/**
+ * RMSE over all outputs, in the targets' unit. predictions, targets: (samples, width).
+ * @throws {RangeError} if the lengths do not fit
+ * @throws {EspalierError} DATA if there are no samples, NONFINITE
+ */
 export function regressionMetrics(
   predictions: ArrayLike<number>,
   targets: ArrayLike<number>,

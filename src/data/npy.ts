@@ -55,6 +55,7 @@ export function readNpy(bytes: Uint8Array): Tensor<TypedArray> {
 
 /**
  * Reads and checks the header alone. `bytes`: the start of the file, at least {@link NPY_HEADER_BYTES} of it, or all.
+ * @throws {EspalierError} NPY_HEADER, UNSUPPORTED for an element type that is not read, SHAPE for more than 2^53 elements
  */
 export function readNpyHeader(bytes: Uint8Array): NpyHeader {
   if (bytes.length < 10) throw headerError(`expected at least 10 bytes, got ${bytes.length}`, bytes.length);
@@ -63,8 +64,8 @@ export function readNpyHeader(bytes: Uint8Array): NpyHeader {
       'expected the bytes \\x93NUMPY at the start; this is no .npy file (a .npy.gz must be inflated first)',
       0,
     );
-  const major = bytes[6],
-    minor = bytes[7];
+  const major = bytes[6];
+  const minor = bytes[7];
   if (major < 1 || major > 3 || minor !== 0)
     throw headerError(`expected version 1.0, 2.0 or 3.0, got ${major}.${minor}`, 6);
   const lengthBytes = major === 1 ? 2 : 4;
@@ -254,8 +255,8 @@ function parseHeader(
 }
 
 function parseDescription(descr: string): { type: NpyType; bigEndian: boolean } {
-  const order = descr.charAt(0),
-    type = descr.slice(1);
+  const order = descr.charAt(0);
+  const type = descr.slice(1);
   if (!'<>|='.includes(order) || order === '')
     throw headerError(`descr: expected a byte order (<, >, |) and a type, got ${show(descr)}`, 0);
   if (!Object.hasOwn(TYPE_SIZES, type)) {
@@ -315,8 +316,8 @@ function viewElements(type: NpyType, buffer: ArrayBuffer, count: number): TypedA
     }
     case 'i8':
     case 'u8': {
-      const words = new Uint32Array(buffer),
-        signed = new Int32Array(buffer);
+      const words = new Uint32Array(buffer);
+      const signed = new Int32Array(buffer);
       const out = new Float64Array(count);
       for (let i = 0; i < count; i++) {
         out[i] = (type === 'i8' ? signed : words)[2 * i + 1] * 4294967296 + words[2 * i];
@@ -334,9 +335,9 @@ function viewElements(type: NpyType, buffer: ArrayBuffer, count: number): TypedA
 
 /** IEEE 754 binary16. */
 function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1,
-    exponent = (bits >> 10) & 31,
-    fraction = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
 }

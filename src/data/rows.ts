@@ -215,7 +215,7 @@ function closed(): EspalierError {
   return new EspalierError('DISPOSED', 'the set is closed; open it again');
 }
 
-/** Adds who and which file to an error; the system's own errors become IO. */
+/** Adds who and which file to an error. @throws {EspalierError} of the same code; IO for the system's own errors */
 export async function inFile<T>(who: string, path: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();

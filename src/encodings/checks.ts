@@ -9,6 +9,7 @@ export function matrixSides(shape: Shape): { rows: number; columns: number } {
   return { rows, columns: rest.reduce((product, side) => product * side, 1) };
 }
 
+/** An array of exactly `expected` elements. @throws {RangeError} */
 export function checkLength(who: string, name: string, values: ArrayLike<number>, expected: number): void {
   if (values.length !== expected)
     throw new RangeError(`${who}: ${name}: expected ${expected} elements, got ${values.length}`);

@@ -33,7 +33,8 @@ export function gradientStorages(
   const { nodes } = network;
   const end = 2 * nodes.length;
   const isFloat = (name: string): boolean => types.get(name)?.type === 'float';
-  const wanted = new Set<string>(inputGradients ? network.inputs.map(({ name }) => name).filter(isFloat) : []);
+  const wanted = new Set<string>();
+  if (inputGradients) for (const { name } of network.inputs) if (isFloat(name)) wanted.add(name);
   for (const node of nodes) {
     const moves = node.inputs.some((name) => wanted.has(name)) || parametersOf(node).some(isTrained);
     if (moves && trainingOf(node).backward) for (const value of outputsOf(node)) wanted.add(value);
@@ -53,8 +54,8 @@ export function gradientStorages(
       if (!wanted.has(name)) continue;
       const users = consumers.get(name) ?? [];
       const only = soleConsumer(structure, name);
-      const shared =
-        only >= 0 && sharesGradient(structure, name, only) ? gradients.get(outputsOf(nodes[only])[0]) : undefined;
+      const mayShare = only >= 0 && sharesGradient(structure, name, only);
+      const shared = mayShare ? gradients.get(outputsOf(nodes[only])[0]) : undefined;
       if (shared) {
         shared.until = end - i;
         gradients.set(name, shared);

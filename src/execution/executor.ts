@@ -47,7 +47,10 @@ export async function createExecutor(network: Network, options: ExecutorOptions)
   return { network, ...passes(layout, workspace, () => workspace.run(FORWARD)) };
 }
 
-/** What inference and training executors have in common: reading and writing values, and prediction in batches. */
+/**
+ * What inference and training executors have in common: reading and writing values, and prediction in batches; see
+ * {@link Executor} for what each throws.
+ */
 export function passes(
   layout: Layout,
   workspace: Workspace,

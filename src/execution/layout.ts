@@ -305,7 +305,7 @@ export function checkExecutorOptions(
   return { kernels, threads, precision, watch, batch: checkInteger(who, 'batch', options.batch ?? 1, 1) };
 }
 
-/** 2^30 words are the 4 GiB that WebAssembly can address. */
+/** 2^30 words are the 4 GiB that WebAssembly can address. @throws {EspalierError} MEMORY for more */
 export function checkWords(who: string, words: number): void {
   if (words >= 2 ** 30)
     throw new EspalierError(

@@ -92,22 +92,18 @@ export function analyse(
     const before: Node | undefined = sole ? nodes[producer.get(first)!] : undefined;
     const takesIn = before && outputsOf(before).length === 1 ? operatorOf(before).takesIn : undefined;
     const read = reads?.(node);
-    let own: Storage | undefined;
-    if (!source) {
-      // The first operand is a constant, which nothing may be written over.
-    } else if (operator.activation && takesIn?.activation && !needed.has(source)) {
-      fused.add(i);
-      own = source;
-    } else if (!reads && operator.channelMap && before && (takesIn?.channelMaps || folded.has(producer.get(first)!))) {
-      folded.add(i);
-      own = source;
-    } else if (
-      sole &&
-      sharesWords({ types }, first, node) &&
-      (operator.inPlace === 'view' || (operator.inPlace === 'overwrite' && !needed.has(source) && !read?.inputs))
-    ) {
-      own = source;
-    }
+    // Without a source the first operand is a constant, which nothing may be written over.
+    const isFree = source !== undefined && !needed.has(source);
+    const isFused = isFree && operator.activation && takesIn?.activation;
+    const followsMaps = before && (takesIn?.channelMaps || folded.has(producer.get(first)!));
+    const isFolded = source && !reads && operator.channelMap && followsMaps;
+    const liesInPlace = operator.inPlace === 'view' || (operator.inPlace === 'overwrite' && isFree && !read?.inputs);
+    if (isFused) fused.add(i);
+    else if (isFolded) folded.add(i);
+    const own =
+      isFused || isFolded || (source && sole && liesInPlace && sharesWords({ types }, first, node))
+        ? source
+        : undefined;
     outputsOf(node).forEach((value, which) => {
       const place = (which === 0 ? own : undefined) ?? storageFor(value, i, i);
       storage.set(value, place);

@@ -1,6 +1,6 @@
-/** The optimizer of an executor that computes gradients or statistics and never updates: it keeps the least memory. */
 import type { OptimizerOptions } from './types.ts';
 
+/** The optimizer of an executor that computes gradients or statistics and never updates: it keeps the least memory. */
 export const NO_UPDATE: OptimizerOptions = {
   kind: 'sgd',
   momentum: 0,

@@ -209,25 +209,19 @@ export async function createTrainingExecutor(
       return state;
     },
     restoreOptimizer(state) {
-      const filled = [...trained].flatMap(
-        ([
-          name,
-          {
-            parameter: { count },
-            state: slots,
-          },
-        ]) =>
-          SLOTS[optimizer.kind].map((slot, i) => {
-            const values = state.get(`${name}/${slot}`);
-            if (values?.length !== count)
-              throw new EspalierError(
-                'CHECKPOINT',
-                `restoreOptimizer: state: expected ${count} values for ${show(`${name}/${slot}`)}, got ${values?.length ?? 'none'}`,
-                { name },
-              );
-            return { values, at: slots[i] };
-          }),
-      );
+      const filled: { readonly values: Float32Array; readonly at: number }[] = [];
+      for (const [name, { parameter, state: slots }] of trained) {
+        SLOTS[optimizer.kind].forEach((slot, i) => {
+          const values = state.get(`${name}/${slot}`);
+          if (values?.length !== parameter.count)
+            throw new EspalierError(
+              'CHECKPOINT',
+              `restoreOptimizer: state: expected ${parameter.count} values for ${show(`${name}/${slot}`)}, got ${values?.length ?? 'none'}`,
+              { name },
+            );
+          filled.push({ values, at: slots[i] });
+        });
+      }
       for (const { values, at } of filled) floats().set(values, at);
     },
   };

@@ -200,6 +200,7 @@ export const CRITERIA = {
   zeroFraction,
 } as const satisfies Record<string, Criterion>;
 export type CriterionName = keyof typeof CRITERIA;
+/** Names of the table, in its order. */
 export const CRITERION_NAMES = /* @__PURE__ */ Object.keys(CRITERIA) as readonly CriterionName[];
 
 /** Options of a named criterion; what is left out is the default. */

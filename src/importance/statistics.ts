@@ -434,8 +434,8 @@ function summarize(probe: Probe, samples: number): ConsumerStatistics {
 function meanCorrelation({ group: { channels }, outputs, pairs, seen, made }: Probe, samples: number): Float64Array {
   const standard = (matrices: ReadonlyMap<number, Float32Array>, rows: number): Map<number, Float64Array> =>
     new Map([...matrices].map(([p, matrix]) => [p, standardizeRows(matrix, rows, samples)]));
-  const b = standard(seen, channels),
-    a = standard(made, outputs);
+  const b = standard(seen, channels);
+  const a = standard(made, outputs);
   const correlation = new Float64Array(channels * outputs);
   for (const [p, m] of pairs) {
     const r = rowProducts(b.get(p) ?? new Float64Array(0), channels, a.get(m) ?? new Float64Array(0), outputs, samples);

@@ -1,4 +1,7 @@
 /** espalier/kernels: the hot loops over one heap, in two sets that do the same. */
+export { callKernel } from './specification/call.ts';
+export { KERNELS, type Call, type KernelSpecification } from './specification/kernels.ts';
+export type { OperationName, Operations, Room, Run } from './specification/operations.ts';
 export { createHeap } from './workspace/heap.ts';
 export { loadKernels } from './load.ts';
 export { loadInferenceKernels } from './load-inference.ts';
@@ -10,12 +13,14 @@ export {
   MATMUL,
   doubleIndex,
   type ActivationName,
+  type Emit,
   type Heap,
   type KernelName,
   type Kernels,
   type KernelSet,
   type Precision,
   type Program,
+  type Sizes,
   type Step,
   type Workspace,
   type WorkspaceOptions,

@@ -91,6 +91,22 @@ export interface Emit {
   prepare<K extends KernelName>(kernel: K, pieces: readonly Call<K>[]): void;
 }
 
+/** Words and runs that a set's kernels ask for. */
+export interface Sizes {
+  /** Words of packed weights. */
+  packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number;
+  /**
+   * Positions in whose multiples a sample is best cut for convolutionForward: other cuts give the same bits, but cost
+   * more.
+   */
+  forwardRun(geometry: Geometry): number;
+  /**
+   * Words of scratch that a kernel needs; `geometry` for convolutions, `sizes` [m, n, k] for matmul, [k, d] for the
+   * codebook kernels; 0 for kernels that need none.
+   */
+  scratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number;
+}
+
 /** A compiled set of kernels without memory of its own. */
 export interface KernelSet {
   readonly name: 'portable' | 'simd';
@@ -109,18 +125,8 @@ export interface KernelSet {
    * @throws {EspalierError} UNSUPPORTED on an operation whose kernels the set lacks
    */
   lower<O extends OperationName>(operation: O, call: Operations[O], room: Room, emit: Emit): void;
-  /** Words of packed weights. */
-  packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number;
-  /**
-   * Positions in whose multiples a sample is best cut for convolutionForward: other cuts give the same bits, but cost
-   * more.
-   */
-  forwardRun(geometry: Geometry): number;
-  /**
-   * Words of scratch that a kernel needs; `geometry` for convolutions, `sizes` [m, n, k] for matmul, [k, d] for the
-   * codebook kernels; 0 for kernels that need none.
-   */
-  scratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number;
+  /** What kernels ask for, for those who call them by themselves rather than by {@link lower}. */
+  readonly sizes: Sizes;
   /**
    * @throws {EspalierError} MEMORY if the heap cannot be had, UNSUPPORTED if a program names a kernel that the set
    * lacks

@@ -47,7 +47,7 @@ export interface Loss {
   measure(prediction: FloatArray, target: FloatArray, count: number, size: number, gradient?: FloatArray): number;
 }
 
-/** Mean of x²: `mse_loss` of PyTorch. */
+/** Mean of x²: `mse_loss` of PyTorch. @throws {TypeError | RangeError} if `scale` is not above 0 */
 export function l2(options: ScaleOptions = {}): Loss {
   const scale = checkScale('l2', options);
   return elementwise(

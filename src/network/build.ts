@@ -131,7 +131,13 @@ export function graph(
   return network;
 }
 
-/** A chain of layers behind one input of shape `options.input` per sample, for example [1, 64, 64]. */
+/**
+ * A chain of layers behind one input of shape `options.input` per sample, for example [1, 64, 64].
+ * @throws {TypeError | RangeError} for wrong arguments of a layer
+ * @throws {EspalierError} SHAPE, ATTRIBUTE, naming the node
+ * @example
+ * const network = sequential({ input: [1, 16, 16] }, [conv(8, 3), relu(), maxPool(2), flatten(), dense(10)]);
+ */
 export function sequential(
   options: NetworkOptions & { input: Shape; inputName?: string },
   layers: readonly Layer[],

@@ -30,17 +30,27 @@ export function describe({ name, inputs, nodes, outputs, preprocessing, task }: 
     version: FORMAT_VERSION,
     name,
     inputs: inputs.map((input) => ({ name: input.name, shape: input.shape, ...(input.type && { type: input.type }) })),
-    nodes: nodes.map((node, i) => ({
-      name: node.name,
-      kind: node.kind,
-      ...(node.inputs.length === 1 && node.inputs[0] === valueBefore(inputs, nodes, i) ? {} : { inputs: node.inputs }),
-      ...(node.outputs && { outputs: node.outputs }),
-      ...(Object.keys(node.parameters).length === 0 ? {} : { parameters: node.parameters }),
-      ...(Object.keys(node.attributes).length === 0 ? {} : { attributes: node.attributes }),
-    })),
+    nodes: nodes.map((node, i) => describeNode(node, valueBefore(inputs, nodes, i))),
     outputs,
     ...(preprocessing && { preprocessing }),
     ...(task && { task }),
+  };
+}
+
+/** @param before - what the node reads if nothing else is said */
+function describeNode(
+  { name, kind, inputs, outputs, parameters, attributes }: Node,
+  before: string | undefined,
+): Record<string, unknown> {
+  const readsDefault = inputs.length === 1 && inputs[0] === before;
+  const isEmpty = (fields: object): boolean => Object.keys(fields).length === 0;
+  return {
+    name,
+    kind,
+    ...(readsDefault ? {} : { inputs }),
+    ...(outputs && { outputs }),
+    ...(isEmpty(parameters) ? {} : { parameters }),
+    ...(isEmpty(attributes) ? {} : { attributes }),
   };
 }
 
@@ -104,13 +114,14 @@ function readNode(who: string, value: Json, before: string | undefined): Node {
   const texts = (field: string, value: Json): string[] =>
     list(who, `node ${show(name)}: ${field}`, value).map((one) => text(who, `node ${show(name)}: ${field}`, one));
   const inputs = fields.get('inputs');
+  const defaultInputs = before === undefined ? [] : [before];
   const outputs = fields.get('outputs');
   const parameters = object(who, `node ${show(name)}: parameters`, fields.get('parameters') ?? new Map());
   return {
     name,
     // `checkGraph` refuses kinds, roles and attributes that are not known; until then they are only text.
     kind: text(who, `node ${show(name)}: kind`, fields.get('kind')),
-    inputs: inputs === undefined ? (before === undefined ? [] : [before]) : texts('inputs', inputs),
+    inputs: inputs === undefined ? defaultInputs : texts('inputs', inputs),
     parameters: Object.fromEntries(
       [...parameters].map(([role, parameter]) => [role, text(who, `node ${show(name)}: ${show(role)}`, parameter)]),
     ),
@@ -198,6 +209,7 @@ export function toPlain(json: Fields): Record<string, unknown> {
   return Object.fromEntries([...json].map(([key, value]) => [key, convert(value)]));
 }
 
+/** @throws {EspalierError} FIELD, always */
 export function fail(who: string, field: string, expected: string, found: unknown): never {
   throw new EspalierError(
     'FIELD',
@@ -206,19 +218,25 @@ export function fail(who: string, field: string, expected: string, found: unknow
   );
 }
 
+/** The fields of an object. @throws {EspalierError} FIELD */
 export function object(who: string, field: string, value: Json | undefined): Fields {
   return value instanceof Map ? (value as Fields) : fail(who, field, 'an object', value);
 }
 
+/** The elements of a list. @throws {EspalierError} FIELD */
 export function list(who: string, field: string, value: Json | undefined): readonly Json[] {
   return Array.isArray(value) ? (value as readonly Json[]) : fail(who, field, 'a list', value);
 }
 
+/** A string. @throws {EspalierError} FIELD */
 export function text(who: string, field: string, value: Json | undefined): string {
   return typeof value === 'string' ? value : fail(who, field, 'a string', value);
 }
 
-/** Whole sides from 0, fewer than 2^53 elements even if the zeros are left out. */
+/**
+ * Whole sides from 0, fewer than 2^53 elements even if the zeros are left out.
+ * @throws {EspalierError} FIELD for another value, SHAPE for too many sides or elements
+ */
 export function readShape(who: string, field: string, value: Json | undefined): Shape {
   const shape = list(who, field, value).map((side) => integer(who, field, side, 0, MAX_SIDE));
   if (shape.length > MAX_RANK || shape.reduce((size, side) => size * Math.max(1, side), 1) > Number.MAX_SAFE_INTEGER) {

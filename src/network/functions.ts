@@ -2,8 +2,11 @@
 import type { RuledBy } from '../base/rules.ts';
 import type { Attributes } from '../graph/network.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
+import { BINARIES } from '../kernels/specification/binaries.ts';
+import type { BinarySpecification } from '../kernels/specification/binaries.ts';
 import type { BinaryKind } from '../operators/binary.ts';
 import type { UnaryKind } from '../operators/unary.ts';
+import { constantInitializer } from './initializers.ts';
 import { plain } from './layers.ts';
 import type { Layer, NamedOptions } from './layers.ts';
 
@@ -23,11 +26,25 @@ function binary(kind: BinaryKind) {
   return (options: NamedOptions = {}): Layer => plain(kind, {}, options);
 }
 
+/** A function whose second operand is trained: a number per channel, at first that of the table. */
+export function perChannel(kind: BinaryKind) {
+  const { parameter }: BinarySpecification = BINARIES[kind];
+  return (initial = parameter?.initial ?? 0, options: NamedOptions = {}): Layer => ({
+    ...plain(kind, {}, options),
+    parameters: ([channels]) => ({
+      ...(parameter && { [parameter.role]: { shape: [channels], initialize: constantInitializer(initial) } }),
+    }),
+  });
+}
+
+/** max(x, 0). */
 export const relu = /* @__PURE__ */ unary('relu');
-/** Slope for negative inputs, above 0. Default 0.01. */
+/** x, times `slope` where it is negative. The slope is above 0, by default 0.01. */
 export const leakyRelu = (slope = ACTIVATIONS.leakyRelu.defaults.slope, options: NamedOptions = {}): Layer =>
   plain('leakyRelu', { slope }, options);
+/** 1 / (1 + e^-x). */
 export const sigmoid = /* @__PURE__ */ unary('sigmoid');
+/** The hyperbolic tangent. */
 export const tanh = /* @__PURE__ */ unary('tanh');
 /** x min(max(x / 6 + 1 / 2, 0), 1): MobileNetV3's. */
 export const hardSwish = /* @__PURE__ */ unary('hardSwish');
@@ -41,11 +58,20 @@ export const gelu = /* @__PURE__ */ unary('gelu');
 export const elu = /* @__PURE__ */ unary('elu');
 /** Between `minimum` and `maximum`. Default 0 and 6: ReLU6. */
 export const clip = /* @__PURE__ */ unary('clip');
+/** e^x. */
+export const exp = /* @__PURE__ */ unary('exp');
 
-/** Two values, or a value and a constant, stretched to each other where sides are 1: skips, offsets, gates. */
+/** a + b: two values, or a value and a constant, stretched to each other where sides are 1. Skips, offsets. */
 export const add = /* @__PURE__ */ binary('add');
+/** a - b, stretched as in {@link add}. */
 export const subtract = /* @__PURE__ */ binary('subtract');
+/** a b, stretched as in {@link add}: gates. */
 export const multiply = /* @__PURE__ */ binary('multiply');
+/** a / b, stretched as in {@link add}. */
 export const divide = /* @__PURE__ */ binary('divide');
+/** The smaller of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */
 export const minimum = /* @__PURE__ */ binary('minimum');
+/** The larger of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */
 export const maximum = /* @__PURE__ */ binary('maximum');
+/** x, below 0 times the slope of its channel, which is trained. Default 0.25 at first. */
+export const prelu = /* @__PURE__ */ perChannel('prelu');

@@ -34,6 +34,7 @@ export const glorotUniform: Initializer = (shape, seed, name) => {
   return filled(shape, seed, name, (random) => uniform(random, -limit, limit));
 };
 
+/** `value` everywhere. */
 export const constantInitializer =
   (value: number): Initializer =>
   (shape) =>

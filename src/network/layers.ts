@@ -67,7 +67,10 @@ function paddingFor(padding: ConvOptions['padding'], input: Shape, size: Pair, s
   return [vertical >> 1, horizontal >> 1, vertical - (vertical >> 1), horizontal - (horizontal >> 1)];
 }
 
-/** `filters` convolutions of `size` x `size`. Weight [filters, in / groups, size, size]. */
+/**
+ * `filters` convolutions of `size` x `size`: [in, H, W] to [filters, H', W']. Weight [filters, in / groups, size, size].
+ * @throws {TypeError | RangeError} for numbers that are not whole and above 0, or groups that do not divide the channels
+ */
 export function conv(filters: number, size: number | Pair, options: ConvOptions = {}): Layer {
   checkInteger('conv', 'filters', filters, 1);
   const kernel = pair(size);
@@ -91,7 +94,11 @@ export function conv(filters: number, size: number | Pair, options: ConvOptions 
   };
 }
 
-/** `units` neurons, each connected to all inputs (a vector: put `flatten()` before it). Weight [units, in]. */
+/**
+ * `units` neurons, each connected to all inputs (a vector: put `flatten()` before it): [in] to [units]. Weight
+ * [units, in].
+ * @throws {TypeError | RangeError} if `units` is not a whole number above 0
+ */
 export function dense(units: number, options: WeightOptions = {}): Layer {
   checkInteger('dense', 'units', units, 1);
   return {
@@ -135,7 +142,9 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, options: Poo
   };
 }
 
+/** The largest value of each window of `size` x `size`: [C, H, W] to [C, H', W'], rounded down. Padding is never the largest. */
 export const maxPool = (size: number | Pair, options: PoolOptions = {}): Layer => pool('maxPool', size, options);
+/** The mean of each window of `size` x `size`: [C, H, W] to [C, H', W'], rounded down. */
 export const averagePool = (size: number | Pair, options: PoolOptions = {}): Layer =>
   pool('averagePool', size, options);
 
@@ -144,8 +153,11 @@ export function plain(kind: string, attributes: Attributes = {}, options: NamedO
   return { ...named(kind, options), attributes: () => attributes, parameters: none };
 }
 
+/** The mean of each channel over all positions: [C, H, W] to [C]. */
 export const globalAveragePool = (options: NamedOptions = {}): Layer => plain('globalAveragePool', {}, options);
+/** Probabilities along the last axis. In training leave it out: `crossEntropy` takes what comes before it. */
 export const softmax = (options: NamedOptions = {}): Layer => plain('softmax', {}, options);
+/** [C, ...] as a vector [size], in the order in which it lies. */
 export const flatten = (options: NamedOptions = {}): Layer => plain('flatten', {}, options);
 /** Along channels, of up to 64 values. */
 export const concat = (options: NamedOptions = {}): Layer => plain('concat', {}, options);
@@ -172,7 +184,10 @@ export function batchNorm(options: NamedOptions & { epsilon?: number; momentum?:
   };
 }
 
-/** y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels. */
+/**
+ * y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels.
+ * @throws {RangeError} when the network is built, if there are not as many values as channels
+ */
 export function affine(scale: number | Float32Array, shift: number | Float32Array, options: NamedOptions = {}): Layer {
   const constant =
     (value: number | Float32Array): Initializer =>

@@ -47,10 +47,10 @@ export function writeNetwork(network: Network, options: WriteOptions = {}): Uint
       if (stored !== name + suffix) renamed[suffix] = stored;
       tensors.push({ name: stored, dtype, shape, bytes });
     }
+    const isRenamed = Object.keys(renamed).length > 0;
     // The shape of a plain dense parameter stands with its tensor: its name says everything.
-    const isPlain =
-      isDense(encoding) && Object.keys(header).length === 2 && parts.length === 1 && Object.keys(renamed).length === 0;
-    return isPlain ? name : { name, header, ...(Object.keys(renamed).length > 0 && { tensors: renamed }) };
+    const isPlain = isDense(encoding) && Object.keys(header).length === 2 && parts.length === 1 && !isRenamed;
+    return isPlain ? name : { name, header, ...(isRenamed && { tensors: renamed }) };
   });
   const description = JSON.stringify({ ...describe(network), parameters });
   // What could not be read again is refused while the network is still at hand.

@@ -6,23 +6,24 @@ import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
 import type { Coupling, Padding, Pair } from './types.ts';
 
+/** An error about a node, which its text names with its kind. */
 export function nodeError(code: ErrorCode, node: Pick<Node, 'name' | 'kind'>, text: string): EspalierError {
   return new EspalierError(code, `node ${show(node.name)} (${node.kind}): ${text}`, { name: node.name });
 }
 
-/** A sample of the given rank, or SHAPE. */
+/** A sample of the given rank; `what` in words. @throws {EspalierError} SHAPE */
 export function checkRank(node: Node, shape: Shape, rank: number, what: string): void {
   if (shape.length !== rank)
     throw nodeError('SHAPE', node, `input: expected ${what}, got shape [${shape.join(', ')}] per sample`);
 }
 
-/** A sample with channels as its first axis, or SHAPE. Returns their number. */
+/** The number of channels: the first axis of a sample. @throws {EspalierError} SHAPE if there is none */
 export function checkChannels(node: Node, shape: Shape): number {
   if (shape.length === 0) throw nodeError('SHAPE', node, 'input: expected channels as the first axis of a sample');
   return shape[0];
 }
 
-/** A stored parameter of exactly this shape, or SHAPE. */
+/** A stored parameter of exactly this shape. @throws {EspalierError} SHAPE for another, GRAPH if it is absent and not optional */
 export function checkParameterShape(
   node: Node,
   role: string,
@@ -46,7 +47,10 @@ export interface Window {
   readonly dilation: Pair;
 }
 
-/** Output height and width of a sliding window, rounded down. Its attributes have been checked by their rules. */
+/**
+ * Output height and width of a sliding window, rounded down. Its attributes have been checked by their rules.
+ * @throws {EspalierError} ATTRIBUTE if it does not fit the padded input
+ */
 export function windowOutput(node: Node, height: number, width: number, window: Window): Pair {
   const { size, stride, padding, dilation } = window;
   const [top, left, bottom, right] = padding;

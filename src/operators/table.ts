@@ -109,6 +109,7 @@ export const COUPLINGS: Readonly<Record<OperatorKind, Coupling>> = /* @__PURE__ 
   BINARY_COUPLINGS,
 );
 
+/** Whether the table has this kind; what objects inherit is none. */
 export function isOperatorKind(kind: unknown): kind is OperatorKind {
   return typeof kind === 'string' && Object.hasOwn(OPERATORS, kind);
 }
@@ -120,5 +121,7 @@ function lookUp<T>(table: Readonly<Record<OperatorKind, T>>, { name, kind }: Pic
 
 /** The operator of a node. @throws {EspalierError} UNSUPPORTED for a kind that is not in the table */
 export const operatorOf = (node: Pick<Node, 'name' | 'kind'>): Operator => lookUp<Operator>(OPERATORS, node);
+/** What training adds to it. @throws {EspalierError} UNSUPPORTED as {@link operatorOf} */
 export const trainingOf = (node: Pick<Node, 'name' | 'kind'>): TrainingOperator => lookUp(TRAINING_OPERATORS, node);
+/** How channels go through it. @throws {EspalierError} UNSUPPORTED as {@link operatorOf} */
 export const couplingOf = (node: Pick<Node, 'name' | 'kind'>): Coupling => lookUp(COUPLINGS, node);

@@ -49,6 +49,8 @@ export function preprocessedShape({ channels, height, width }: Preprocessing): S
 /**
  * Prepares one preprocessing for many images of one shape; {@link preprocess} is this for one image. The preprocessing
  * must have been checked.
+ * @param imageShape - (height, width) or (height, width, channels) with 1, 3 or 4 channels
+ * @throws {RangeError} for another shape
  */
 export function preprocessor(who: string, imageShape: Shape, preprocessing: Preprocessing): Preprocessor {
   const [sourceHeight, sourceWidth, sourceChannels = 1] = imageShape;

@@ -8,6 +8,7 @@ import { toTensor } from '../base/tensor.ts';
 import type { Tensor, TensorLike } from '../base/tensor.ts';
 
 export type ResizeFilter = Preprocessing['filter'];
+/** 'area': the mean of what a pixel covers; 'bilinear': a triangle filter. See {@link resizeImage}. */
 export const RESIZE_FILTERS = ['area', 'bilinear'] as const;
 
 /**
@@ -69,24 +70,24 @@ export function planeResizer(
   filter: ResizeFilter,
 ): PlaneResizer {
   const makeTaps = filter === 'area' ? areaTaps : triangleTaps;
-  const across = makeTaps(sourceWidth, width),
-    down = makeTaps(sourceHeight, height);
+  const across = makeTaps(sourceWidth, width);
+  const down = makeTaps(sourceHeight, height);
   const narrow = new Float64Array(sourceHeight * width);
   return (source, out, offset = 0, step = 1) => {
     for (let y = 0; y < sourceHeight; y++) {
       for (let x = 0; x < width; x++) {
-        const first = y * sourceWidth + across.start[x],
-          count = across.count[x],
-          tap = x * across.width;
+        const first = y * sourceWidth + across.start[x];
+        const count = across.count[x];
+        const tap = x * across.width;
         let sum = 0;
         for (let k = 0; k < count; k++) sum += across.weights[tap + k] * source[first + k];
         narrow[y * width + x] = sum;
       }
     }
     for (let y = 0; y < height; y++) {
-      const first = down.start[y] * width,
-        count = down.count[y],
-        tap = y * down.width;
+      const first = down.start[y] * width;
+      const count = down.count[y];
+      const tap = y * down.width;
       for (let x = 0; x < width; x++) {
         let sum = 0;
         for (let k = 0; k < count; k++) sum += down.weights[tap + k] * narrow[first + k * width + x];
@@ -100,8 +101,8 @@ function areaTaps(source: number, target: number): Taps {
   const width = Math.ceil(source / target) + 1;
   const taps = emptyTaps(target, width);
   for (let i = 0; i < target; i++) {
-    const start = Math.floor((i * source) / target),
-      count = Math.ceil(((i + 1) * source) / target) - start;
+    const start = Math.floor((i * source) / target);
+    const count = Math.ceil(((i + 1) * source) / target) - start;
     taps.start[i] = start;
     taps.count[i] = count;
     taps.weights.fill(1 / count, i * width, i * width + count);
@@ -110,8 +111,8 @@ function areaTaps(source: number, target: number): Taps {
 }
 
 function triangleTaps(source: number, target: number): Taps {
-  const scale = source / target,
-    support = Math.max(scale, 1);
+  const scale = source / target;
+  const support = Math.max(scale, 1);
   const width = 2 * Math.ceil(support) + 1;
   const taps = emptyTaps(target, width);
   for (let i = 0; i < target; i++) {

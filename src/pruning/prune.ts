@@ -44,6 +44,7 @@ export interface PruneOptions
   keep: number | Readonly<Record<string, number>>;
 }
 
+/** Defaults of {@link PruneGroupOptions}; how many stay has none. */
 export const PRUNE_DEFAULTS = {
   criterion: 'activationCorrelation',
   scoring: {},

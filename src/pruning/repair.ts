@@ -28,6 +28,8 @@ export interface Regression {
  * 6 + removed kept^2 multiply-adds.
  * @param covariance - (channels, channels), symmetric
  * @param ridge - share of the kept channels' mean variance that is added to the diagonal; above 0
+ * @throws {TypeError | RangeError} if sizes or ridge are wrong
+ * @throws {EspalierError} NONFINITE for a variance below 0 or not finite
  */
 export function regression(
   covariance: Float64Array,

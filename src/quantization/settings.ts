@@ -6,6 +6,7 @@ import { QUANTIZERS } from './quantizers.generated.ts';
 
 export { QUANTIZERS };
 export type QuantizerName = keyof typeof QUANTIZERS;
+/** Names of the table, in its order. */
 export const QUANTIZER_NAMES = /* @__PURE__ */ Object.keys(QUANTIZERS) as readonly QuantizerName[];
 /** The one that is meant where none is named: the paper's. */
 export const DEFAULT_QUANTIZER = 'product' satisfies QuantizerName;

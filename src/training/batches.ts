@@ -31,6 +31,7 @@ export interface BatchReaderOptions {
   readonly classes: number;
 }
 
+/** Reads batches of a set into arrays of its own, made once, and checks what came. An abort does not wait for the set. */
 export function createBatchReader({
   who,
   name,

@@ -27,6 +27,7 @@ export interface TrainCheckpoint {
   save(state: TrainState): Promise<void>;
 }
 
+/** The checkpoint `key` of a training run: states are found again only by a run with the same network, settings and data. */
 export async function openCheckpoint(
   { store, key }: { readonly store: CheckpointStore; readonly key: string },
   network: Network,

@@ -282,7 +282,7 @@ function checkSet(name: string, examples: Examples, input: Shape, targets: reado
     );
 }
 
-/** A set of at least one sample. */
+/** A set of at least one sample. @throws {TypeError | RangeError} if it is no set; {EspalierError} DATA if it is empty */
 export function checkExamples(who: string, name: string, examples: Examples | undefined): Examples {
   if (typeof examples !== 'object' || examples === null || typeof examples.read !== 'function')
     throw new TypeError(`${who}: ${name}: expected examples ({ count, inputShape, read }), got ${show(examples)}`);

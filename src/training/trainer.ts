@@ -130,26 +130,17 @@ async function runEpochs(network: Network, options: TrainOptions, run: Run): Pro
 
   while (state.history.length < epochs && !hasStopped(state, settings)) {
     const epoch: number = state.history.length;
+    const lastStep = (epoch + 1) * stepsPerEpoch - 1;
     const started = performance.now();
     const loss = await trainEpoch(run, epoch, state.network);
     const now = executor.snapshot();
     const lost = nonFiniteParameter(now);
     if (lost !== undefined)
-      throw await divergence(
-        run,
-        (epoch + 1) * stepsPerEpoch - 1,
-        `parameter ${JSON.stringify(lost)} is not finite`,
-        state.network,
-      );
+      throw await divergence(run, lastStep, `parameter ${JSON.stringify(lost)} is not finite`, state.network);
     const due = (epoch + 1) % settings.evaluateEvery === 0 || epoch + 1 === epochs;
     const validation = due ? await judge?.(executor) : undefined;
     if (validation !== undefined && !Number.isFinite(validation))
-      throw await divergence(
-        run,
-        (epoch + 1) * stepsPerEpoch - 1,
-        `the validation metric is ${validation}`,
-        state.network,
-      );
+      throw await divergence(run, lastStep, `the validation metric is ${validation}`, state.network);
     const isBest: boolean = validation !== undefined && validation < (state.best?.validation ?? Infinity);
     state = {
       // As large as the parameters, and of use to a checkpoint alone.
@@ -183,7 +174,7 @@ function conclude(state: TrainState, settings: TrainSettings): TrainResult {
       : { epoch: history.length - 1, validation: last?.validation, network: state.network };
   return {
     network: kept.network,
-    status: kept.epoch === -1 ? 'noImprovement' : hasStopped(state, settings) ? 'stoppedEarly' : 'finished',
+    status: statusOf(kept.epoch, state, settings),
     history,
     ...(before === undefined ? {} : { before }),
     kept: { epoch: kept.epoch, ...(kept.validation === undefined ? {} : { validation: kept.validation }) },
@@ -243,14 +234,20 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
   return sum / stepsPerEpoch;
 }
 
+function statusOf(keptEpoch: number, state: TrainState, settings: TrainSettings): TrainResult['status'] {
+  if (keptEpoch === -1) return 'noImprovement';
+  return hasStopped(state, settings) ? 'stoppedEarly' : 'finished';
+}
+
 /**
  * mixed = weight mixed + (1 - weight) targets, a label standing for the row with all mass on it. mixed (count, size).
  */
 function mixTargets(mixed: Float32Array, targets: Float32Array, weight: number, count: number, size: number): void {
-  const labels = targets.length < mixed.length;
+  const areLabels = targets.length < mixed.length;
   for (let row = 0; row < count; row++) {
     for (let j = 0, i = row * size; j < size; j++, i++) {
-      mixed[i] = weight * mixed[i] + (1 - weight) * (labels ? (targets[row] === j ? 1 : 0) : targets[i]);
+      const mass = targets[row] === j ? 1 : 0;
+      mixed[i] = weight * mixed[i] + (1 - weight) * (areLabels ? mass : targets[i]);
     }
   }
 }

@@ -13,14 +13,6 @@ beforeAll(async () => {
 /** Calls with inputs a and b (and small things at c) and output `to`; [3, 2, n] where a shape is asked for. */
 type Call = (bench: Bench, a: number, b: number, c: readonly number[], to: number, n: number) => void;
 const cases: readonly (readonly [string, Call])[] = [
-  ...Object.values(ACTIVATION).map((code): [string, Call] => [
-    `activationForward ${code}`,
-    ({ kernels, scratch }, a, _b, [slope], to, n) => kernels.activationForward(scratch, a, to, 6 * n, code, slope),
-  ]),
-  ...Object.values(ACTIVATION).map((code): [string, Call] => [
-    `activationBackward ${code} over dy`,
-    ({ kernels, scratch }, dy, y, [slope], to, n) => kernels.activationBackward(scratch, y, dy, to, 6 * n, code, slope),
-  ]),
   [
     'add over a',
     ({ kernels, scratch }, a, b, [slope], to, n) => kernels.add(scratch, a, b, to, 6 * n, ACTIVATION.leakyRelu, slope),

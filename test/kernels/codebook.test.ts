@@ -34,7 +34,7 @@ function open(
   }
   const workspace = set.openSync({
     words: words + extra,
-    scratchWords: set.scratchWords('nearestCodeword', undefined, [k, d]),
+    scratchWords: set.sizes.scratchWords('nearestCodeword', undefined, [k, d]),
     precision,
   });
   arrays.forEach((array, i) =>
@@ -103,7 +103,7 @@ function nearest(
 
 test('SIMD kernels are the ones tested', () => {
   expect(simd.name).toBe('simd');
-  expect(simd.scratchWords('nearestCodeword', undefined, [256, 8])).toBe(codebookScratchWords(256, 8));
+  expect(simd.sizes.scratchWords('nearestCodeword', undefined, [256, 8])).toBe(codebookScratchWords(256, 8));
 });
 
 describe('nearestCodeword', () => {

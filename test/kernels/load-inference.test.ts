@@ -118,8 +118,8 @@ describe('loadInferenceKernels', () => {
             const sizeIn = channelsIn * heightIn * widthIn,
               sizeOut = channelsOut * heightOut * widthOut,
               weights = channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth;
-            const packed = inference.packedWords(geometry, 'forward');
-            expect(packed).toBe(all.packedWords(geometry, 'forward'));
+            const packed = inference.sizes.packedWords(geometry, 'forward');
+            expect(packed).toBe(all.sizes.packedWords(geometry, 'forward'));
             const at = {
               w: 16,
               x: 16 + weights,
@@ -157,8 +157,8 @@ describe('loadInferenceKernels', () => {
             const [ours, theirs] = await Promise.all(
               [inference, all].map(async (set) => {
                 const scratchWords = Math.max(
-                  set.scratchWords('convolutionPack', geometry),
-                  set.scratchWords('convolutionForward', geometry),
+                  set.sizes.scratchWords('convolutionPack', geometry),
+                  set.sizes.scratchWords('convolutionForward', geometry),
                 );
                 const workspace = await set.open({
                   words: at.packed + packed,

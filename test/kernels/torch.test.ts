@@ -44,8 +44,8 @@ describe.each(names)('%s against PyTorch', (name) => {
         b: bench.floats(b),
         dy: bench.floats(dy),
       };
-      const packed = bench.room(set.packedWords(geometry, 'forward')),
-        packedBack = bench.room(set.packedWords(geometry, 'backward'));
+      const packed = bench.room(set.sizes.packedWords(geometry, 'forward')),
+        packedBack = bench.room(set.sizes.packedWords(geometry, 'backward'));
       const out = { y: bench.room(y.length), dx: bench.room(dx.length), dw: bench.room(dw.length) };
       kernels.convolutionPack(scratch, at.geometry, at.w, packed, 0);
       kernels.convolutionPack(scratch, at.geometry, at.w, packedBack, 1);

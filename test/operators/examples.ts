@@ -11,6 +11,8 @@ import type { Node } from '../../src/graph/network.ts';
 import { outputsOf } from '../../src/graph/walk.ts';
 import { NUMBERS } from '../../src/kernels/portable/arithmetic.ts';
 import { BINARIES } from '../../src/kernels/specification/binaries.ts';
+import type { BinarySpecification } from '../../src/kernels/specification/binaries.ts';
+import { perChannel } from '../../src/network/functions.ts';
 import { ACTIVATIONS } from '../../src/kernels/specification/activations.ts';
 import type { ActivationSpecification } from '../../src/kernels/specification/activations.ts';
 import { graph } from '../../src/network/build.ts';
@@ -125,7 +127,11 @@ function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
 
 const SPREAD = /spreads them over other channels/;
 const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
-  const divides = !Number.isFinite(BINARIES[kind](NUMBERS, 1, 0));
+  const { parameter }: BinarySpecification = BINARIES[kind];
+  if (parameter) {
+    return [[4, 3, 5], [7]].map((shape) => ({ layer: perChannel(kind)(), operands: [{ shape }] }));
+  }
+  const divides = !Number.isFinite(BINARIES[kind].apply(NUMBERS, 1, 0));
   const by = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
   const layer = plain(kind);
   return [

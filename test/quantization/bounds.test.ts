@@ -44,7 +44,7 @@ function open(set: KernelSet, { d, K, tiles, points, weights }: Case): Search {
     lower = table + shape.words;
   const { heap, kernels, scratch } = set.openSync({
     words: lower + n * width,
-    scratchWords: set.scratchWords('nearestCodewordAgain', undefined, [K, d]),
+    scratchWords: set.sizes.scratchWords('nearestCodewordAgain', undefined, [K, d]),
   });
   const float = heap.float as Float32Array;
   float.set(points);

@@ -19,6 +19,7 @@ FUNCTIONS = {
     'gelu': (F.gelu, {}),
     'elu': (lambda x: F.elu(x, 0.7), {'alpha': 0.7}),
     'clip': (lambda x: F.hardtanh(x, -1.25, 2.75), {'minimum': -1.25, 'maximum': 2.75}),
+    'exp': (torch.exp, {}),
 }
 
 def flat(t): return [float('%.12g' % v) for v in t.tolist()]

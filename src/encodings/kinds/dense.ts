@@ -23,9 +23,9 @@ export function isDense<E extends Encoded>(encoding: E | undefined): encoding is
 }
 
 function read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): DenseEncoding {
-  const shape = headerShape(name, header.shape),
-    stored = get(''),
-    size = sizeOf(shape);
+  const shape = headerShape(name, header.shape);
+  const stored = get('');
+  const size = sizeOf(shape);
   checkDtype(name, stored, 'F32');
   if (!sameShape(stored.shape, shape))
     throw new EspalierError(
@@ -43,6 +43,7 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
   return { kind: 'dense', shape, data };
 }
 
+/** The half that a page carries which runs a model. */
 export const denseReading: EncodingReading<DenseEncoding> = {
   kind: 'dense',
   trainedCount: ({ data }) => data.length,
@@ -57,6 +58,7 @@ export const denseReading: EncodingReading<DenseEncoding> = {
   decodeOnHeap: () => undefined,
 };
 
+/** The other half: training, writing, reports. */
 export const denseOperations: EncodingOperations<DenseEncoding> = {
   kind: 'dense',
   decode({ data }, out = new Float32Array(data.length)) {

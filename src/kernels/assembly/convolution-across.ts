@@ -7,7 +7,7 @@
  */
 import { ACROSS_POSITIONS, ACROSS_WORDS, BLOCK_K, TILE_COLUMNS } from './blocking';
 import { Plan, ceilDivide, pairs, panels } from './convolution-plan';
-import { Work } from './convolution-product';
+import { Work } from './convolution-work';
 import { ADD, FINISH, blockLength, tile } from './tile';
 import { transpose } from './vector';
 import { at } from './words';

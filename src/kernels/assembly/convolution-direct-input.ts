@@ -10,7 +10,7 @@
 import { DIRECT_WORDS } from './blocking';
 import { stagePlanes } from './convolution-direct';
 import { Geometry, Plan, clear } from './convolution-plan';
-import { Work } from './convolution-product';
+import { Work } from './convolution-work';
 import { at } from './words';
 
 const STRIP: i32 = 8;

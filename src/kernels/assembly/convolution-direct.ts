@@ -11,7 +11,7 @@
 import { LEAKY_RELU, RELU } from './activations.generated';
 import { DIRECT_WORDS, TILE_COLUMNS } from './blocking';
 import { Plan, clear, copyColumns, insideFrom, insideTo } from './convolution-plan';
-import { Work } from './convolution-product';
+import { Work } from './convolution-work';
 import { at } from './words';
 
 /**

@@ -5,10 +5,11 @@
  * band: the samples, or the rows of one, that are staged at once.
  */
 import { activateOne } from './activation';
-import { BLOCK_K, GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS } from './blocking';
+import { GROUP_PANELS, STAGE_WORDS, TILE_COLUMNS } from './blocking';
 import { bandAcross } from './convolution-across';
-import { PLAN_WORDS, Plan, ceilDivide, pairs, stageRows } from './convolution-plan';
-import { ADD, FINISH, align, blockLength, tile } from './tile';
+import { Plan, ceilDivide, pairs, stageRows } from './convolution-plan';
+import { PANEL_WORDS, Work } from './convolution-work';
+import { ADD, FINISH, blockLength, tile } from './tile';
 import { at } from './words';
 
 /** A panel of 16 positions: where its lanes are read and where they go. Bytes. */
@@ -20,52 +21,12 @@ export class Panel {
   out: usize;
   segments: i32;
 }
-const PANEL_WORDS: i32 = 64;
 /**
  * Offsets within a panel's record, in bytes: (staged offset, length) of each segment, then the output offset of each
  * lane.
  */
 const SEGMENTS: usize = 32;
 const LANES: usize = SEGMENTS + 8 * TILE_COLUMNS;
-
-/** A call's working space and the constants of its epilogue. */
-@unmanaged
-export class Work {
-  plan: usize;
-  tapTable: usize;
-  panels: usize;
-  edge: usize;
-  gathered: usize;
-  stage: usize;
-  activation: i32;
-  leak: f32;
-  /** Of convolution-across.ts. */
-  places: usize;
-  pairs: usize;
-  sums: usize;
-}
-const WORK_WORDS: i32 = 16;
-
-/** Lays the scratch out; `taps`: of the whole kernel. sizes.ts counts the same words. */
-export function layOut(scratch: i32, taps: i32): Work {
-  let here = align(scratch);
-  const work = changetype<Work>(here);
-  here += at(WORK_WORDS);
-  work.plan = here;
-  here += at(PLAN_WORDS);
-  work.edge = here;
-  here += at(2 * TILE_COLUMNS);
-  work.panels = here;
-  here += at(PANEL_WORDS * GROUP_PANELS);
-  work.gathered = here;
-  here += at(BLOCK_K * TILE_COLUMNS + TILE_COLUMNS);
-  work.tapTable = here;
-  here += at((taps + 15) & ~15);
-  work.stage = here;
-  work.activation = 0;
-  work.leak = 0;
-  return work;
-}
 
 /** Words of staged rows for `rows` grid rows. */
 // @ts-ignore: decorator

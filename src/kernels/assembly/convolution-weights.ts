@@ -1,5 +1,5 @@
 /**
- * The convolution's gradient to its weights in WebAssembly SIMD. AssemblyScript; see ../types.ts.
+ * The convolution's gradient to its weights in WebAssembly SIMD. AssemblyScript; see ../specification/kernels.ts.
  *
  * dw[o, k] is the product of row o of dy with the patch row k = (channel, tap), both contiguous along the positions, so
  * lanes run along positions and nothing is transposed. Positions are counted over all samples (q) and cut in chunks

@@ -1,5 +1,5 @@
 /**
- * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../types.ts. Packed weights: per group (and,
+ * Convolution and its gradients in WebAssembly SIMD. AssemblyScript; see ../specification/kernels.ts. Packed weights: per group (and,
  * backward, per phase of the input) and block of k, pairs of rows [rows / 2][k][2]; otherwise where winograd.ts,
  * convolution-across.ts or convolution-direct*.ts say so.
  */
@@ -9,7 +9,8 @@ import { layOutAcross } from './convolution-across';
 import { direct, isDirect } from './convolution-direct';
 import { directInput, isInterleaved } from './convolution-direct-input';
 import { Plan, byWinograd, geometryAt, packedRows, planBackward, planForward, reaches } from './convolution-plan';
-import { layOut, product } from './convolution-product';
+import { product } from './convolution-product';
+import { layOut } from './convolution-work';
 import { packColumns, packRows } from './matmul';
 import { blockLength } from './tile';
 import { packWinograd, winograd } from './winograd';

@@ -1,7 +1,7 @@
 /**
  * Matrix product of two operands that both lie contiguous along the summed dimension (y = x W^T of a dense layer), in
  * WebAssembly SIMD: the lanes lie along k, so that b is read where it is, once if the rows of a are few, and only a is
- * packed. AssemblyScript; see ../types.ts.
+ * packed. AssemblyScript; see ../specification/kernels.ts.
  *
  * Each output is four chains of rounded multiplications and additions per block of k, one per lane, added in pairs;
  * then the blocks are added in ascending order. A last quad of k that is not whole is padded with zeros in front. So an

@@ -1,7 +1,7 @@
 /**
  * Matrix product in WebAssembly SIMD: packed panels around the register tile (Goto, van de Geijn, "Anatomy of
  * High-Performance Matrix Multiplication", 2008), one row or column without packing,
- * and operands contiguous along k (matmul-along.ts). AssemblyScript; see ../types.ts.
+ * and operands contiguous along k (matmul-along.ts). AssemblyScript; see ../specification/kernels.ts.
  */
 import {
   ALONG_K,

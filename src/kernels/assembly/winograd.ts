@@ -12,7 +12,7 @@
 import { activate } from './activation';
 import { WINOGRAD_ROWS, WINOGRAD_TILES, WINOGRAD_WORDS } from './blocking';
 import { Plan } from './convolution-plan';
-import { Work } from './convolution-product';
+import { Work } from './convolution-work';
 import {
   ALL,
   FREQUENCIES,

@@ -15,6 +15,7 @@ function cutRows(rows: number, columns: number): Run[] {
   return cut(rows, 1, piecesOf(rows * columns));
 }
 
+/** By operation. */
 export const INFERENCE_LOWERINGS = {
   denseForward(
     { samples, inputs, outputs, x, weight, bias, y, activation, parameters },

@@ -4,16 +4,14 @@
  */
 import { EspalierError, show } from '../../base/errors.ts';
 import type { OperationName, Operations, Room } from '../specification/operations.ts';
-import type { Emit, KernelSet } from '../types.ts';
-
-/** Sizes that a set of kernels asks for. */
-export type Sizes = Pick<KernelSet, 'packedWords' | 'forwardRun' | 'scratchWords'>;
+import type { Emit, KernelSet, Sizes } from '../types.ts';
 
 /** Where a lowering finds and leaves things. */
 export interface Context extends Room, Emit {
   readonly sizes: Sizes;
 }
 
+/** Writes one operation down. */
 export type Lowering<O extends OperationName> = (call: Operations[O], context: Context) => void;
 
 /** Lowerings by operation: all, or those of a selection of kernels. */

@@ -6,6 +6,7 @@ import { cutProduct } from './inference.ts';
 import type { Lowerings } from './lowering.ts';
 import { joinSides, rowMajor, sideWords, type Side } from './sides.ts';
 
+/** By operation. */
 export const TRAINING_LOWERINGS = {
   denseBackwardInput({ samples, inputs, outputs, dy, weight, dx }, { sizes, needsScratch, step }) {
     needsScratch(sizes.scratchWords('matmul', undefined, [samples, inputs, outputs]));

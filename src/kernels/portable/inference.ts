@@ -13,22 +13,25 @@ import { matmul } from './matmul.ts';
 import { affineForward, batchNormFold } from './normalization.ts';
 import { averagePoolForward, maxPoolForward } from './pooling.ts';
 import { softmaxForward } from './softmax.ts';
+import { bindKernels, type PortableTable } from './table.ts';
+
+const TABLE: PortableTable<InferenceKernelName> = {
+  matmul,
+  convolutionPack,
+  convolutionForward,
+  activationForward,
+  maxPoolForward,
+  averagePoolForward,
+  affineForward,
+  batchNormFold,
+  softmaxForward,
+  add,
+  copyRows,
+  codebookDecode,
+  binaryForward,
+};
 
 /** The portable kernels of inference bound to a heap of either precision. */
 export function createInferenceKernels(heap: Heap): Pick<Kernels, InferenceKernelName> {
-  return {
-    matmul: matmul(heap),
-    convolutionPack: convolutionPack(heap),
-    convolutionForward: convolutionForward(heap),
-    activationForward: activationForward(heap),
-    maxPoolForward: maxPoolForward(heap),
-    averagePoolForward: averagePoolForward(heap),
-    affineForward: affineForward(heap),
-    batchNormFold: batchNormFold(heap),
-    softmaxForward: softmaxForward(heap),
-    add: add(heap),
-    copyRows: copyRows(heap),
-    codebookDecode: codebookDecode(heap),
-    binaryForward: binaryForward(heap),
-  };
+  return bindKernels(TABLE, heap);
 }

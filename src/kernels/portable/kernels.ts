@@ -1,5 +1,6 @@
 /** The portable kernels on a heap. */
-import type { Heap, Kernels } from '../types.ts';
+import type { InferenceKernelName, KernelName, Kernels } from '../specification/kernels.ts';
+import type { Heap } from '../types.ts';
 import { activationBackward } from './activation.ts';
 import { binaryBackward } from './binary.ts';
 import {
@@ -17,6 +18,34 @@ import { affineBackward, affineBackwardParameters, batchNormBackward, batchNormF
 import { adamUpdate, clipScale, sgdUpdate, sumSquares } from './optimizer.ts';
 import { averagePoolBackward, maxPoolBackward } from './pooling.ts';
 import { softmaxBackward } from './softmax.ts';
+import { bindKernels, type PortableTable } from './table.ts';
+
+const TABLE: PortableTable<Exclude<KernelName, InferenceKernelName>> = {
+  convolutionBackwardInput,
+  convolutionBackwardWeights,
+  channelSums,
+  sumParts,
+  activationBackward,
+  maxPoolBackward,
+  averagePoolBackward,
+  affineBackward,
+  affineBackwardParameters,
+  batchNormForward,
+  batchNormBackward,
+  softmaxBackward,
+  multiply,
+  sumSquares,
+  clipScale,
+  sgdUpdate,
+  adamUpdate,
+  nearestCodeword,
+  nearestCodewordAgain,
+  nearerSeed,
+  codewordErrors,
+  accumulateCentroids,
+  codebookPullback,
+  binaryBackward,
+};
 
 /**
  * All portable kernels bound to a heap of either precision, for direct calls.
@@ -26,31 +55,5 @@ import { softmaxBackward } from './softmax.ts';
  * createPortableKernels(heap).activationForward(0, 0, 8, 3, ACTIVATION.relu, 0);   // words 8, 9, 10: 1, 0, 3
  */
 export function createPortableKernels(heap: Heap): Kernels {
-  return {
-    ...createInferenceKernels(heap),
-    convolutionBackwardInput: convolutionBackwardInput(heap),
-    convolutionBackwardWeights: convolutionBackwardWeights(heap),
-    channelSums: channelSums(heap),
-    sumParts: sumParts(heap),
-    activationBackward: activationBackward(heap),
-    maxPoolBackward: maxPoolBackward(heap),
-    averagePoolBackward: averagePoolBackward(heap),
-    affineBackward: affineBackward(heap),
-    affineBackwardParameters: affineBackwardParameters(heap),
-    batchNormForward: batchNormForward(heap),
-    batchNormBackward: batchNormBackward(heap),
-    softmaxBackward: softmaxBackward(heap),
-    multiply: multiply(heap),
-    sumSquares: sumSquares(heap),
-    clipScale: clipScale(heap),
-    sgdUpdate: sgdUpdate(heap),
-    adamUpdate: adamUpdate(heap),
-    nearestCodeword: nearestCodeword(heap),
-    nearestCodewordAgain: nearestCodewordAgain(heap),
-    nearerSeed: nearerSeed(heap),
-    codewordErrors: codewordErrors(heap),
-    accumulateCentroids: accumulateCentroids(heap),
-    codebookPullback: codebookPullback(heap),
-    binaryBackward: binaryBackward(heap),
-  };
+  return { ...createInferenceKernels(heap), ...bindKernels(TABLE, heap) };
 }

@@ -5,8 +5,8 @@
 import { createHeap, heapBuffers } from '../workspace/heap.ts';
 import type { Selection } from '../selection/selection.ts';
 import { threadHost } from '../threads/thread-hosts.ts';
-import { createLower, type Sizes } from '../lowering/lowering.ts';
-import type { KernelSet } from '../types.ts';
+import { createLower } from '../lowering/lowering.ts';
+import type { KernelSet, Sizes } from '../types.ts';
 import { openOn, openSyncOn, type Backend } from '../workspace/workspace.ts';
 
 /** Weights are packed as they are, and no kernel needs scratch. */
@@ -25,7 +25,7 @@ export function portableSet(selection: Selection, reason: string): KernelSet {
     reason,
     packsWeights: true,
     lower: createLower(selection.lowerings, SIZES, selection.others),
-    ...SIZES,
+    sizes: SIZES,
     open: (options) => openOn(backend, options, threadHost()),
     openSync: (options) => openSyncOn(backend, options),
   };

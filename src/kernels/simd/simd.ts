@@ -51,7 +51,7 @@ export async function compileSimd(
     reason,
     packsWeights: true,
     lower: createLower(selection.lowerings, sizes, selection.others),
-    ...sizes,
+    sizes,
     open: (options) => openOn(backend, options, threadHost()),
     openSync: (options) => openSyncOn(backend, options),
   };

@@ -26,6 +26,7 @@ import {
 import type { Geometry } from '../specification/geometry.ts';
 import type { KernelName } from '../types.ts';
 
+/** Rows rounded up to whole pairs. */
 export const pairs = (rows: number): number => rows + (rows & 1);
 
 /**
@@ -180,6 +181,7 @@ export function directRow(geometry: Geometry): number {
     : ((kernelHeight - 1) * dilationY + 1) * stagedRowWords(geometry);
 }
 
+/** Words of one padded input row as it is staged: a plane for each phase of the stride. */
 export function stagedRowWords({ widthOut, kernelWidth, dilationX, strideX }: Geometry): number {
   const span = (kernelWidth - 1) * dilationX;
   return Math.min(strideX, span + 1) * (widthOut + Math.floor(span / strideX));

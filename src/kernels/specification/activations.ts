@@ -6,6 +6,7 @@ import { number, type Rules } from '../../base/rules.ts';
 import type { Formula } from './arithmetic.ts';
 import { codesOf, type Codes } from './codes.ts';
 
+/** A row of {@link ACTIVATIONS}. */
 export interface ActivationSpecification {
   /** What it takes beside its input: numbers, which lie on the heap one after another in this order. */
   readonly parameters: Rules;
@@ -16,6 +17,7 @@ export interface ActivationSpecification {
   readonly apply: Formula;
 }
 
+/** A row of {@link ACTIVATION_GRADIENTS}. */
 export interface ActivationGradient {
   /** What its derivative is computed from: the activation's output, so that the input need not be kept, or its input. */
   readonly reads: 'output' | 'input';
@@ -85,6 +87,7 @@ export const ACTIVATIONS = {
     fuses: false,
     apply: (f, x, { minimum, maximum }) => f.minimum(f.maximum(x, minimum), maximum),
   },
+  exp: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.exp(x) },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -137,6 +140,7 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
     derivative: (f, x, { minimum, maximum }) =>
       f.select(f.greater(x, minimum), f.select(f.greater(x, maximum), f.constant(0), f.constant(1)), f.constant(0)),
   },
+  exp: { reads: 'output', derivative: (_f, y) => y },
 };
 
 /** Codes of all activations. */

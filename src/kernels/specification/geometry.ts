@@ -21,6 +21,7 @@ export interface Geometry {
   dilationX: number;
   groups: number;
 }
+/** The fields of a geometry in the order in which they lie on the heap. */
 export const GEOMETRY_FIELDS = [
   'channelsIn',
   'heightIn',
@@ -38,12 +39,15 @@ export const GEOMETRY_FIELDS = [
   'dilationX',
   'groups',
 ] as const satisfies readonly (keyof Geometry)[];
+/** Words that a geometry takes there. */
 export const GEOMETRY_WORDS = GEOMETRY_FIELDS.length;
 
+/** A geometry as it is written to the heap: {@link GEOMETRY_WORDS} integers. */
 export function geometryWords(geometry: Geometry): number[] {
   return GEOMETRY_FIELDS.map((field) => geometry[field]);
 }
 
+/** The geometry that lies at `offset`. */
 export function readGeometry(int: Int32Array, offset: number): Geometry {
   return Object.fromEntries(GEOMETRY_FIELDS.map((field, i) => [field, int[offset + i]])) as unknown as Geometry;
 }

@@ -1,7 +1,7 @@
 /**
  * What may be asked of a backend: whole operations over values that lie on its heap. How an operation is cut in pieces for
  * threads, how weights are packed for it, which working space it takes and which kernels it becomes is the backend's own
- * business (`lower.ts` for both sets of kernels; a GPU would have its own), so an operator knows nothing of it.
+ * business (`lowering/` for both sets of kernels; a GPU would have its own), so an operator knows nothing of it.
  *
  * Every number is a count or the offset of a word on the heap; an offset of -1 means "none" where that is said.
  * Glossary: N samples, C channels, P positions of one channel, O output channels, I input channels.
@@ -16,6 +16,7 @@ export interface Activation {
   readonly parameters: number;
 }
 
+/** Operations by name, each with the call that it takes. */
 export interface Operations {
   /** y [N, O] = activation(x [N, I] weight^T + bias); weight [O, I]; bias [O], -1: none. Activations: those that fuse. */
   denseForward: Activation & {
@@ -222,7 +223,7 @@ export interface Room {
   floats(values: readonly number[]): number;
   /** Offset of words that live as long as the executor, by a name that the same node asks for again (0 words: must exist). */
   kept(name: string, words?: number): number;
-  /** Words that hold nothing between steps. */
+  /** Words of one operation's own, which hold nothing behind its last step. */
   temporary(words: number): number;
   /** Says how much scratch a call may need. */
   needsScratch(words: number): void;

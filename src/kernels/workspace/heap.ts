@@ -50,10 +50,12 @@ export function heapFrom({ precision, floats, integers }: HeapBuffers): Heap {
   };
 }
 
+/** The buffers under a heap. */
 export function heapBuffers(heap: Heap): HeapBuffers {
   return { precision: heap.precision, floats: heap.float.buffer, integers: heap.int.buffer };
 }
 
+/** The error of a heap that cannot be had. */
 export function outOfMemory(bytes: number, cause: unknown): EspalierError {
   return new EspalierError(
     'MEMORY',

@@ -85,6 +85,7 @@ export function rowOf(names: readonly string[], piece: Piece): readonly number[]
   return names.map((name) => piece[name]);
 }
 
+/** How many pieces the step at an offset has. */
 export function pieceCount(int: Int32Array, step: number): number {
   return int[step + 1];
 }
@@ -95,6 +96,7 @@ export function pieceCount(int: Int32Array, step: number): number {
  */
 export type KernelTable = readonly { readonly call: (...row: number[]) => void; readonly row: number[] }[];
 
+/** The table of kernels by the places of their names. */
 export function kernelTable(kernels: Partial<Kernels>, names: readonly KernelName[]): KernelTable {
   return names.map((name) => ({ call: kernels[name] as (...row: number[]) => void, row: [] }));
 }

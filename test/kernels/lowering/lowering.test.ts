@@ -61,8 +61,8 @@ const convolution = (samples: number, geometry: Geometry): Case<'convolutionForw
       call: { geometry, samples, x, weight, bias, y, ...activation },
       results: [[y, words]],
       whole(set) {
-        const packed = stage.empty(set.packedWords(geometry, 'forward'));
-        stage.room.needsScratch(set.scratchWords('convolutionForward', geometry));
+        const packed = stage.empty(set.sizes.packedWords(geometry, 'forward'));
+        stage.room.needsScratch(set.sizes.scratchWords('convolutionForward', geometry));
         stage.step('convolutionPack', { geometry: at, weights: weight, packed, transposed: 0 });
         const all = { sample: 0, samples, position: 0, positions: H * W };
         stage.step('convolutionForward', { geometry: at, x, packed, bias, y, ...all, ...activation });
@@ -88,7 +88,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { samples: rows, inputs, outputs, x, weight, bias, y, ...activation },
           results: [[y, rows * outputs]],
           whole(set) {
-            stage.room.needsScratch(set.scratchWords('matmul', undefined, [rows, outputs, inputs]));
+            stage.room.needsScratch(set.sizes.scratchWords('matmul', undefined, [rows, outputs, inputs]));
             const strides = { aRow: inputs, aColumn: 1, bRow: 1, bColumn: inputs, cRow: outputs };
             const call = { m: rows, n: outputs, k: inputs, a: x, b: weight, c: y, ...strides };
             stage.step('matmul', { ...call, flags: MATMUL.biasPerColumn, bias, ...activation });
@@ -107,7 +107,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { samples: rows, inputs, outputs, dy, weight, dx },
           results: [[dx, rows * inputs]],
           whole(set) {
-            stage.room.needsScratch(set.scratchWords('matmul', undefined, [rows, inputs, outputs]));
+            stage.room.needsScratch(set.sizes.scratchWords('matmul', undefined, [rows, inputs, outputs]));
             const strides = { aRow: outputs, aColumn: 1, bRow: inputs, bColumn: 1, cRow: inputs };
             const call = { m: rows, n: inputs, k: outputs, a: dy, b: weight, c: dx, ...strides };
             stage.step('matmul', { ...call, flags: 0, bias: -1, ...PLAIN });
@@ -126,7 +126,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { samples: rows, inputs, outputs, x, dy, dweight },
           results: [[dweight, outputs * inputs]],
           whole(set) {
-            stage.room.needsScratch(set.scratchWords('matmul', undefined, [outputs, inputs, rows]));
+            stage.room.needsScratch(set.sizes.scratchWords('matmul', undefined, [outputs, inputs, rows]));
             const strides = { aRow: 1, aColumn: outputs, bRow: inputs, bColumn: 1, cRow: inputs };
             const call = { m: outputs, n: inputs, k: rows, a: dy, b: x, c: dweight, ...strides };
             stage.step('matmul', { ...call, flags: 0, bias: -1, ...PLAIN });
@@ -154,9 +154,9 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { geometry, samples, dy, weight, dx },
           results: [[dx, samples * 6 * plane]],
           whole(set) {
-            const packed = stage.empty(set.packedWords(geometry, 'backward'));
-            stage.room.needsScratch(set.scratchWords('convolutionPack', geometry));
-            stage.room.needsScratch(set.scratchWords('convolutionBackwardInput', geometry));
+            const packed = stage.empty(set.sizes.packedWords(geometry, 'backward'));
+            stage.room.needsScratch(set.sizes.scratchWords('convolutionPack', geometry));
+            stage.room.needsScratch(set.sizes.scratchWords('convolutionBackwardInput', geometry));
             stage.step('convolutionPack', { geometry: at, weights: weight, packed, transposed: 1 });
             stage.step('convolutionBackwardInput', { geometry: at, dy, packed, dx, sample: 0, samples });
           },
@@ -177,7 +177,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
         call: { geometry, samples, x, dy, dweight },
         results: [[dweight, 20 * 6 * 9]],
         whole(set) {
-          stage.room.needsScratch(set.scratchWords('convolutionBackwardWeights', geometry));
+          stage.room.needsScratch(set.sizes.scratchWords('convolutionBackwardWeights', geometry));
           const all = { sample: 0, samples, accumulate: 0 };
           stage.step('convolutionBackwardWeights', { geometry: at, x, dy, dw: dweight, ...all });
         },
@@ -506,7 +506,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
         },
         results: [[dx, side === 0 ? words : channels]],
         whole(set) {
-          stage.room.needsScratch(set.scratchWords('binaryBackward'));
+          stage.room.needsScratch(set.sizes.scratchWords('binaryBackward'));
           stage.step('binaryBackward', { ...common, sides: at, rank: order.length, kept, outer: order[0][0] });
         },
       };
@@ -543,7 +543,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { gradient, columns: 19, first: 2, rows: 21, codes, signs, dcodewords, ...SIZES },
           results: [[dcodewords, 6 * 5]],
           whole(set) {
-            stage.room.needsScratch(set.scratchWords('codebookPullback', undefined, [6, 5]));
+            stage.room.needsScratch(set.sizes.scratchWords('codebookPullback', undefined, [6, 5]));
             stage.step('codebookPullback', {
               ...{ gradient, columns: 19, first: 2, row: 0, rows: 21, codes, signs, dcodewords },
               ...{ M: SIZES.subspaceCount, d: SIZES.subvectorLength, k: SIZES.codewordCount },

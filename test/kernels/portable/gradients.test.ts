@@ -237,19 +237,6 @@ describe('gradients', () => {
     );
   });
 
-  it.each(Object.entries(ACTIVATION))(`%s: ${close}`, (_name, code) => {
-    checkGradients((b) => {
-      const slope = b.floats([0.2]),
-        { kernels } = b;
-      return {
-        inputs: [apart(3, 60)],
-        outputs: 60,
-        forward: ([x], y) => kernels.activationForward(0, x, y, 60, code, slope),
-        backward: (_at, y, dy, [dx]) => kernels.activationBackward(0, y, dy, dx, 60, code, slope),
-      };
-    }, 1);
-  });
-
   it(`scale and shift per channel: ${close}`, () => {
     const [samples, channels, positions] = [2, 3, 5];
     checkGradients(

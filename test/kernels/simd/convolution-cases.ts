@@ -73,8 +73,8 @@ export function pack(
   weights: number,
   direction: 'forward' | 'backward',
 ): number {
-  const packed = bench.room(bench.set.packedWords(geometry, direction)),
-    scratch = bench.room(bench.set.scratchWords('convolutionPack', geometry));
+  const packed = bench.room(bench.set.sizes.packedWords(geometry, direction)),
+    scratch = bench.room(bench.set.sizes.scratchWords('convolutionPack', geometry));
   bench.kernels.convolutionPack(scratch, shape, weights, packed, direction === 'backward' ? 1 : 0);
   return packed;
 }
@@ -91,7 +91,7 @@ export function forward(
     slope = bench.floats([0.25]),
     y = bench.room(samples * outputWords(geometry));
   const packed = pack(bench, geometry, shape, weights, 'forward'),
-    scratch = bench.room(bench.set.scratchWords('convolutionForward', geometry));
+    scratch = bench.room(bench.set.sizes.scratchWords('convolutionForward', geometry));
   for (const [sample, count] of pieces(cutSamples, samples)) {
     for (const [position, positions] of pieces(cutPositions, geometry.heightOut * geometry.widthOut)) {
       callKernel(bench.kernels, 'convolutionForward', scratch, {
@@ -122,7 +122,7 @@ export function backwardInput(
     weights = bench.floats(values(seed + 1, weightWords(geometry), absolute));
   const dx = bench.room(samples * inputWords(geometry));
   const packed = pack(bench, geometry, shape, weights, 'backward'),
-    scratch = bench.room(bench.set.scratchWords('convolutionBackwardInput', geometry));
+    scratch = bench.room(bench.set.sizes.scratchWords('convolutionBackwardInput', geometry));
   // From last to first: a piece that wrote beyond its samples, even for a moment, would spoil those of another thread.
   for (const [sample, count] of pieces(cutSamples, samples).reverse())
     bench.kernels.convolutionBackwardInput(scratch, shape, dy, packed, dx, sample, count);
@@ -138,7 +138,7 @@ export function backwardWeights(
     x = bench.floats(values(seed, samples * inputWords(geometry), absolute)),
     dy = bench.floats(values(seed + 1, samples * outputWords(geometry), absolute));
   const dw = bench.floats(values(seed + 2, weightWords(geometry), absolute)),
-    scratch = bench.room(bench.set.scratchWords('convolutionBackwardWeights', geometry));
+    scratch = bench.room(bench.set.sizes.scratchWords('convolutionBackwardWeights', geometry));
   for (const [sample, count] of pieces(cutSamples, samples))
     bench.kernels.convolutionBackwardWeights(
       scratch,

@@ -84,7 +84,7 @@ function run(
   const c = bench.floats(positive(normals(seed + 2, m * row))),
     bias = bench.floats(positive(normals(seed + 3, Math.max(m, n)))),
     slope = bench.floats([0.125]);
-  const scratch = bench.room(bench.set.scratchWords('matmul', undefined, [m, n, k]));
+  const scratch = bench.room(bench.set.sizes.scratchWords('matmul', undefined, [m, n, k]));
   for (const [i, rows] of pieces(cutRows, m)) {
     for (const [j, columns] of pieces(cutColumns, n)) {
       // Both biases are read from one vector, which a piece can shift only if it is not cut in the other direction.
@@ -203,7 +203,7 @@ describe('matmul, SIMD', () => {
           b = bench.floats(normals(3, k * 18)),
           c = bench.room(m * 18),
           slope = bench.floats([0.5]),
-          scratch = bench.room(bench.set.scratchWords('matmul', undefined, [m, 18, k]));
+          scratch = bench.room(bench.set.sizes.scratchWords('matmul', undefined, [m, 18, k]));
         callKernel(bench.kernels, 'matmul', scratch, {
           m,
           n: 18,

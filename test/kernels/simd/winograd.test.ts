@@ -120,7 +120,7 @@ describe('convolution 3 x 3 by Winograd, SIMD', () => {
         const { channelsIn, channelsOut, groups, heightOut, widthOut } = geometry,
           rows = channelsOut / groups;
         fc.pre(heightOut * widthOut >= 25);
-        expect(benches[1].set.packedWords(geometry, 'forward')).toBe(
+        expect(benches[1].set.sizes.packedWords(geometry, 'forward')).toBe(
           Math.ceil(rows / 8) * 8 * channelsIn * 9 * WORDS_PER_TAP,
         );
       }),
@@ -361,7 +361,7 @@ describe('convolution 3 x 3 by Winograd, SIMD', () => {
       weights = bench.floats(normals(2, weightWords(geometry))),
       y = bench.room(outputWords(geometry));
     const packed = pack(bench, geometry, shape, weights, 'forward'),
-      scratch = bench.room(bench.set.scratchWords('convolutionForward', geometry));
+      scratch = bench.room(bench.set.sizes.scratchWords('convolutionForward', geometry));
     bench.workspace.heap.float[x + 63] = NaN;
     callKernel(bench.kernels, 'convolutionForward', scratch, {
       geometry: shape,

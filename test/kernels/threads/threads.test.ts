@@ -151,7 +151,7 @@ function trainingStep(): Program {
 function scratchOf(set: KernelSet): number {
   return Math.max(
     ...(['convolutionPack', 'convolutionForward', 'convolutionBackwardWeights'] as const).map((kernel) =>
-      set.scratchWords(kernel, geometry),
+      set.sizes.scratchWords(kernel, geometry),
     ),
   );
 }
