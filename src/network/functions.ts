@@ -1,8 +1,9 @@
-/** Layers of the operators that are rows of a table: functions of one number and of two, elementwise. */
+/** Layers of the operators that are rows of a table: functions of one number and of two, elementwise, and reductions. */
 import type { RuledBy } from '../base/rules.ts';
 import type { Attributes } from '../graph/network.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
 import type { BinaryKind } from '../operators/binary.ts';
+import type { ReductionKind } from '../operators/reduction.ts';
 import type { UnaryKind } from '../operators/unary.ts';
 import { plain } from './layers.ts';
 import type { Layer, NamedOptions } from './layers.ts';
@@ -21,6 +22,16 @@ function unary<K extends UnaryKind>(kind: K) {
 
 function binary(kind: BinaryKind) {
   return (options: NamedOptions = {}): Layer => plain(kind, {}, options);
+}
+
+export interface ReductionOptions extends NamedOptions {
+  /** What is reduced stays, as sides of 1. Default false: it is gone. */
+  keep?: boolean;
+}
+
+function reduction(kind: ReductionKind) {
+  return (axes: readonly number[], { keep = false, ...options }: ReductionOptions = {}): Layer =>
+    plain(kind, { axes, keep }, options);
 }
 
 /** max(x, 0). */
@@ -59,3 +70,21 @@ export const divide = /* @__PURE__ */ binary('divide');
 export const minimum = /* @__PURE__ */ binary('minimum');
 /** The larger of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */
 export const maximum = /* @__PURE__ */ binary('maximum');
+
+/**
+ * The sum along `axes` of a sample, ascending, at least one: [C, H, W] to [C] with [1, 2]. Axis 0 is that of the
+ * channels; the batch is never reduced. Summed in double.
+ */
+export const reduceSum = /* @__PURE__ */ reduction('reduceSum');
+/** The mean along `axes`, as in {@link reduceSum}. */
+export const reduceMean = /* @__PURE__ */ reduction('reduceMean');
+/** The largest element along `axes`, as in {@link reduceSum}; NaN if there is one. Of equals the first has the gradient. */
+export const reduceMax = /* @__PURE__ */ reduction('reduceMax');
+/** The smallest element along `axes`, as in {@link reduceSum}; NaN if there is one. Of equals the first has the gradient. */
+export const reduceMin = /* @__PURE__ */ reduction('reduceMin');
+/**
+ * The place of the largest element along `axis` of a sample: whole numbers, the lowest of equals; a NaN counts as the
+ * largest. Default axis 0, the class of a vector of scores. No gradient goes through.
+ */
+export const argMax = (axis = 0, { keep = false, ...options }: ReductionOptions = {}): Layer =>
+  plain('argMax', { axis, keep }, options);
