@@ -11,6 +11,7 @@ import { build } from 'esbuild';
 import { INFERENCE_KERNELS, KERNELS } from '../src/kernels/specification/kernels.ts';
 import { activationsModule } from './activations.ts';
 import { binariesModule } from './binaries.ts';
+import { reductionsModule } from './reductions.ts';
 import { assemblyEntry, compileAssembly, memoryFlag, root } from './assembly.ts';
 
 const kernels = join(root, 'src/kernels');
@@ -45,6 +46,7 @@ async function write(name: string, text: string): Promise<void> {
 await mkdir(join(kernels, 'generated'), { recursive: true });
 await write('assembly/activations.generated.ts', activationsModule());
 await write('assembly/binaries.generated.ts', binariesModule());
+await write('assembly/reductions.generated.ts', reductionsModule());
 for (const [selection, table] of [
   ['all', KERNELS],
   ['inference', INFERENCE_KERNELS],

@@ -2,12 +2,13 @@
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import type { Workspace } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
-import type { FloatArray, Shape } from '../base/tensor.ts';
+import type { FloatArray } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
 import { checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps } from './layout.ts';
 import type { Layout } from './layout.ts';
 import { analyse } from './lifetimes.ts';
 import type { Structure } from './lifetimes.ts';
+import type { ValueType } from '../operators/types.ts';
 import { place } from './placement.ts';
 import type { Executor, ExecutorOptions } from './types.ts';
 
@@ -51,53 +52,69 @@ export async function createExecutor(network: Network, options: ExecutorOptions)
  * What inference and training executors have in common: reading and writing values, and prediction in batches; see
  * {@link Executor} for what each throws.
  */
-export function passes(
-  layout: Layout,
-  workspace: Workspace,
-  forward: () => void,
-): Pick<Executor, 'batch' | 'workspace' | 'input' | 'output' | 'shapeOf' | 'forward' | 'predict' | 'dispose'> {
+export function passes(layout: Layout, workspace: Workspace, forward: () => void): Omit<Executor, 'network'> {
   const { structure } = layout;
   const { network, batch } = structure;
+  const isInput = (name: string): boolean => structure.producer.get(name) === -1;
   // One view of each value, so that a call makes none.
-  const views = new Map<string, FloatArray>();
-  const view = (name: string): FloatArray => {
-    const { float } = workspace.heap;
+  const views = new Map<string, FloatArray | Int32Array>();
+  const view = (name: string): FloatArray | Int32Array => {
+    const { float, int } = workspace.heap;
     const known = views.get(name);
     if (known) return known;
-    const { offset, words } = layout.value(name);
-    const made = float.subarray(offset, offset + words);
+    const { offset, words, type } = layout.value(name);
+    const made = (type === 'integer' ? int : float).subarray(offset, offset + words);
     views.set(name, made);
     return made;
   };
-  const input = (name = network.inputs[0].name): FloatArray => {
-    if (structure.producer.get(name) !== -1)
+  const floats = (who: string, name: string): FloatArray => {
+    const found = view(name);
+    if (found instanceof Int32Array)
       throw new RangeError(
-        `input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`,
+        `${who}: name: expected a value of floats, got ${show(name)}; integers(${show(name)}) gives it`,
       );
-    return view(name);
+    return found;
   };
-  const output = (name = network.outputs[0]): FloatArray => {
+  const checkOutput = (who: string, name: string): void => {
     if (!structure.observed.has(name))
       throw new RangeError(
-        `output: name: expected one of ${[...structure.observed].map(show).join(', ')}, got ${show(name)}; name it in watch to keep it`,
+        `${who}: name: expected one of ${[...structure.observed].map(show).join(', ')}, got ${show(name)}; name it in watch to keep it`,
       );
-    return view(name);
   };
   return {
     batch,
     workspace,
-    input,
-    output,
+    input(name = network.inputs[0].name) {
+      if (!isInput(name))
+        throw new RangeError(
+          `input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`,
+        );
+      return floats('input', name);
+    },
+    output(name = network.outputs[0]) {
+      checkOutput('output', name);
+      return floats('output', name);
+    },
+    integers(name = network.outputs[0]) {
+      if (!isInput(name)) checkOutput('integers', name);
+      const found = view(name);
+      if (!(found instanceof Int32Array))
+        throw new RangeError(
+          `integers: name: expected a value of whole numbers, got ${show(name)}, which is of floats`,
+        );
+      return found;
+    },
     forward,
-    shapeOf: (name) => shapeOf(structure, name),
+    shapeOf: (name) => typeOf('shapeOf', structure, name).shape,
+    typeOf: (name) => typeOf('typeOf', structure, name).type,
     predict(inputs, count) {
       if (network.inputs.length !== 1 || network.outputs.length !== 1)
         throw new EspalierError(
           'GRAPH',
           'predict: the network has several inputs or outputs; use input, forward and output',
         );
-      const inputSize = sizeOf(shapeOf(structure, network.inputs[0].name));
-      const outputSize = sizeOf(shapeOf(structure, network.outputs[0]));
+      const [source, outcome] = [network.inputs[0].name, network.outputs[0]];
+      const [inputSize, outputSize] = [source, outcome].map((name) => sizeOf(structure.types.get(name)!.shape));
       checkInteger('predict', 'count', count, 0);
       if (!(inputs instanceof Float32Array))
         throw new TypeError(`predict: inputs: expected a Float32Array, got ${show(inputs)}`);
@@ -108,12 +125,13 @@ export function passes(
       const results = new Float32Array(count * outputSize);
       for (let first = 0; first < count; first += batch) {
         const samples = Math.min(batch, count - first);
-        const destination = input();
+        const destination = view(source);
         destination.set(samples === count ? inputs : inputs.subarray(first * inputSize, (first + samples) * inputSize));
         // What an earlier batch left behind must not reach the tail: zeros are cheap and never NaN.
         if (samples < batch) destination.fill(0, samples * inputSize);
         forward();
-        results.set(samples === batch ? output() : output().subarray(0, samples * outputSize), first * outputSize);
+        const made = view(outcome);
+        results.set(samples === batch ? made : made.subarray(0, samples * outputSize), first * outputSize);
       }
       return results;
     },
@@ -124,8 +142,8 @@ export function passes(
   };
 }
 
-function shapeOf(structure: Structure, name: string): Shape {
-  const shape = structure.types.get(name)?.shape;
-  if (!shape) throw new RangeError(`shapeOf: name: expected the name of a value, got ${show(name)}`);
-  return shape;
+function typeOf(who: string, { types }: Structure, name: string): ValueType {
+  const type = types.get(name);
+  if (!type) throw new RangeError(`${who}: name: expected the name of a value, got ${show(name)}`);
+  return type;
 }

@@ -1,6 +1,6 @@
 /** The executor interface: a network bound to a batch size, a heap and threads. */
 import type { KernelSet, Precision, Workspace } from '../kernels/types.ts';
-import type { Network } from '../graph/network.ts';
+import type { ElementType, Network } from '../graph/network.ts';
 import type { FloatArray, Shape } from '../base/tensor.ts';
 
 export interface ExecutorOptions {
@@ -20,20 +20,32 @@ export interface Executor {
   readonly network: Network;
   readonly batch: number;
   readonly workspace: Workspace;
-  /** View of a network input, (batch, ...shape), to be filled by the caller before a pass. Default: the first. */
+  /**
+   * View of a network input, (batch, ...shape), to be filled by the caller before a pass. Default: the first.
+   * @throws {RangeError} for another name, or for whole numbers: see {@link integers}
+   */
   input(name?: string): FloatArray;
   /**
    * View of an output or watched value after a pass, (batch, ...shape); overwritten by the next pass. Default: the
    * first output.
+   * @throws {RangeError} for another name, or for whole numbers: see {@link integers}
    */
   output(name?: string): FloatArray;
+  /**
+   * The same for a value of whole numbers: an input, an output or a watched value. Default: the first output.
+   * @throws {RangeError} for another name, or for a value of floats
+   */
+  integers(name?: string): Int32Array;
   /** Shape per sample of a value. */
   shapeOf(name: string): Shape;
+  /** What the elements of a value are: whether `integers` or `output` (of an input `input`) gives them. */
+  typeOf(name: string): ElementType;
   /** Runs the inference pass over the whole batch. Nothing is allocated. */
   forward(): void;
   /**
-   * Whole cycle for `count` samples of any number, in batches: inputs (count, ...) to outputs (count, ...). @throws
-   * {EspalierError} GRAPH for a network of several inputs or outputs
+   * Whole cycle for `count` samples of any number, in batches: inputs (count, ...) to outputs (count, ...). Whole numbers
+   * come and go as floats, which hold them up to 2^24; of others the fraction is cut off on their way in.
+   * @throws {EspalierError} GRAPH for a network of several inputs or outputs
    */
   predict(inputs: Float32Array, count: number): Float32Array;
   dispose(): void;

@@ -1,10 +1,11 @@
-/** Layers of the operators that are rows of a table: functions of one number and of two, elementwise. */
+/** Layers of the operators that are rows of a table: functions of one number and of two, elementwise, and reductions. */
 import type { RuledBy } from '../base/rules.ts';
 import type { Attributes } from '../graph/network.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
 import { BINARIES } from '../kernels/specification/binaries.ts';
 import type { BinarySpecification } from '../kernels/specification/binaries.ts';
 import type { BinaryKind } from '../operators/binary.ts';
+import type { ReductionKind } from '../operators/reduction.ts';
 import type { UnaryKind } from '../operators/unary.ts';
 import { constantInitializer } from './initializers.ts';
 import { plain } from './layers.ts';
@@ -27,7 +28,7 @@ function binary(kind: BinaryKind) {
 }
 
 /** A function whose second operand is trained: a number per channel, at first that of the table. */
-export function perChannel(kind: BinaryKind) {
+export function perChannel(kind: BinaryKind): (initial?: number, options?: NamedOptions) => Layer {
   const { parameter }: BinarySpecification = BINARIES[kind];
   return (initial = parameter?.initial ?? 0, options: NamedOptions = {}): Layer => ({
     ...plain(kind, {}, options),
@@ -35,6 +36,16 @@ export function perChannel(kind: BinaryKind) {
       ...(parameter && { [parameter.role]: { shape: [channels], initialize: constantInitializer(initial) } }),
     }),
   });
+}
+
+export interface ReductionOptions extends NamedOptions {
+  /** What is reduced stays, as sides of 1. Default false: it is gone. */
+  keep?: boolean;
+}
+
+function reduction(kind: ReductionKind) {
+  return (axes: readonly number[], { keep = false, ...options }: ReductionOptions = {}): Layer =>
+    plain(kind, { axes, keep }, options);
 }
 
 /** max(x, 0). */
@@ -75,3 +86,21 @@ export const minimum = /* @__PURE__ */ binary('minimum');
 export const maximum = /* @__PURE__ */ binary('maximum');
 /** x, below 0 times the slope of its channel, which is trained. Default 0.25 at first. */
 export const prelu = /* @__PURE__ */ perChannel('prelu');
+
+/**
+ * The sum along `axes` of a sample, ascending, at least one: [C, H, W] to [C] with [1, 2]. Axis 0 is that of the
+ * channels; the batch is never reduced. Summed in double.
+ */
+export const reduceSum = /* @__PURE__ */ reduction('reduceSum');
+/** The mean along `axes`, as in {@link reduceSum}. */
+export const reduceMean = /* @__PURE__ */ reduction('reduceMean');
+/** The largest element along `axes`, as in {@link reduceSum}; NaN if there is one. Of equals the first has the gradient. */
+export const reduceMax = /* @__PURE__ */ reduction('reduceMax');
+/** The smallest element along `axes`, as in {@link reduceSum}; NaN if there is one. Of equals the first has the gradient. */
+export const reduceMin = /* @__PURE__ */ reduction('reduceMin');
+/**
+ * The place of the largest element along `axis` of a sample: whole numbers, the lowest of equals; a NaN counts as the
+ * largest. Default axis 0, the class of a vector of scores. No gradient goes through.
+ */
+export const argMax = (axis = 0, { keep = false, ...options }: ReductionOptions = {}): Layer =>
+  plain('argMax', { axis, keep }, options);

@@ -22,6 +22,14 @@ import {
   maxPool,
   maxPoolTraining,
 } from './pooling.ts';
+import {
+  argMax,
+  argMaxCoupling,
+  argMaxTraining,
+  REDUCTION_COUPLINGS,
+  REDUCTION_OPERATORS,
+  REDUCTION_TRAINING,
+} from './reduction.ts';
 import { softmax, softmaxCoupling, softmaxTraining } from './softmax.ts';
 import {
   concat,
@@ -38,7 +46,7 @@ import type { Coupling, Operator, TrainingOperator } from './types.ts';
 import { UNARY_COUPLINGS, UNARY_OPERATORS, UNARY_TRAINING } from './unary.ts';
 
 /** One table of several: a call, which bundlers leave out where nobody asks for the result; a spread they would keep. */
-const joined = <A, B, C>(a: A, b: B, c: C): A & B & C => ({ ...a, ...b, ...c });
+const joined = <A, B, C, D>(a: A, b: B, c: C, d: D): A & B & C & D => ({ ...a, ...b, ...c, ...d });
 
 const SINGLE_OPERATORS = {
   conv,
@@ -53,10 +61,16 @@ const SINGLE_OPERATORS = {
   concat,
   split,
   dropout,
+  argMax,
 };
 
 /** What inference needs of every operator. */
-export const OPERATORS = /* @__PURE__ */ joined(SINGLE_OPERATORS, UNARY_OPERATORS, BINARY_OPERATORS);
+export const OPERATORS = /* @__PURE__ */ joined(
+  SINGLE_OPERATORS,
+  UNARY_OPERATORS,
+  BINARY_OPERATORS,
+  REDUCTION_OPERATORS,
+);
 
 export type OperatorKind = keyof typeof OPERATORS;
 /** The attributes of a kind, as its rules say. */
@@ -78,6 +92,7 @@ const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOp
   concat: concatTraining,
   split: splitTraining,
   dropout: dropoutTraining,
+  argMax: argMaxTraining,
 };
 
 /** What training adds. */
@@ -85,6 +100,7 @@ export const TRAINING_OPERATORS: Readonly<Record<OperatorKind, TrainingOperator>
   SINGLE_TRAINING,
   UNARY_TRAINING,
   BINARY_TRAINING,
+  REDUCTION_TRAINING,
 );
 
 const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>> = {
@@ -100,6 +116,7 @@ const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>
   concat: concatCoupling,
   split: splitCoupling,
   dropout: dropoutCoupling,
+  argMax: argMaxCoupling,
 };
 
 /** How channels go through. */
@@ -107,6 +124,7 @@ export const COUPLINGS: Readonly<Record<OperatorKind, Coupling>> = /* @__PURE__ 
   SINGLE_COUPLINGS,
   UNARY_COUPLINGS,
   BINARY_COUPLINGS,
+  REDUCTION_COUPLINGS,
 );
 
 /** Whether the table has this kind; what objects inherit is none. */

@@ -190,6 +190,8 @@ export interface CouplingPlan {
   join(a: Channels, b: Channels): Channels;
   /** Each channel spread over `factor` elements in a row. */
   widen(channels: Channels, factor: number): Channels;
+  /** Channels of no layer, which stay as many as they are, for this reason. */
+  fixed(channels: number, reason: string): Channels;
   /** Elements [first, first + count) along the channel axis; refused where that cuts a group in two. */
   slice(channels: Channels, first: number, count: number): Channels;
   /** These channels cannot be removed, for this reason ('they feed ...'). */

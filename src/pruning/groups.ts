@@ -166,7 +166,13 @@ function planCoupling(
     for (const { group } of channels) refuse(current(group), reason);
     return channels;
   };
+  const fixed = (channels: number, reason: string): Channels => {
+    const group = newDraft(channels);
+    refuse(group, reason);
+    return [{ group, width: 1 }];
+  };
   return {
+    fixed,
     inputs: node.inputs.map((name) => values.get(name) ?? []),
     constantInputs: node.inputs.map((name) => !values.has(name)),
     inputShapes: node.inputs.map(shapeOf),
@@ -219,9 +225,7 @@ function planCoupling(
       if (elementsOf(chosen) === count) return chosen;
       const reason = `the ${node.kind} ${show(node.name)} cuts them in parts`;
       refuseAll(inside, reason);
-      const part = newDraft(count);
-      refuse(part, reason);
-      return [{ group: part, width: 1 }];
+      return fixed(count, reason);
     },
     refuse: refuseAll,
   };

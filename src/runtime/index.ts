@@ -1,6 +1,6 @@
 /** `espalier/runtime`: load a model file and run it. */
 export { load } from './load.ts';
-export type { ImageLike, LoadOptions, Model, Prediction } from './load.ts';
+export type { ImageLike, LoadOptions, Model, OutputTensor, Prediction } from './load.ts';
 export { EspalierError } from '../base/errors.ts';
 export type { ErrorCode, ErrorDetails } from '../base/errors.ts';
 export { loadInferenceKernels } from '../kernels/load-inference.ts';

@@ -10,7 +10,7 @@ import { readNetwork } from '../network/read.ts';
 import type { Network } from '../graph/network.ts';
 import type { Preprocessing } from '../graph/preprocessing.ts';
 import { sameShape, sizeOf, toTensor } from '../base/tensor.ts';
-import type { Shape, Tensor, TensorLike } from '../base/tensor.ts';
+import type { FloatArray, Shape, Tensor, TensorLike } from '../base/tensor.ts';
 
 export interface LoadOptions {
   /** Default: what `loadInferenceKernels` gives, the fastest set that the platform runs. */
@@ -35,10 +35,13 @@ export interface ImageLike {
   readonly height: number;
 }
 
+/** Floats, or for an output of whole numbers (`argMax`) 32-bit integers. */
+export type OutputTensor = Tensor<Float32Array | Int32Array>;
+
 /** The first output; of one sample its shape, of a batch (samples, ...shape). The caller owns the data. */
-export interface Prediction extends Tensor {
+export interface Prediction extends OutputTensor {
   /** Every output by name, the first among them. */
-  readonly outputs: ReadonlyMap<string, Tensor>;
+  readonly outputs: ReadonlyMap<string, OutputTensor>;
 }
 
 export interface Model {
@@ -54,7 +57,8 @@ export interface Model {
   readonly threadsReason: string;
   /**
    * Runs the model on an image, which is preprocessed as the model says; or on values that are inputs already: a tensor
-   * of `inputShape`, a batch of them (samples, ...inputShape), or their values in a row.
+   * of `inputShape`, a batch of them (samples, ...inputShape), or their values in a row. An input of whole numbers takes
+   * them up to 2^24.
    *
    * @throws {TypeError | RangeError} if the input is of another kind or shape
    * @throws {EspalierError} MISSING for an image if the model does not say how to preprocess it, DISPOSED
@@ -160,22 +164,28 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
     return { values: data, leading };
   }
 
+  const isInteger = (name: string): boolean => executor.typeOf(name) === 'integer';
+  const readOutput = (name: string): FloatArray | Int32Array =>
+    isInteger(name) ? executor.integers(name) : executor.output(name);
+
   function run(values: Float32Array, leading: Shape): Prediction {
     const samples = values.length / inputSize;
+    const { name: input } = network.inputs[0];
+    const destination = isInteger(input) ? executor.integers(input) : executor.input(input);
     const outputs = new Map(
-      network.outputs.map((name): [string, Tensor] => {
+      network.outputs.map((name): [string, OutputTensor] => {
         const shape = [...leading, ...executor.shapeOf(name)];
-        return [name, { data: new Float32Array(sizeOf(shape)), shape }];
+        return [name, { data: new (isInteger(name) ? Int32Array : Float32Array)(sizeOf(shape)), shape }];
       }),
     );
     for (let first = 0; first < samples; first += batch) {
       const count = Math.min(batch, samples - first);
       // Samples do not touch each other: what an earlier call left behind in the tail is computed and not read.
-      executor.input().set(values.subarray(first * inputSize, (first + count) * inputSize));
+      destination.set(values.subarray(first * inputSize, (first + count) * inputSize));
       executor.forward();
       for (const [name, { data }] of outputs) {
         const size = sizeOf(executor.shapeOf(name));
-        data.set(executor.output(name).subarray(0, count * size), first * size);
+        data.set(readOutput(name).subarray(0, count * size), first * size);
       }
     }
     const [firstOutput] = outputs.values();

@@ -5,7 +5,7 @@ import { createExecutor } from '../execution/executor.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
-import { parametersOf } from '../graph/walk.ts';
+import { outputsOf, parametersOf } from '../graph/walk.ts';
 
 /**
  * The network with the last values that were all finite, of an error DIVERGED that training was rejected with; else
@@ -78,15 +78,14 @@ async function nonFiniteActivation(
   network: Network,
   kernels: KernelSet,
 ): Promise<string | undefined> {
-  const probe = await createExecutor(network, {
-    batch: executor.batch,
-    kernels,
-    watch: network.nodes.map((node) => node.name),
-  });
+  const watch = network.nodes.flatMap(outputsOf);
+  const probe = await createExecutor(network, { batch: executor.batch, kernels, watch });
+  // Whole numbers are finite.
+  const isFine = (name: string): boolean => probe.typeOf(name) === 'integer' || allFinite(probe.output(name));
   try {
     probe.input().set(executor.input());
     probe.forward();
-    return network.nodes.find((node) => !allFinite(probe.output(node.name)))?.name;
+    return network.nodes.find((node) => !outputsOf(node).every(isFine))?.name;
   } finally {
     probe.dispose();
   }

@@ -102,7 +102,7 @@ export async function observe(counts: readonly number[]): Promise<Observation[]>
 }
 
 /** FNV-1a over the bits. */
-function digest(arrays: readonly Float32Array[]): string {
+function digest(arrays: readonly (Float32Array | Int32Array)[]): string {
   let hash = 0x811c9dc5;
   for (const { buffer, byteOffset, byteLength } of arrays) {
     for (const byte of new Uint8Array(buffer, byteOffset, byteLength)) hash = Math.imul(hash ^ byte, 0x01000193);

@@ -7,33 +7,34 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { portableKernels } from '../../src/kernels/index.ts';
 import type { Network } from '../../src/network/index.ts';
-import type { FloatArray } from '../../src/base/tensor.ts';
 import { everything } from '../operators/examples.ts';
 import { anyGraph } from '../operators/graphs.ts';
 import {
   gradientsOf,
   lossOf,
   numbers,
+  read,
   readOutputs,
   relativeDifference,
   valuesOf,
   withExecutor,
   withTrainer,
 } from '../operators/running.ts';
+import type { Values } from '../operators/running.ts';
 
 const options = { kernels: portableKernels(), batch: 2, precision: 'float64' } as const;
 const graphs = anyGraph({ sharesWeights: true });
 
 /** Functions of functions may overflow; what is compared is what is computed with some digits. */
-const isTame = (...values: Iterable<FloatArray>[]): boolean =>
+const isTame = (...values: Iterable<Values>[]): boolean =>
   values.every((some) => [...some].every((one) => one.every((value) => Math.abs(value) < 1e4)));
 
 /** Outputs of the inference pass, twice: the second must not see what the first left. Undefined if a value is huge. */
-const inferred = (network: Network, watch: readonly string[]): Promise<Map<string, FloatArray> | undefined> =>
+const inferred = (network: Network, watch: readonly string[]): Promise<Map<string, Values> | undefined> =>
   withExecutor(network, { ...options, watch }, (one) => {
     one.forward();
     one.forward();
-    return isTame(watch.map((name) => one.output(name))) ? readOutputs(one) : undefined;
+    return isTame(watch.map((name) => read(one, name))) ? readOutputs(one) : undefined;
   });
 
 describe('any graph, with values that share memory and without', () => {
@@ -59,7 +60,7 @@ describe('any graph, with values that share memory and without', () => {
               one.forward();
               lossOf(one);
               const outputs = readOutputs(one);
-              const isSmall = isTame(watch.map((name) => one.output(name)));
+              const isSmall = isTame(watch.map((name) => read(one, name)));
               return { outputs, gradients: gradientsOf(one), isSmall };
             }),
           ),

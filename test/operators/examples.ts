@@ -1,6 +1,6 @@
 /**
  * Example nodes of every operator: what the laws that iterate the tables try. Rows of a table (functions of one number and
- * of two) have theirs from the table; an operator of a file of its own has a line in `OWN`, or the laws fail by its name.
+ * of two, reductions) have theirs from the table; an operator of a file of its own has a line in `OWN`, or the laws fail by its name.
  */
 import { obeys } from '../../src/base/rules.ts';
 import { sizeOf } from '../../src/base/tensor.ts';
@@ -33,10 +33,13 @@ import {
   split,
 } from '../../src/network/layers.ts';
 import type { Layer } from '../../src/network/layers.ts';
-import { leakyRelu, tanh } from '../../src/network/functions.ts';
+import { argMax, leakyRelu, tanh } from '../../src/network/functions.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { BINARY_OPERATORS } from '../../src/operators/binary.ts';
 import type { BinaryKind } from '../../src/operators/binary.ts';
+import { REDUCTION_OPERATORS } from '../../src/operators/reduction.ts';
+import type { ReductionKind } from '../../src/operators/reduction.ts';
+import { operatorOf } from '../../src/operators/table.ts';
 import type { OperatorKind } from '../../src/operators/table.ts';
 import { UNARY_OPERATORS } from '../../src/operators/unary.ts';
 import type { UnaryKind } from '../../src/operators/unary.ts';
@@ -65,7 +68,9 @@ const values = (...shapes: Shape[]): Operand[] => shapes.map((shape) => ({ shape
 const constant = (...shape: number[]): Operand => ({ shape, isConstant: true, keeps: 'away from zero' });
 
 /** An operator of a file of its own: what it reads, and its layer. */
-const OWN: Readonly<Record<Exclude<OperatorKind, UnaryKind | BinaryKind>, readonly Omit<Example, 'title'>[]>> = {
+const OWN: Readonly<
+  Record<Exclude<OperatorKind, UnaryKind | BinaryKind | ReductionKind>, readonly Omit<Example, 'title'>[]>
+> = {
   conv: [
     { operands: values([4, 5, 6]), layer: conv(4, 3) },
     { operands: values([4, 5, 6]), layer: conv(8, 1, { bias: false }) },
@@ -109,6 +114,12 @@ const OWN: Readonly<Record<Exclude<OperatorKind, UnaryKind | BinaryKind>, readon
     { operands: values([9]), layer: split([4, 5]), refuses: /split .* cuts them/ },
   ],
   dropout: [{ operands: values([4, 3, 5]), layer: dropout(0.4) }],
+  argMax: [
+    { operands: values([4, 3, 5]), layer: argMax(1) },
+    { operands: values([4, 3, 5]), layer: argMax(2, { keep: true }) },
+    { operands: values([4, 3, 5]), layer: argMax(0, { keep: true }), refuses: /argMax .* runs over them/ },
+    { operands: values([9]), layer: argMax(), refuses: /argMax .* runs over them/ },
+  ],
 };
 
 function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
@@ -148,6 +159,26 @@ const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
   ];
 };
 
+const reductionExamples = (kind: ReductionKind): Omit<Example, 'title'>[] => {
+  const refuses = new RegExp(`${kind} .* runs over them`);
+  const example = (shape: Shape, axes: readonly number[], keep = false): Omit<Example, 'title'> => ({
+    operands: [{ shape }],
+    layer: plain(kind, { axes, keep }),
+    ...(axes.includes(0) && { refuses }),
+  });
+  return [
+    example([4, 3, 5], [1, 2]),
+    example([4, 3, 5], [1, 2], true),
+    example([4, 3, 5], [1]),
+    example([4, 3, 5], [2], true),
+    example([4, 3, 9], [2]),
+    example([4, 3, 5], [0], true),
+    example([4, 3, 5], [0, 2]),
+    example([9], [0]),
+    example([5, 2], [1]),
+  ];
+};
+
 const titled = (kind: string, examples: readonly Omit<Example, 'title'>[]): Example[] =>
   examples.map((example) => {
     const operands = example.operands.map(
@@ -160,6 +191,7 @@ const titled = (kind: string, examples: readonly Omit<Example, 'title'>[]): Exam
 export function examplesOf(kind: string): readonly Example[] {
   if (Object.hasOwn(UNARY_OPERATORS, kind)) return titled(kind, unaryExamples(kind as UnaryKind));
   if (Object.hasOwn(BINARY_OPERATORS, kind)) return titled(kind, binaryExamples(kind as BinaryKind));
+  if (Object.hasOwn(REDUCTION_OPERATORS, kind)) return titled(kind, reductionExamples(kind as ReductionKind));
   return titled(kind, Object.hasOwn(OWN, kind) ? OWN[kind as keyof typeof OWN] : []);
 }
 
@@ -182,7 +214,8 @@ export function addExample(g: GraphBuilder, { operands, layer }: Example, where:
     return i > 0 ? g.node(tanh(), weighted) : weighted;
   });
   const yielded = g.nodes({ ...layer, name }, ...made);
-  return where === 'alone' ? [...yielded] : yielded.map((value) => g.node(leakyRelu(0.3), value));
+  const isFloat = (operatorOf({ name, kind: layer.kind }).yields ?? 'float') === 'float';
+  return where === 'alone' || !isFloat ? [...yielded] : yielded.map((value) => g.node(leakyRelu(0.3), value));
 }
 
 /** By its name, which says what they must be, and by nothing else. */

@@ -9,8 +9,8 @@ import { graph } from '../../src/network/build.ts';
 import type { GraphBuilder } from '../../src/network/build.ts';
 import { tanh } from '../../src/network/functions.ts';
 import { affine, conv, dense } from '../../src/network/layers.ts';
-import { inferShapes, weightedLayers } from '../../src/network/shapes.ts';
-import { OPERATORS } from '../../src/operators/table.ts';
+import { inferShapes, inferTypes, weightedLayers } from '../../src/network/shapes.ts';
+import { OPERATORS, operatorOf } from '../../src/operators/table.ts';
 import { constantNumbers, examplesOf, perturbed } from './examples.ts';
 import type { Example } from './examples.ts';
 
@@ -58,19 +58,25 @@ export const anyGraph = ({ endsWeighted = false, sharesWeights = false }: GraphO
     .map(({ steps, outputs, seed }) => {
       const made = graph({ seed }, (g) => {
         const values = [g.input(INPUT)];
+        const ends: string[] = [];
         for (const { example, from, recent } of steps) {
           // Chains are where memory is shared, so half the steps go on from the last value.
           const [first, other] = [recent ? values.length - 1 : from[0], from[1]];
           const wanted = example.operands.map((_, i) => (i === 0 ? first : other * i) % values.length);
           const chosen = fitting(g, example, values, wanted);
-          if (chosen) values.push(...addNode(g, example, chosen, `constant ${values.length}`));
+          // Whole numbers end there.
+          const added = chosen ? addNode(g, example, chosen, `constant ${values.length}`) : [];
+          (yieldsFloats(example) ? values : ends).push(...added);
         }
         if (values.length === 1) values.push(g.node(tanh(), values[0]));
-        return [...new Set(outputs.map((place) => values[place % values.length])).add(values.at(-1)!)];
+        return [...new Set([...outputs.map((place) => values[place % values.length]), values.at(-1)!, ...ends])];
       });
       const whole = withoutLooseEnds(made, endsWeighted);
       return perturbed(sharesWeights && steps.some(({ share }) => share) ? shareWeights(whole) : whole);
     });
+
+const yieldsFloats = ({ layer: { kind } }: Example): boolean =>
+  (operatorOf({ name: kind, kind }).yields ?? 'float') === 'float';
 
 /** @param chosen - the operands; undefined stands for a constant */
 function addNode(
@@ -131,12 +137,12 @@ function withoutLooseEnds(network: Network, endsWeighted: boolean): Network {
     if (!values.some((value) => read.has(value) || outputs.has(value))) outputs.add(values[0]);
   }
   if (!endsWeighted) return { ...network, outputs: [...outputs] };
-  const shapes = inferShapes(network);
+  const types = inferTypes(network);
   const parameters = new Map(network.parameters);
   const nodes = [...network.nodes];
   const ends = [...outputs].map((value) => {
-    const shape = shapes.get(value)!;
-    if (shape.length !== 1 && shape.length !== 3) return value;
+    const { shape, type } = types.get(value)!;
+    if (type !== 'float' || (shape.length !== 1 && shape.length !== 3)) return value;
     const end = graph({ seed: nodes.length }, (g) =>
       g.node({ ...(shape.length === 3 ? conv(2, 1) : dense(2)), name: `end of ${value}` }, g.input(shape, value)),
     );

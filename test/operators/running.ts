@@ -11,7 +11,8 @@ import type {
 import { normal, stream } from '../../src/base/random.ts';
 import type { FloatArray } from '../../src/base/tensor.ts';
 import type { Network } from '../../src/graph/network.ts';
-import { operatorOf } from '../../src/operators/table.ts';
+import { outputsOf } from '../../src/graph/walk.ts';
+import { operatorOf, trainingOf } from '../../src/operators/table.ts';
 import { inputNumbers } from './examples.ts';
 
 export const optimizer: OptimizerOptions = {
@@ -31,9 +32,19 @@ export const numbers = (count: number, seed: number): Float64Array => {
   return Float64Array.from({ length: count }, () => normal(random));
 };
 
+/** A value's view, whatever its elements are. */
+export type Values = FloatArray | Int32Array;
+const isFloat = (one: Executor, name: string): boolean => one.typeOf(name) === 'float';
+
+/** View of an output or watched value. */
+export const read = (one: Executor, name: string): Values =>
+  isFloat(one, name) ? one.output(name) : one.integers(name);
+
 /** Fills every input, with numbers that depend on its name alone. */
 export function fillInputs(one: Executor): void {
-  for (const { name, shape } of one.network.inputs) one.input(name).set(inputNumbers(name, one.batch, shape));
+  for (const { name, shape } of one.network.inputs) {
+    (isFloat(one, name) ? one.input(name) : one.integers(name)).set(inputNumbers(name, one.batch, shape));
+  }
 }
 
 export async function withExecutor<T>(
@@ -66,7 +77,7 @@ export async function withTrainer<T>(
 }
 
 /** Outputs of the inference pass, by name. */
-export const outputsOfRun = (network: Network, options: ExecutorOptions): Promise<Map<string, FloatArray>> =>
+export const outputsOfRun = (network: Network, options: ExecutorOptions): Promise<Map<string, Values>> =>
   withExecutor(network, options, (one) => {
     one.forward();
     // Twice: the second pass must not see what the first left.
@@ -74,29 +85,39 @@ export const outputsOfRun = (network: Network, options: ExecutorOptions): Promis
     return readOutputs(one);
   });
 
-export const readOutputs = (one: Executor): Map<string, FloatArray> =>
-  new Map(one.network.outputs.map((name) => [name, one.output(name).slice()]));
+export const readOutputs = (one: Executor): Map<string, Values> =>
+  new Map(one.network.outputs.map((name) => [name, read(one, name).slice()]));
 
-/** The loss is the sum of c y over all outputs: its gradient to output number i is c. */
-const weightsOf = (one: TrainingExecutor, name: string, i: number): Float64Array => numbers(one.output(name).length, i);
+/** Outputs that have a gradient, each with the c of the loss: that is the sum of c y over all of them. */
+const weightsOf = (one: TrainingExecutor): [string, Float64Array][] =>
+  one.network.outputs.flatMap((name, i) => (isFloat(one, name) ? [[name, numbers(one.output(name).length, i)]] : []));
 
 /** Runs the training pass. */
 export function lossOf(one: TrainingExecutor, step = 1): number {
   one.forwardTraining(step);
-  return one.network.outputs.reduce((sum, name, i) => {
+  return weightsOf(one).reduce((sum, [name, weights]) => {
     const y = one.output(name);
-    return weightsOf(one, name, i).reduce((part, c, j) => part + c * y[j], sum);
+    return weights.reduce((part, c, j) => part + c * y[j], sum);
   }, 0);
 }
 
 /** Runs the backward pass. Gradients of the inputs that are read and of the trained parameters, by name. */
 export function gradientsOf(one: TrainingExecutor): Map<string, FloatArray> {
   const { network } = one;
-  network.outputs.forEach((name, i) => one.outputGradient(name).set(weightsOf(one, name, i)));
+  const weights = weightsOf(one);
+  for (const [name, values] of weights) one.outputGradient(name).set(values);
   one.backward();
-  const inputs = network.inputs
-    .map(({ name }) => name)
-    .filter((name) => network.nodes.some((node) => node.inputs.includes(name)));
+  // What a gradient comes to, from the outputs back; an input is none of them where it only is an output itself.
+  const reached = new Set(weights.map(([name]) => name));
+  const readBack = new Set<string>();
+  for (const node of [...network.nodes].reverse()) {
+    if (!trainingOf(node).backward || !outputsOf(node).some((value) => reached.has(value))) continue;
+    for (const name of node.inputs) {
+      readBack.add(name);
+      reached.add(name);
+    }
+  }
+  const inputs = network.inputs.map(({ name }) => name).filter((name) => readBack.has(name));
   return new Map([...inputs, ...trainedParameters(network)].map((name) => [name, one.gradient(name).slice()]));
 }
 

@@ -5,7 +5,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sizeOf } from '../../src/base/tensor.ts';
-import type { FloatArray } from '../../src/base/tensor.ts';
 import { stream } from '../../src/base/random.ts';
 import type { DenseEncoding } from '../../src/encodings/types.ts';
 import type { Network } from '../../src/graph/network.ts';
@@ -15,24 +14,26 @@ import { graph } from '../../src/network/build.ts';
 import { checkGraph } from '../../src/network/check.ts';
 import { concat, conv, dense, flatten, plain, split } from '../../src/network/layers.ts';
 import { inferShapes, weightedLayers } from '../../src/network/shapes.ts';
-import { OPERATORS } from '../../src/operators/table.ts';
+import { OPERATORS, operatorOf } from '../../src/operators/table.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
 import { addExample, examplesOf, perturbed } from '../operators/examples.ts';
 import type { Example } from '../operators/examples.ts';
 import { anyGraph } from '../operators/graphs.ts';
 import { outputsOfRun, relativeDifference } from '../operators/running.ts';
+import type { Values } from '../operators/running.ts';
 
 /** Sums in another order, in double. */
 const ROUNDING = 1e-11;
 
-const outputsIn = (network: Network): Promise<Map<string, FloatArray>> =>
+const outputsIn = (network: Network): Promise<Map<string, Values>> =>
   outputsOfRun(network, { kernels: portableKernels(), batch: 2, precision: 'float64' });
 
-/** The example between weighted layers, and a weighted layer behind each of its values. */
+/** The example between weighted layers, and a weighted layer behind each of its values; whole numbers are outputs. */
 const coupled = (example: Example): Network =>
   perturbed(
     graph({}, (g) =>
       addExample(g, example, 'between layers', 'example 0').map((value) => {
+        if (operatorOf({ name: value, kind: example.layer.kind }).yields === 'integer') return value;
         const { length } = g.shapeOf(value);
         if (length === 3) return g.node(conv(2, 1), value);
         return g.node(dense(2), length === 1 ? value : g.node(flatten(), value));

@@ -72,14 +72,14 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is below 130 kB minified and 55 kB gzipped, SIMD kernels included', () => {
+  it('is below 130 kB minified and 57 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts]
       .sort(([, a], [, b]) => b - a)
       .map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
     expect(code.length).toBeLessThan(130_000);
-    expect(gzipped).toBeLessThan(55_000);
+    expect(gzipped).toBeLessThan(57_000);
   });
 
   it('keeps to a budget per part: 53 kB for the core, 56 kB for the kernels, 2.2 kB for each file of operators', () => {

@@ -37,7 +37,7 @@ afterAll(() => {
 
 const values = (count: number, seed = 1): Float32Array =>
   Float32Array.from({ length: count }, () => 2 * stream(seed, 'input', count--)() - 1);
-const bits = (data: Float32Array): number[] => [...new Uint32Array(data.slice().buffer)];
+const bits = (data: Float32Array | Int32Array): number[] => [...new Uint32Array(data.slice().buffer)];
 const task = smallNetwork();
 const image = (width: number, height: number, channels: number): ImageLike => ({
   width,

@@ -1,7 +1,7 @@
 /** The operations of inference in kernels. */
 import { geometryWords } from '../specification/geometry.ts';
 import { MATMUL } from '../types.ts';
-import { joinSides, sideWords } from './sides.ts';
+import { joinSides, reducedSides, sideWords, type Reduced } from './sides.ts';
 import { cut, cutWords, piecesOf, type Run } from './cut.ts';
 import type { Lowerings } from './lowering.ts';
 
@@ -13,6 +13,21 @@ export function cutProduct(count: number, work: number): Run[] {
 /** Rows, but few of them if they are short. */
 function cutRows(rows: number, columns: number): Run[] {
   return cut(rows, 1, piecesOf(rows * columns));
+}
+
+/** Results of a reduction: where a piece's elements and its results begin, and its steps along the outermost side. */
+export function cutResults({
+  sides,
+  kept,
+  results,
+  words,
+}: Reduced): { from: number; result: number; count: number }[] {
+  const [{ count: outer, strides }] = sides;
+  return cut(outer, kept === 1 ? 4 : 1, piecesOf(words)).map(([first, count]) => ({
+    from: first * strides[0],
+    result: first * results,
+    count,
+  }));
 }
 
 /** By operation. */
@@ -194,6 +209,37 @@ export const INFERENCE_LOWERINGS = {
         rank: joined.length,
         outer: count,
         operation,
+      })),
+    );
+  },
+
+  reduceForward({ x, y, sides, axes, operation }, { sizes, integers, needsScratch, step }) {
+    const reduced = reducedSides(sides, axes);
+    needsScratch(sizes.scratchWords('reduceForward'));
+    const at = integers(sideWords(reduced.sides, 1));
+    step(
+      'reduceForward',
+      cutResults(reduced).map(({ from, result, count }) => ({
+        x: x + from,
+        y: y + result,
+        sides: at,
+        rank: reduced.sides.length,
+        kept: reduced.kept,
+        outer: count,
+        operation,
+      })),
+    );
+  },
+
+  argMax({ x, y, outer, length, inner }, { step }) {
+    step(
+      'argMax',
+      cut(outer, 1, piecesOf(outer * length * inner)).map(([first, count]) => ({
+        x: x + first * length * inner,
+        y: y + first * inner,
+        outer: count,
+        length,
+        inner,
       })),
     );
   },

@@ -2,9 +2,9 @@
 import { geometryWords } from '../specification/geometry.ts';
 import type { Moved } from '../specification/operations.ts';
 import { cut, cutWords, piecesOf } from './cut.ts';
-import { cutProduct } from './inference.ts';
+import { cutProduct, cutResults } from './inference.ts';
 import type { Lowerings } from './lowering.ts';
-import { joinSides, rowMajor, sideWords, type Side } from './sides.ts';
+import { joinSides, reducedSides, rowMajor, sideWords, type Side } from './sides.ts';
 
 /** By operation. */
 export const TRAINING_LOWERINGS = {
@@ -212,6 +212,26 @@ export const TRAINING_LOWERINGS = {
         outer: count,
         operation,
         side,
+      })),
+    );
+  },
+
+  reduceBackward({ x, y, dy, dx, sides, axes, operation }, { sizes, integers, needsScratch, step }) {
+    const reduced = reducedSides(sides, axes);
+    needsScratch(sizes.scratchWords('reduceBackward'));
+    const at = integers(sideWords(reduced.sides, 1));
+    step(
+      'reduceBackward',
+      cutResults(reduced).map(({ from, result, count }) => ({
+        x: x + from,
+        y: y + result,
+        dy: dy + result,
+        dx: dx + from,
+        sides: at,
+        rank: reduced.sides.length,
+        kept: reduced.kept,
+        outer: count,
+        operation,
       })),
     );
   },

@@ -12,6 +12,7 @@ import { add, copyRows } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { affineForward, batchNormFold } from './normalization.ts';
 import { averagePoolForward, maxPoolForward } from './pooling.ts';
+import { argMax, reduceForward } from './reduction.ts';
 import { softmaxForward } from './softmax.ts';
 import { bindKernels, type PortableTable } from './table.ts';
 
@@ -29,6 +30,8 @@ const TABLE: PortableTable<InferenceKernelName> = {
   copyRows,
   codebookDecode,
   binaryForward,
+  reduceForward,
+  argMax,
 };
 
 /** The portable kernels of inference bound to a heap of either precision. */

@@ -17,6 +17,7 @@ import { createInferenceKernels } from './inference.ts';
 import { affineBackward, affineBackwardParameters, batchNormBackward, batchNormForward } from './normalization.ts';
 import { adamUpdate, clipScale, sgdUpdate, sumSquares } from './optimizer.ts';
 import { averagePoolBackward, maxPoolBackward } from './pooling.ts';
+import { reduceBackward } from './reduction.ts';
 import { softmaxBackward } from './softmax.ts';
 import { bindKernels, type PortableTable } from './table.ts';
 
@@ -45,6 +46,7 @@ const TABLE: PortableTable<Exclude<KernelName, InferenceKernelName>> = {
   accumulateCentroids,
   codebookPullback,
   binaryBackward,
+  reduceBackward,
 };
 
 /**

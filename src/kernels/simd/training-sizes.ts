@@ -53,12 +53,17 @@ export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, si
               byWinograd(geometry) ? winogradGradientWords(geometry) : 0,
             )
         : 0;
+    case 'reduceBackward':
+      return MASK_WORDS;
     case 'binaryBackward':
       return BINARY_WORDS;
     default:
       return productScratchWords(kernel, geometry, sizes);
   }
 }
+
+/** Which of four results have found their first element. */
+const MASK_WORDS = 4;
 
 /** Four doubles. */
 const BINARY_WORDS = 8;

@@ -35,3 +35,6 @@ export type Formula = <T, C>(f: Arithmetic<T, C>, x: T, parameters: Readonly<Rec
 
 /** A formula of two values. */
 export type BinaryFormula = <T, C>(f: Arithmetic<T, C>, a: T, b: T) => T;
+
+/** The part of an {@link Arithmetic} that is instructions of every machine, in double too. */
+export type Instructions<T, C> = Omit<Arithmetic<T, C>, 'exp' | 'log' | 'sigmoid' | 'tanh' | 'erf'>;

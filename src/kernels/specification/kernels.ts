@@ -16,6 +16,7 @@
 import { ACTIVATION, FUSED_ACTIVATION } from './activations.ts';
 import { BINARY, SIDE } from './binaries.ts';
 import type { Codes } from './codes.ts';
+import { REDUCTION } from './reductions.ts';
 
 /** What is written down of a kernel. */
 export interface KernelSpecification {
@@ -123,6 +124,21 @@ export const INFERENCE_KERNELS = {
    * along it. y is row-major. y may be an operand that is not broadcast.
    */
   binaryForward: { arguments: ['a', 'b', 'y', 'sides', 'rank', 'outer', 'operation'], codes: { operation: BINARY } },
+  /**
+   * y = operation over x, in double. sides: offset of the sides, then of x's strides along each, in words: first the
+   * `kept` sides, at least one, along which y has elements of its own, row-major, of which the outermost is taken for
+   * `outer` steps; then those that are reduced, at least one. Portable: in row-major order; simd may combine every fourth
+   * element first.
+   */
+  reduceForward: {
+    arguments: ['x', 'y', 'sides', 'rank', 'kept', 'outer', 'operation'],
+    codes: { operation: REDUCTION },
+  },
+  /**
+   * y[o, i], an int, = the lowest j among those of the largest x[o, j, i]; x [outer, length, inner], y [outer, inner]. A
+   * NaN counts as larger than all numbers, the first of them as the largest. The same integers from every set.
+   */
+  argMax: { arguments: ['x', 'y', 'outer', 'length', 'inner'] },
 } as const satisfies Record<string, KernelSpecification>;
 
 /** The others: gradients, updates, and the search for codewords. */
@@ -313,6 +329,14 @@ export const TRAINING_KERNELS = {
   binaryBackward: {
     arguments: ['a', 'b', 'dy', 'dx', 'sides', 'rank', 'kept', 'outer', 'operation', 'side'],
     codes: { operation: BINARY, side: SIDE },
+  },
+  /**
+   * dx = dy times the derivative of operation over x, to each of its elements, or to the first that is y and 0 to the
+   * others; overwritten. Sides as in reduceForward; dx lies as x does, y and dy are row-major.
+   */
+  reduceBackward: {
+    arguments: ['x', 'y', 'dy', 'dx', 'sides', 'rank', 'kept', 'outer', 'operation'],
+    codes: { operation: REDUCTION },
   },
 } as const satisfies Record<string, KernelSpecification>;
 

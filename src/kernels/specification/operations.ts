@@ -166,6 +166,24 @@ export interface Operations {
   };
 
   /**
+   * y = operation of all elements of x, row-major of shape `sides`, along `axes` of it (ascending); y has an element for
+   * each place along the others, row-major. In double. operation: a number in the table of reductions.
+   */
+  reduceForward: { x: number; y: number; sides: readonly number[]; axes: readonly number[]; operation: number };
+  /** dx, overwritten; x and y are read by the operations whose gradient asks for them. */
+  reduceBackward: {
+    x: number;
+    y: number;
+    dy: number;
+    dx: number;
+    sides: readonly number[];
+    axes: readonly number[];
+    operation: number;
+  };
+  /** y [outer, inner], ints: places of the largest of x [outer, length, inner], the lowest of equals; NaN is the largest. */
+  argMax: { x: number; y: number; outer: number; length: number; inner: number };
+
+  /**
    * Columns [first, first + M d) of a matrix `to` [rows, columns] from codes [rows, M], codewords [K, d] and packed signs
    * (-1: none): a block of a product encoding.
    */

@@ -8,6 +8,7 @@ import { INFERENCE_LOWERINGS } from '../../../src/kernels/lowering/inference.ts'
 import { TRAINING_LOWERINGS } from '../../../src/kernels/lowering/training.ts';
 import { ACTIVATION } from '../../../src/kernels/specification/activations.ts';
 import { BINARY } from '../../../src/kernels/specification/binaries.ts';
+import { REDUCTION } from '../../../src/kernels/specification/reductions.ts';
 import { geometryWords } from '../../../src/kernels/specification/geometry.ts';
 import type { OperationName, Operations } from '../../../src/kernels/specification/operations.ts';
 import { bothSets, expectWithin, normals } from '../bench.ts';
@@ -74,6 +75,17 @@ const convolution = (samples: number, geometry: Geometry): Case<'convolutionForw
 const [rows, inputs, outputs] = [9, 300, 130];
 const count = 100_003;
 const [N, C, P] = [5, 11, 1700];
+
+/** Samples, channels, positions; which are reduced, all in the order of the kernels, results, and pieces. */
+const SIDES = [10, 12, 1001];
+const REDUCED = [
+  { axes: [2], order: [0, 1, 2], kept: 2, results: 120, pieces: 7 },
+  { axes: [1], order: [0, 2, 1], kept: 2, results: 10010, pieces: 7 },
+  { axes: [0, 2], order: [1, 0, 2], kept: 1, results: 12, pieces: 3 },
+] as const;
+const sizeOf = (sides: readonly number[]): number => sides.reduce((product, side) => product * side, 1);
+const sidesOf = (stage: Stage, order: readonly number[]): number =>
+  stage.ints([...order.map((axis) => SIDES[axis]), ...order.map((axis) => sizeOf(SIDES.slice(axis + 1)))]);
 
 /** One case or several of each operation: a new operation has no type without. */
 const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
@@ -512,6 +524,55 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
       };
     },
   })),
+  // Positions, whose elements lie in a row; channels, and samples with positions, whose elements do not.
+  reduceForward: REDUCED.map(({ axes, order, kept, pieces, results }) => ({
+    pieces,
+    prepare(stage) {
+      const x = random(stage, 1, sizeOf(SIDES)),
+        y = stage.empty(results),
+        sides = sidesOf(stage, order);
+      const common = { x, y, operation: REDUCTION.reduceMean };
+      return {
+        call: { ...common, sides: SIDES, axes },
+        results: [[y, results]],
+        whole(set) {
+          stage.room.needsScratch(set.sizes.scratchWords('reduceForward'));
+          stage.step('reduceForward', { ...common, sides, rank: 3, kept, outer: SIDES[order[0]] });
+        },
+      };
+    },
+  })),
+  reduceBackward: REDUCED.map(({ axes, order, kept, pieces, results }, i) => ({
+    pieces,
+    prepare(stage) {
+      const values = normals(1, sizeOf(SIDES), 0.5).map(Math.round),
+        x = stage.floats(values),
+        dx = stage.empty(values.length),
+        [y, dy] = [stage.floats(new Array<number>(results).fill(1)), random(stage, 3, results)],
+        sides = sidesOf(stage, order);
+      const common = { x, y, dy, dx, operation: i === 0 ? REDUCTION.reduceMean : REDUCTION.reduceMax };
+      return {
+        call: { ...common, sides: SIDES, axes },
+        results: [[dx, values.length]],
+        whole(set) {
+          stage.room.needsScratch(set.sizes.scratchWords('reduceBackward'));
+          stage.step('reduceBackward', { ...common, sides, rank: 3, kept, outer: SIDES[order[0]] });
+        },
+      };
+    },
+  })),
+  argMax: [
+    {
+      pieces: 7,
+      prepare(stage) {
+        const [outer, length, inner] = SIDES;
+        const x = random(stage, 1, sizeOf(SIDES)),
+          y = stage.empty(outer * inner),
+          call = { x, y, outer, length, inner };
+        return { call, results: [[y, outer * inner]], whole: () => stage.step('argMax', call) };
+      },
+    },
+  ],
   codebookDecode: [
     {
       pieces: 8,

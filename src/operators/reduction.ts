@@ -1,0 +1,114 @@
+/**
+ * Reductions along axes of a sample: an operator for each row of the table of formulas
+ * (`kernels/specification/reductions.ts`), and the place of the largest. The batch is never reduced.
+ */
+import { boolean, integer, integerList } from '../base/rules.ts';
+import type { RuledBy } from '../base/rules.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
+import type { Node } from '../graph/network.ts';
+import { REDUCTION, REDUCTION_GRADIENTS, REDUCTIONS } from '../kernels/specification/reductions.ts';
+import type { ReductionName } from '../kernels/specification/reductions.ts';
+import { nodeError } from './define.ts';
+import type { Channels, Coupling, CouplingPlan, Operator, Plan, TrainingOperator } from './types.ts';
+
+export type ReductionKind = ReductionName;
+const KINDS = /* @__PURE__ */ Object.keys(REDUCTIONS) as ReductionKind[];
+
+const forEachKind = <T>(make: (kind: ReductionKind) => T): Readonly<Record<ReductionKind, T>> =>
+  Object.fromEntries(KINDS.map((kind) => [kind, make(kind)])) as Record<ReductionKind, T>;
+
+/** axes of a sample, ascending, each once; keep: they stay, as sides of 1. */
+const REDUCTION_RULES = { axes: /* @__PURE__ */ integerList(0), keep: boolean };
+const ARG_MAX_RULES = { axis: /* @__PURE__ */ integer(0), keep: boolean };
+export type ReductionAttributes = RuledBy<typeof REDUCTION_RULES>;
+export type ArgMaxAttributes = RuledBy<typeof ARG_MAX_RULES>;
+
+/** What is left of a shape. @throws {EspalierError} ATTRIBUTE for axes that it has not */
+function reducedShape(node: Node, shape: Shape, axes: readonly number[], keep: boolean): Shape {
+  axes.forEach((axis, i) => {
+    if (axis >= shape.length) {
+      const expected = `axes of a sample [${shape.join(', ')}], counted from 0`;
+      throw nodeError('ATTRIBUTE', node, `axes: expected ${expected}, got ${axis}`);
+    }
+    if (i > 0 && axis <= axes[i - 1])
+      throw nodeError('ATTRIBUTE', node, `axes: expected them ascending, got ${axes.join(', ')}`);
+  });
+  return shape.flatMap((side, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [side]));
+}
+
+/** Channels go through where they are not reduced and stay the first axis. */
+function coupleReduced(node: Node, axes: readonly number[], plan: CouplingPlan): Channels[] {
+  const [input] = plan.inputs;
+  if (!axes.includes(0)) return [input];
+  const reason = `the ${node.kind} ${JSON.stringify(node.name)} runs over them`;
+  plan.refuse(input, reason);
+  const [rest = 1] = plan.outputShapes[0];
+  return [plan.fixed(rest, reason)];
+}
+
+/** The common arguments: where x lies, its sides with the batch in front, and those that are reduced. */
+const operandOf = (
+  kind: ReductionKind,
+  { attributes: { axes } }: Node<ReductionAttributes>,
+  { inputs: [x] }: Plan,
+) => ({ x: x.offset, sides: x.shape, axes: axes.map((axis) => axis + 1), operation: REDUCTION[kind] });
+
+const reduction = (kind: ReductionKind): Operator<ReductionAttributes> => ({
+  kind,
+  attributes: REDUCTION_RULES,
+  roles: [],
+  arity: [1, 1],
+  inPlace: false,
+  shapes(node, [{ shape }]) {
+    const { axes, keep } = node.attributes;
+    if (axes.length === 0) throw nodeError('ATTRIBUTE', node, 'axes: expected at least one, got none');
+    return [reducedShape(node, shape, axes, keep)];
+  },
+  multiplyAdds: () => 0,
+  forward: (node, plan) => plan.run('reduceForward', { ...operandOf(kind, node, plan), y: plan.output.offset }),
+});
+
+const reductionTraining = (kind: ReductionKind): TrainingOperator<ReductionAttributes> => {
+  const { readsValues } = REDUCTION_GRADIENTS[kind];
+  return {
+    reads: { inputs: readsValues, output: readsValues },
+    backward(node, plan) {
+      const dx = plan.inputGradient(0);
+      if (!dx) return;
+      const [y, dy] = [plan.output.offset, plan.outputGradient.offset];
+      plan.run('reduceBackward', { ...operandOf(kind, node, plan), y, dy, dx: dx.offset });
+    },
+  };
+};
+
+const reductionCoupling: Coupling<ReductionAttributes> = {
+  couple: (node, plan) => coupleReduced(node, node.attributes.axes, plan),
+};
+
+export const REDUCTION_OPERATORS = /* @__PURE__ */ forEachKind(reduction);
+export const REDUCTION_TRAINING = /* @__PURE__ */ forEachKind(reductionTraining);
+export const REDUCTION_COUPLINGS = /* @__PURE__ */ forEachKind(() => reductionCoupling);
+
+/** Places of the largest elements along an axis, the lowest of equals: whole numbers. A NaN counts as the largest, as in NumPy. */
+export const argMax: Operator<ArgMaxAttributes> = {
+  kind: 'argMax',
+  attributes: ARG_MAX_RULES,
+  roles: [],
+  arity: [1, 1],
+  yields: 'integer',
+  inPlace: false,
+  shapes: (node, [{ shape }]) => [reducedShape(node, shape, [node.attributes.axis], node.attributes.keep)],
+  multiplyAdds: () => 0,
+  forward({ attributes: { axis } }, { inputs: [x], output, run }) {
+    const length = x.shape[axis + 1],
+      inner = sizeOf(x.shape.slice(axis + 2));
+    run('argMax', { x: x.offset, y: output.offset, outer: x.words / (length * inner), length, inner });
+  },
+};
+
+/** No gradient goes through whole numbers. */
+export const argMaxTraining: TrainingOperator<ArgMaxAttributes> = { reads: { inputs: false, output: false } };
+export const argMaxCoupling: Coupling<ArgMaxAttributes> = {
+  couple: (node, plan) => coupleReduced(node, [node.attributes.axis], plan),
+};
