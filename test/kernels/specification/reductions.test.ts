@@ -73,7 +73,7 @@ const wholes = (seed: number, count: number, some: boolean): Float32Array =>
   normals(seed, count).map((value, i) => (some && (i * 7919 + seed) % 41 === 0 ? NaN : Math.round(2 * value)));
 
 describe.each(names)('%s', (operation) => {
-  it('SIMD gives the same bits as portable where sums are exact, NaN among them; gradients within 1e-7', () => {
+  it('SIMD gives the same bits as portable where sums are exact, NaN among them; gradients within 2e-7', () => {
     fc.assert(
       fc.property(reduced, seeds, fc.boolean(), ({ sides, axes, results }, seed, some) => {
         const one = {
@@ -86,7 +86,7 @@ describe.each(names)('%s', (operation) => {
         const [portable, simd] = [run('portable', one), run('simd', one)];
         expect(simd.y).toEqual(portable.y);
         if (REDUCTION_GRADIENTS[operation].onlyFirst) expect(simd.dx).toEqual(portable.dx);
-        else expectWithin(simd.dx, portable.dx, (i) => 1e-7 * Math.abs(portable.dx[i]));
+        else expectWithin(simd.dx, portable.dx, (i) => 2e-7 * Math.abs(portable.dx[i]));
       }),
       { numRuns: 150 },
     );
