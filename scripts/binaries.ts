@@ -17,7 +17,7 @@ export function binariesModule(): string {
     `  return operation >= 0 && operation < ${names.length};`,
     '}',
     '',
-    ...names.map((name) => inlineFunction(`${name}Of`, ['a', 'b'], (f) => BINARIES[name](f, 'a', 'b'))),
+    ...names.map((name) => inlineFunction(`${name}Of`, ['a', 'b'], (f) => BINARIES[name].apply(f, 'a', 'b'))),
     ...names.flatMap((name) =>
       sides.map((side) =>
         inlineFunction(`${name}Derivative_${side}`, ['a', 'b'], (f) => BINARY_GRADIENTS[name][side](f, 'a', 'b')),

@@ -3,6 +3,7 @@
  * module.
  */
 
+import type * as buffer from 'node:buffer';
 import type * as fs from 'node:fs';
 import type * as path from 'node:path';
 import type * as os from 'node:os';
@@ -10,6 +11,7 @@ import type * as workerThreads from 'node:worker_threads';
 import type * as zlib from 'node:zlib';
 
 interface NodeModules {
+  'node:buffer': typeof buffer;
   'node:fs': typeof fs;
   'node:path': typeof path;
   'node:os': typeof os;

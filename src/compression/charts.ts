@@ -134,8 +134,8 @@ function logarithmicScale(values: readonly number[]): Scale {
 }
 
 function linearScale(most: number): Scale {
-  const step = roundStep(most),
-    count = Math.ceil(most / step - 1e-9);
+  const step = roundStep(most);
+  const count = Math.ceil(most / step - 1e-9);
   return {
     share: (value) => value / (count * step),
     ticks: Array.from({ length: count + 1 }, (_, i) => Number((i * step).toPrecision(12))),

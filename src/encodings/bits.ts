@@ -22,9 +22,9 @@ export function packCodes(codes: ArrayLike<number>, width: number): Uint8Array {
   checkInteger('packCodes', 'width', width, 0, 16);
   const bytes = new Uint8Array(packedBytes(codes.length, width));
   const limit = 2 ** width;
-  let waiting = 0,
-    bits = 0,
-    at = 0;
+  let waiting = 0;
+  let bits = 0;
+  let at = 0;
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i];
     if (!(code >= 0 && code < limit && Number.isInteger(code)))
@@ -60,9 +60,9 @@ export function unpackCodes(bytes: Uint8Array, count: number, width: number, nam
   checkLeftOver('unpackCodes', name, bytes, count * width);
   const codes = new Uint16Array(count);
   const mask = 2 ** width - 1;
-  let waiting = 0,
-    bits = 0,
-    at = 0;
+  let waiting = 0;
+  let bits = 0;
+  let at = 0;
   for (let i = 0; i < count; i++) {
     for (; bits < width; bits += 8) waiting |= bytes[at++] << bits;
     codes[i] = waiting & mask;

@@ -8,9 +8,9 @@ export const LARGEST_HALF = 65504;
 
 /** Number of a half given as its 16 bits. */
 export function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1,
-    exponent = (bits >> 10) & 31,
-    fraction = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   if (exponent === 0) return sign * fraction * 2 ** -24;
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
@@ -25,9 +25,9 @@ export function numberToHalf(value: number): number {
   // Spacing of the halves around the magnitude: 2^-24 up to 2^-14, then 2^-10 of the power of two below.
   let exponent = -14;
   while (magnitude >= 2 ** (exponent + 1)) exponent++;
-  const steps = magnitude * 2 ** (10 - exponent),
-    whole = Math.floor(steps),
-    rest = steps - whole;
+  const steps = magnitude * 2 ** (10 - exponent);
+  const whole = Math.floor(steps);
+  const rest = steps - whole;
   const rounded = whole + (rest > 0.5 || (rest === 0.5 && whole % 2 === 1) ? 1 : 0);
   // A fraction that rounds up to 2^10 or 2^11 carries into the exponent, which is what the addition does.
   return sign | (((exponent + 14) << 10) + rounded);

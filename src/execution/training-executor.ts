@@ -110,6 +110,7 @@ export async function createTrainingExecutor(
     const { words } = layout.value(outputsOf(node)[0]);
     return [{ node, draw, words, at: layout.planNode(i, 'training', []).kept(DRAWN) }];
   });
+  const outputGradients = new Set(network.outputs.flatMap((name) => gradients.get(name) ?? []));
   const hasState = [...roles.values()].includes('state');
 
   return {
@@ -124,6 +125,8 @@ export async function createTrainingExecutor(
       }
       workspace.run(FORWARD_TRAINING);
       stale = hasState;
+      // Where the caller writes no gradient there is none; until now the words held other values.
+      for (const { offset, words } of outputGradients) float.fill(0, offset, offset + words);
     },
     outputGradient(name = network.outputs[0]) {
       const storage = network.outputs.includes(name) ? gradients.get(name) : undefined;

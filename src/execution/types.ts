@@ -91,7 +91,7 @@ export interface TrainingExecutor extends Executor {
    */
   forwardTraining(step: number): void;
   /**
-   * View (batch, ...output shape): the caller writes dLoss/dOutput here, of every output, between `forwardTraining` and
+   * View (batch, ...output shape): the caller writes dLoss/dOutput here, between `forwardTraining`, which leaves zeros, and
    * `backward`; the memory serves other values at other times.
    */
   outputGradient(name?: string): FloatArray;

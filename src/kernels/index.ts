@@ -1,6 +1,6 @@
 /** espalier/kernels: the hot loops over one heap, in two sets that do the same. */
 export { callKernel } from './specification/call.ts';
-export { KERNELS, type Call } from './specification/kernels.ts';
+export { KERNELS, type Call, type KernelSpecification } from './specification/kernels.ts';
 export type { OperationName, Operations, Room, Run } from './specification/operations.ts';
 export { createHeap } from './workspace/heap.ts';
 export { loadKernels } from './load.ts';

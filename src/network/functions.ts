@@ -2,9 +2,12 @@
 import type { RuledBy } from '../base/rules.ts';
 import type { Attributes } from '../graph/network.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
+import { BINARIES } from '../kernels/specification/binaries.ts';
+import type { BinarySpecification } from '../kernels/specification/binaries.ts';
 import type { BinaryKind } from '../operators/binary.ts';
 import type { ReductionKind } from '../operators/reduction.ts';
 import type { UnaryKind } from '../operators/unary.ts';
+import { constantInitializer } from './initializers.ts';
 import { plain } from './layers.ts';
 import type { Layer, NamedOptions } from './layers.ts';
 
@@ -22,6 +25,17 @@ function unary<K extends UnaryKind>(kind: K) {
 
 function binary(kind: BinaryKind) {
   return (options: NamedOptions = {}): Layer => plain(kind, {}, options);
+}
+
+/** A function whose second operand is trained: a number per channel, at first that of the table. */
+export function perChannel(kind: BinaryKind): (initial?: number, options?: NamedOptions) => Layer {
+  const { parameter }: BinarySpecification = BINARIES[kind];
+  return (initial = parameter?.initial ?? 0, options: NamedOptions = {}): Layer => ({
+    ...plain(kind, {}, options),
+    parameters: ([channels]) => ({
+      ...(parameter && { [parameter.role]: { shape: [channels], initialize: constantInitializer(initial) } }),
+    }),
+  });
 }
 
 export interface ReductionOptions extends NamedOptions {
@@ -70,6 +84,8 @@ export const divide = /* @__PURE__ */ binary('divide');
 export const minimum = /* @__PURE__ */ binary('minimum');
 /** The larger of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */
 export const maximum = /* @__PURE__ */ binary('maximum');
+/** x, below 0 times the slope of its channel, which is trained. Default 0.25 at first. */
+export const prelu = /* @__PURE__ */ perChannel('prelu');
 
 /**
  * The sum along `axes` of a sample, ascending, at least one: [C, H, W] to [C] with [1, 2]. Axis 0 is that of the

@@ -1,13 +1,14 @@
 /**
  * Functions of two numbers with broadcasting as NumPy does it: an operator for each row of the table of formulas
- * (`kernels/specification/binaries.ts`). One of the operands may be a constant: a parameter that is read as it is.
+ * (`kernels/specification/binaries.ts`). One of the operands may be a constant: a parameter that is read as it is. Where the
+ * row says so the second operand is a trained parameter instead, one number per channel.
  */
 import { sameShape } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { BINARIES, BINARY } from '../kernels/specification/binaries.ts';
-import type { BinaryName } from '../kernels/specification/binaries.ts';
-import { nodeError } from './define.ts';
-import type { BackwardPlan, Channels, Coupling, Operator, Plan, TrainingOperator, Value } from './types.ts';
+import type { BinaryName, BinarySpecification } from '../kernels/specification/binaries.ts';
+import { checkChannels, checkParameterShape, nodeError } from './define.ts';
+import type { BackwardPlan, Channels, Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
 export type BinaryKind = BinaryName;
 const KINDS = /* @__PURE__ */ Object.keys(BINARIES) as BinaryKind[];
@@ -24,8 +25,14 @@ function broadcast(a: Shape, b: Shape): Shape | undefined {
   return fits ? left.map((side, i) => (side === 1 ? right[i] : side)) : undefined;
 }
 
+/** The role of the trained operand, if the second one is no input. */
+const roleOf = (kind: BinaryKind): string | undefined => {
+  const { parameter }: BinarySpecification = BINARIES[kind];
+  return parameter?.role;
+};
+
 /** Steps in words from an element to the next along each of `sides`; 0 where the operand is the same along it. */
-function stridesOf({ shape }: Value, sides: Shape): number[] {
+function stridesOf(shape: Shape, sides: Shape): number[] {
   const strides = new Array<number>(sides.length).fill(0);
   let step = 1;
   for (let axis = shape.length - 1, to = sides.length - 1; axis >= 0; axis--, to--) {
@@ -36,10 +43,17 @@ function stridesOf({ shape }: Value, sides: Shape): number[] {
 }
 
 /** The common arguments: operands, sides with the batch in front, strides. */
-function operandsOf(kind: BinaryKind, { inputs: [a, b], output: { shape: sides } }: Plan) {
+function operandsOf(kind: BinaryKind, plan: Plan) {
+  const { inputs, output } = plan;
+  const { shape: sides } = output;
+  const [a] = inputs;
+  const role = roleOf(kind);
+  // A number per channel is a shape of [channels, 1, ...].
+  const b =
+    role === undefined ? inputs[1] : { offset: plan.parameter(role), shape: [sides[1], ...sides.slice(2).fill(1)] };
   return {
     ...{ a: a.offset, b: b.offset, operation: BINARY[kind], sides },
-    ...{ aStrides: stridesOf(a, sides), bStrides: stridesOf(b, sides) },
+    ...{ aStrides: stridesOf(a.shape, sides), bStrides: stridesOf(b.shape, sides) },
   };
 }
 
@@ -47,7 +61,26 @@ function operandsOf(kind: BinaryKind, { inputs: [a, b], output: { shape: sides }
 const isPlain = ({ inputs: [a, b], output }: Plan): boolean =>
   sameShape(a.shape, output.shape) && sameShape(b.shape, output.shape);
 
+function withParameter(kind: BinaryKind, role: string): Operator {
+  return {
+    kind,
+    attributes: {},
+    roles: [{ role, kind: 'trained', optional: false }],
+    arity: [1, 1],
+    inPlace: false,
+    pointwise: 'nonlinearity',
+    shapes(node, [{ shape }], parameters) {
+      checkParameterShape(node, role, parameters[role], [checkChannels(node, shape)]);
+      return [shape];
+    },
+    multiplyAdds: () => 0,
+    forward: (_node, plan) => plan.run('binaryForward', { ...operandsOf(kind, plan), y: plan.output.offset }),
+  };
+}
+
 function binary(kind: BinaryKind): Operator {
+  const role = roleOf(kind);
+  if (role !== undefined) return withParameter(kind, role);
   return {
     kind,
     attributes: {},
@@ -85,16 +118,19 @@ function binary(kind: BinaryKind): Operator {
 
 function binaryTraining(kind: BinaryKind): TrainingOperator {
   const isSum = kind === 'add';
+  const role = roleOf(kind);
   return {
     reads: { inputs: !isSum, output: false },
     backward(_node, plan: BackwardPlan) {
       for (const side of [0, 1] as const) {
-        const dx = plan.inputGradient(side);
-        if (!dx) continue;
+        const isTrained = side === 1 && role !== undefined;
+        const input = isTrained ? undefined : plan.inputGradient(side);
+        const dx = isTrained ? plan.parameterGradient(role) : (input?.offset ?? -1);
+        if (dx < 0) continue;
         const dy = plan.outputGradient.offset;
-        if (isSum && sameShape(dx.shape, plan.output.shape)) {
-          plan.run('copy', { from: dy, to: dx.offset, count: dx.words });
-        } else plan.run('binaryBackward', { ...operandsOf(kind, plan), dy, dx: dx.offset, side });
+        if (isSum && input && sameShape(input.shape, plan.output.shape)) {
+          plan.run('copy', { from: dy, to: dx, count: input.words });
+        } else plan.run('binaryBackward', { ...operandsOf(kind, plan), dy, dx, side });
       }
     },
   };
@@ -127,4 +163,13 @@ const coupling: Coupling = {
 
 export const BINARY_OPERATORS = /* @__PURE__ */ forEachKind(binary);
 export const BINARY_TRAINING = /* @__PURE__ */ forEachKind(binaryTraining);
-export const BINARY_COUPLINGS = /* @__PURE__ */ forEachKind(() => coupling);
+export const BINARY_COUPLINGS = /* @__PURE__ */ forEachKind((kind): Coupling => {
+  const role = roleOf(kind);
+  if (role === undefined) return coupling;
+  return {
+    couple(_node, plan) {
+      plan.follow(role, plan.inputs[0]);
+      return [plan.inputs[0]];
+    },
+  };
+});

@@ -98,26 +98,26 @@ const PROGRAM = { start: 0, assign: 1, measure: 2, means: 3, approach: 4 } as co
 /** Lays points, codewords and bounds out on a heap that is yet to be opened, and writes the programs down. */
 export function planAssignment(options: AssignmentOptions): AssignmentPlan {
   const { kernels: set, points, d, codewordCount: K, metric, weights } = options;
-  const n = points.length / d,
-    shared = metric && !metric.perPoint;
+  const n = points.length / d;
+  const shared = metric && !metric.perPoint;
   const shape = metric?.perPoint ? undefined : boundsShape(n, d, K);
   const cuts = cut(n, Math.min(PIECES, Math.ceil(n / PIECE_POINTS)));
   const parts = cut(n, Math.max(1, Math.min(PARTS, Math.floor(n / (4 * K)))));
   const layout = createLayout();
-  const scaledAt = layout(n * d),
-    rawAt = layout(n * d),
-    table = layout(K * d),
-    rawTable = layout(K * d),
-    codes = layout(n),
-    distances = layout(n);
-  const metricAt = metric ? layout(metric.weights.length) : -1,
-    weightsAt = weights ? layout(n) : -1;
-  const errors = layout(2 * n),
-    totals = layout(2 * cuts.length),
-    sums = layout(2 * K * d * parts.length),
-    counts = layout(2 * K * parts.length);
-  const groups = layout(shape?.words ?? 0),
-    bounds = layout(n * (shape?.width ?? 0));
+  const scaledAt = layout(n * d);
+  const rawAt = layout(n * d);
+  const table = layout(K * d);
+  const rawTable = layout(K * d);
+  const codes = layout(n);
+  const distances = layout(n);
+  const metricAt = metric ? layout(metric.weights.length) : -1;
+  const weightsAt = weights ? layout(n) : -1;
+  const errors = layout(2 * n);
+  const totals = layout(2 * cuts.length);
+  const sums = layout(2 * K * d * parts.length);
+  const counts = layout(2 * K * parts.length);
+  const groups = layout(shape?.words ?? 0);
+  const bounds = layout(n * (shape?.width ?? 0));
 
   const runs = metric?.perPoint
     ? runsOfEqualRows(metric.weights, d).flatMap(({ start, count }) =>
@@ -207,16 +207,16 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
   let prepared: { scale: number; scaledPoints: Float32Array } | undefined;
   const prepare = (): NonNullable<typeof prepared> => {
     if (prepared) return prepared;
-    const scale = distanceScale(Math.max(largestMagnitude(points), options.largestCodeword ?? 0), d),
-      scaledPoints = new Float32Array(n * d);
+    const scale = distanceScale(Math.max(largestMagnitude(points), options.largestCodeword ?? 0), d);
+    const scaledPoints = new Float32Array(n * d);
     for (let i = 0; i < n * d; i++) scaledPoints[i] = points[i] * scale;
     return (prepared = { scale, scaledPoints });
   };
   const bind = (workspace: Workspace): Assignment => {
-    const { heap } = workspace,
-      float = heap.float as Float32Array,
-      { int } = heap,
-      { scale, scaledPoints } = prepare();
+    const { heap } = workspace;
+    const float = heap.float as Float32Array;
+    const { int } = heap;
+    const { scale, scaledPoints } = prepare();
     float.set(scaledPoints, scaledAt);
     float.set(points, rawAt);
     if (weights) float.set(weights, weightsAt);
@@ -227,12 +227,12 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
         metricAt,
       );
     const ways = shape && createBounds(int.subarray(groups), float.subarray(groups), shape, d, K);
-    const near = float.subarray(distances, distances + n),
-      found = int.subarray(codes, codes + n);
-    const error = doubles(heap, errors, n),
-      total = doubles(heap, totals, cuts.length);
-    const scaled = float.subarray(table, table + K * d),
-      metricWeights = metric && float.subarray(metricAt, metricAt + metric.weights.length);
+    const near = float.subarray(distances, distances + n);
+    const found = int.subarray(codes, codes + n);
+    const error = doubles(heap, errors, n);
+    const total = doubles(heap, totals, cuts.length);
+    const scaled = float.subarray(table, table + K * d);
+    const metricWeights = metric && float.subarray(metricAt, metricAt + metric.weights.length);
 
     const nearestCodes = (program: number, codewords: Float32Array): Int32Array => {
       workspace.run(program);
@@ -269,10 +269,10 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
       means(codewords) {
         if (metric?.perPoint) return weightedMeans(points, d, found, codewords, metric.weights, weights);
         workspace.run(PROGRAM.means);
-        const sum = foldParts(doubles(heap, sums, parts.length * K * d), parts.length),
-          count = foldParts(doubles(heap, counts, parts.length * K), parts.length);
-        const means = codewords.slice(),
-          empty: number[] = [];
+        const sum = foldParts(doubles(heap, sums, parts.length * K * d), parts.length);
+        const count = foldParts(doubles(heap, counts, parts.length * K), parts.length);
+        const means = codewords.slice();
+        const empty: number[] = [];
         for (let c = 0; c < K; c++) {
           if (count[c] === 0) empty.push(c);
           else for (let j = 0; j < d; j++) means[c * d + j] = sum[c * d + j] / count[c] / scale;
@@ -316,8 +316,8 @@ function doubles(heap: Heap, offset: number, count: number): Float64Array {
 
 /** The parts of a row of equal parts, added up in ascending order. */
 function foldParts(values: Float64Array, parts: number): Float64Array {
-  const count = values.length / parts,
-    total = values.slice(0, count);
+  const count = values.length / parts;
+  const total = values.slice(0, count);
   for (let part = 1; part < parts; part++) for (let i = 0; i < count; i++) total[i] += values[part * count + i];
   return total;
 }
@@ -341,8 +341,8 @@ function nearestInDouble(
       sum += (metric ? metric.weights[row + j] : 1) * (points[i * d + j] - codewords[c * d + j]) ** 2;
     return sum;
   };
-  let nearest = found,
-    least = distance(found);
+  let nearest = found;
+  let least = distance(found);
   for (let c = 0; least > 0 && c * d < codewords.length; c++) {
     const here = distance(c);
     if (here < least || (here === least && c < nearest)) {
@@ -375,8 +375,8 @@ function weightedMeans(
   metric: Float32Array,
   weights: Float32Array | undefined,
 ): { codewords: Float32Array; empty: number[] } {
-  const sums = new Float64Array(codewords.length),
-    totals = new Float64Array(codewords.length);
+  const sums = new Float64Array(codewords.length);
+  const totals = new Float64Array(codewords.length);
   for (let i = 0; i < codes.length; i++) {
     const weight = weights?.[i] ?? 1;
     for (let j = 0; j < d; j++) {

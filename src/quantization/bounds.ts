@@ -40,8 +40,8 @@ export function boundsShape(n: number, d: number, K: number): BoundsShape | unde
   const all = Math.ceil(K / TILE);
   if (K < LEAST_CODEWORDS || K * (d + 6) < LEAST_WORK || d > MOST_COORDINATES) return undefined;
   for (let tiles = 1; tiles * 2 <= all; tiles *= 2) {
-    const groups = Math.ceil(all / tiles),
-      width = Math.ceil(groups / 4) * 4;
+    const groups = Math.ceil(all / tiles);
+    const width = Math.ceil(groups / 4) * 4;
     if (groups <= MOST_GROUPS && n * width <= MOST_WORDS)
       return { tiles, groups, width, words: all * TILE + K + width };
   }
@@ -64,10 +64,10 @@ export function createBounds(
   d: number,
   K: number,
 ): Bounds {
-  const places = Math.ceil(K / TILE) * TILE,
-    moved = float.subarray(places + K, places + K + width);
-  const last = new Float32Array(K * d),
-    farthest = new Float64Array(groups);
+  const places = Math.ceil(K / TILE) * TILE;
+  const moved = float.subarray(places + K, places + K + width);
+  const last = new Float32Array(K * d);
+  const farthest = new Float64Array(groups);
   return {
     start(codewords) {
       const order = tileOrder(codewords, d, K);
@@ -107,8 +107,8 @@ function tileOrder(codewords: Float32Array, d: number, K: number): Int32Array {
       part.sort();
       return;
     }
-    const j = widestCoordinate(codewords, d, part),
-      middle = from + TILE * Math.ceil(part.length / TILE / 2);
+    const j = widestCoordinate(codewords, d, part);
+    const middle = from + TILE * Math.ceil(part.length / TILE / 2);
     part.sort((a, b) => codewords[a * d + j] - codewords[b * d + j] || a - b);
     halve(from, middle);
     halve(middle, to);
@@ -118,11 +118,11 @@ function tileOrder(codewords: Float32Array, d: number, K: number): Int32Array {
 }
 
 function widestCoordinate(codewords: Float32Array, d: number, part: Int32Array): number {
-  let widest = 0,
-    most = 0;
+  let widest = 0;
+  let most = 0;
   for (let j = 0; j < d; j++) {
-    let mean = 0,
-      variance = 0;
+    let mean = 0;
+    let variance = 0;
     for (const c of part) mean += codewords[c * d + j] / part.length;
     for (const c of part) variance += (codewords[c * d + j] - mean) ** 2;
     if (variance > most) [widest, most] = [j, variance];

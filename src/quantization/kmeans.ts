@@ -93,8 +93,8 @@ export interface KMeansResult {
  * const { codewords, codes } = kmeans(points, { codewordCount: 16, kernels: await loadKernels() });
  */
 export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult {
-  const fit = prepareFit(points, options),
-    workspace = options.kernels.openSync(fit.plan.workspace);
+  const fit = prepareFit(points, options);
+  const workspace = options.kernels.openSync(fit.plan.workspace);
   try {
     const run = fit.begin()(workspace);
     for (;;) {
@@ -113,8 +113,8 @@ export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult
  * @throws the signal's reason, if it is aborted
  */
 export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult> {
-  const fit = prepareFit(points, options),
-    { kernels, threads = 1, signal } = options;
+  const fit = prepareFit(points, options);
+  const { kernels, threads = 1, signal } = options;
   const workspaces = createWorkspaces(kernels, checkInteger('kmeansAsync', 'threads', threads, 1), fit.work);
   try {
     return await runInTurns(fit, workspaces, signal);
@@ -263,9 +263,9 @@ function* lloyd(
   assignment: Assignment,
   first: Float32Array,
 ): Generator<undefined, Run> {
-  let codewords = first,
-    codes = assignment.start(first).slice(),
-    spare = new Int32Array(n);
+  let codewords = first;
+  let codes = assignment.start(first).slice();
+  let spare = new Int32Array(n);
   let { objective, errors } = assignment.measure(first);
   const history: KMeansIteration[] = [{ objective, moved: n, reseeded: 0 }];
   while (history.length <= iterations) {
@@ -367,8 +367,8 @@ function checkWeights(
   shapes: readonly (readonly number[])[],
 ): Tensor | undefined {
   if (weights === undefined) return undefined;
-  const checked = toTensor('kmeans', name, weights),
-    { data, shape } = checked;
+  const checked = toTensor('kmeans', name, weights);
+  const { data, shape } = checked;
   if (!shapes.some((expected) => expected.join() === shape.join()))
     throw new RangeError(
       `kmeans: ${name}: expected shape ${shapes.map((expected) => `[${expected.join(', ')}]`).join(' or ')}, got [${shape.join(', ')}]`,

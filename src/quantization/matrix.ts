@@ -7,8 +7,8 @@ import type { FitReport } from './quantizer.ts';
 
 /** Shape (rows, columns), at least one element, all finite. @throws {RangeError}, {@link EspalierError} NONFINITE */
 export function checkMatrix(who: string, matrix: TensorLike): Tensor {
-  const values = toTensor(who, 'matrix', matrix),
-    { data, shape } = values;
+  const values = toTensor(who, 'matrix', matrix);
+  const { data, shape } = values;
   if (shape.length !== 2 || data.length === 0)
     throw new RangeError(
       `${who}: matrix: expected shape (rows, columns) with at least one element, got [${shape.join(', ')}]`,
@@ -17,15 +17,19 @@ export function checkMatrix(who: string, matrix: TensorLike): Tensor {
   return values;
 }
 
-/** The importance of every weight or, of shape (columns), of every column. */
+/**
+ * The importance of every weight or, of shape (columns), of every column.
+ * @throws {TypeError | RangeError} for another shape or a number below 0
+ * @throws {EspalierError} NONFINITE
+ */
 export function checkImportance(
   who: string,
   weights: TensorLike | undefined,
   { shape: [rows, columns] }: Tensor,
 ): Tensor | undefined {
   if (weights === undefined) return undefined;
-  const checked = toTensor(who, 'weights', weights),
-    { data, shape } = checked;
+  const checked = toTensor(who, 'weights', weights);
+  const { data, shape } = checked;
   if (shape.join() !== `${columns}` && shape.join() !== `${rows},${columns}`)
     throw new RangeError(
       `${who}: weights: expected shape [${columns}] or [${rows}, ${columns}], got [${shape.join(', ')}]`,
@@ -40,16 +44,17 @@ export function checkImportance(
 /**
  * Squared error of an encoding against the matrix that it stands for, summed in double, and |W - decoded| / |W| (0
  * where both are 0).
+ * @throws {TypeError | RangeError} if the matrix is none, or has not as many elements as the encoding
  */
 export function reconstructionError(matrix: TensorLike, encoding: Encoding): { sumSquares: number; relative: number } {
-  const { data } = toTensor('reconstructionError', 'matrix', matrix),
-    decoded = decode(encoding);
+  const { data } = toTensor('reconstructionError', 'matrix', matrix);
+  const decoded = decode(encoding);
   if (data.length !== decoded.length)
     throw new RangeError(
       `reconstructionError: matrix: expected ${decoded.length} elements as the encoding has, got ${data.length}`,
     );
-  let sumSquares = 0,
-    norm = 0;
+  let sumSquares = 0;
+  let norm = 0;
   for (let i = 0; i < data.length; i++) {
     sumSquares += (data[i] - decoded[i]) ** 2;
     norm += data[i] ** 2;
@@ -59,7 +64,7 @@ export function reconstructionError(matrix: TensorLike, encoding: Encoding): { s
 
 /** What every fit reports, measured on the encoding that it made. */
 export function fitReport(matrix: Tensor, encoding: Encoding): FitReport {
-  const { sumSquares, relative } = reconstructionError(matrix, encoding),
-    bits = encodingSize(encoding).total;
+  const { sumSquares, relative } = reconstructionError(matrix, encoding);
+  const bits = encodingSize(encoding).total;
   return { sumSquares, relativeError: relative, bits, bitsPerWeight: bits / matrix.data.length };
 }

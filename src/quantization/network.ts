@@ -121,9 +121,9 @@ async function fitParameter(
   const matrix = { data: decode(encoding), shape: [rows, columns] };
   const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, context);
   const quantized: Encoding = { ...fitted, shape: encoding.shape };
-  const before = writtenBits(parameter, encoding),
-    after = writtenBits(parameter, quantized),
-    smaller = after < before;
+  const before = writtenBits(parameter, encoding);
+  const after = writtenBits(parameter, quantized);
+  const smaller = after < before;
   return {
     network: smaller ? { ...network, parameters: new Map(network.parameters).set(parameter, quantized) } : network,
     report: {
@@ -143,6 +143,8 @@ async function fitParameter(
 /**
  * Quantizes all weights, or the named ones. Report: `parameters`, a {@link ParameterReport} each, and `skipped`, the
  * names of the other weights.
+ * @throws {TypeError | RangeError} for options that the quantizer has not, or names of no weight
+ * @throws {EspalierError} NONFINITE, WORKER; the signal's reason, if it is aborted
  * @example
  * const { network: small, report } = await quantize({ overrides: { 'dense1.weight': { codewordCount: 1024 } } })(network, context);
  */

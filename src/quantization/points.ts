@@ -49,8 +49,8 @@ export function distinctPoints(
   d: number,
   weights: Float32Array | undefined,
 ): DistinctPoints {
-  const positive = new Float32Array(n * d),
-    bits = new Int32Array(positive.buffer);
+  const positive = new Float32Array(n * d);
+  const bits = new Int32Array(positive.buffer);
   for (let i = 0; i < n * d; i++) positive[i] = points[i] + 0; // -0 + 0 = 0
   const mask = 2 ** Math.ceil(Math.log2(2 * n + 1)) - 1;
   const slots = new Int32Array(mask + 1).fill(-1);

@@ -27,8 +27,8 @@ export function roundEncoding<E extends Encoding>(encoding: E): E | undefined {
  */
 export function roundCodebooks(): Transform {
   return async (network) => {
-    const parameters = new Map<string, Encoding>(network.parameters),
-      reports: RoundingReport[] = [];
+    const parameters = new Map<string, Encoding>(network.parameters);
+    const reports: RoundingReport[] = [];
     for (const [parameter, encoding] of network.parameters) {
       if (!encodingOperations(encoding.kind).toHalves) continue;
       const rounded = roundEncoding(encoding);
@@ -44,9 +44,9 @@ export function roundCodebooks(): Transform {
 }
 
 function change(before: Float32Array, after: Float32Array): { largestChange: number; relativeChange: number } {
-  let largestChange = 0,
-    squares = 0,
-    norm = 0;
+  let largestChange = 0;
+  let squares = 0;
+  let norm = 0;
   before.forEach((value, i) => {
     largestChange = Math.max(largestChange, Math.abs(after[i] - value));
     squares += (after[i] - value) ** 2;

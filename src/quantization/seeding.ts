@@ -24,8 +24,8 @@ export function* plusPlusSeeds(
   K: number,
   weights?: Float32Array,
 ): Generator<undefined, number[]> {
-  const seeds: number[] = [],
-    chosen = new Set<number>();
+  const seeds: number[] = [];
+  const chosen = new Set<number>();
   let next = drawUniform(random, distinct, weights);
   for (;;) {
     seeds.push(next);
@@ -62,8 +62,8 @@ function drawProportional(
   weights: Float32Array | undefined,
 ): number {
   const target = random() * totals.reduce((sum, total) => sum + total, 0);
-  let before = 0,
-    piece = -1;
+  let before = 0;
+  let piece = -1;
   for (let i = 0, sum = 0; i < totals.length && sum <= target; i++) {
     if (totals[i] > 0) [piece, before] = [i, sum];
     sum += totals[i];

@@ -38,8 +38,8 @@ export function packSigns(
   { data, shape: [rows, columns] }: Tensor,
   { first, subspaceCount: M, subvectorLength: d }: BlockColumns,
 ): Uint8Array {
-  const width = M * d,
-    signs = new Uint8Array(Math.ceil((rows * width) / 8));
+  const width = M * d;
+  const signs = new Uint8Array(Math.ceil((rows * width) / 8));
   for (let i = 0; i < rows * width; i++) {
     if (data[Math.floor(i / width) * columns + first + (i % width)] < 0) signs[i >> 3] |= 1 << (i & 7);
   }

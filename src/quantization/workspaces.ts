@@ -16,8 +16,8 @@ export interface Workspaces {
 
 /** @param work - points x codewords x coordinates x iterations of all that is to come */
 export function createWorkspaces(kernels: KernelSet, threads: number, work: number): Workspaces {
-  let key = '',
-    workspace: Workspace | undefined;
+  let key = '';
+  let workspace: Workspace | undefined;
   return {
     async open(plan) {
       if (workspace && key !== '' && plan.key === key) return workspace;

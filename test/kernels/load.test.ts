@@ -30,7 +30,7 @@ describe.each([
   });
 
   it.each([
-    ['SIMD is missing', broken({ validate: () => false }), /no SIMD/],
+    ['SIMD is missing', broken({ compile: async () => refuse('compile'), validate: () => false }), /no SIMD/],
     [
       'a content policy blocks compiling',
       broken({ compile: async () => refuse('compile') }),

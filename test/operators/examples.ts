@@ -11,6 +11,8 @@ import type { Node } from '../../src/graph/network.ts';
 import { outputsOf } from '../../src/graph/walk.ts';
 import { NUMBERS } from '../../src/kernels/portable/arithmetic.ts';
 import { BINARIES } from '../../src/kernels/specification/binaries.ts';
+import type { BinarySpecification } from '../../src/kernels/specification/binaries.ts';
+import { perChannel } from '../../src/network/functions.ts';
 import { ACTIVATIONS } from '../../src/kernels/specification/activations.ts';
 import type { ActivationSpecification } from '../../src/kernels/specification/activations.ts';
 import { graph } from '../../src/network/build.ts';
@@ -31,7 +33,7 @@ import {
   split,
 } from '../../src/network/layers.ts';
 import type { Layer } from '../../src/network/layers.ts';
-import { argMax, relu, tanh } from '../../src/network/functions.ts';
+import { argMax, leakyRelu, tanh } from '../../src/network/functions.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { BINARY_OPERATORS } from '../../src/operators/binary.ts';
 import type { BinaryKind } from '../../src/operators/binary.ts';
@@ -136,7 +138,11 @@ function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
 
 const SPREAD = /spreads them over other channels/;
 const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
-  const divides = !Number.isFinite(BINARIES[kind](NUMBERS, 1, 0));
+  const { parameter }: BinarySpecification = BINARIES[kind];
+  if (parameter) {
+    return [[4, 3, 5], [7]].map((shape) => ({ layer: perChannel(kind)(), operands: [{ shape }] }));
+  }
+  const divides = !Number.isFinite(BINARIES[kind].apply(NUMBERS, 1, 0));
   const by = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
   const layer = plain(kind);
   return [
@@ -203,11 +209,13 @@ export function addExample(g: GraphBuilder, { operands, layer }: Example, where:
     const before = shape.length === 3 ? conv(shape[0], 1) : dense(shape[0]);
     const weighted = g.node({ ...before, name: `${name}, before ${i}` }, input);
     // From 0.5 to 1.5.
-    return keeps ? g.node(affine(0.5, 1), g.node(tanh(), weighted)) : weighted;
+    if (keeps) return g.node(affine(0.5, 1), g.node(tanh(), weighted));
+    // What goes back to a second operand is changed in place, where it would be seen by the first.
+    return i > 0 ? g.node(tanh(), weighted) : weighted;
   });
   const yielded = g.nodes({ ...layer, name }, ...made);
   const isFloat = (operatorOf({ name, kind: layer.kind }).yields ?? 'float') === 'float';
-  return where === 'alone' || !isFloat ? [...yielded] : yielded.map((value) => g.node(relu(), value));
+  return where === 'alone' || !isFloat ? [...yielded] : yielded.map((value) => g.node(leakyRelu(0.3), value));
 }
 
 /** By its name, which says what they must be, and by nothing else. */

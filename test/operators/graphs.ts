@@ -22,6 +22,8 @@ const LARGEST_VALUE = 300;
 /** Every kind as often as any other, however many examples it has. */
 const examples = fc.constantFrom(...Object.keys(OPERATORS)).chain((kind) => fc.constantFrom(...examplesOf(kind)));
 const weighted = fc.constantFrom(...['conv', 'dense'].flatMap(examplesOf));
+/** The only one that is written over an operand and hands its gradient on as it is. */
+const sums = fc.constantFrom(...examplesOf('add'));
 
 export interface GraphOptions {
   /** Every value that nothing else reads goes through a layer with weights. Default false. */
@@ -39,7 +41,11 @@ export const anyGraph = ({ endsWeighted = false, sharesWeights = false }: GraphO
     .record({
       steps: fc.array(
         fc.record({
-          example: fc.oneof({ weight: 3, arbitrary: examples }, { weight: 1, arbitrary: weighted }),
+          example: fc.oneof(
+            { weight: 3, arbitrary: examples },
+            { weight: 1, arbitrary: weighted },
+            { weight: 1, arbitrary: sums },
+          ),
           from: fc.tuple(fc.nat(99), fc.nat(99)),
           recent: fc.boolean(),
           share: fc.boolean(),

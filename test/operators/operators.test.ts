@@ -28,7 +28,11 @@ import {
   split,
   tanh,
 } from '../../src/network/index.ts';
-import type { Layer, Network } from '../../src/network/index.ts';
+import type { Initializer, Layer, Network } from '../../src/network/index.ts';
+import type { Shape } from '../../src/base/tensor.ts';
+import { BINARIES } from '../../src/kernels/specification/binaries.ts';
+import type { BinarySpecification } from '../../src/kernels/specification/binaries.ts';
+import { perChannel } from '../../src/network/functions.ts';
 import { inferShapes, multiplyAdds, nodeCosts } from '../../src/network/shapes.ts';
 import type { BinaryKind } from '../../src/operators/binary.ts';
 import { relativeDifference, withTrainer } from './running.ts';
@@ -64,8 +68,15 @@ const {
   split: { sizes: number[]; outputs: number[][]; gradients: number[][]; inputGradient: number[] };
 };
 const isConstant = ({ left, right }: BinaryCase): boolean => right.length < left.length;
-const binaryCases = (vectors('binaries.json') as BinaryCase[]).filter(
-  (one) => one.left[0] === one.sides[0] && (isConstant(one) || one.right[0] === one.sides[0]),
+/** The second operand is a parameter of the operator, a number per channel. */
+const isTrained = ({ operation }: BinaryCase): boolean =>
+  'parameter' in (BINARIES as Readonly<Record<string, BinarySpecification>>)[operation];
+const isPerChannel = ({ left: [, ...own], right }: BinaryCase): boolean =>
+  right.length === own.length && right.every((side, axis) => side === (axis === 0 ? own[0] : 1));
+const binaryCases = (vectors('binaries.json') as BinaryCase[]).filter((one) =>
+  isTrained(one)
+    ? isPerChannel(one)
+    : one.left[0] === one.sides[0] && (isConstant(one) || one.right[0] === one.sides[0]),
 );
 const kernelSets = [portableKernels(), await loadKernels({ prefer: 'simd' })];
 
@@ -136,6 +147,16 @@ describe.each(kernelSets.map((kernels) => [kernels.name, kernels] as const))(
       const network = graph({}, (g) => {
         const x = g.input(left.slice(1), 'a');
         const data = Float32Array.from(b);
+        if (isTrained(one)) {
+          const layer = perChannel(operation)(0, { name: 'node' });
+          const given = (shape: Shape): { shape: Shape; initialize: Initializer } => ({
+            shape,
+            initialize: () => data,
+          });
+          const parameters = (shape: Shape): ReturnType<Layer['parameters']> =>
+            Object.fromEntries(Object.entries(layer.parameters(shape)).map(([role, one]) => [role, given(one.shape)]));
+          return g.node({ ...layer, parameters }, x);
+        }
         return g.node(
           plain(operation),
           x,
@@ -144,7 +165,7 @@ describe.each(kernelSets.map((kernels) => [kernels.name, kernels] as const))(
       });
       await withTrainer(network, { kernels, batch: left[0] }, (trainer) => {
         trainer.input('a').set(a);
-        if (!isConstant(one)) trainer.input('b').set(b);
+        if (!isConstant(one) && !isTrained(one)) trainer.input('b').set(b);
         trainer.forward();
         expect(relativeDifference(trainer.output(), y)).toBeLessThan(1e-5);
         trainer.forwardTraining(1);
@@ -152,7 +173,8 @@ describe.each(kernelSets.map((kernels) => [kernels.name, kernels] as const))(
         trainer.outputGradient().set(dy);
         trainer.backward();
         expect(relativeDifference(trainer.gradient('a'), da)).toBeLessThan(1e-5);
-        if (!isConstant(one)) expect(relativeDifference(trainer.gradient('b'), db)).toBeLessThan(1e-5);
+        const [second] = isTrained(one) ? network.parameters.keys() : isConstant(one) ? [] : ['b'];
+        if (second !== undefined) expect(relativeDifference(trainer.gradient(second), db)).toBeLessThan(1e-5);
       });
     });
 

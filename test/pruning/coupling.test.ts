@@ -12,7 +12,7 @@ import type { ChannelGroup, ParameterSlice } from '../../src/importance/types.ts
 import { portableKernels } from '../../src/kernels/index.ts';
 import { graph } from '../../src/network/build.ts';
 import { checkGraph } from '../../src/network/check.ts';
-import { concat, conv, dense, flatten, split } from '../../src/network/layers.ts';
+import { concat, conv, dense, flatten, plain, split } from '../../src/network/layers.ts';
 import { inferShapes, weightedLayers } from '../../src/network/shapes.ts';
 import { OPERATORS, operatorOf } from '../../src/operators/table.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
@@ -218,6 +218,27 @@ describe('between layers with weights', () => {
       expect(prunable).toBe(false);
       expect(reason).toMatch(/network (input|output)|grouped convolution/);
     }
+  });
+});
+
+describe('a sum', () => {
+  it.each([
+    ['first', 'second'],
+    ['second', 'first'],
+  ])('of %s and %s: what read either of them before is cut with them', async (left, right) => {
+    const network = perturbed(
+      graph({}, (g) => {
+        const x = g.input([4]);
+        const made = ['first', 'second'].map((name) => g.node(dense(3, { name }), x));
+        const readers = made.map((value) => g.node(dense(2, { name: `reads ${value}` }), value));
+        return [...readers, g.node(dense(2, { name: 'end' }), g.node(plain('add'), left, right))];
+      }),
+    );
+    await expectRemovable(network, 1);
+    const [{ producers, consumers, prunable }] = findGroups(network);
+    expect(prunable).toBe(true);
+    expect(producers).toEqual(['first', 'second']);
+    expect(consumers.map(({ node }) => node)).toEqual(['reads first', 'reads second', 'end']);
   });
 });
 

@@ -72,14 +72,24 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is at most 112 kB minified and 53 kB gzipped, SIMD kernels included', () => {
+  it('is below 130 kB minified and 57 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts]
       .sort(([, a], [, b]) => b - a)
       .map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
-    expect(code.length).toBeLessThanOrEqual(112_000);
-    expect(gzipped).toBeLessThanOrEqual(53_000);
+    expect(code.length).toBeLessThan(130_000);
+    expect(gzipped).toBeLessThan(57_000);
+  });
+
+  it('keeps to a budget per part: 53 kB for the core, 56 kB for the kernels, 2.2 kB for each file of operators', () => {
+    const bytesOf = (belongs: (path: string) => boolean): number =>
+      [...parts].reduce((sum, [path, bytes]) => sum + (belongs(path) ? bytes : 0), 0);
+    const [kernels, operators] = ['src/kernels/', 'src/operators/'];
+    expect(bytesOf((path) => !path.startsWith(kernels) && !path.startsWith(operators))).toBeLessThan(53_000);
+    expect(bytesOf((path) => path.startsWith(kernels))).toBeLessThan(56_000);
+    const large = [...parts].filter(([path, bytes]) => path.startsWith(operators) && bytes > 2200);
+    expect(large).toEqual([]);
   });
 
   it('holds the forward half and no training, backward, pruning, quantization, saving or package', () => {
@@ -115,10 +125,10 @@ describe('the bundle of the runtime', () => {
     expect(backward(worker)).toEqual([]);
   });
 
-  it('holds one WebAssembly module of at most 44 kB, inflated, which exports the kernels of inference and no other', () => {
+  it('holds one WebAssembly module of at most 46 kB, inflated, which exports the kernels of inference and no other', () => {
     const modules = modulesIn(code);
     expect(modules).toHaveLength(1);
-    expect(modules[0].length).toBeLessThanOrEqual(44_000);
+    expect(modules[0].length).toBeLessThanOrEqual(46_000);
     expect(
       WebAssembly.Module.exports(new WebAssembly.Module(modules[0]))
         .map(({ name }) => name)

@@ -8,6 +8,7 @@ import {
   dense,
   dropout,
   flatten,
+  graph,
   maxPool,
   relu,
   sequential,
@@ -397,3 +398,29 @@ async function relabel(set: ReturnType<typeof smoothSet>, labels?: Float32Array)
   );
   return labels ? arraySet([3], inputs, [2], labels) : arraySet([3], inputs);
 }
+
+describe('a network of several outputs', () => {
+  /** The gradient of the second head lies where the convolution's outputs were, which pooling has done with. */
+  const withHeads = (two: boolean): Network =>
+    graph({ seed: 5 }, (g) => {
+      const trunk = g.node(flatten(), g.node(maxPool(2), g.node(conv(8, 3, { name: 'trunk' }), g.input([1, 4, 4]))));
+      const first = g.node(dense(2, { name: 'first' }), trunk);
+      return two ? [first, g.node(dense(64, { name: 'second' }), trunk)] : [first];
+    });
+  const random = stream(1, 'test');
+  const numbers = (count: number): Float32Array => Float32Array.from({ length: count }, () => random() - 0.5);
+  const set = arraySet([1, 4, 4], numbers(64 * 16), [2], numbers(64 * 2));
+
+  test('learns what its first output is told, as if it were alone; a head that nobody judges stays bit for bit', async () => {
+    const run = (network: Network) =>
+      train(network, context(set), { epochs: 3, learningRate: 0.1, optimizer: { kind: 'sgd', weightDecay: 0 } });
+    const [alone, beside] = [await run(withHeads(false)), await run(withHeads(true))];
+    expect(beside.history).toEqual(alone.history);
+    for (const name of ['trunk.weight', 'trunk.bias', 'first.weight', 'first.bias']) {
+      expect(beside.network.parameters.get(name)).toEqual(alone.network.parameters.get(name));
+    }
+    for (const name of ['second.weight', 'second.bias']) {
+      expect(beside.network.parameters.get(name)).toEqual(withHeads(true).parameters.get(name));
+    }
+  });
+});

@@ -4,7 +4,8 @@ import torch
 
 torch.manual_seed(11)
 torch.set_default_dtype(torch.float64)
-OPERATIONS = dict(add=torch.add, subtract=torch.subtract, multiply=torch.multiply, divide=torch.divide, minimum=torch.minimum, maximum=torch.maximum)
+OPERATIONS = dict(add=torch.add, subtract=torch.subtract, multiply=torch.multiply, divide=torch.divide, minimum=torch.minimum, maximum=torch.maximum,
+                  prelu=lambda a, slope: torch.where(a > 0, a, slope * a))
 SHAPES = [
     ([2, 3, 2, 3], [2, 3, 2, 3]), ([2, 3, 2, 3], [3, 1, 1]), ([2, 3, 2, 3], [2, 3, 1, 1]), ([2, 3, 2, 3], [3]), ([2, 1, 4, 1], [1, 3, 1, 2]),
     ([7], [1]), ([3, 9], [3, 1]), ([1, 9], [3, 9]), ([1, 1, 2, 1, 2, 1, 2, 3], [1, 2, 1, 2, 1, 2, 1, 3]),

@@ -23,9 +23,9 @@ export function isDense<E extends Encoded>(encoding: E | undefined): encoding is
 }
 
 function read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): DenseEncoding {
-  const shape = headerShape(name, header.shape),
-    stored = get(''),
-    size = sizeOf(shape);
+  const shape = headerShape(name, header.shape);
+  const stored = get('');
+  const size = sizeOf(shape);
   checkDtype(name, stored, 'F32');
   if (!sameShape(stored.shape, shape))
     throw new EspalierError(

@@ -102,8 +102,8 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
   const shape = headerShape(name, header.shape);
   const { rows, columns } = matrixSides(shape);
   const layout = checkLayout(name, header.blocks, rows, columns);
-  const storedCodes = get('.codes'),
-    storedCodewords = get('.codewords');
+  const storedCodes = get('.codes');
+  const storedCodewords = get('.codewords');
   const storedSigns = layout.some((block) => block.hasSigns) ? get('.signs') : undefined;
 
   checkDtype(`${name}.codes`, storedCodes, 'U8');
@@ -131,9 +131,9 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
 
   const codewords = perCodeword === 2 ? halvesOf(storedCodewords.bytes) : floatsOf(storedCodewords.bytes);
   checkFinite('read', `${name}.codewords`, codewords);
-  let codesAt = 0,
-    signsAt = 0,
-    codewordsAt = 0;
+  let codesAt = 0;
+  let signsAt = 0;
+  let codewordsAt = 0;
   const blocks = layout.map((block): ProductBlock => {
     const { first, M, d, K, hasSigns } = block;
     const codes = unpackCodes(
@@ -239,8 +239,8 @@ export const productReading: EncodingReading<ProductEncoding, ProductPlace> = {
   place(encoding, { dense, source }) {
     const { rows } = matrixSides(encoding.shape);
     const values = source(trainedCount(encoding));
-    const codes: number[] = [],
-      signs: number[] = [];
+    const codes: number[] = [];
+    const signs: number[] = [];
     for (const { subspaceCount: M, subvectorLength: d, signs: apart } of encoding.blocks) {
       codes.push(source(rows * M));
       signs.push(apart ? source(Math.ceil((rows * M * d) / 32)) : -1);
@@ -296,9 +296,9 @@ export const productOperations: EncodingOperations<ProductEncoding, ProductPlace
     for (const { first, subspaceCount: M, subvectorLength: d, codewords, codes, signs } of encoding.blocks) {
       for (let r = 0; r < rows; r++) {
         for (let m = 0; m < M; m++) {
-          const i = r * M + m,
-            to = r * columns + first + m * d,
-            codeword = codes[i] * d;
+          const i = r * M + m;
+          const to = r * columns + first + m * d;
+          const codeword = codes[i] * d;
           for (let j = 0; j < d; j++) {
             const value = codewords[codeword + j];
             values[to + j] = signs && isNegative(signs, i * d + j) ? -value : value;
@@ -331,9 +331,9 @@ export const productOperations: EncodingOperations<ProductEncoding, ProductPlace
       const { first, subspaceCount: M, subvectorLength: d, codes, signs } = block;
       for (let r = 0; r < rows; r++) {
         for (let m = 0; m < M; m++) {
-          const i = r * M + m,
-            from = r * columns + first + m * d,
-            codeword = start + codes[i] * d;
+          const i = r * M + m;
+          const from = r * columns + first + m * d;
+          const codeword = start + codes[i] * d;
           for (let j = 0; j < d; j++) {
             const value = gradient[from + j];
             sums[codeword + j] += signs && isNegative(signs, i * d + j) ? -value : value;
@@ -421,9 +421,9 @@ export function productSize(
   })[],
   codewordPrecision: ProductEncoding['codewordPrecision'],
 ): EncodingSize {
-  let codes = 0,
-    signs = 0,
-    coordinates = 0;
+  let codes = 0;
+  let signs = 0;
+  let coordinates = 0;
   for (const { subspaceCount, subvectorLength, codewordCount, hasSigns } of blocks) {
     const members = rows * subspaceCount;
     codes += 8 * packedBytes(members, codeWidth(codewordCount));

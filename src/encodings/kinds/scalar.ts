@@ -125,9 +125,9 @@ export const scalarReading: EncodingReading<ScalarEncoding, ScalarPlace> = {
     return { dense, values, levels: source(sizeOf(shape)), shift: source(scales.length) };
   },
   fill(heap, { values, levels, shift }, encoding) {
-    const { scales } = encoding,
-      length = groupLength(encoding),
-      unit = 1 / rangeOf(encoding);
+    const { scales } = encoding;
+    const length = groupLength(encoding);
+    const unit = 1 / rangeOf(encoding);
     heap.float.set(trainedValues(encoding), values);
     heap.float.fill(0, shift, shift + scales.length);
     for (let group = 0, i = 0; group < scales.length; group++)
@@ -153,9 +153,9 @@ export const scalarOperations: EncodingOperations<ScalarEncoding, ScalarPlace> =
   kind: 'scalar',
 
   decode(encoding, out) {
-    const { levels, scales } = encoding,
-      length = groupLength(encoding),
-      values = out ?? new Float32Array(levels.length);
+    const { levels, scales } = encoding;
+    const length = groupLength(encoding);
+    const values = out ?? new Float32Array(levels.length);
     checkLength('decode', 'out', values, levels.length);
     // + 0: zero is 0 also where a scale is below it.
     for (let group = 0, i = 0; group < scales.length; group++)
@@ -211,9 +211,9 @@ export const scalarOperations: EncodingOperations<ScalarEncoding, ScalarPlace> =
 
 /** Sum over each group of a term of the weight's number and its share, (q - z) / 2^(bits - 1). */
 function groupSums(encoding: ScalarEncoding, term: (i: number, share: number) => number): Float64Array {
-  const length = groupLength(encoding),
-    unit = 1 / rangeOf(encoding),
-    sums = new Float64Array(encoding.scales.length);
+  const length = groupLength(encoding);
+  const unit = 1 / rangeOf(encoding);
+  const sums = new Float64Array(encoding.scales.length);
   for (let i = 0; i < encoding.levels.length; i++) {
     const group = Math.floor(i / length);
     sums[group] += term(i, steps(encoding, i, group) * unit);
@@ -223,8 +223,8 @@ function groupSums(encoding: ScalarEncoding, term: (i: number, share: number) =>
 
 /** Bits of `weights` levels and their scales, before there are any. */
 export function scalarSize(weights: number, bits: number, scales: number, hasZeros: boolean): EncodingSize {
-  const codes = 8 * packedBytes(weights, bits),
-    codebooks = scales * (hasZeros ? 40 : 32);
+  const codes = 8 * packedBytes(weights, bits);
+  const codebooks = scales * (hasZeros ? 40 : 32);
   return { values: 0, codes, signs: 0, codebooks, total: codes + codebooks };
 }
 
@@ -265,7 +265,7 @@ export function nearestLevel(weight: number, scale: number, zero: number, bits: 
 }
 
 function roundToEven(x: number): number {
-  const below = Math.floor(x),
-    rest = x - below;
+  const below = Math.floor(x);
+  const rest = x - below;
   return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
 }

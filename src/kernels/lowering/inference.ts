@@ -16,7 +16,12 @@ function cutRows(rows: number, columns: number): Run[] {
 }
 
 /** Results of a reduction: where a piece's elements and its results begin, and its steps along the outermost side. */
-export function cutResults({ sides, kept, results, words }: Reduced) {
+export function cutResults({
+  sides,
+  kept,
+  results,
+  words,
+}: Reduced): { from: number; result: number; count: number }[] {
   const [{ count: outer, strides }] = sides;
   return cut(outer, kept === 1 ? 4 : 1, piecesOf(words)).map(([first, count]) => ({
     from: first * strides[0],

@@ -8,7 +8,7 @@ import { forEachStep, numbers } from './steps.ts';
 
 export function binaryForward({ float, int }: Heap): Kernels['binaryForward'] {
   return (_scratch, a, b, y, sides, rank, outer, operation) => {
-    const apply = BINARIES[nameOf('binaryForward', 'operation', BINARY, operation)];
+    const { apply } = BINARIES[nameOf('binaryForward', 'operation', BINARY, operation)];
     const [, ...inner] = numbers(int, sides, rank),
       strides = [1, 2].map((operand) => numbers(int, sides + operand * rank, rank));
     let to = y;

@@ -25,10 +25,11 @@ export async function loadSelection(who: string, selection: Selection, options: 
   } catch (cause) {
     return portable(`the SIMD kernels could not be unpacked: ${String(cause)}`);
   }
-  if (!webAssembly.validate(bytes)) return portable('the WebAssembly of this platform has no SIMD');
   try {
     return await compileSimd(selection, webAssembly, bytes, 'WebAssembly with SIMD');
   } catch (cause) {
+    // Asked afterwards, since it takes half as long as to compile.
+    if (!webAssembly.validate(bytes)) return portable('the WebAssembly of this platform has no SIMD');
     return portable(`WebAssembly was refused: ${String(cause)}`);
   }
 }

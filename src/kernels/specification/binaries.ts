@@ -6,14 +6,28 @@ import type { BinaryFormula } from './arithmetic.ts';
 import { codesOf, type Codes } from './codes.ts';
 
 /** y from a and b. */
+export interface BinarySpecification {
+  readonly apply: BinaryFormula;
+  /**
+   * Its second operand is no value but a trained parameter of the operator, one number per channel: its role, and what it is
+   * at first. Absent: both operands are values or constants.
+   */
+  readonly parameter?: { readonly role: string; readonly initial: number };
+}
+
 export const BINARIES = {
-  add: (f, a, b) => f.add(a, b),
-  subtract: (f, a, b) => f.subtract(a, b),
-  multiply: (f, a, b) => f.multiply(a, b),
-  divide: (f, a, b) => f.divide(a, b),
-  minimum: (f, a, b) => f.minimum(a, b),
-  maximum: (f, a, b) => f.maximum(a, b),
-} as const satisfies Record<string, BinaryFormula>;
+  add: { apply: (f, a, b) => f.add(a, b) },
+  subtract: { apply: (f, a, b) => f.subtract(a, b) },
+  multiply: { apply: (f, a, b) => f.multiply(a, b) },
+  divide: { apply: (f, a, b) => f.divide(a, b) },
+  minimum: { apply: (f, a, b) => f.minimum(a, b) },
+  maximum: { apply: (f, a, b) => f.maximum(a, b) },
+  /** a, below 0 times the slope of its channel (He et al. 2015). */
+  prelu: {
+    apply: (f, a, slope) => f.select(f.less(a, f.constant(0)), f.multiply(slope, a), a),
+    parameter: { role: 'slope', initial: 0.25 },
+  },
+} satisfies Record<string, BinarySpecification>;
 
 export type BinaryName = keyof typeof BINARIES;
 
@@ -39,6 +53,10 @@ export const BINARY_GRADIENTS: Readonly<Record<BinaryName, BinaryGradient>> = {
   maximum: {
     a: (f, a, b) => f.select(f.greater(b, a), f.constant(0), f.constant(1)),
     b: (f, a, b) => f.select(f.greater(b, a), f.constant(1), f.constant(0)),
+  },
+  prelu: {
+    a: (f, a, slope) => f.select(f.greater(a, f.constant(0)), f.constant(1), slope),
+    b: (f, a) => f.minimum(a, f.constant(0)),
   },
 };
 

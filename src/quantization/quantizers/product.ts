@@ -195,8 +195,8 @@ export async function quantizeMatrixAsync(
   matrix: TensorLike,
   options: MatrixAsyncOptions,
 ): Promise<{ encoding: ProductEncoding; report: MatrixReport }> {
-  const { blocks, problemOf, finish, work } = prepareMatrix(matrix, options),
-    { kernels, threads = 1, signal } = options;
+  const { blocks, problemOf, finish, work } = prepareMatrix(matrix, options);
+  const { kernels, threads = 1, signal } = options;
   const workspaces = createWorkspaces(kernels, checkInteger('quantizeMatrixAsync', 'threads', threads, 1), work);
   try {
     const fits: KMeansResult[] = [];
@@ -215,8 +215,8 @@ export async function quantizeMatrixAsync(
  * codewords x iterations.
  */
 function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
-  const who = 'quantizeMatrix',
-    values = checkMatrix(who, matrix);
+  const who = 'quantizeMatrix';
+  const values = checkMatrix(who, matrix);
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`${who}: options: expected an object, got ${show(options)}`);
   const [rows, columns] = values.shape;
@@ -224,8 +224,8 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
   const codebooks = checkOneOf(who, 'codebooks', options.codebooks ?? MATRIX_DEFAULTS.codebooks, ['layer', 'subspace']);
   const signed = checkOneOf(who, 'signs', options.signs ?? MATRIX_DEFAULTS.signs, ['apart', 'none']) === 'apart';
   const clamp = options.clampCodewords ?? MATRIX_DEFAULTS.clampCodewords;
-  const d = checkSubvectorLength(options, columns),
-    importance = checkImportance(who, options.weights, values);
+  const d = checkSubvectorLength(options, columns);
+  const importance = checkImportance(who, options.weights, values);
   const iterations = options.iterations ?? KMEANS_DEFAULTS.iterations;
 
   const blocks = cutColumns(columns, d, codebooks);
@@ -289,17 +289,17 @@ export function encode(
   matrix: TensorLike,
   options: { kernels: KernelSet; weights?: TensorLike },
 ): ProductEncoding {
-  const values = checkMatrix('encode', matrix),
-    [rows, columns] = values.shape,
-    expected = matrixSides(codebook.shape).columns;
+  const values = checkMatrix('encode', matrix);
+  const [rows, columns] = values.shape;
+  const expected = matrixSides(codebook.shape).columns;
   if (columns !== expected)
     throw new RangeError(`encode: matrix: expected ${expected} columns as the codebook has, got ${columns}`);
   const importance = checkImportance('encode', options.weights, values);
   // Codewords that training moved below zero are no absolute values: they are made so first, or their signs would be
   // lost.
   const blocks = canonicalSigns(codebook).blocks.map((block): ProductBlock => {
-    const { subspaceCount: M, subvectorLength: d, codewords, codewordCount } = block,
-      signed = block.signs !== undefined;
+    const { subspaceCount: M, subvectorLength: d, codewords, codewordCount } = block;
+    const signed = block.signs !== undefined;
     const points = blockPoints(values, block, signed);
     const plan = planAssignment({
       kernels: options.kernels,
@@ -330,8 +330,8 @@ function mostCodewords(K: number, members: number, clamp: boolean): number {
 
 /** Blocks for columns cut into pieces of d: what d leaves over is a block of its own. */
 function cutColumns(columns: number, d: number, codebooks: 'layer' | 'subspace'): BlockColumns[] {
-  const whole = Math.floor(columns / d),
-    rest = columns - whole * d;
+  const whole = Math.floor(columns / d);
+  const rest = columns - whole * d;
   const blocks: BlockColumns[] =
     codebooks === 'layer'
       ? [{ first: 0, subspaceCount: whole, subvectorLength: d }]
@@ -354,8 +354,8 @@ function checkSubvectorLength({ subvectorLength, subspaceCount }: MatrixOptions,
 /** The importance as a metric of the block's sub-vectors; undefined where there is none, or none in this block. */
 function blockMetric(importance: Tensor | undefined, rows: number, block: BlockColumns): Metric | undefined {
   if (!importance) return undefined;
-  const perRow = importance.shape.length === 2,
-    perPoint = perRow || block.subspaceCount > 1;
+  const perRow = importance.shape.length === 2;
+  const perPoint = perRow || block.subspaceCount > 1;
   const columns = importance.shape[importance.shape.length - 1];
   const spread =
     perRow || !perPoint

@@ -55,14 +55,14 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
     return scalarSize(rows * columns, bits, scales === 'layer' ? 1 : rows, zeroPoints).total;
   },
   async fit(matrix, { bits, scales: per, zeroPoints }, { signal, importance: given }) {
-    const values = checkMatrix('scalarQuantizer', matrix),
-      importance = checkImportance('scalarQuantizer', given, values);
-    const { data, shape } = values,
-      [rows, columns] = shape;
-    const groups = per === 'layer' ? 1 : rows,
-      length = data.length / groups;
-    const scales = new Float32Array(groups),
-      zeros = new Uint8Array(groups);
+    const values = checkMatrix('scalarQuantizer', matrix);
+    const importance = checkImportance('scalarQuantizer', given, values);
+    const { data, shape } = values;
+    const [rows, columns] = shape;
+    const groups = per === 'layer' ? 1 : rows;
+    const length = data.length / groups;
+    const scales = new Float32Array(groups);
+    const zeros = new Uint8Array(groups);
     const control = createRunControl(signal ? { signal } : {});
     const weightOf = (i: number): number =>
       importance ? importance.data[importance.shape.length === 1 ? i % columns : i] : 1;
@@ -71,8 +71,8 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
       const [first, end] = [group * length, (group + 1) * length];
       const { scale: widest, zero } = wholeRange(data.subarray(first, end), bits, zeroPoints);
       zeros[group] = zero;
-      let least = Infinity,
-        best = 0;
+      let least = Infinity;
+      let best = 0;
       for (let i = 0; i < CLIPPINGS; i++) {
         await control.pause();
         const scale = stored(widest * clippingOf(i), bits, zero);
@@ -104,8 +104,8 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
 
 /** The scale and zero point by which the levels just reach all weights, and 0. Of zeros alone any scale will do: 1. */
 function wholeRange(weights: Float32Array, bits: number, zeroPoints: boolean): { scale: number; zero: number } {
-  let low = 0,
-    high = 0;
+  let low = 0;
+  let high = 0;
   for (let i = 0; i < weights.length; i++) {
     low = Math.min(low, weights[i]);
     high = Math.max(high, weights[i]);
