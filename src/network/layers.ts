@@ -175,7 +175,8 @@ export function batchNorm(options: NamedOptions & { epsilon?: number; momentum?:
   return {
     ...named('batchNorm', options),
     attributes: () => ({ epsilon, momentum }),
-    parameters: ([channels]) => ({
+    // A sample without axes is refused by the operator's shape rule, in its words.
+    parameters: ([channels = 1]) => ({
       scale: { shape: [channels], initialize: constantInitializer(1) },
       shift: { shape: [channels], initialize: constantInitializer(0) },
       mean: { shape: [channels], initialize: constantInitializer(0) },
@@ -200,7 +201,7 @@ export function affine(scale: number | Float32Array, shift: number | Float32Arra
   return {
     ...named('affine', options),
     attributes: none,
-    parameters: ([channels]) => ({
+    parameters: ([channels = 1]) => ({
       scale: { shape: [channels], initialize: constant(scale) },
       shift: { shape: [channels], initialize: constant(shift) },
     }),

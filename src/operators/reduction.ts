@@ -24,18 +24,14 @@ const ARG_MAX_RULES = { axis: /* @__PURE__ */ integer(0), keep: boolean };
 export type ReductionAttributes = RuledBy<typeof REDUCTION_RULES>;
 export type ArgMaxAttributes = RuledBy<typeof ARG_MAX_RULES>;
 
-/** What is left of a shape. @throws {EspalierError} ATTRIBUTE for axes that it has not */
-function reducedShape(node: Node, shape: Shape, axes: readonly number[], keep: boolean): Shape {
-  axes.forEach((axis, i) => {
-    if (axis >= shape.length) {
-      const expected = `axes of a sample [${shape.join(', ')}], counted from 0`;
-      throw nodeError('ATTRIBUTE', node, `axes: expected ${expected}, got ${axis}`);
-    }
-    if (i > 0 && axis <= axes[i - 1])
-      throw nodeError('ATTRIBUTE', node, `axes: expected them ascending, got ${axes.join(', ')}`);
-  });
-  return shape.flatMap((side, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [side]));
+/** An axis that a sample has. @throws {EspalierError} ATTRIBUTE */
+function checkAxis(node: Node, name: string, shape: Shape, axis: number): void {
+  if (axis >= shape.length)
+    throw nodeError('ATTRIBUTE', node, `${name}: expected axes of a sample [${shape.join(', ')}], from 0, got ${axis}`);
 }
+
+const reducedShape = (shape: Shape, axes: readonly number[], keep: boolean): Shape =>
+  shape.flatMap((side, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [side]));
 
 /** Channels go through where they are not reduced and stay the first axis. */
 function coupleReduced(node: Node, axes: readonly number[], plan: CouplingPlan): Channels[] {
@@ -62,8 +58,11 @@ const reduction = (kind: ReductionKind): Operator<ReductionAttributes> => ({
   inPlace: false,
   shapes(node, [{ shape }]) {
     const { axes, keep } = node.attributes;
-    if (axes.length === 0) throw nodeError('ATTRIBUTE', node, 'axes: expected at least one, got none');
-    return [reducedShape(node, shape, axes, keep)];
+    const isAscending = axes.length > 0 && axes.every((axis, i) => i === 0 || axis > axes[i - 1]);
+    if (!isAscending)
+      throw nodeError('ATTRIBUTE', node, `axes: expected at least one, ascending, got [${axes.join(', ')}]`);
+    for (const axis of axes) checkAxis(node, 'axes', shape, axis);
+    return [reducedShape(shape, axes, keep)];
   },
   multiplyAdds: () => 0,
   forward: (node, plan) => plan.run('reduceForward', { ...operandOf(kind, node, plan), y: plan.output.offset }),
@@ -98,7 +97,11 @@ export const argMax: Operator<ArgMaxAttributes> = {
   arity: [1, 1],
   yields: 'integer',
   inPlace: false,
-  shapes: (node, [{ shape }]) => [reducedShape(node, shape, [node.attributes.axis], node.attributes.keep)],
+  shapes(node, [{ shape }]) {
+    const { axis, keep } = node.attributes;
+    checkAxis(node, 'axis', shape, axis);
+    return [reducedShape(shape, [axis], keep)];
+  },
   multiplyAdds: () => 0,
   forward({ attributes: { axis } }, { inputs: [x], output, run }) {
     const length = x.shape[axis + 1],
