@@ -118,8 +118,9 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
   silu: {
     reads: 'input',
     derivative: (f, x) => {
-      const gate = f.sigmoid(x);
-      return f.multiply(gate, f.add(f.constant(1), f.multiply(x, f.subtract(f.constant(1), gate))));
+      // 1 - sigmoid(x) as sigmoid(-x): the difference cancels where x is large, and is multiplied by it.
+      const rest = f.sigmoid(f.negate(x));
+      return f.multiply(f.sigmoid(x), f.add(f.constant(1), f.multiply(x, rest)));
     },
   },
   gelu: {
