@@ -106,7 +106,7 @@ export const argMax: Operator<ArgMaxAttributes> = {
   forward({ attributes: { axis } }, { inputs: [x], output, run }) {
     const length = x.shape[axis + 1],
       inner = sizeOf(x.shape.slice(axis + 2));
-    run('argMax', { x: x.offset, y: output.offset, outer: x.words / (length * inner), length, inner });
+    run('argMax', { x: x.offset, y: output.offset, outer: sizeOf(x.shape.slice(0, axis + 1)), length, inner });
   },
 };
 
