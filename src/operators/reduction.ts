@@ -5,7 +5,6 @@
 import { boolean, integer, integerList } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
-import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import { REDUCTION, REDUCTION_GRADIENTS, REDUCTIONS } from '../kernels/specification/reductions.ts';
 import type { ReductionName } from '../kernels/specification/reductions.ts';
@@ -24,14 +23,28 @@ const ARG_MAX_RULES = { axis: /* @__PURE__ */ integer(0), keep: boolean };
 export type ReductionAttributes = RuledBy<typeof REDUCTION_RULES>;
 export type ArgMaxAttributes = RuledBy<typeof ARG_MAX_RULES>;
 
-/** An axis that a sample has. @throws {EspalierError} ATTRIBUTE */
-function checkAxis(node: Node, name: string, shape: Shape, axis: number): void {
-  if (axis >= shape.length)
-    throw nodeError('ATTRIBUTE', node, `${name}: expected axes of a sample [${shape.join(', ')}], from 0, got ${axis}`);
-}
-
-const reducedShape = (shape: Shape, axes: readonly number[], keep: boolean): Shape =>
-  shape.flatMap((side, axis) => (axes.includes(axis) ? (keep ? [1] : []) : [side]));
+/**
+ * What all of them say.
+ * @param expected - in words, for an error
+ * @param axesOf - the axes that a node names
+ */
+const reducing = <A extends ReductionAttributes | ArgMaxAttributes>(
+  expected: string,
+  axesOf: (node: Node<A>) => readonly number[],
+): Omit<Operator<A>, 'kind' | 'attributes' | 'forward'> => ({
+  roles: [],
+  arity: [1, 1],
+  inPlace: false,
+  multiplyAdds: () => 0,
+  shapes(node, [{ shape }]) {
+    const axes = axesOf(node);
+    if (axes.length === 0 || axes.some((axis, i) => axis >= shape.length || axis <= (axes[i - 1] ?? -1))) {
+      const text = `${expected} of a sample [${shape.join(', ')}], from 0, got ${axes.join(', ') || 'none'}`;
+      throw nodeError('ATTRIBUTE', node, text);
+    }
+    return [shape.flatMap((side, axis) => (axes.includes(axis) ? (node.attributes.keep ? [1] : []) : [side]))];
+  },
+});
 
 /** Channels go through where they are not reduced and stay the first axis. */
 function coupleReduced(node: Node, axes: readonly number[], plan: CouplingPlan): Channels[] {
@@ -51,20 +64,9 @@ const operandOf = (
 ) => ({ x: x.offset, sides: x.shape, axes: axes.map((axis) => axis + 1), operation: REDUCTION[kind] });
 
 const reduction = (kind: ReductionKind): Operator<ReductionAttributes> => ({
+  ...reducing('axes: expected one or more, ascending,', ({ attributes: { axes } }) => axes),
   kind,
   attributes: REDUCTION_RULES,
-  roles: [],
-  arity: [1, 1],
-  inPlace: false,
-  shapes(node, [{ shape }]) {
-    const { axes, keep } = node.attributes;
-    const isAscending = axes.length > 0 && axes.every((axis, i) => i === 0 || axis > axes[i - 1]);
-    if (!isAscending)
-      throw nodeError('ATTRIBUTE', node, `axes: expected at least one, ascending, got [${axes.join(', ')}]`);
-    for (const axis of axes) checkAxis(node, 'axes', shape, axis);
-    return [reducedShape(shape, axes, keep)];
-  },
-  multiplyAdds: () => 0,
   forward: (node, plan) => plan.run('reduceForward', { ...operandOf(kind, node, plan), y: plan.output.offset }),
 });
 
@@ -90,25 +92,17 @@ export const REDUCTION_TRAINING = /* @__PURE__ */ forEachKind(reductionTraining)
 export const REDUCTION_COUPLINGS = /* @__PURE__ */ forEachKind(() => reductionCoupling);
 
 /** Places of the largest elements along an axis, the lowest of equals: whole numbers. A NaN counts as the largest, as in NumPy. */
-export const argMax: Operator<ArgMaxAttributes> = {
+export const argMax: Operator<ArgMaxAttributes> = /* @__PURE__ */ (() => ({
+  ...reducing<ArgMaxAttributes>('axis: expected one', ({ attributes: { axis } }) => [axis]),
   kind: 'argMax',
   attributes: ARG_MAX_RULES,
-  roles: [],
-  arity: [1, 1],
-  yields: 'integer',
-  inPlace: false,
-  shapes(node, [{ shape }]) {
-    const { axis, keep } = node.attributes;
-    checkAxis(node, 'axis', shape, axis);
-    return [reducedShape(shape, [axis], keep)];
-  },
-  multiplyAdds: () => 0,
+  yields: 'integer' as const,
   forward({ attributes: { axis } }, { inputs: [x], output, run }) {
     const length = x.shape[axis + 1],
       inner = sizeOf(x.shape.slice(axis + 2));
     run('argMax', { x: x.offset, y: output.offset, outer: sizeOf(x.shape.slice(0, axis + 1)), length, inner });
   },
-};
+}))();
 
 /** No gradient goes through whole numbers. */
 export const argMaxTraining: TrainingOperator<ArgMaxAttributes> = { reads: { inputs: false, output: false } };

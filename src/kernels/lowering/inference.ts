@@ -1,9 +1,10 @@
 /** The operations of inference in kernels. */
 import { geometryWords } from '../specification/geometry.ts';
 import { MATMUL } from '../types.ts';
-import { joinSides, reducedSides, sideWords, type Reduced } from './sides.ts';
+import { joinSides, sideWords } from './sides.ts';
 import { cut, cutWords, piecesOf, type Run } from './cut.ts';
 import type { Lowerings } from './lowering.ts';
+import { reducedPieces } from './reduction.ts';
 
 /** Outputs of a dense layer, or what its gradients have instead: a product that is small is not worth cutting. */
 export function cutProduct(count: number, work: number): Run[] {
@@ -13,21 +14,6 @@ export function cutProduct(count: number, work: number): Run[] {
 /** Rows, but few of them if they are short. */
 function cutRows(rows: number, columns: number): Run[] {
   return cut(rows, 1, piecesOf(rows * columns));
-}
-
-/** Results of a reduction: where a piece's elements and its results begin, and its steps along the outermost side. */
-export function cutResults({
-  sides,
-  kept,
-  results,
-  words,
-}: Reduced): { from: number; result: number; count: number }[] {
-  const [{ count: outer, strides }] = sides;
-  return cut(outer, kept === 1 ? 4 : 1, piecesOf(words)).map(([first, count]) => ({
-    from: first * strides[0],
-    result: first * results,
-    count,
-  }));
 }
 
 /** By operation. */
@@ -213,21 +199,11 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  reduceForward({ x, y, sides, axes, operation }, { sizes, integers, needsScratch, step }) {
-    const reduced = reducedSides(sides, axes);
-    needsScratch(sizes.scratchWords('reduceForward'));
-    const at = integers(sideWords(reduced.sides, 1));
-    step(
+  reduceForward({ x, y, sides, axes, operation }, context) {
+    context.needsScratch(context.sizes.scratchWords('reduceForward'));
+    context.step(
       'reduceForward',
-      cutResults(reduced).map(({ from, result, count }) => ({
-        x: x + from,
-        y: y + result,
-        sides: at,
-        rank: reduced.sides.length,
-        kept: reduced.kept,
-        outer: count,
-        operation,
-      })),
+      reducedPieces(sides, axes, context).map(({ from, to, call }) => ({ ...call, x: x + from, y: y + to, operation })),
     );
   },
 

@@ -31,30 +31,6 @@ export function sideWords(sides: readonly Side[], operands: number): number[] {
   return [sides.map(({ count }) => count), ...strides].flat();
 }
 
-/** A row-major value some of whose axes are reduced. */
-export interface Reduced {
-  /** First those along which the result has elements of its own, `kept` of them, then those that are reduced. */
-  readonly sides: readonly Side[];
-  readonly kept: number;
-  /** Elements of the result for one step along the outermost side, of the value in all. */
-  readonly results: number;
-  readonly words: number;
-}
-
-/** @param axes - which of `sides` are reduced */
-export function reducedSides(sides: readonly number[], axes: readonly number[]): Reduced {
-  const strides = rowMajor(sides);
-  const all = sides.map((count, axis) => ({ count, strides: [strides[axis]], isReduced: axes.includes(axis) }));
-  const kept = joinSides(all.filter(({ isReduced }) => !isReduced)),
-    reduced = joinSides(all.filter(({ isReduced }) => isReduced));
-  return {
-    sides: [...kept, ...reduced],
-    kept: kept.length,
-    results: kept.slice(1).reduce((product, { count }) => product * count, 1),
-    words: sides.reduce((product, side) => product * side, 1),
-  };
-}
-
 /** Row-major strides of these sides. */
 export function rowMajor(sides: readonly number[]): number[] {
   const strides = new Array<number>(sides.length).fill(1);

@@ -2,9 +2,10 @@
 import { geometryWords } from '../specification/geometry.ts';
 import type { Moved } from '../specification/operations.ts';
 import { cut, cutWords, piecesOf } from './cut.ts';
-import { cutProduct, cutResults } from './inference.ts';
+import { cutProduct } from './inference.ts';
 import type { Lowerings } from './lowering.ts';
-import { joinSides, reducedSides, rowMajor, sideWords, type Side } from './sides.ts';
+import { reducedPieces } from './reduction.ts';
+import { joinSides, rowMajor, sideWords, type Side } from './sides.ts';
 
 /** By operation. */
 export const TRAINING_LOWERINGS = {
@@ -216,21 +217,16 @@ export const TRAINING_LOWERINGS = {
     );
   },
 
-  reduceBackward({ x, y, dy, dx, sides, axes, operation }, { sizes, integers, needsScratch, step }) {
-    const reduced = reducedSides(sides, axes);
-    needsScratch(sizes.scratchWords('reduceBackward'));
-    const at = integers(sideWords(reduced.sides, 1));
-    step(
+  reduceBackward({ x, y, dy, dx, sides, axes, operation }, context) {
+    context.needsScratch(context.sizes.scratchWords('reduceBackward'));
+    context.step(
       'reduceBackward',
-      cutResults(reduced).map(({ from, result, count }) => ({
+      reducedPieces(sides, axes, context).map(({ from, to, call }) => ({
+        ...call,
         x: x + from,
-        y: y + result,
-        dy: dy + result,
+        y: y + to,
+        dy: dy + to,
         dx: dx + from,
-        sides: at,
-        rank: reduced.sides.length,
-        kept: reduced.kept,
-        outer: count,
         operation,
       })),
     );

@@ -58,10 +58,11 @@ export function argMax({ float, int }: Heap): Kernels['argMax'] {
     for (let o = 0; o < outer; o++) {
       for (let i = 0; i < inner; i++) {
         const first = x + o * length * inner + i;
-        let [place, most] = [0, float[first]];
-        for (let j = 1; j < length; j++) {
+        let [place, most] = [0, -Infinity];
+        for (let j = 0; j < length; j++) {
           const value = float[first + j * inner];
-          if (value > most || (Number.isNaN(value) && !Number.isNaN(most))) [place, most] = [j, value];
+          // Larger, or the first NaN.
+          if (!(value <= most || Number.isNaN(most))) [place, most] = [j, value];
         }
         int[y + o * inner + i] = place;
       }
