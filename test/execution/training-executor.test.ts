@@ -96,18 +96,18 @@ async function checkGradients(network: Network, seed: number): Promise<void> {
     for (let n = 0; n < Math.min(6, values.length); n++) {
       const i = Math.floor(random() * values.length);
       const kept = values[i];
-      values[i] = kept + 1e-6;
-      refresh();
-      const above = lossOf(one, weights);
-      values[i] = kept - 1e-6;
-      refresh();
-      const below = lossOf(one, weights);
-      values[i] = kept;
-      refresh();
-      const numeric = (above - below) / 2e-6;
-      expect(Math.abs(gradient[i] - numeric), `${name}[${i}]: ${gradient[i]} against ${numeric}`).toBeLessThan(
-        1e-5 + 1e-3 * Math.abs(numeric),
-      );
+      const lossAt = (value: number): number => {
+        values[i] = value;
+        refresh();
+        return lossOf(one, weights);
+      };
+      const slope = (step: number): number => (lossAt(kept + step) - lossAt(kept - step)) / (2 * step);
+      const isClose = (numeric: number): boolean => Math.abs(gradient[i] - numeric) < 1e-5 + 1e-3 * Math.abs(numeric);
+      const wide = slope(1e-6);
+      // A kink of ReLU or of max pooling within the step is left by a smaller one; a wrong gradient is wrong at both.
+      const numeric = isClose(wide) ? wide : slope(1e-9);
+      lossAt(kept);
+      expect(isClose(numeric), `${name}[${i}]: ${gradient[i]} against ${numeric}`).toBe(true);
     }
   };
   probe(one.input(), one.gradient(network.inputs[0].name), 'input', () => undefined);
