@@ -11,7 +11,6 @@ export { createPortableKernels } from './portable/kernels.ts';
 export {
   ACTIVATION,
   MATMUL,
-  doubleIndex,
   type ActivationName,
   type Emit,
   type Heap,

@@ -26,8 +26,10 @@ export interface Heap {
   readonly float: FloatArray;
   /** Indexed by word. */
   readonly int: Int32Array;
-  /** Doubles. A double occupies two words from an even offset: index it with {@link doubleIndex}. */
+  /** Doubles. A double occupies two words from an even offset: index it with `doubleIndex`. */
   readonly double: Float64Array;
+  /** Index into `double` of the double at an (even) word offset. */
+  doubleIndex(offset: number): number;
 }
 
 export { ACTIVATION, type ActivationName } from './specification/activations.ts';
@@ -134,9 +136,4 @@ export interface KernelSet {
   open(options: WorkspaceOptions): Promise<Workspace>;
   /** The same with one thread, at once. */
   openSync(options: WorkspaceOptions): Workspace;
-}
-
-/** Index into `heap.double` of the double at an (even) word offset. */
-export function doubleIndex(heap: Heap, offset: number): number {
-  return heap.precision === 'float64' ? offset : offset >> 1;
 }

@@ -3,14 +3,7 @@
  * codeword to the mean of its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
  */
 import type { Call } from '../kernels/specification/kernels.ts';
-import {
-  doubleIndex,
-  type Heap,
-  type KernelSet,
-  type Program,
-  type Workspace,
-  type WorkspaceOptions,
-} from '../kernels/types.ts';
+import { type Heap, type KernelSet, type Program, type Workspace, type WorkspaceOptions } from '../kernels/types.ts';
 import { boundsShape, createBounds } from './bounds.ts';
 import { distanceScale, largestMagnitude, weightScale } from './points.ts';
 
@@ -310,7 +303,7 @@ function cut(n: number, pieces: number, start = 0): Cut[] {
 }
 
 function doubles(heap: Heap, offset: number, count: number): Float64Array {
-  const first = doubleIndex(heap, offset);
+  const first = heap.doubleIndex(offset);
   return heap.double.subarray(first, first + count);
 }
 

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { codebookScratchWords } from '../../src/kernels/simd/codebook-sizes.ts';
 import {
-  doubleIndex,
   loadKernels,
   portableKernels,
   type KernelSet,
@@ -218,7 +217,7 @@ test('accumulateCentroids: sums and counts are the doubles of the plain loop, bi
           sums: free,
           counts: free + 2 * k * d,
         });
-        const first = doubleIndex(heap, free);
+        const first = heap.doubleIndex(free);
         expect(heap.double.slice(first, first + k * d)).toEqual(sums);
         expect(heap.double.slice(first + k * d, first + k * d + k)).toEqual(counts);
       }
@@ -299,7 +298,7 @@ test('nearerSeed: the least distances and their weighted sum, bit for bit the sa
             });
           return {
             least: Float32Array.from(heap.float.subarray(free, free + count)),
-            total: heap.double[doubleIndex(heap, free + count + (count & 1))],
+            total: heap.double[heap.doubleIndex(free + count + (count & 1))],
           };
         });
         expect(results[1]).toEqual(results[0]);
@@ -362,7 +361,7 @@ test('codewordErrors: the doubles of the plain loop, bit for bit, in both sets',
             errors: free,
             total: free + 2 * count,
           });
-          const first = doubleIndex(heap, free);
+          const first = heap.doubleIndex(free);
           expect(heap.double.slice(first, first + count)).toEqual(errors);
           expect(heap.double[first + count]).toBe(errors.reduce((sum, error) => sum + error, 0));
         }

@@ -2,7 +2,7 @@
  * Product quantization's hot loops: nearest codeword, sums per codeword, decoding and its transpose.
  * Glossary: K codewords, d coordinates, M sub-spaces, x a point, c a codeword.
  */
-import { doubleIndex, type Heap, type Kernels } from '../types.ts';
+import { type Heap, type Kernels } from '../types.ts';
 
 /**
  * Each operation of the distance is rounded to float32, also on a heap of doubles, so that every set finds the same
@@ -51,7 +51,7 @@ export function nearerSeed(heap: Heap): Kernels['nearerSeed'] {
       if (distance < float[least + i]) float[least + i] = distance;
       parts[i < whole ? i % 4 : 4] += (weights < 0 ? 1 : float[weights + i]) * float[least + i];
     }
-    double[doubleIndex(heap, total)] = parts[0] + parts[2] + (parts[1] + parts[3]) + parts[4];
+    double[heap.doubleIndex(total)] = parts[0] + parts[2] + (parts[1] + parts[3]) + parts[4];
   };
 }
 
@@ -79,7 +79,7 @@ export function nearestCodewordAgain(heap: Heap): Kernels['nearestCodewordAgain'
 export function codewordErrors(heap: Heap): Kernels['codewordErrors'] {
   const { float, int, double } = heap;
   return (_scratch, points, stride, count, d, codewords, codes, metric, metricStride, weights, errors, total) => {
-    const error = doubleIndex(heap, errors);
+    const error = heap.doubleIndex(errors);
     let all = 0;
     for (let i = 0; i < count; i++) {
       let sum = 0;
@@ -90,15 +90,15 @@ export function codewordErrors(heap: Heap): Kernels['codewordErrors'] {
       double[error + i] = weights < 0 ? sum : sum * float[weights + i];
       all += double[error + i];
     }
-    double[doubleIndex(heap, total)] = all;
+    double[heap.doubleIndex(total)] = all;
   };
 }
 
 export function accumulateCentroids(heap: Heap): Kernels['accumulateCentroids'] {
   const { float, int, double } = heap;
   return (_scratch, points, stride, count, d, codes, k, weights, sums, counts) => {
-    const sum = doubleIndex(heap, sums),
-      total = doubleIndex(heap, counts);
+    const sum = heap.doubleIndex(sums),
+      total = heap.doubleIndex(counts);
     double.fill(0, sum, sum + k * d);
     double.fill(0, total, total + k);
     for (let i = 0; i < count; i++) {

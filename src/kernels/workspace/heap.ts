@@ -47,6 +47,7 @@ export function heapFrom({ precision, floats, integers }: HeapBuffers): Heap {
     float: precision === 'float32' ? new Float32Array(floats) : double,
     int,
     double,
+    doubleIndex: precision === 'float64' ? (offset) => offset : (offset) => offset >> 1,
   };
 }
 

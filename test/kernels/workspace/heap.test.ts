@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createHeap, doubleIndex } from '../../../src/kernels/index.ts';
+import { createHeap } from '../../../src/kernels/index.ts';
 import { heapBuffers, heapFrom } from '../../../src/kernels/workspace/heap.ts';
 
 describe('createHeap', () => {
@@ -23,7 +23,7 @@ describe('createHeap', () => {
 
   it('float32: three views of one buffer, a double over two words', () => {
     const heap = createHeap(4);
-    heap.double[doubleIndex(heap, 2)] = 1;
+    heap.double[heap.doubleIndex(2)] = 1;
     expect([...heap.int]).toEqual([0, 0, 0, 0x3ff00000]);
     heap.float[0] = 1;
     expect(heap.int[0]).toBe(0x3f800000);
@@ -32,7 +32,7 @@ describe('createHeap', () => {
   it('float64: integers apart, floats and doubles the same', () => {
     const heap = createHeap(4, 'float64');
     heap.int[1] = 7;
-    heap.double[doubleIndex(heap, 2)] = 1 / 3;
+    heap.double[heap.doubleIndex(2)] = 1 / 3;
     expect([...heap.float]).toEqual([0, 0, 1 / 3, 0]);
   });
 
