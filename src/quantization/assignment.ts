@@ -3,7 +3,7 @@
  * codeword to the mean of its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
  */
 import type { Call } from '../kernels/specification/kernels.ts';
-import { type Heap, type KernelSet, type Program, type Workspace, type WorkspaceOptions } from '../kernels/types.ts';
+import type { Heap, KernelSet, Program, Workspace, WorkspaceOptions } from '../kernels/types.ts';
 import { boundsShape, createBounds } from './bounds.ts';
 import { distanceScale, largestMagnitude, weightScale } from './points.ts';
 

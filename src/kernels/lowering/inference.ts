@@ -1,7 +1,7 @@
 /** The operations of inference in kernels. */
 import { geometryWords } from '../specification/geometry.ts';
 import { MATMUL } from '../types.ts';
-import { joinSides, sideWords } from './sides.ts';
+import { elementsOf, joinSides, sideWords } from './sides.ts';
 import { cut, cutWords, piecesOf, type Run } from './cut.ts';
 import type { Lowerings } from './lowering.ts';
 import { reducedPieces } from './reduction.ts';
@@ -183,7 +183,7 @@ export const INFERENCE_LOWERINGS = {
   binaryForward({ a, b, y, sides, aStrides, bStrides, operation }, { integers, step }) {
     const joined = joinSides(sides.map((count, axis) => ({ count, strides: [aStrides[axis], bStrides[axis]] })));
     const [{ count: outer, strides }] = joined;
-    const words = joined.reduce((product, { count }) => product * count, 1);
+    const words = elementsOf(joined);
     const at = integers(sideWords(joined, 2));
     step(
       'binaryForward',

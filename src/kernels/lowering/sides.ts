@@ -1,4 +1,5 @@
 /** Sides and strides of broadcast operands, made as few as they can be. */
+import { sizeOf } from '../../base/tensor.ts';
 
 /** A side of a value and the strides of its operands along it, in words. */
 export interface Side {
@@ -24,6 +25,9 @@ export function joinSides(sides: readonly Side[]): Side[] {
   }
   return joined.length > 0 ? joined : [{ count: 1, strides: NOWHERE }];
 }
+
+/** Elements of a value with these sides. */
+export const elementsOf = (sides: readonly Side[]): number => sizeOf(sides.map(({ count }) => count));
 
 /** Sides, then strides of each operand, as the kernels read them. */
 export function sideWords(sides: readonly Side[], operands: number): number[] {

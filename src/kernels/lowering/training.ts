@@ -5,7 +5,7 @@ import { cut, cutWords, piecesOf } from './cut.ts';
 import { cutProduct } from './inference.ts';
 import type { Lowerings } from './lowering.ts';
 import { reducedPieces } from './reduction.ts';
-import { joinSides, rowMajor, sideWords, type Side } from './sides.ts';
+import { elementsOf, joinSides, rowMajor, sideWords, type Side } from './sides.ts';
 
 /** By operation. */
 export const TRAINING_LOWERINGS = {
@@ -196,8 +196,8 @@ export const TRAINING_LOWERINGS = {
     const kept = joinSides(all.filter(isKept)),
       summed = joinSides(all.filter((one) => !isKept(one)));
     const [{ count: outer, strides }] = kept;
-    const own = kept.reduce((product, { count }) => product * count, 1);
-    const words = summed.reduce((product, { count }) => product * count, own);
+    const own = elementsOf(kept);
+    const words = own * elementsOf(summed);
     const at = integers(sideWords([...kept, ...summed], 3));
     needsScratch(sizes.scratchWords('binaryBackward'));
     step(

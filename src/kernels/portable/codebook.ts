@@ -2,7 +2,7 @@
  * Product quantization's hot loops: nearest codeword, sums per codeword, decoding and its transpose.
  * Glossary: K codewords, d coordinates, M sub-spaces, x a point, c a codeword.
  */
-import { type Heap, type Kernels } from '../types.ts';
+import type { Heap, Kernels } from '../types.ts';
 
 /**
  * Each operation of the distance is rounded to float32, also on a heap of doubles, so that every set finds the same

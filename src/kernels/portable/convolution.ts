@@ -2,7 +2,7 @@
  * Convolution (cross-correlation, as in every framework) and its two gradients. Packed weights are the weights as they
  * are. Glossary: g group; o, i output and input channel; oy, ox, iy, ix positions; ky, kx taps.
  */
-import { type Heap, type Kernels } from '../types.ts';
+import type { Heap, Kernels } from '../types.ts';
 import { readGeometry } from '../specification/geometry.ts';
 import { fusedActivation } from './activation.ts';
 

@@ -1,5 +1,5 @@
 /** Sums, products and copies. */
-import { type Heap, type Kernels } from '../types.ts';
+import type { Heap, Kernels } from '../types.ts';
 import { fusedActivation } from './activation.ts';
 
 export function add(heap: Heap): Kernels['add'] {

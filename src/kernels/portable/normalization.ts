@@ -2,7 +2,7 @@
  * Scale and shift per channel, and batch normalization (Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithms 1
  * and 2). Tensors are [samples, allChannels, positions]; N = samples x positions. m mean, v variance.
  */
-import { type Heap, type Kernels } from '../types.ts';
+import type { Heap, Kernels } from '../types.ts';
 import { fusedActivation } from './activation.ts';
 
 export function affineForward(heap: Heap): Kernels['affineForward'] {

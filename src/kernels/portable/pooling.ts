@@ -1,6 +1,6 @@
 /** Max and average pooling. A plane is one channel of one sample. Glossary: oy, ox, iy, ix positions; ky, kx taps. */
 import { readGeometry, type Geometry } from '../specification/geometry.ts';
-import { type Heap, type Kernels } from '../types.ts';
+import type { Heap, Kernels } from '../types.ts';
 
 export function maxPoolForward({ float, int }: Heap): Kernels['maxPoolForward'] {
   return (_scratch, geometry, x, y, argmax, plane, planes) => {
