@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { entries } from './entries.ts';
+import { modulesIn } from './packed.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const folder = mkdtempSync(join(tmpdir(), 'espalier-package-'));
@@ -130,9 +131,7 @@ try {
     check(!/new Function\(|[^.\w]eval\(/.test(text), `${name}: the browser bundle builds code from strings`);
     sizes.push(`${name} ${(text.length / 1000).toFixed(1)} kB`);
     if (name !== 'espalier/runtime') continue;
-    const modules = [...text.matchAll(/["'`](AGFzbQ[\w+/=]*)["'`]/g)].map(
-      ([, base64]) => Buffer.from(base64, 'base64').length,
-    );
+    const modules = modulesIn(text).map(({ length }) => length);
     check(
       modules.length === 1 && modules[0] <= MOST_SIMD_BYTES,
       `${name}: expected one SIMD module of at most ${MOST_SIMD_BYTES} bytes, got ${modules.join(' and ') || 'none'}`,

@@ -4,7 +4,8 @@
  */
 import { build } from 'esbuild';
 import type { Metafile } from 'esbuild';
-import { gzipSync, inflateRawSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
+import { modulesIn, packedIn } from '../../scripts/packed.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ALL_SELECTION } from '../../src/kernels/selection/all.ts';
 import { INFERENCE_SELECTION } from '../../src/kernels/selection/inference.ts';
@@ -35,16 +36,6 @@ const backward = (text: string): string[] =>
     'parameterGradient',
     'outputGradient',
   ].filter((name) => new RegExp(`\\b${name}\\b`).test(text));
-
-/** What lies packed in a program: long strings of base64, inflated. */
-const packedIn = (text: string): Uint8Array<ArrayBuffer>[] =>
-  [...text.matchAll(/["'`]([\w+/=]{500,})["'`]/g)].map(
-    ([, base64]) => new Uint8Array(inflateRawSync(Buffer.from(base64, 'base64'))),
-  );
-
-/** Of these the WebAssembly modules: they begin with the magic number. */
-const modulesIn = (text: string): Uint8Array<ArrayBuffer>[] =>
-  packedIn(text).filter((bytes) => bytes[0] === 0 && String.fromCharCode(...bytes.subarray(1, 4)) === 'asm');
 
 async function bundle(contents: string): Promise<{ text: string; metafile: Metafile }> {
   const result = await build({
