@@ -10,7 +10,7 @@ import type { Network, Node } from '../graph/network.ts';
 import { constantInputsOf, outputsOf, parametersOf } from '../graph/walk.ts';
 import type { Room, Run } from '../kernels/specification/operations.ts';
 import type { Heap, KernelSet, Step } from '../kernels/types.ts';
-import { operatorOf } from '../operators/table.ts';
+import { operatorOf, weightOf } from '../operators/table.ts';
 import type { ChannelMap, Plan, Value } from '../operators/types.ts';
 import { soleConsumer } from './lifetimes.ts';
 import type { Structure } from './lifetimes.ts';
@@ -176,8 +176,7 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
     integers: (values) => constant(values, 'int'),
     floats: (values) => constant(values, 'float'),
     beginStage(node) {
-      const weight = operatorOf(node).roles.find(({ isWeight }) => isWeight)?.role;
-      const name = weight === undefined ? undefined : node.parameters[weight];
+      const name = weightOf(node);
       const parameter = name !== undefined && passing.has(name) ? parameters.get(name) : undefined;
       stages.push({ parameter, made: [...(parameter?.decode ?? [])], packed: [] });
     },

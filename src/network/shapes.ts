@@ -6,7 +6,7 @@ import type { Shape } from '../base/tensor.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { nodeError } from '../operators/define.ts';
-import { operatorOf } from '../operators/table.ts';
+import { operatorOf, weightOf } from '../operators/table.ts';
 import type { ParameterShapes, ValueType } from '../operators/types.ts';
 
 /** Stored shapes of a node's parameters by role. @throws {EspalierError} GRAPH if one is missing or has no place there */
@@ -170,8 +170,7 @@ export interface WeightedLayer {
 /** Nodes that have a weight (convolutions, dense layers), in topological order. */
 export function weightedLayers({ nodes }: Pick<Network, 'nodes'>): WeightedLayer[] {
   return nodes.flatMap((node) => {
-    const role = operatorOf(node).roles.find(({ isWeight }) => isWeight)?.role;
-    const weight = role === undefined ? undefined : node.parameters[role];
+    const weight = weightOf(node);
     return weight === undefined ? [] : [{ name: node.name, weight }];
   });
 }

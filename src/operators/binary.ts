@@ -7,14 +7,11 @@ import { sameShape } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { BINARIES, BINARY } from '../kernels/specification/binaries.ts';
 import type { BinaryName, BinarySpecification } from '../kernels/specification/binaries.ts';
-import { checkChannels, checkParameterShape, nodeError } from './define.ts';
+import { checkChannels, checkParameterShape, forEachKind, nodeError } from './define.ts';
 import type { BackwardPlan, Channels, Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
 export type BinaryKind = BinaryName;
 const KINDS = /* @__PURE__ */ Object.keys(BINARIES) as BinaryKind[];
-
-const forEachKind = <T>(make: (kind: BinaryKind) => T): Readonly<Record<BinaryKind, T>> =>
-  Object.fromEntries(KINDS.map((kind) => [kind, make(kind)])) as Record<BinaryKind, T>;
 
 /** Both shapes stretched to one: aligned at their last axes, a side of 1 taken as often as the other asks. Undefined if they do not fit. */
 function broadcast(a: Shape, b: Shape): Shape | undefined {
@@ -161,9 +158,9 @@ const coupling: Coupling = {
   },
 };
 
-export const BINARY_OPERATORS = /* @__PURE__ */ forEachKind(binary);
-export const BINARY_TRAINING = /* @__PURE__ */ forEachKind(binaryTraining);
-export const BINARY_COUPLINGS = /* @__PURE__ */ forEachKind((kind): Coupling => {
+export const BINARY_OPERATORS = /* @__PURE__ */ forEachKind(KINDS, binary);
+export const BINARY_TRAINING = /* @__PURE__ */ forEachKind(KINDS, binaryTraining);
+export const BINARY_COUPLINGS = /* @__PURE__ */ forEachKind(KINDS, (kind): Coupling => {
   const role = roleOf(kind);
   if (role === undefined) return coupling;
   return {

@@ -87,5 +87,10 @@ export function geometryOf(input: Shape, output: Shape, window: Window, groups: 
   };
 }
 
+/** The members of a family that is a table: an entry for each of its kinds. */
+export function forEachKind<K extends string, T>(kinds: readonly K[], make: (kind: K) => T): Readonly<Record<K, T>> {
+  return Object.fromEntries(kinds.map((kind) => [kind, make(kind)])) as Record<K, T>;
+}
+
 /** Channels go through as they are. */
 export const PASSES_CHANNELS: Coupling = { couple: (_node, { inputs }) => [inputs[0]] };

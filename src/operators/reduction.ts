@@ -8,14 +8,11 @@ import { sizeOf } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import { REDUCTION, REDUCTION_GRADIENTS, REDUCTIONS } from '../kernels/specification/reductions.ts';
 import type { ReductionName } from '../kernels/specification/reductions.ts';
-import { nodeError } from './define.ts';
+import { forEachKind, nodeError } from './define.ts';
 import type { Channels, Coupling, CouplingPlan, Operator, Plan, TrainingOperator } from './types.ts';
 
 export type ReductionKind = ReductionName;
 const KINDS = /* @__PURE__ */ Object.keys(REDUCTIONS) as ReductionKind[];
-
-const forEachKind = <T>(make: (kind: ReductionKind) => T): Readonly<Record<ReductionKind, T>> =>
-  Object.fromEntries(KINDS.map((kind) => [kind, make(kind)])) as Record<ReductionKind, T>;
 
 /** axes of a sample, ascending, each once; keep: they stay, as sides of 1. */
 const REDUCTION_RULES = { axes: /* @__PURE__ */ integerList(0), keep: boolean };
@@ -87,9 +84,9 @@ const reductionCoupling: Coupling<ReductionAttributes> = {
   couple: (node, plan) => coupleReduced(node, node.attributes.axes, plan),
 };
 
-export const REDUCTION_OPERATORS = /* @__PURE__ */ forEachKind(reduction);
-export const REDUCTION_TRAINING = /* @__PURE__ */ forEachKind(reductionTraining);
-export const REDUCTION_COUPLINGS = /* @__PURE__ */ forEachKind(() => reductionCoupling);
+export const REDUCTION_OPERATORS = /* @__PURE__ */ forEachKind(KINDS, reduction);
+export const REDUCTION_TRAINING = /* @__PURE__ */ forEachKind(KINDS, reductionTraining);
+export const REDUCTION_COUPLINGS = /* @__PURE__ */ forEachKind(KINDS, () => reductionCoupling);
 
 /** Places of the largest elements along an axis, the lowest of equals: whole numbers. A NaN counts as the largest, as in NumPy. */
 export const argMax: Operator<ArgMaxAttributes> = /* @__PURE__ */ (() => ({

@@ -143,3 +143,9 @@ export const operatorOf = (node: Pick<Node, 'name' | 'kind'>): Operator => lookU
 export const trainingOf = (node: Pick<Node, 'name' | 'kind'>): TrainingOperator => lookUp(TRAINING_OPERATORS, node);
 /** How channels go through it. @throws {EspalierError} UNSUPPORTED as {@link operatorOf} */
 export const couplingOf = (node: Pick<Node, 'name' | 'kind'>): Coupling => lookUp(COUPLINGS, node);
+
+/** Name of the parameter that is a node's weight, if its operator has such a role. */
+export function weightOf(node: Pick<Node, 'name' | 'kind' | 'parameters'>): string | undefined {
+  const role = operatorOf(node).roles.find(({ isWeight }) => isWeight)?.role;
+  return role === undefined ? undefined : node.parameters[role];
+}

@@ -5,15 +5,11 @@
 import type { Node } from '../graph/network.ts';
 import { ACTIVATION, ACTIVATION_GRADIENTS, ACTIVATIONS } from '../kernels/specification/activations.ts';
 import type { ActivationName } from '../kernels/specification/activations.ts';
-import { PASSES_CHANNELS } from './define.ts';
+import { forEachKind, PASSES_CHANNELS } from './define.ts';
 import type { Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
 export type UnaryKind = Exclude<ActivationName, 'none'>;
 const KINDS = /* @__PURE__ */ Object.keys(ACTIVATIONS).filter((kind): kind is UnaryKind => kind !== 'none');
-
-/** An object with a field for each kind. */
-const forEachKind = <T>(make: (kind: UnaryKind) => T): Readonly<Record<UnaryKind, T>> =>
-  Object.fromEntries(KINDS.map((kind) => [kind, make(kind)])) as Record<UnaryKind, T>;
 
 /** Values of the parameters, in the order of the table. */
 const parametersOf = (kind: UnaryKind, { attributes }: Node): number[] =>
@@ -64,8 +60,9 @@ function unaryTraining(kind: UnaryKind): TrainingOperator {
   };
 }
 
-export const UNARY_OPERATORS = /* @__PURE__ */ forEachKind(unary);
-export const UNARY_TRAINING = /* @__PURE__ */ forEachKind(unaryTraining);
+export const UNARY_OPERATORS = /* @__PURE__ */ forEachKind(KINDS, unary);
+export const UNARY_TRAINING = /* @__PURE__ */ forEachKind(KINDS, unaryTraining);
 export const UNARY_COUPLINGS: Readonly<Record<UnaryKind, Coupling>> = /* @__PURE__ */ forEachKind(
+  KINDS,
   () => PASSES_CHANNELS,
 );
