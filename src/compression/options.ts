@@ -67,8 +67,8 @@ export interface CompressOptions {
   readonly retrainQuantized?: RetrainSetting;
   /** The final pass over everything that is still trained. Default 8 epochs at 0.02. */
   readonly final?: RetrainSetting;
-  /** What all retraining has in common: batch size, loss, optimizer, schedule, clipping. Defaults as in `train`. */
-  readonly training?: Pick<TrainOptions, 'batchSize' | 'loss' | 'optimizer' | 'schedule' | 'clip' | 'validationMetric'>;
+  /** What all retraining has in common: batch size, loss, rate of codebooks, optimizer, schedule, clipping. Defaults as in `train`. */
+  readonly training?: Pick<TrainOptions, (typeof TRAINING_NAMES)[number]>;
   /** Weight of the original network's outputs as targets, from 0 (labels only, default) to 1 (no labels needed). */
   readonly teacherWeight?: number;
   /**
@@ -145,11 +145,12 @@ const WHO = 'compress';
 const TRAINING_NAMES = [
   'batchSize',
   'loss',
+  'codebookRate',
   'optimizer',
   'schedule',
   'clip',
   'validationMetric',
-] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
+] as const satisfies readonly (keyof TrainOptions)[];
 const OPTION_NAMES: ReadonlySet<string> = new Set([
   'criterion',
   'scoring',

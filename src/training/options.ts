@@ -61,6 +61,11 @@ export interface TrainOptions {
   /** Default 0.05 for SGD, 0.001 for Adam. */
   readonly learningRate?: number;
   /**
+   * Factor on the learning rate for what encoded parameters train, codewords and scales: with the gradient averaged
+   * over its members a codeword moves less than they would. Default 1.
+   */
+  readonly codebookRate?: number;
+  /**
    * Factor on the learning rate over the run. Default cosine, with a warm-up of 100 steps or of a tenth of the run if
    * that is less.
    */
@@ -112,6 +117,7 @@ export interface TrainSettings {
   readonly batch: number;
   readonly stepsPerEpoch: number;
   readonly learningRate: number;
+  readonly codebookRate: number;
   readonly schedule: Schedule;
   readonly optimizer: OptimizerOptions;
   readonly clip: number;
@@ -132,6 +138,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   'epochs',
   'batchSize',
   'learningRate',
+  'codebookRate',
   'schedule',
   'optimizer',
   'clip',
@@ -226,6 +233,7 @@ export function resolveTrainOptions(network: Network, context: Context, options:
       Infinity,
       true,
     ),
+    codebookRate: checkNumber('train', 'codebookRate', options.codebookRate ?? 1, 0, Infinity, true),
     schedule: schedule ?? cosine({ warmUp: Math.min(100, Math.floor((epochs * stepsPerEpoch) / 10)) }),
     clip: checkNumber('train', 'clip', options.clip ?? 5, 0),
     teacherWeight: teacher ? checkNumber('train', 'teacherWeight', options.teacherWeight ?? 1, 0, 1, true) : 0,
