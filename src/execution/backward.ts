@@ -43,7 +43,7 @@ export function gradientStorages(
   // From the outputs back, so that a value's own gradient exists when that of its input may move in with it.
   const own = (name: string): void => {
     const users = consumers.get(name) ?? [];
-    const from = network.outputs.includes(name) ? nodes.length : end - Math.max(...users);
+    const from = network.outputs.includes(name) ? nodes.length : end - users[users.length - 1];
     const producer = structure.producer.get(name)!;
     const until = producer < 0 ? Infinity : end - producer;
     gradients.set(name, { words: align(wordsOf(structure, name)), from, until, offset: 0 });

@@ -1,5 +1,5 @@
 /** The inference half: a network bound to a batch size, a heap and threads. */
-import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { checkInteger, EspalierError, show, showAll } from '../base/errors.ts';
 import type { Workspace } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { FloatArray } from '../base/tensor.ts';
@@ -78,7 +78,7 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
   const checkOutput = (who: string, name: string): void => {
     if (!structure.observed.has(name))
       throw new RangeError(
-        `${who}: name: expected one of ${[...structure.observed].map(show).join(', ')}, got ${show(name)}; name it in watch to keep it`,
+        `${who}: name: expected one of ${showAll([...structure.observed])}, got ${show(name)}; name it in watch to keep it`,
       );
   };
   return {
@@ -87,7 +87,7 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
     input(name = network.inputs[0].name) {
       if (!isInput(name))
         throw new RangeError(
-          `input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`,
+          `input: name: expected one of ${showAll(network.inputs.map((one) => one.name))}, got ${show(name)}`,
         );
       return floats('input', name);
     },

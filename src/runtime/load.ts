@@ -1,7 +1,7 @@
 /** A model file, run: in a page or in Node. Nothing here trains, writes files, generates code or needs a package. */
 import { preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 import type { Preprocessor } from '../preprocess/preprocess.ts';
-import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { checkInteger, EspalierError, show, showAll } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
 import { loadInferenceKernels } from '../kernels/load-inference.ts';
@@ -90,7 +90,7 @@ export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions
   if (inputs.length !== 1)
     throw new EspalierError(
       'UNSUPPORTED',
-      `load: the network has the inputs ${inputs.map(({ name }) => show(name)).join(', ')}; predict() feeds one. Use createExecutor() for several`,
+      `load: the network has the inputs ${showAll(inputs.map(({ name }) => name))}; predict() feeds one. Use createExecutor() for several`,
       { found: inputs.length },
     );
   const preprocessing = options.preprocessing ?? network.preprocessing;
