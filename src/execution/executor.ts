@@ -43,8 +43,9 @@ export async function createExecutor(network: Network, options: ExecutorOptions)
     if (parameter) fillParameter(workspace.heap, parameter);
     workspace.run(FORWARD + 1 + i);
   });
-  // What preparation left where values will be: codes, read as floats, would be slow.
-  workspace.heap.float.fill(0, 0, valueWords);
+  // What preparation left where values will be: codes, read as floats, would be slow. The rest is zero, and memory that
+  // nobody has touched costs nothing yet.
+  workspace.heap.float.fill(0, 0, layout.passed);
   return { network, ...passes(layout, workspace, () => workspace.run(FORWARD)) };
 }
 

@@ -6,6 +6,7 @@ import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
 import { loadInferenceKernels } from '../kernels/load-inference.ts';
 import type { KernelSet } from '../kernels/types.ts';
+import type { Limits } from '../network/limits.ts';
 import { readNetwork } from '../network/read.ts';
 import type { Network } from '../graph/network.ts';
 import type { Preprocessing } from '../graph/preprocessing.ts';
@@ -21,6 +22,8 @@ export interface LoadOptions {
   threads?: number;
   /** false: open a file that another tool saved anew, without its checksum. Default true. */
   verify?: boolean;
+  /** The most memory and work that the file may ask for. */
+  limits?: Limits;
   /** How an image becomes the input, for a model that does not say so itself, or instead of what it says. */
   preprocessing?: Preprocessing;
 }
@@ -82,10 +85,10 @@ export interface Model {
  * const { data } = model.predict(context.getImageData(0, 0, 96, 96)); // x0, y0, x1, y1, ...
  */
 export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions = {}): Promise<Model> {
-  const { batch = 1, threads = 1, verify = true } = options;
+  const { batch = 1, threads = 1, verify = true, limits } = options;
   checkInteger('load', 'batch', batch, 1);
   checkInteger('load', 'threads', threads, 1);
-  const network = readNetwork(bytes, { verify });
+  const network = readNetwork(bytes, { verify, ...(limits && { limits }) });
   const { inputs } = network;
   if (inputs.length !== 1)
     throw new EspalierError(

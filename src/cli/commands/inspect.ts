@@ -27,7 +27,7 @@ export const inspectCommand = defineCommand({
 
 async function run({ values, positionals: [path] }: Invocation<typeof READ_OPTIONS>): Promise<Result> {
   const bytes = await loadFile(path);
-  const network = holdsNetwork(path, bytes, values.noChecksum);
+  const network = holdsNetwork(path, bytes, values);
   return network ? describeNetwork(network, bytes.length) : describeTensors(path, bytes);
 }
 
