@@ -153,6 +153,25 @@ function shown(value: unknown, depth: number): string {
 }
 
 /**
+ * Runs what sets memory aside by the numbers of a file or a request, which have been checked.
+ * @throws {EspalierError} MEMORY where the engine refuses; what `work` has made is let go
+ */
+export function withMemory<T>(who: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    // Every engine has texts of its own for it ('Array buffer allocation failed', 'Invalid typed array length', 'Out of
+    // memory'); SpiderMonkey's is no RangeError at times.
+    if (!(cause instanceof RangeError || (cause instanceof Error && cause.name === 'InternalError'))) throw cause;
+    throw new EspalierError(
+      'MEMORY',
+      `${who}: there is no memory for it (${cause.message}); let other models and data go, take fewer samples at once, or give the process more`,
+      { cause },
+    );
+  }
+}
+
+/**
  * A whole number in [from, to]. `who`: function name; `name`: argument name. Returns the value, so that a check reads as
  * an expression.
  * @throws {TypeError} if it is no number

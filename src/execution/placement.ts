@@ -16,10 +16,10 @@ export interface Storage {
  */
 const MOST_FITTED = 4096;
 
-/** Gives storages offsets. Returns the words used. */
-export function place(storages: Iterable<Storage>): number {
+/** Gives storages offsets: no two share words whose times meet. Returns the words used. */
+export function place(storages: Iterable<Storage>, mostFitted = MOST_FITTED): number {
   const sorted = [...new Set(storages)].sort((a, b) => b.words - a.words);
-  return placeInTurn(sorted.slice(MOST_FITTED), placeInGaps(sorted.slice(0, MOST_FITTED)));
+  return placeInTurn(sorted.slice(mostFitted), placeInGaps(sorted.slice(0, mostFitted)));
 }
 
 /** Each the lowest place that is free during its time, in the order given. */

@@ -9,14 +9,14 @@ import { readSafetensors, steadyBytes } from '../container/safetensors.ts';
 import type { SafetensorsFile } from '../container/safetensors.ts';
 import { readEncoding } from '../encodings/reading.ts';
 import type { Encoding, EncodingHeader, StoredTensor } from '../encodings/types.ts';
-import { EspalierError, show } from '../base/errors.ts';
+import { EspalierError, show, withMemory } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import { inferTypes } from './shapes.ts';
 import { checkGraph } from './check.ts';
 import { fail, list, NETWORK_KEY, object, readDescription, readShape, text, toPlain } from './description.ts';
 import type { Network } from '../graph/network.ts';
 import { activationBytes, budgetOf, decodedBytes, passWork } from './limits.ts';
-import type { Limits } from './limits.ts';
+import type { Budget, Limits } from './limits.ts';
 
 export interface ReadOptions {
   /**
@@ -36,11 +36,16 @@ const STORED_DTYPES = ['F32', 'F16', 'U8', 'U16', 'I32'] as const satisfies read
  * @throws {EspalierError} CHECKSUM if the bytes are not those that were written; BUDGET if the network takes more than
  *   {@link ReadOptions.limits}; LAYOUT if a stored tensor serves twice; MISSING if it is a safetensors file of
  *   another program; UNSUPPORTED_VERSION, FIELD, GRAPH, ATTRIBUTE, SHAPE, PQ_PARAM, NONFINITE, UNSUPPORTED for
- *   what is wrong inside; and whatever `readSafetensors` throws
+ *   what is wrong inside; MEMORY; and whatever `readSafetensors` throws
  */
 export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOptions = {}): Network {
   const { verify = true, limits } = options;
-  const bytes = steadyBytes(WHO, input);
+  const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
+  const check = budgetOf(WHO, bytes.length, limits);
+  return withMemory(WHO, () => readChecked(bytes, verify, check));
+}
+
+function readChecked(bytes: Uint8Array, verify: boolean, check: Budget): Network {
   const file = readSafetensors(bytes);
   const description = file.metadata.get(NETWORK_KEY);
   if (description === undefined && !file.metadata.has(CHECKSUM_KEY)) {
@@ -57,7 +62,6 @@ export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOption
   const json = parseJson(description, { who: WHO });
   const parts = readDescription(WHO, json);
   const stored = readStored(file, list(WHO, 'parameters', object(WHO, 'network', json).get('parameters')));
-  const check = budgetOf(WHO, bytes.length, limits);
   check('bytes', decodedBytes(stored, parts.nodes));
   const tensorOf = storedTensors(file);
   const parameters = new Map<string, Encoding>();

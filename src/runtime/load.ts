@@ -1,7 +1,7 @@
 /** A model file, run: in a page or in Node. Nothing here trains, writes files, generates code or needs a package. */
 import { preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 import type { Preprocessor } from '../preprocess/preprocess.ts';
-import { checkInteger, EspalierError, show, showAll } from '../base/errors.ts';
+import { checkInteger, EspalierError, show, showAll, withMemory } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
 import { loadInferenceKernels } from '../kernels/load-inference.ts';
@@ -64,7 +64,7 @@ export interface Model {
    * them up to 2^24.
    *
    * @throws {TypeError | RangeError} if the input is of another kind or shape
-   * @throws {EspalierError} MISSING for an image if the model does not say how to preprocess it, DISPOSED
+   * @throws {EspalierError} MISSING for an image if the model does not say how to preprocess it, MEMORY, DISPOSED
    */
   predict(input: ImageLike | Float32Array | TensorLike): Prediction;
   /** One run on zeros, so that the first real one is not the slow one. */
@@ -104,8 +104,19 @@ export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions
       { name: inputs[0].name },
     );
   }
+  const open = async (kernels: KernelSet): Promise<Model> =>
+    modelOf(await createExecutor(network, { batch, kernels, threads }), kernels, preprocessing);
   const kernels = options.kernels ?? (await loadInferenceKernels());
-  return modelOf(await createExecutor(network, { batch, kernels, threads }), kernels, preprocessing);
+  try {
+    return await open(kernels);
+  } catch (error) {
+    // Platforms have less room for WebAssembly's memories than for arrays: what they refuse to the one they may give to
+    // the other.
+    const isRefused = error instanceof EspalierError && error.code === 'MEMORY' && error.details.cause !== undefined;
+    if (options.kernels !== undefined || kernels.name === 'portable' || !isRefused) throw error;
+    const portable = await loadInferenceKernels({ prefer: 'portable' });
+    return open({ ...portable, reason: `WebAssembly was refused the memory: ${error.message}` });
+  }
 }
 
 function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preprocessing | undefined): Model {
@@ -175,11 +186,15 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
     const samples = values.length / inputSize;
     const { name: input } = network.inputs[0];
     const destination = isInteger(input) ? executor.integers(input) : executor.input(input);
-    const outputs = new Map(
-      network.outputs.map((name): [string, OutputTensor] => {
-        const shape = [...leading, ...executor.shapeOf(name)];
-        return [name, { data: new (isInteger(name) ? Int32Array : Float32Array)(sizeOf(shape)), shape }];
-      }),
+    const outputs = withMemory(
+      'predict',
+      () =>
+        new Map(
+          network.outputs.map((name): [string, OutputTensor] => {
+            const shape = [...leading, ...executor.shapeOf(name)];
+            return [name, { data: new (isInteger(name) ? Int32Array : Float32Array)(sizeOf(shape)), shape }];
+          }),
+        ),
     );
     for (let first = 0; first < samples; first += batch) {
       const count = Math.min(batch, samples - first);
