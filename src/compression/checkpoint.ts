@@ -11,7 +11,7 @@ import { criterionName } from '../importance/score.ts';
 import { createRunControl } from '../base/control.ts';
 import type { Context } from '../graph/transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
-import type { Stage, StageReport } from './stage.ts';
+import type { Stage, StageReport, StepReport } from './stage.ts';
 
 /** Where a schedule stands. */
 export interface Progress {
@@ -26,7 +26,11 @@ export interface Progress {
   readonly stepStart: Network;
   readonly startValidation: number;
   /** Best of the tries of the present step so far. */
-  readonly best: { readonly network: Network; readonly validation: number } | undefined;
+  readonly best: { readonly network: Network; readonly validation: number; readonly attempt: number } | undefined;
+  /** Validation metrics of the tries of the present step that were undone. */
+  readonly tries: readonly number[];
+  /** Of the steps before it that were judged. */
+  readonly steps: readonly StepReport[];
   /** Validation metric of the original. */
   readonly baseline: number;
   readonly stages: readonly StageReport[];
@@ -44,7 +48,7 @@ type StartPlace = 'now' | 'original' | 'stored';
 
 type Stored = Omit<Progress, 'network' | 'stepStart' | 'best'> & {
   readonly start: StartPlace;
-  readonly best: number | null;
+  readonly best: { readonly validation: number; readonly attempt: number } | null;
 };
 
 /**
@@ -80,7 +84,12 @@ export async function openProgress(
       await writeCheckpoint(store, key, {
         fingerprint,
         metadata: {
-          [KEY]: JSON.stringify({ ...rest, stages, start, best: best?.validation ?? null } satisfies Stored),
+          [KEY]: JSON.stringify({
+            ...rest,
+            stages,
+            start,
+            best: best ? { validation: best.validation, attempt: best.attempt } : null,
+          } satisfies Stored),
         },
         tensors: [
           blob('network', now),
@@ -112,7 +121,7 @@ function restore(
     });
   // Covered by the checkpoint's checksum and by its fingerprint, so its form is ours.
   const { best, start, ...rest } = JSON.parse(text) as Stored;
-  if (typeof rest.validation !== 'number')
+  if (typeof rest.validation !== 'number' || !Array.isArray(rest.steps))
     throw new EspalierError(
       'CHECKPOINT',
       `compress: the checkpoint ${key} is of an earlier version of this program; go on with that, or remove it to start anew`,
@@ -134,7 +143,7 @@ function restore(
     ...rest,
     network: now,
     stepStart: start === 'now' ? now : start === 'original' ? original : network('stepStart'),
-    best: best === null ? undefined : { network: network('best'), validation: best },
+    best: best === null ? undefined : { ...best, network: network('best') },
   };
 }
 

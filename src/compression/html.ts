@@ -5,7 +5,7 @@
 import { escapeHtml, svgBars, svgLines } from './charts.ts';
 import type { Line } from './charts.ts';
 import type { CompressionReport, LayerState } from './report.ts';
-import { describeStage, epochsOf } from './words.ts';
+import { describeStage, describeValidation, epochsOf } from './words.ts';
 
 /** A grey picture with landmarks of the original and of the compressed network on it. */
 export interface ReportFace {
@@ -106,6 +106,7 @@ function key(entries: readonly (readonly [string, string])[]): string {
 }
 
 function summary({ report, metrics = [] }: ReportInput): string {
+  const validation = describeValidation(report.validation);
   const rows = [
     ['bytes', count(report.originalBytes), count(report.bytes), times(report.originalBytes, report.bytes)],
     [
@@ -120,14 +121,7 @@ function summary({ report, metrics = [] }: ReportInput): string {
       count(report.multiplyAdds.after),
       times(report.multiplyAdds.before, report.multiplyAdds.after),
     ],
-    [
-      'validation error',
-      report.validation.before.toPrecision(4),
-      report.validation.after.toPrecision(4),
-      report.validation.before === 0
-        ? ''
-        : `${(((report.validation.after - report.validation.before) / Math.abs(report.validation.before)) * 100).toFixed(1)} %`,
-    ],
+    [validation.name, validation.before, validation.after, validation.change],
     ...metrics.map(({ name, before, after }) => [name, before, after, '']),
   ];
   return `<div class="scroll"><table><thead><tr>${cells('th', ['', 'before', 'after', 'change'])}</tr></thead><tbody>${rows.map((row) => `<tr>${cells('td', row)}</tr>`).join('')}</tbody></table></div>`;

@@ -61,8 +61,8 @@ export interface TrainOptions {
   /** Default 0.05 for SGD, 0.001 for Adam. */
   readonly learningRate?: number;
   /**
-   * Factor on the learning rate for what encoded parameters train, codewords and scales: with the gradient averaged
-   * over its members a codeword moves less than they would. Default 1.
+   * Factor on the learning rate for what encoded parameters train, codewords and scales. Default 10 for SGD with averaged
+   * gradients, of which a codeword moves less than its members would have; else 1.
    */
   readonly codebookRate?: number;
   /**
@@ -233,7 +233,14 @@ export function resolveTrainOptions(network: Network, context: Context, options:
       Infinity,
       true,
     ),
-    codebookRate: checkNumber('train', 'codebookRate', options.codebookRate ?? 1, 0, Infinity, true),
+    codebookRate: checkNumber(
+      'train',
+      'codebookRate',
+      options.codebookRate ?? (optimizer.kind === 'sgd' && optimizer.codewordGradient === 'mean' ? 10 : 1),
+      0,
+      Infinity,
+      true,
+    ),
     schedule: schedule ?? cosine({ warmUp: Math.min(100, Math.floor((epochs * stepsPerEpoch) / 10)) }),
     clip: checkNumber('train', 'clip', options.clip ?? 5, 0),
     teacherWeight: teacher ? checkNumber('train', 'teacherWeight', options.teacherWeight ?? 1, 0, 1, true) : 0,

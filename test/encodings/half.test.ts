@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { areHalves, halfExponent, halfToNumber, numberToHalf, roundToHalves, LARGEST_HALF } from '../../src/encodings/index.ts';
+import {
+  areHalves,
+  halfExponent,
+  halfToNumber,
+  numberToHalf,
+  roundToHalves,
+  LARGEST_HALF,
+} from '../../src/encodings/index.ts';
 
 const vectors = JSON.parse(readFileSync(new URL('../vectors/halves.json', import.meta.url), 'utf8')) as {
   floatBits: number[];

@@ -1,5 +1,5 @@
 /** `espalier compress`: prune, quantize and retrain layer by layer. */
-import { compress, reportHtml, saveFile, summaryTable } from '../../index.ts';
+import { compress, describeValidation, reportHtml, saveFile, summaryTable } from '../../index.ts';
 import type { CompressionReport, ReportMetric } from '../../index.ts';
 import { createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
@@ -75,14 +75,9 @@ async function run(invocation: Compress): Promise<Result> {
   }
 }
 
-function metricsOf({ validation: { before, after } }: CompressionReport): readonly ReportMetric[] {
-  return [
-    {
-      name: 'validation error',
-      before: before.toPrecision(4),
-      after: `${after.toPrecision(4)} (${((after / before - 1) * 100).toFixed(1)} %)`,
-    },
-  ];
+function metricsOf({ validation }: CompressionReport): readonly ReportMetric[] {
+  const { name, before, after, change } = describeValidation(validation);
+  return [{ name, before, after: change === '' ? after : `${after} (${change})` }];
 }
 
 function html(path: string, { data, part, validation }: Compress['values'], report: CompressionReport): Uint8Array {

@@ -333,9 +333,10 @@ export const productOperations: EncodingOperations<ProductEncoding, ProductPlace
   withTrainedValues(encoding, values) {
     checkLength('withTrainedValues', 'values', values, trainedCount(encoding));
     let at = 0;
-    const blocks = encoding.blocks.map(
-      (block): ProductBlock => ({ ...block, codewords: values.slice(at, (at += codewordValues(block))) }),
-    );
+    const blocks = encoding.blocks.map((block): ProductBlock => ({
+      ...block,
+      codewords: values.slice(at, (at += codewordValues(block))),
+    }));
     if (
       encoding.codewordPrecision === 'float16' &&
       blocks.every(({ codewords, codewordExponent }) => areHalves(codewords, codewordExponent))
