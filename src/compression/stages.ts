@@ -2,7 +2,7 @@
  * The stages of a schedule: each a plain transform, made from the settings. The schedule itself runs them one after
  * another, judges them and keeps their reports; it does not know what they do, so one's own may stand among them.
  */
-import { isDense } from '../encodings/index.ts';
+import { encodingOperations, isDense } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
 import type { TransformReport } from '../graph/transform.ts';
 import { criterionName } from '../importance/score.ts';
@@ -65,7 +65,10 @@ export function planStages(settings: CompressSettings): Stage[] {
     stages.push({ ...retrainStage(settings, final), name: 'final', step: steps.length, layers: [] });
   // Rounding comes before the file and after the training, which would leave the grid again. It is judged as a step of
   // its own: a milder one is none.
-  const quantized = steps.flat().filter((name) => layers.get(name)?.quantize);
+  const quantized = steps.flat().filter((name) => {
+    const plan = layers.get(name);
+    return plan?.quantize && encodingOperations(plan.quantizer).toHalves;
+  });
   if (codewords === 'float16' && quantized.length > 0)
     stages.push({
       name: 'round',
