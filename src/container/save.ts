@@ -3,6 +3,7 @@
  * that a crash at any moment leaves the old file or the new one.
  */
 import { EspalierError, show } from '../base/errors.ts';
+import { asBytes, isError } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 
 /** The part of an open file that is used here. */
@@ -51,7 +52,7 @@ const MAX_LINKS = 40;
  */
 export async function saveFile(path: string, bytes: Uint8Array, options: FileOptions = {}): Promise<void> {
   const { fileSystem = nodeFiles('saveFile') } = options;
-  if (!(bytes instanceof Uint8Array)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
+  if (!asBytes(bytes)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
   const { dirname } = requireNode('saveFile', 'node:path');
   const target = await throughLinks(fileSystem, checkPath('saveFile', path));
   const found = await attempt('saveFile', path, 'look at', () => fileSystem.stat(target)).catch(absent);
@@ -96,7 +97,7 @@ export async function attempt<T>(who: string, path: string, verb: string, operat
   try {
     return await operation();
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message : show(cause);
+    const text = isError(cause) ? cause.message : show(cause);
     throw new EspalierError('IO', `${who}: cannot ${verb} ${show(path)}: ${text}`, { name: path, cause });
   }
 }

@@ -1,5 +1,6 @@
 /** Reading the rows of an `.npy` or `.npy.gz` file (Node): from memory where it fits, else by range from the disk. */
 import { EspalierError } from '../base/errors.ts';
+import { hasField, isError } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 import type { Tensor, TypedArray } from '../base/tensor.ts';
 import { GZIP_RATIO_LIMIT, gunzip, inflate } from './gzip.ts';
@@ -220,10 +221,10 @@ export async function inFile<T>(who: string, path: string, work: () => T | Promi
   try {
     return await work();
   } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
+    if (!isError(cause)) throw cause;
     if (cause instanceof EspalierError)
       throw new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
-    if ('syscall' in cause) throw new EspalierError('IO', `${who}: ${path}: ${cause.message}`, { name: path, cause });
+    if (hasField(cause, 'syscall')) throw new EspalierError('IO', `${who}: ${path}: ${cause.message}`, { name: path, cause });
     throw cause;
   }
 }
