@@ -129,6 +129,16 @@ export function createRunControl(context: Outside): RunControl {
   };
 }
 
+/**
+ * What a function of the caller's gave, which is to be there at once. @throws {TypeError} for a promise, whose rejection
+ * is heard
+ */
+export function atOnce<T>(who: string, name: string, value: T): T {
+  if (!isPromise(value)) return value;
+  value.then(undefined, () => undefined);
+  throw new TypeError(`${who}: ${name}: expected a value, got a promise; it must not be async`);
+}
+
 function isPromise<T>(value: unknown): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

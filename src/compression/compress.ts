@@ -6,7 +6,7 @@
  * In that order no step ever cuts an encoded tensor: what feeds a layer is still dense, and so are the rows before it.
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.
  */
-import { createRunControl, within } from '../base/control.ts';
+import { atOnce, createRunControl, within } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
@@ -238,13 +238,19 @@ async function measure(
   const { validationMetric, loss: given = defaultLoss(network) } = settings.training;
   if (!examples.targetShape) {
     const [wanted, found] = [await predictAll(original, examples, how), await predictAll(network, examples, how)];
-    return validationMetric ? validationMetric(found, wanted, examples.count) : rootMeanSquare(found, wanted);
+    return validationMetric
+      ? atOnce('compress', 'validationMetric', validationMetric(found, wanted, examples.count))
+      : rootMeanSquare(found, wanted);
   }
   const { predictions, targets, samples, rmse, loss } = await evaluate(network, examples, {
     ...how,
     ...(given.classes ? { loss: given } : {}),
   });
-  const value = validationMetric ? validationMetric(predictions, targets, samples) : given.classes ? loss : rmse;
+  const value = validationMetric
+    ? atOnce('compress', 'validationMetric', validationMetric(predictions, targets, samples))
+    : given.classes
+      ? loss
+      : rmse;
   if (value === undefined)
     throw new EspalierError(
       'DATA',

@@ -11,7 +11,7 @@ import { allocatePredictions, createBatchReader, predictBatches } from './batche
 import type { BatchReader, Predictions } from './batches.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import type { TrainCheckpoint } from './checkpoint.ts';
-import { createRunControl } from '../base/control.ts';
+import { atOnce, createRunControl } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
 import { divergenceError, nonFiniteParameter } from './divergence.ts';
 import { softmaxRows } from '../losses/losses.ts';
@@ -307,7 +307,8 @@ function measure(
   { predictions, targets }: Predictions,
   count: number,
 ): number {
-  if (validationMetric) return validationMetric(predictions.slice(), targets!.slice(), count);
+  if (validationMetric)
+    return atOnce('train', 'validationMetric', validationMetric(predictions.slice(), targets!.slice(), count));
   return loss.classes
     ? loss.measure(predictions, targets!, count, predictions.length / count)
     : rootMeanSquare(predictions, targets!);
