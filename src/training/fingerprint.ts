@@ -16,22 +16,25 @@ export function digestNetwork({ parameters, ...rest }: Network): string {
   let crc = crc32(encode(digestOptions(rest)));
   for (const [name, encoding] of parameters) {
     const { header, tensors } = writeEncoding(encoding);
-    crc = crc32(encode(JSON.stringify([name, header])), crc);
+    crc = crc32(encode(digestOptions([name, header])), crc);
     for (const { bytes } of tensors) crc = crc32(bytes, crc);
   }
   return crc.toString(16);
 }
 
-/** Options as JSON that differs where they do: also for what JSON itself would take for null or for {}. */
+/**
+ * Options as JSON that differs where they do, also for what JSON itself would take for null or for {}, and only there:
+ * in whatever order fields stand.
+ */
 export function digestOptions(options: unknown): string {
   return JSON.stringify(options, (_, value: unknown) => {
     if (typeof value === 'function') return `function ${value.name}`;
-    if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
-      return `number ${Object.is(value, -0) ? '-0' : value}`;
+    if (typeof value === 'number' && !Number.isFinite(value)) return `number ${value}`;
     if (typeof value === 'bigint') return `bigint ${value}`;
     if (value instanceof Map) return ['Map', ...value];
     if (value instanceof Set) return ['Set', ...[...value].sort()];
-    return value;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
 }
 
