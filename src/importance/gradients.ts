@@ -93,7 +93,7 @@ export async function measureGradients(
         const gradient = executor.gradient(name);
         for (let i = 0; i < mean.length; i++) {
           mean[i] += gradient[i] / steps;
-          square[i] += gradient[i] ** 2 / steps;
+          square[i] += (gradient[i] * gradient[i]) / steps;
         }
       }
     }

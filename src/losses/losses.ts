@@ -2,6 +2,7 @@
  * Losses: mean over a batch and its gradient with respect to the prediction, in the precision of the arrays given.
  * x: (prediction - target) / scale, the error in units of `scale`.
  */
+import { exp, log, log1p } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
@@ -84,10 +85,10 @@ export function wing(options: WingOptions = {}): Loss {
   const scale = checkScale('wing', options);
   const w = checkNumber('wing', 'w', options.w ?? 10, 0, Infinity, true);
   const epsilon = checkNumber('wing', 'epsilon', options.epsilon ?? 2, 0, Infinity, true);
-  const constant = w - w * Math.log1p(w / epsilon);
+  const constant = w - w * log1p(w / epsilon);
   return elementwise(
     { kind: 'wing', w, epsilon, scale },
-    (x) => (Math.abs(x) < w ? w * Math.log1p(Math.abs(x) / epsilon) : Math.abs(x) - constant),
+    (x) => (Math.abs(x) < w ? w * log1p(Math.abs(x) / epsilon) : Math.abs(x) - constant),
     (x) => (Math.abs(x) < w ? (Math.sign(x) * w) / (epsilon + Math.abs(x)) : Math.sign(x)),
   );
 }
@@ -132,7 +133,7 @@ export function softmaxRows(logits: FloatArray, count: number, size: number): vo
   for (let row = 0; row < count; row++) {
     const first = row * size;
     const logTotal = logSumExp(logits, first, size);
-    for (let j = first; j < first + size; j++) logits[j] = Math.exp(logits[j] - logTotal);
+    for (let j = first; j < first + size; j++) logits[j] = exp(logits[j] - logTotal);
   }
 }
 
@@ -167,7 +168,7 @@ function measureCrossEntropy(
     if (!gradient) continue;
     for (let j = 0; j < size; j++) {
       const share = rows ? target[first + j] : j === label ? 1 : 0;
-      gradient[first + j] = (Math.exp(prediction[first + j] - logTotal) * mass - share) / count;
+      gradient[first + j] = (exp(prediction[first + j] - logTotal) * mass - share) / count;
     }
   }
   return sum / count;
@@ -178,8 +179,8 @@ function logSumExp(values: FloatArray, first: number, size: number): number {
   let top = -Infinity;
   for (let j = first; j < first + size; j++) top = Math.max(top, values[j]);
   let total = 0;
-  for (let j = first; j < first + size; j++) total += Math.exp(values[j] - top);
-  return top + Math.log(total);
+  for (let j = first; j < first + size; j++) total += exp(values[j] - top);
+  return top + log(total);
 }
 
 /** A loss that treats every element alike: `value` of x and `slope`, its derivative. */

@@ -15,6 +15,7 @@ import {
   softmax,
 } from '../../src/network/index.ts';
 import type { Network } from '../../src/graph/network.ts';
+import { cosPi } from '../../src/base/elementary.ts';
 import { permutation, stream } from '../../src/base/random.ts';
 import type { RunEvent } from '../../src/base/control.ts';
 import {
@@ -225,7 +226,7 @@ describe('determinism', () => {
         steps: 6,
         epoch: step >> 1,
         epochs: 3,
-        learningRate: 0.5 * 0.5 * (1 + Math.cos((Math.PI * step) / 6)),
+        learningRate: 0.5 * 0.5 * (1 + cosPi(step / 6)),
       }),
     );
   });
