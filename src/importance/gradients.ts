@@ -7,6 +7,7 @@ import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context } from '../graph/transform.ts';
+import { checkLogits } from '../losses/losses.ts';
 import type { Loss } from '../losses/losses.ts';
 import { readSamples } from './samples.ts';
 import type { GradientMoments } from './types.ts';
@@ -42,6 +43,7 @@ export async function measureGradients(
 ): Promise<ReadonlyMap<string, GradientMoments>> {
   const { kernels, threads, seed, signal } = context;
   const training = checkLabelled(who, context.training);
+  checkLogits(who, 'network', loss, network);
   const wanted = parameters.filter((name) => {
     const encoding = network.parameters.get(name);
     return encoding && trainedCount(encoding) === sizeOf(encoding.shape);

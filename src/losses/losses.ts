@@ -6,6 +6,8 @@ import { exp, log, log1p } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
+import { producersOf } from '../graph/walk.ts';
+import { operatorOf } from '../operators/table.ts';
 
 /** A loss as plain JSON-able data: what checkpoints and command lines keep. */
 export type LossOptions =
@@ -126,6 +128,30 @@ export function lossFromOptions(options: LossOptions): Loss {
 export function defaultLoss(network: Network): Loss {
   if (network.task?.kind === 'landmarks') return smoothL1({ beta: 0.1, scale: 0.1 });
   return network.task?.kind === 'classes' ? crossEntropy() : l2();
+}
+
+/**
+ * A loss over classes takes logits: a softmax at the end, or before operators that only move, drop or scale its values,
+ * would train in silence to something else. Linear in the nodes. @throws {RangeError} naming the node
+ */
+export function checkLogits(who: string, name: string, loss: Loss, network: Network): void {
+  if (!loss.classes) return;
+  const producers = producersOf(network);
+  const open = [network.outputs[0]];
+  const seen = new Set(open);
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    const node = network.nodes[producers.get(value) ?? -1];
+    if (!node) continue;
+    const { yieldsProbabilities, keepsMeaning } = operatorOf(node);
+    if (yieldsProbabilities)
+      throw new RangeError(
+        `${who}: ${name}: ${loss.name} takes logits, but the network ends in the ${node.kind} ${show(node.name)}; leave that node out and add it afterwards`,
+      );
+    for (const input of keepsMeaning ? node.inputs : []) {
+      if (!seen.has(input)) open.push(input);
+      seen.add(input);
+    }
+  }
 }
 
 /** Rows of softmax of logits, in place: what makes targets of a teacher's outputs. logits (count, size). */
