@@ -8,7 +8,7 @@ import type { ActivationStatistics, ChannelGroup } from '../importance/types.ts'
 import type { Network } from '../graph/network.ts';
 import { parameterCount } from '../network/shapes.ts';
 import type { Context, Transform, TransformReport } from '../graph/transform.ts';
-import { findGroups, prunableGroup } from './groups.ts';
+import { findGroups, largestKeep, prunableGroup } from './groups.ts';
 import { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
 import type { RemovalReport } from './remove.ts';
 import { keepBest } from './select.ts';
@@ -40,7 +40,10 @@ export interface PruneGroupOptions {
 
 export interface PruneOptions
   extends Omit<PruneGroupOptions, 'keep'>, Pick<MeasureOptions, 'samples' | 'positions' | 'batch' | 'loss'> {
-  /** Share of channels that stays: one number for every prunable group, or by group name for the named ones. */
+  /**
+   * Share of channels that stays: one number for every prunable group, or for the named ones, each by any of its
+   * producers; where several producers of one group are named the largest share counts.
+   */
   keep: number | Readonly<Record<string, number>>;
 }
 
@@ -215,14 +218,8 @@ function checkKeep(keep: PruneOptions['keep']): void {
 
 function shareByGroup(all: readonly ChannelGroup[], keep: PruneOptions['keep']): ReadonlyMap<ChannelGroup, number> {
   if (typeof keep === 'number') return new Map(all.filter((group) => group.prunable).map((group) => [group, keep]));
-  const shares = new Map<ChannelGroup, number>();
-  for (const [name, share] of Object.entries(keep)) {
-    const group = prunableGroup('prune', all, name);
-    if (shares.has(group))
-      throw new RangeError(
-        `prune: keep: expected each group once, got ${show(name)} and another of ${group.producers.join(', ')}, which go together`,
-      );
-    shares.set(group, share);
-  }
-  return shares;
+  // Through own names only: a producer may be called `constructor`.
+  const shareOf = (name: string): number | undefined => (Object.hasOwn(keep, name) ? keep[name] : undefined);
+  const named = new Set(Object.keys(keep).map((name) => prunableGroup('prune', all, name)));
+  return new Map([...named].map((group) => [group, largestKeep(group, shareOf) ?? 1]));
 }
