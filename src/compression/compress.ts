@@ -65,7 +65,8 @@ export async function compress(
   }
   const stages = arrange(planStages(settings), options);
   checkRetraining(network, context, settings);
-  if (measurementsOf(settings.criterion).includes('gradients')) checkLabelled('compress', context.training);
+  if (measurementsOf(settings.criterion, settings.scoring).includes('gradients'))
+    checkLabelled('compress', context.training);
   const progress = await openProgress(network, context, options, settings, stages);
   let state: Progress = progress.restored ?? (await begin(network, context, settings));
 

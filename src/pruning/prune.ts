@@ -107,7 +107,8 @@ export function prune(
             ...(options.batch === undefined ? {} : { batch: options.batch }),
             ...(options.loss === undefined ? {} : { loss: options.loss }),
             correlations: false,
-            ...Object.fromEntries(measurementsOf(criterion).map((measurement) => [measurement, true])),
+            deviations: false,
+            ...Object.fromEntries(measurementsOf(criterion, options.scoring).map((measurement) => [measurement, true])),
             covariances: options.repair ?? options.fold ?? PRUNE_DEFAULTS.fold,
           })
         : undefined;
@@ -204,9 +205,9 @@ function removeWorst(
 
 function needsActivations(
   criterion: CriterionChoice,
-  { fold = PRUNE_DEFAULTS.fold, repair = fold }: PruneOptions,
+  { fold = PRUNE_DEFAULTS.fold, repair = fold, scoring }: PruneOptions,
 ): boolean {
-  return fold || repair || measurementsOf(criterion).length > 0;
+  return fold || repair || measurementsOf(criterion, scoring).length > 0;
 }
 
 function checkKeep(keep: PruneOptions['keep']): void {
