@@ -37,6 +37,7 @@ export const forwardPeers = (): Peer[] =>
   installed([
     { who: 'onnxruntime-web', package: 'onnxruntime-web', script: 'peers/onnxruntime.ts', variant: 'onnxruntime-web' },
     { who: 'tfjs wasm', package: '@tensorflow/tfjs-backend-wasm', script: 'peers/tfjs.ts', variant: 'wasm' },
+    { who: 'jax-js wasm', package: '@jax-js/jax', script: 'peers/jax-js.ts' },
     { who: 'tfjs cpu', package: '@tensorflow/tfjs', script: 'peers/tfjs.ts', variant: 'cpu' },
     {
       who: 'onnxruntime-node',
@@ -48,7 +49,10 @@ export const forwardPeers = (): Peer[] =>
   ]);
 
 export const trainingPeers = (): Peer[] =>
-  installed([{ who: 'PyTorch', module: 'torch', script: 'peers/torch_peer.py' }]);
+  installed([
+    { who: 'jax-js wasm', package: '@jax-js/jax', script: 'peers/jax-js.ts' },
+    { who: 'PyTorch', module: 'torch', script: 'peers/torch_peer.py' },
+  ]);
 
 export const kmeansPeers = (): Peer[] =>
   installed([
