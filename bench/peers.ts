@@ -65,6 +65,11 @@ export const kmeansPeers = (): Peer[] =>
 /** Plain JavaScript, which takes seconds a call: one round, on the smallest case. */
 export const isSlow = ({ who }: Pick<Peer, 'who'>): boolean => who === 'tfjs cpu';
 
+/** Rounds of a contender: those that take seconds a call are timed less often. */
+export function roundsOf(peer: Pick<Peer, 'who'>, rounds: number): number {
+  return isSlow(peer) ? 1 : peer.who === 'jax-js wasm' ? Math.min(3, rounds) : rounds;
+}
+
 function packageVersion(name: string): string | undefined {
   try {
     return (
