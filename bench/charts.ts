@@ -67,14 +67,9 @@ function kernelCharts(rows: readonly Result[]): Chart[] {
       name: 'convolutions',
       title: 'Convolution kernels, one thread',
       legend: kinds.map((name, i) => ({ name, color: SERIES[i] })),
-      svg: svgBars(convolutions, `effective rate, ${axis}`, { fromZero: true }),
+      svg: svgBars(convolutions, `effective rate, ${axis}`),
     },
-    {
-      name: 'products',
-      title: 'Matrix products, one thread',
-      legend: [],
-      svg: svgBars(products, `rate, ${axis}`, { fromZero: true }),
-    },
+    { name: 'products', title: 'Matrix products, one thread', legend: [], svg: svgBars(products, `rate, ${axis}`) },
   ];
 }
 
@@ -106,12 +101,7 @@ function forwardChart(rows: readonly Result[]): Chart[] {
     (row) => row.minimum / batchOf(row),
   );
   return [
-    {
-      name: 'forward',
-      title: 'Inference, one thread',
-      legend,
-      svg: svgBars(bars, 'ms per sample, less is better', { fromZero: true }),
-    },
+    { name: 'forward', title: 'Inference, one thread', legend, svg: svgBars(bars, 'ms per sample, less is better') },
   ];
 }
 
@@ -122,12 +112,7 @@ function trainingChart(rows: readonly Result[]): Chart[] {
     ({ minimum }) => minimum,
   );
   return [
-    {
-      name: 'training',
-      title: 'Training step, one thread',
-      legend,
-      svg: svgBars(bars, 'ms per step, less is better', { fromZero: true }),
-    },
+    { name: 'training', title: 'Training step, one thread', legend, svg: svgBars(bars, 'ms per step, less is better') },
   ];
 }
 
@@ -221,7 +206,7 @@ function kmeansChart(rows: readonly Result[]): Chart[] {
       name: 'kmeans',
       title: `k-means, ${rows[0]?.case ?? ''}`,
       legend: [],
-      svg: svgBars(bars, 'seconds, less is better', { fromZero: true }),
+      svg: svgBars(bars, 'seconds, less is better'),
     },
   ];
 }
