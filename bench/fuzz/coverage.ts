@@ -1,6 +1,7 @@
 /**
  * Which code has run, by V8's own block coverage: an input that runs new code is worth mutating. Looking costs some
- * milliseconds, so one looks after many inputs and searches among them by halves.
+ * milliseconds, so one looks after many inputs and searches among them by halves. V8 counts blocks only in functions
+ * that it compiles after the start: start before the first call of what is to be covered.
  */
 import { Session } from 'node:inspector';
 import type { Profiler } from 'node:inspector';
@@ -8,26 +9,30 @@ import type { Profiler } from 'node:inspector';
 type Range = readonly [from: number, to: number];
 
 /** Functions that ran, by place, and the blocks in each that did not. */
-export type Taken = ReadonlyMap<string, { readonly length: number; readonly missing: readonly Range[] }>;
+export type Taken = ReadonlyMap<string, readonly Range[]>;
 
-export interface Coverage {
-  /** What ran since the last call. */
+/** What ran in the files that are looked at. */
+export interface Tracker {
+  /** What ran since the last call of any tracker. */
   take(): Taken;
   /** Whether there is code in it that nothing added before had run. */
   isNew(taken: Taken): boolean;
   add(taken: Taken): void;
-  /** Characters of source in all that was added. */
+  /** Functions in all that was added. */
   size(): number;
-  close(): void;
 }
 
-/** Coverage of the files whose address `isOurs`. Load them before. */
-export function startCoverage(isOurs: (url: string) => boolean): Coverage {
+export interface Coverage {
+  /** @param covers - address of a file that is looked at */
+  track(covers: (url: string) => boolean): Tracker;
+  stop(): void;
+}
+
+export function startCoverage(): Coverage {
   const session = new Session();
   session.connect();
   session.post('Profiler.enable');
   session.post('Profiler.startPreciseCoverage', { callCount: false, detailed: true });
-  const functions = new Map<string, { readonly length: number; readonly missing: readonly Range[] }>();
 
   function scripts(): Profiler.ScriptCoverage[] {
     let found: Profiler.ScriptCoverage[] = [];
@@ -36,13 +41,25 @@ export function startCoverage(isOurs: (url: string) => boolean): Coverage {
       if (error) throw error;
       found = result;
     });
-    return found.filter(({ url }) => isOurs(url));
+    return found;
   }
+
+  return {
+    track: (covers) => tracker(() => scripts().filter(({ url }) => covers(url))),
+    stop() {
+      session.post('Profiler.stopPreciseCoverage');
+      session.disconnect();
+    },
+  };
+}
+
+function tracker(scripts: () => readonly Profiler.ScriptCoverage[]): Tracker {
+  const functions = new Map<string, readonly Range[]>();
 
   /** What is missing when both have run. */
   function joined(key: string, missing: readonly Range[]): readonly Range[] {
     const known = functions.get(key);
-    return known === undefined ? missing : common(known.missing, missing);
+    return known === undefined ? missing : common(known, missing);
   }
 
   return {
@@ -52,25 +69,20 @@ export function startCoverage(isOurs: (url: string) => boolean): Coverage {
           .filter(({ ranges: [whole] }) => whole.count > 0)
           .map(({ ranges: [whole, ...blocks] }) => {
             const missing = blocks.filter(({ count }) => count === 0).map((b): Range => [b.startOffset, b.endOffset]);
-            const length = whole.endOffset - whole.startOffset;
-            return [`${url}:${whole.startOffset}-${whole.endOffset}`, { length, missing }] as const;
+            return [`${url}:${whole.startOffset}-${whole.endOffset}`, missing] as const;
           }),
       );
       return new Map(ran);
     },
     isNew: (taken) =>
-      [...taken].some(([key, { missing }]) => {
+      [...taken].some(([key, missing]) => {
         const known = functions.get(key);
-        return known === undefined || total(joined(key, missing)) < total(known.missing);
+        return known === undefined || total(joined(key, missing)) < total(known);
       }),
     add(taken) {
-      for (const [key, { length, missing }] of taken) functions.set(key, { length, missing: joined(key, missing) });
+      for (const [key, missing] of taken) functions.set(key, joined(key, missing));
     },
-    size: () => [...functions.values()].reduce((sum, { length, missing }) => sum + length - total(missing), 0),
-    close() {
-      session.post('Profiler.stopPreciseCoverage');
-      session.disconnect();
-    },
+    size: () => functions.size,
   };
 }
 

@@ -2,8 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { EspalierError, stream } from 'espalier';
-import { startCoverage } from './coverage.ts';
-import type { Taken } from './coverage.ts';
+import type { Coverage, Taken } from './coverage.ts';
 import { overdrawn, startCounting } from './guard.ts';
 import { mutate } from './mutate.ts';
 import { Finding } from './targets.ts';
@@ -16,6 +15,9 @@ export interface FuzzOptions {
   readonly seed: number;
   /** Inputs beside the target's own seeds. */
   readonly corpus: readonly Uint8Array[];
+  readonly coverage: Coverage;
+  /** Address of a file whose code counts. Default: the library's, but for its kernels. */
+  readonly covers?: (url: string) => boolean;
 }
 
 export interface FuzzResult {
@@ -24,7 +26,7 @@ export interface FuzzResult {
   readonly accepted: number;
   /** Inputs that ran code that none before them had run. */
   readonly kept: readonly Uint8Array[];
-  /** Characters of the library's source that ran. */
+  /** Functions of the library that ran. */
   readonly covered: number;
   readonly seconds: number;
   /** One of each kind. */
@@ -40,7 +42,13 @@ const BATCH = 256;
 /** Of one target; then it is not worth going on. */
 const ENOUGH = 20;
 
-export async function fuzz(target: Target, { executions, seed, corpus }: FuzzOptions): Promise<FuzzResult> {
+const isLibrary = (url: string): boolean => /\/src\/(?!kernels)/.test(url);
+
+/** Runs `executions` mutated inputs through the target, one after the other. */
+export async function fuzz(
+  target: Target,
+  { executions, seed, corpus, coverage, covers = isLibrary }: FuzzOptions,
+): Promise<FuzzResult> {
   const started = performance.now();
   const random = stream(seed, 'fuzz', target.name);
   const words = target.words.map((word) => new TextEncoder().encode(word));
@@ -58,52 +66,50 @@ export async function fuzz(target: Target, { executions, seed, corpus }: FuzzOpt
       findings.set(problem, bytes);
   };
 
+  const tracker = coverage.track(covers);
   for (const bytes of seeds) await judge(bytes);
-  const coverage = startCoverage((url) => /\/src\/(?!kernels)/.test(url));
   const run = async (batch: readonly Uint8Array[]): Promise<Taken> => {
     for (const bytes of batch) await execute(target, bytes);
-    return coverage.take();
+    return tracker.take();
   };
 
   /** The inputs that ran new code, found by halves. `taken`: what all of them ran together. */
   async function newOnes(batch: readonly Uint8Array[], taken: Taken): Promise<Uint8Array[]> {
-    if (!coverage.isNew(taken)) return [];
+    if (!tracker.isNew(taken)) return [];
     if (batch.length > 1) {
       const middle = batch.length >> 1;
       const found: Uint8Array[] = [];
       for (const half of [batch.slice(0, middle), batch.slice(middle)])
         found.push(...(await newOnes(half, await run(half))));
       // Code that runs once in a while, whatever comes, belongs to none of them.
-      coverage.add(taken);
+      tracker.add(taken);
       return found;
     }
-    coverage.add(taken);
+    tracker.add(taken);
     return [...batch];
   }
 
-  try {
-    coverage.add(await run(seeds));
-    while (done < executions && findings.size < ENOUGH) {
-      const batch = Array.from({ length: Math.min(BATCH, executions - done) }, () => {
-        const mutated = mutate(pool, words, random);
-        // A quarter stay as they are: the outer checks are code, too.
-        return target.mend && random() < 0.75 ? target.mend(mutated) : mutated;
-      });
-      for (const bytes of batch) await judge(bytes);
-      done += batch.length;
-      pool.push(...(await newOnes(batch, coverage.take())));
-    }
-    return {
-      executions: done,
-      accepted,
-      kept: pool.slice(seeds.length),
-      covered: coverage.size(),
-      seconds: (performance.now() - started) / 1000,
-      findings: [...findings].map(([problem, bytes]) => ({ problem, bytes })),
-    };
-  } finally {
-    coverage.close();
+  // What ran before belongs to nobody.
+  tracker.take();
+  tracker.add(await run(seeds));
+  while (done < executions && findings.size < ENOUGH) {
+    const batch = Array.from({ length: Math.min(BATCH, executions - done) }, () => {
+      const mutated = mutate(pool, words, random);
+      // A quarter stay as they are: the outer checks are code, too.
+      return target.mend && random() < 0.75 ? target.mend(mutated) : mutated;
+    });
+    for (const bytes of batch) await judge(bytes);
+    done += batch.length;
+    pool.push(...(await newOnes(batch, tracker.take())));
   }
+  return {
+    executions: done,
+    accepted,
+    kept: pool.slice(seeds.length),
+    covered: tracker.size(),
+    seconds: (performance.now() - started) / 1000,
+    findings: [...findings].map(([problem, bytes]) => ({ problem, bytes })),
+  };
 }
 
 /** Reads one input. `problem`: what is against the contract. */
@@ -153,8 +159,8 @@ function wrongError(error: unknown): string | undefined {
 
 const placeOf = ({ stack = '' }: Error): string => /\(?[^\s(]*(src\/[^\s)]*)/.exec(stack)?.[1] ?? '';
 
-/** A problem without its numbers and quoted texts: two of a kind are one finding. */
-const kind = (problem: string): string => problem.replace(/"[^"]*"/g, '""').replace(/\d+/g, '0');
+/** What two findings of a kind have in common: the words up to what the input brought in. */
+const kind = (problem: string): string => problem.replace(/\d+/g, '0').slice(0, 48);
 
 const corpusFile = (name: string): string => fileURLToPath(new URL(`corpus/${name}.txt`, import.meta.url));
 

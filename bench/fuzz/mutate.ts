@@ -4,6 +4,7 @@ import type { Stream } from 'espalier';
 
 /** Longest input that a mutation makes. */
 const LONGEST = 1 << 16;
+const NEWEST = 4;
 
 const INTERESTING_BYTES = [0, 1, 2, 0x0a, 0x1f, 0x20, 0x22, 0x2c, 0x2d, 0x30, 0x39, 0x5b, 0x5c, 0x7b, 0x7f, 0x80, 0xff];
 const INTERESTING_WORDS = [
@@ -56,6 +57,16 @@ const STEPS: readonly Step[] = [
   (bytes, random) => edited(bytes, random, (copy, at) => (copy[at] ^= 1 << below(random, 8))),
   (bytes, random) => edited(bytes, random, (copy, at) => (copy[at] = pick(random, INTERESTING_BYTES))),
   (bytes, random) => edited(bytes, random, (copy, at) => (copy[at] += below(random, 33) - 16)),
+  (bytes, random) => edited(bytes, random, (copy, at) => (copy[at] = below(random, 256))),
+  function insertBytes(bytes, random) {
+    const at = below(random, bytes.length + 1);
+    return spliced(
+      bytes,
+      at,
+      at,
+      Uint8Array.from({ length: 1 + below(random, 4) }, () => below(random, 256)),
+    );
+  },
   function overwriteWord(bytes, random) {
     const size = pick(random, [2, 4, 8]);
     if (bytes.length < size) return bytes;
@@ -104,7 +115,8 @@ const STEPS: readonly Step[] = [
  * gives the same bytes; the inputs given are left alone.
  */
 export function mutate(corpus: readonly Uint8Array[], words: readonly Uint8Array[], random: Stream): Uint8Array {
-  let bytes = pick(random, corpus);
+  // What came last opened the newest code: every second turn is one of those.
+  let bytes = pick(random, below(random, 2) === 0 ? corpus : corpus.slice(-NEWEST));
   const steps = 1 + Math.floor(-2 * Math.log2(1 - random() * (1 - 2 ** -4)));
   for (let i = 0; i < steps; i++) bytes = pick(random, STEPS)(bytes, random, corpus, words).subarray(0, LONGEST);
   return bytes.slice();

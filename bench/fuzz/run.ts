@@ -11,10 +11,12 @@
  * out/fuzz/<target>-<n>, and the run ends with exit code 1.
  */
 import './guard.ts';
+import { startCoverage } from './coverage.ts';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-// Behind the guard: what is loaded here keeps its counting constructors.
+// Behind both: what is loaded here keeps the counting constructors, and its blocks are counted.
+const coverage = startCoverage();
 const { fuzz, readCorpus, TARGETS, writeCorpus } = await import('./fuzz.ts');
 
 const { values, positionals } = parseArgs({
@@ -46,10 +48,10 @@ function refuse(message: string): void {
 async function run(): Promise<void> {
   let all = 0;
   for (const target of TARGETS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
-    const result = await fuzz(target, { executions, seed, corpus: readCorpus(target.name) });
+    const result = await fuzz(target, { executions, seed, corpus: readCorpus(target.name), coverage });
     all += result.executions;
     console.log(
-      `${target.name.padEnd(20)} ${result.executions} executions, ${result.accepted} let in, ${result.kept.length} kept for new code, ${result.covered} characters of code run, ${result.seconds.toFixed(0)} s, ${result.findings.length} findings`,
+      `${target.name.padEnd(20)} ${result.executions} executions, ${result.accepted} let in, ${result.kept.length} kept for new code, ${result.covered} functions run, ${result.seconds.toFixed(0)} s, ${result.findings.length} findings`,
     );
     if (values.keep) writeCorpus(target.name, [...readCorpus(target.name), ...result.kept]);
     if (result.findings.length > 0) process.exitCode = 1;
