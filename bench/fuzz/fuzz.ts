@@ -152,7 +152,7 @@ function wrongError(error: unknown): string | undefined {
   if (error.message.length > LONG)
     return `an error of ${error.message.length} characters: ${error.message.slice(0, 80)}`;
   // Characters that a terminal obeys, and those that turn the direction of writing.
-  if (/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/.test(error.message))
+  if (/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(error.message))
     return `an error with raw characters: ${JSON.stringify(error.message.slice(0, 200))}`;
   return undefined;
 }
