@@ -6,7 +6,10 @@
  * In that order no step ever cuts an encoded tensor: what feeds a layer is still dense, and so are the rows before it.
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.
  */
+import { createRunControl, within } from '../base/control.ts';
+import type { RunControl } from '../base/control.ts';
 import { checkInteger, show } from '../base/errors.ts';
+import { isMap } from '../base/realm.ts';
 import { canonicalEncoding } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context, TransformReport } from '../graph/transform.ts';
@@ -15,8 +18,8 @@ import { measurementsOf } from '../importance/score.ts';
 import { writeNetwork } from '../network/write.ts';
 import { inferShapes, multiplyAdds, parameterCount } from '../network/shapes.ts';
 import { checkFit, resolveTrainOptions } from '../training/options.ts';
-import { openProgress, stageKey } from './checkpoint.ts';
-import type { Progress } from './checkpoint.ts';
+import { openProgress } from './checkpoint.ts';
+import type { Progress, ProgressStore } from './checkpoint.ts';
 import { createJudge, limitOf, TOLERANCES, yardstickOf } from './judge.ts';
 import type { Allowance } from './judge.ts';
 import { resolveCompressOptions } from './options.ts';
@@ -64,25 +67,31 @@ export async function compress(
   }
   const stages = arrange(planStages(settings), options);
   checkRetraining(network, context, settings);
-  if (measurementsOf(settings.criterion).includes('gradients')) checkLabelled('compress', context.training);
-  const progress = await openProgress(network, context, options, settings, stages);
-  const run = openRun(network, context, settings, stages);
-  let state: Progress = progress.restored ?? (await begin(network, run));
-
-  while (state.next < stages.length) {
-    context.signal?.throwIfAborted();
-    const stage = stages[state.next];
-    context.onEvent?.({
-      kind: 'stage',
-      name: stage.name,
-      index: state.next,
-      count: stages.length,
-      detail: stage.layers.join(', '),
-    });
-    state = settle(await runStage(stages, state, network, context, run, options), stages, run);
-    await progress.save(state);
+  if (measurementsOf(settings.criterion, settings.scoring).includes('gradients'))
+    checkLabelled('compress', context.training);
+  const control = createRunControl(context);
+  const inner = within(control, context);
+  const progress = await openProgress(network, inner, control, options, settings, stages);
+  try {
+    const run = openRun(network, inner, control, settings, stages);
+    let state: Progress = progress.restored ?? (await begin(network, run));
+    while (state.next < stages.length) {
+      const stage = stages[state.next];
+      control.emit({
+        kind: 'stage',
+        name: stage.name,
+        index: state.next,
+        count: stages.length,
+        detail: stage.layers.join(', '),
+      });
+      state = settle(await runStage(stages, state, network, inner, run, progress), stages, run);
+      await progress.save(state);
+    }
+    await control.end();
+    return finish(network, state, run, options);
+  } finally {
+    await progress.close();
   }
-  return finish(network, state, run, options);
 }
 
 /** What all steps share. */
@@ -94,7 +103,13 @@ interface Run {
   note(stage: Stage, validation: number, limit: number, consequence: string): void;
 }
 
-function openRun(network: Network, context: Context, settings: CompressSettings, stages: readonly Stage[]): Run {
+function openRun(
+  network: Network,
+  context: Context,
+  control: RunControl,
+  settings: CompressSettings,
+  stages: readonly Stage[],
+): Run {
   const yardstick = yardstickOf(network, context, settings);
   const steps = new Set(stages.filter(isJudged).map(({ step }) => step)).size;
   return {
@@ -103,7 +118,7 @@ function openRun(network: Network, context: Context, settings: CompressSettings,
     judged: { yardstick, tolerance: settings.tolerance ?? TOLERANCES[yardstick], steps: Math.max(1, steps) },
     note(stage, validation, limit, consequence) {
       const text = `step of ${stage.layers.join(', ')}: validation ${validation.toPrecision(4)} is above ${limit.toPrecision(4)}; ${consequence}`;
-      context.onEvent?.({ kind: 'note', text });
+      control.emit({ kind: 'note', text });
     },
   };
 }
@@ -164,11 +179,12 @@ async function runStage(
   original: Network,
   context: Context,
   { measure }: Run,
-  { checkpoint }: CompressOptions,
+  progress: ProgressStore,
 ): Promise<Progress> {
   const { name, layers, step, transform } = stages[state.next];
   const { attempt, next } = state;
   const done = state.stages.length;
+  const checkpoint = progress.stageCheckpoint(done);
   const { network, report } = checkOutcome(
     name,
     await transform(state.network, {
@@ -178,7 +194,7 @@ async function runStage(
       attempt,
       before: state.stages.slice(done - (next - firstOf(stages, step))),
       stageSeed: context.seed + 7919 * (1 + next) + 104729 * attempt,
-      ...(checkpoint ? { checkpoint: { store: checkpoint.store, key: stageKey(checkpoint.key, done) } } : {}),
+      ...(checkpoint ? { checkpoint } : {}),
     }),
   );
   const changed = network !== state.network;
@@ -198,7 +214,7 @@ const firstOf = (stages: readonly Stage[], step: number): number => stages.findI
 /** What a transform gave, if it is what a transform gives. */
 function checkOutcome(name: string, outcome: unknown): { network: Network; report: TransformReport } {
   const { network, report } = (outcome ?? {}) as { network?: Partial<Network>; report?: Partial<TransformReport> };
-  if (Array.isArray(network?.nodes) && network.parameters instanceof Map && typeof report?.transform === 'string')
+  if (Array.isArray(network?.nodes) && isMap(network.parameters) && typeof report?.transform === 'string')
     return { network: network as Network, report: report as TransformReport };
   throw new TypeError(
     `compress: stage ${show(name)}: expected its transform to give { network, report: { transform: name, ... } }, got ${show(outcome)}`,

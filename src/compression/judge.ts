@@ -2,6 +2,7 @@
  * What a network is judged by, and when a step has cost too much. The yardstick follows from what there is: labels of
  * values, labels of classes, none, or a metric of the caller's; lower is better with each.
  */
+import { atOnce } from '../base/control.ts';
 import { EspalierError } from '../base/errors.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
 import { classMetrics } from '../data/metrics.ts';
@@ -57,11 +58,12 @@ export function createJudge(
       wanted ??= await predictAll(original, examples, how);
       const found = await predictAll(network, examples, how);
       return validationMetric
-        ? validationMetric(found, wanted.slice(), examples.count)
+        ? atOnce('compress', 'validationMetric', validationMetric(found, wanted.slice(), examples.count))
         : rootMeanSquare(found, wanted) / spread(wanted, examples.count);
     }
     const { predictions, targets, samples, rmse } = await evaluate(network, examples, how);
-    if (validationMetric) return validationMetric(predictions, targets, samples);
+    if (validationMetric)
+      return atOnce('compress', 'validationMetric', validationMetric(predictions, targets, samples));
     if (yardstick === 'errorRate') {
       const classes = predictions.length / samples;
       return 1 - classMetrics(predictions, labelsOf(targets, samples), classes).accuracy;
