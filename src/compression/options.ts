@@ -219,7 +219,7 @@ function resolveLayer(name: string, all: LayerSetting | undefined, own: LayerSet
   }
   checkNumber(WHO, `${name}.keep`, treatment.keep, 0, 1, true);
   const { kind, options } = resolveQuantizer(WHO, name, ...settings);
-  const { keep, quantize, ...ofQuantizer } = own ?? {};
+  const { keep, quantize: _asSet, ...ofQuantizer } = own ?? {};
   const hasOptions = Object.values(ofQuantizer).some((value) => value !== undefined);
   return {
     keep: treatment.keep,

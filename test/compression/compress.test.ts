@@ -648,7 +648,7 @@ describe('wrong arguments, each before any work', () => {
     [{ layersPerStep: 0 }, /layersPerStep/],
     [{ tolerance: -1 }, /tolerance/],
     [{ retries: 1.5 }, /retries/],
-    [{ teacherWeight: 2 }, /teacherWeight/],
+    [{ teacherWeight: 1.5 }, /teacherWeight/],
     [{ criterion: 'beauty' }, /criterion: expected one of/],
     [{ criterion: 'magnitude', scoring: { neighbours: 2 } }, /scoring: expected norm, got "neighbours"/],
     [{ settings: { quantizer: 'best' } }, /quantizer: expected one of .*product.*got "best"/],

@@ -285,3 +285,50 @@ describe('rounding is a step like any other', () => {
     expect(rounded.name).toBe('round');
   });
 });
+
+describe('in words', () => {
+  it('a change of an error is signed, in percent; of nothing there is none', () => {
+    const rmse = (before: number, after: number): unknown => describeValidation({ before, after, yardstick: 'rmse' });
+    expect(rmse(0.02, 0.025)).toEqual({
+      name: 'validation RMSE',
+      before: '0.02000',
+      after: '0.02500',
+      change: '+25.0 %',
+    });
+    expect(rmse(0.02, 0.02)).toMatchObject({ change: '0.0 %' });
+    expect(rmse(0.02, 0.01)).toMatchObject({ change: '-50.0 %' });
+    expect(rmse(0, 1)).toMatchObject({ change: '' });
+    expect(describeValidation({ before: -2, after: -1, yardstick: 'custom' })).toMatchObject({
+      name: 'validation metric',
+      change: '+50.0 %',
+    });
+    expect(describeValidation({ before: 0, after: 0.051, yardstick: 'outputError' })).toEqual({
+      name: "difference from the original's outputs",
+      before: '0.00 %',
+      after: '5.10 %',
+      change: '',
+    });
+  });
+
+  it('a plan: what was asked and not got, to a thousandth; nothing where all is as asked', () => {
+    const asked = {
+      keep: 0.5,
+      keepIsOwn: false,
+      quantize: true,
+      quantizer: 'product',
+      options: { codewordCount: 4 },
+    } as const;
+    const got = { keep: 0.5, quantize: true, options: { codewordCount: 4 }, attempt: 0 };
+    const words = (change: Partial<typeof got>): unknown =>
+      describePlan({ layer: 'a', asked, got: { ...got, ...change } });
+    expect(words({})).toBeUndefined();
+    expect(words({ keep: 0.54 })).toBeUndefined();
+    expect(words({ keep: 2 / 3 })).toBe('a: keep 0.5 asked, 0.667 got');
+    expect(words({ quantize: false })).toBe('a: quantized asked, dense got');
+    expect(words({ options: { codewordCount: 16 } })).toBe('a: codewordCount 4 asked, 16 got');
+  });
+
+  it('what a compression may cost by default is what is documented', () => {
+    expect(TOLERANCES).toEqual({ rmse: 0.25, errorRate: 0.02, outputError: 0.2, custom: 0.25 });
+  });
+});
