@@ -4,7 +4,7 @@
  */
 import { styleText } from 'node:util';
 import { version } from '../../package.json';
-import { EspalierError } from '../index.ts';
+import { EspalierError, suggestion } from '../index.ts';
 import { Stopped } from './command.ts';
 import type { Command } from './command.ts';
 import { compressCommand } from './commands/compress.ts';
@@ -15,7 +15,6 @@ import { trainCommand } from './commands/train.ts';
 import { commandHelp, overview } from './help.ts';
 import { UsageError } from './io.ts';
 import type { Io } from './io.ts';
-import { suggestion } from './options.ts';
 
 export const COMMANDS: readonly Command[] = [
   trainCommand,

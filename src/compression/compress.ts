@@ -9,6 +9,8 @@
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
 import { canonicalEncoding } from '../encodings/index.ts';
+import { resolveContext } from '../graph/context.ts';
+import type { GivenContext } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context, TransformReport } from '../graph/transform.ts';
 import { checkLabelled } from '../importance/gradients.ts';
@@ -20,7 +22,7 @@ import { evaluate, predictAll } from '../training/index.ts';
 import { checkFit, resolveTrainOptions } from '../training/options.ts';
 import { openProgress, stageKey } from './checkpoint.ts';
 import type { Progress } from './checkpoint.ts';
-import { resolveCompressOptions } from './options.ts';
+import { compressOptions, resolveCompressOptions } from './options.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
 import { compareLayers, splitBytes } from './report.ts';
 import type { CompressionReport } from './report.ts';
@@ -53,10 +55,12 @@ export interface CompressResult {
  */
 export async function compress(
   network: Network,
-  context: Context,
-  options: CompressOptions = {},
+  givenContext: GivenContext,
+  given: CompressOptions = {},
 ): Promise<CompressResult> {
+  const options = compressOptions(given);
   const settings = resolveCompressOptions(network, options);
+  const context = await resolveContext('compress', givenContext);
   for (const set of ['training', 'validation'] as const) {
     if (!context[set])
       throw new TypeError(

@@ -4,6 +4,7 @@
  */
 import { EspalierError, show } from '../base/errors.ts';
 import { requireNode } from '../base/platform.ts';
+import { ownOptions } from '../base/rules.ts';
 
 /** The part of an open file that is used here. */
 export interface OpenFile {
@@ -50,7 +51,7 @@ const MAX_LINKS = 40;
  * @throws {EspalierError} IO, with the system's error as cause
  */
 export async function saveFile(path: string, bytes: Uint8Array, options: FileOptions = {}): Promise<void> {
-  const { fileSystem = nodeFiles('saveFile') } = options;
+  const { fileSystem = nodeFiles('saveFile') } = ownOptions('saveFile', 'options', options, ['fileSystem']);
   if (!(bytes instanceof Uint8Array)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
   const { dirname } = requireNode('saveFile', 'node:path');
   const target = await throughLinks(fileSystem, checkPath('saveFile', path));
@@ -75,7 +76,7 @@ export async function saveFile(path: string, bytes: Uint8Array, options: FileOpt
 
 /** The bytes of a file. @throws {EspalierError} IO, with the system's error as cause */
 export async function loadFile(path: string, options: FileOptions = {}): Promise<Uint8Array> {
-  const { fileSystem = nodeFiles('loadFile') } = options;
+  const { fileSystem = nodeFiles('loadFile') } = ownOptions('loadFile', 'options', options, ['fileSystem']);
   const bytes = await attempt('loadFile', checkPath('loadFile', path), 'read', () => fileSystem.readFile(path));
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -4,6 +4,7 @@
  */
 import { EspalierError, show } from '../base/errors.ts';
 import { requireNode } from '../base/platform.ts';
+import { ownOptions } from '../base/rules.ts';
 import { CHECKSUM_KEY, verifyChecksum, writeChecked } from './checksum.ts';
 import { parseJson } from './json.ts';
 import type { Json } from './json.ts';
@@ -33,7 +34,7 @@ export interface CheckpointStore {
  * @throws {EspalierError} IO from its functions, if the system refuses
  */
 export function folderStore(directory: string, options: FileOptions = {}): CheckpointStore {
-  const { fileSystem = nodeFiles('folderStore') } = options;
+  const { fileSystem = nodeFiles('folderStore') } = ownOptions('folderStore', 'options', options, ['fileSystem']);
   const { join } = requireNode('folderStore', 'node:path');
   if (typeof directory !== 'string' || directory === '')
     throw new TypeError(`folderStore: directory: expected the path of a folder, got ${show(directory)}`);

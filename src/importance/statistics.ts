@@ -9,8 +9,11 @@
  * of a dense layer has one r per input; the same number of inputs is drawn.
  */
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
+import { resolveContext } from '../graph/context.ts';
+import type { GivenContext } from '../graph/context.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { weightedLayers } from '../network/shapes.ts';
@@ -36,6 +39,9 @@ import type {
   Measurement,
   ProducerStatistics,
 } from './types.ts';
+
+/** What of a context measuring needs. */
+export type MeasureContext = Pick<Context, 'kernels' | 'threads' | 'seed' | 'training' | 'signal'>;
 
 /** The measurements default to those of `correlations` alone. */
 export interface MeasureOptions extends Partial<Record<Measurement, boolean>> {
@@ -91,7 +97,7 @@ interface Probe {
  * weight for gradients; time: the passes, and per consumer samples x positions x channels x outputs multiply-adds in
  * double.
  *
- * @param context - kernels, threads, seed, training set, abort signal
+ * @param givenContext - kernels (default: loaded), threads, seed, training set, abort signal
  * @throws {EspalierError} DATA if there is no training set, it is empty, has one sample where correlations are wanted,
  *   no labels where gradients are, or an input or activation is not finite (node named)
  * @example
@@ -103,10 +109,21 @@ interface Probe {
 export async function measureActivations(
   network: Network,
   groups: readonly ChannelGroup[],
-  context: Pick<Context, 'kernels' | 'threads' | 'seed' | 'training' | 'signal'>,
-  options: MeasureOptions = {},
+  givenContext: GivenContext<MeasureContext>,
+  given: MeasureOptions = {},
 ): Promise<ActivationStatistics> {
   const who = 'measureActivations';
+  const context = await resolveContext<MeasureContext>(who, givenContext);
+  const options = ownOptions(who, 'options', given, [
+    'samples',
+    'batch',
+    'positions',
+    'correlations',
+    'activity',
+    'gradients',
+    'loss',
+    'covariances',
+  ]);
   const wanted = checkInteger(who, 'samples', options.samples ?? 512, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
   const positions = checkInteger(who, 'positions', options.positions ?? 16, 1);

@@ -10,6 +10,7 @@ import type { SafetensorsFile } from '../container/safetensors.ts';
 import { readEncoding } from '../encodings/reading.ts';
 import type { Encoding, EncodingHeader, StoredTensor } from '../encodings/types.ts';
 import { EspalierError, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { inferShapes } from './shapes.ts';
 import { sizeOf } from '../base/tensor.ts';
 import { checkGraph } from './check.ts';
@@ -39,7 +40,7 @@ const MAX_EXPANSION = 4096;
  *   what is wrong inside; and whatever `readSafetensors` throws
  */
 export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOptions = {}): Network {
-  const { verify = true } = options;
+  const { verify = true } = ownOptions(WHO, 'options', options, ['verify']);
   const bytes = steadyBytes(WHO, input);
   const file = readSafetensors(bytes);
   const description = file.metadata.get(NETWORK_KEY);

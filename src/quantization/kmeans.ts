@@ -3,7 +3,10 @@
  * than it had. Glossary: n points, d coordinates, K codewords.
  */
 import { createRunControl } from '../base/control.ts';
-import { checkFinite, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import { checkFinite, checkInteger, checkNumber, checkOneOf } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
+import { checkKernels, givenKernels } from '../kernels/given.ts';
+import { loadKernels } from '../kernels/load.ts';
 import type { KernelSet, Workspace } from '../kernels/types.ts';
 import { stream } from '../base/random.ts';
 import { toTensor, type Tensor, type TensorLike } from '../base/tensor.ts';
@@ -33,12 +36,26 @@ export interface KMeansOptions {
   restarts?: number;
 }
 
-export interface KMeansAsyncOptions extends KMeansOptions {
+export interface KMeansAsyncOptions extends Omit<KMeansOptions, 'kernels'> {
+  /** Default: the best set that the platform runs. */
+  kernels?: KernelSet;
   /** Threads that help where there is work enough to be worth their start, and the platform has them. Default 1. */
   threads?: number;
   /** Stops between two iterations. */
   signal?: AbortSignal;
 }
+
+const KMEANS_NAMES = [
+  'codewordCount',
+  'kernels',
+  'seed',
+  'iterations',
+  'tolerance',
+  'init',
+  'weights',
+  'coordinateWeights',
+  'restarts',
+] as const satisfies readonly (keyof KMeansOptions)[];
 
 /** Defaults of {@link KMeansOptions}. */
 export const KMEANS_DEFAULTS = { seed: 0, iterations: 25, tolerance: 0, init: 'plusPlus', restarts: 1 } as const;
@@ -94,7 +111,7 @@ export interface KMeansResult {
  */
 export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult {
   const fit = prepareFit(points, options);
-  const workspace = options.kernels.openSync(fit.plan.workspace);
+  const workspace = fit.kernels.openSync(fit.plan.workspace);
   try {
     const run = fit.begin()(workspace);
     for (;;) {
@@ -113,8 +130,14 @@ export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult
  * @throws the signal's reason, if it is aborted
  */
 export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult> {
-  const fit = prepareFit(points, options);
-  const { kernels, threads = 1, signal } = options;
+  const {
+    kernels: given,
+    threads = 1,
+    signal,
+    ...rest
+  } = ownOptions('kmeansAsync', 'options', options, [...KMEANS_NAMES, 'threads', 'signal']);
+  const kernels = await givenKernels('kmeansAsync', 'options.kernels', given, loadKernels);
+  const fit = prepareFit(points, { ...rest, kernels });
   const workspaces = createWorkspaces(kernels, checkInteger('kmeansAsync', 'threads', threads, 1), fit.work);
   try {
     return await runInTurns(fit, workspaces, signal);
@@ -148,6 +171,7 @@ export async function runInTurns(
 
 /** A checked k-means, and what it asks of a workspace. */
 export interface Fit {
+  readonly kernels: KernelSet;
   readonly plan: AssignmentPlan;
   /** Points x codewords x coordinates x iterations. */
   readonly work: number;
@@ -159,10 +183,10 @@ export interface Fit {
 }
 
 /** Checks a k-means and plans it; nothing is computed yet. @throws {TypeError | RangeError} for wrong arguments; {EspalierError} NONFINITE */
-export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
+export function prepareFit(points: TensorLike, given: KMeansOptions): Fit {
   const { data, n, d } = checkPoints(points);
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`kmeans: options: expected an object, got ${show(options)}`);
+  const options = ownOptions('kmeans', 'options', given, KMEANS_NAMES);
+  const kernels = checkKernels('kmeans', 'options.kernels', options.kernels);
   const K = checkInteger('kmeans', 'codewordCount', options.codewordCount, 1);
   const iterations = checkInteger('kmeans', 'iterations', options.iterations ?? KMEANS_DEFAULTS.iterations, 0);
   const tolerance = checkNumber('kmeans', 'tolerance', options.tolerance ?? KMEANS_DEFAULTS.tolerance, 0);
@@ -177,7 +201,7 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
   const init = checkInit(options.init ?? KMEANS_DEFAULTS.init, K, d);
 
   const plan = planAssignment({
-    kernels: options.kernels,
+    kernels,
     points: data,
     d,
     codewordCount: Math.min(K, n),
@@ -205,7 +229,7 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
       return finish(problem, best as Run);
     };
   };
-  return { plan, work: n <= K ? 0 : n * K * d * iterations * restarts, begin };
+  return { kernels, plan, work: n <= K ? 0 : n * K * d * iterations * restarts, begin };
 }
 
 interface Problem {

@@ -4,13 +4,16 @@
  */
 import { isDense } from '../encodings/index.ts';
 import { EspalierError, checkInteger } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { NO_UPDATE } from '../execution/no-update.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
+import { resolveContext } from '../graph/context.ts';
+import type { GivenContext } from '../graph/context.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { operatorOf, trainingOf } from '../operators/table.ts';
 import { permutation, stream } from '../base/random.ts';
 import { sameShape } from '../base/tensor.ts';
-import type { Context, TransformReport } from '../graph/transform.ts';
+import type { TransformReport } from '../graph/transform.ts';
 import { createBatchReader } from './batches.ts';
 import { createRunControl } from '../base/control.ts';
 import { checkExamples } from './options.ts';
@@ -33,10 +36,12 @@ export interface ReestimateOptions {
  */
 export async function reestimateBatchNorm(
   network: Network,
-  context: Context,
-  options: ReestimateOptions = {},
+  givenContext: GivenContext,
+  given: ReestimateOptions = {},
 ): Promise<{ network: Network; report: TransformReport }> {
   const who = 'reestimateBatchNorm';
+  const context = await resolveContext(who, givenContext);
+  const options = ownOptions(who, 'options', given, ['batches', 'batchSize']);
   const examples = checkExamples(who, 'context.training', context.training);
   const batch = Math.min(checkInteger(who, 'batchSize', options.batchSize ?? 32, 1), examples.count);
   const batches = Math.min(checkInteger(who, 'batches', options.batches ?? 20, 1), Math.floor(examples.count / batch));

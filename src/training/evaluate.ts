@@ -1,5 +1,6 @@
 /** Evaluation: predictions of a network over a whole set, and how far they are from the targets. */
 import { EspalierError, checkInteger } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Examples } from '../graph/examples.ts';
@@ -12,13 +13,16 @@ import type { Loss } from '../losses/losses.ts';
 import { checkExamples } from './options.ts';
 
 export interface PredictOptions {
-  readonly kernels: KernelSet;
+  /** Default: what `loadInferenceKernels` gives. */
+  readonly kernels?: KernelSet;
   /** Default 1. */
   readonly threads?: number;
   /** Samples per pass. Default 32. Predictions do not depend on it. */
   readonly batch?: number;
   readonly signal?: AbortSignal;
 }
+
+const PREDICT_NAMES = ['kernels', 'threads', 'batch', 'signal'] as const satisfies readonly (keyof PredictOptions)[];
 
 export interface EvaluateOptions extends PredictOptions {
   /** Also measures this loss. */
@@ -42,16 +46,26 @@ export interface Evaluation {
  * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA for samples that do not fit or cannot be
  *   read; `signal.reason` when aborted
  */
-export async function predictAll(network: Network, examples: Examples, options: PredictOptions): Promise<Float32Array> {
-  return (await predictSet('predictAll', network, examples, options, false)).predictions;
+export async function predictAll(
+  network: Network,
+  examples: Examples,
+  options: PredictOptions = {},
+): Promise<Float32Array> {
+  const given = ownOptions('predictAll', 'options', options, PREDICT_NAMES);
+  return (await predictSet('predictAll', network, examples, given, false)).predictions;
 }
 
 /**
  * Predictions and targets of a labelled set, the root of their mean squared difference, and `options.loss` if given.
  * @throws as {@link predictAll}
  */
-export async function evaluate(network: Network, examples: Examples, options: EvaluateOptions): Promise<Evaluation> {
-  const { predictions, targets } = await predictSet('evaluate', network, examples, options, true);
+export async function evaluate(
+  network: Network,
+  examples: Examples,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const given = ownOptions('evaluate', 'options', options, [...PREDICT_NAMES, 'loss']);
+  const { predictions, targets } = await predictSet('evaluate', network, examples, given, true);
   const samples = examples.count;
   if (!targets)
     throw new EspalierError('DATA', 'evaluate: examples: expected targets, got an unlabelled set; use predictAll', {
@@ -62,9 +76,7 @@ export async function evaluate(network: Network, examples: Examples, options: Ev
     predictions,
     targets,
     ...(predictions.length === targets.length ? { rmse: rootMeanSquare(predictions, targets) } : {}),
-    ...(options.loss
-      ? { loss: options.loss.measure(predictions, targets, samples, predictions.length / samples) }
-      : {}),
+    ...(given.loss ? { loss: given.loss.measure(predictions, targets, samples, predictions.length / samples) } : {}),
   };
 }
 
@@ -90,7 +102,7 @@ async function predictSet(
   }
   const control = createRunControl(signal ? { signal } : {});
   control.check();
-  const executor = await createExecutor(network, { batch, kernels, threads });
+  const executor = await createExecutor(network, { batch, threads, ...(kernels === undefined ? {} : { kernels }) });
   try {
     const classes = network.task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
     const reader = createBatchReader({ who, name: 'examples', examples, batch, control, targets, classes });
