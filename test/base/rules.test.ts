@@ -133,7 +133,7 @@ describe('resolveOptions', () => {
     }
     expect(() => resolveOptions('f', 'options', {}, {}, { a: 1 })).toThrow('expected no options, got "a"');
     for (const wrong of [null, 3, 'count'])
-      expect(() => resolve(wrong)).toThrow(/^f: options: expected an object \{ count, rate, word \}, got/);
+      expect(() => resolve(wrong)).toThrow(/^f: options: expected an object, got .*; it may have count, rate, word$/);
   });
 });
 
@@ -183,6 +183,6 @@ describe('ownOptions', () => {
     );
     expect(() => own({ momentum: 1 })).toThrow(new TypeError('f: options: expected rate, count, got "momentum"'));
     for (const wrong of [null, 3, [], 'rate', () => 1])
-      expect(() => own(wrong)).toThrow(/expected an object \{ rate, count \}/);
+      expect(() => own(wrong)).toThrow(/expected an object, got .*; it may have rate, count$/);
   });
 });
