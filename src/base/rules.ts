@@ -149,7 +149,9 @@ export function ownOptions<T extends object>(
   const own = Object.create(null) as T;
   if (given === undefined) return own;
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new TypeError(`${who}: ${name}: expected an object, got ${show(given)}${names.length > 0 ? `; it may have ${names.join(', ')}` : ''}`);
+    throw new TypeError(
+      `${who}: ${name}: expected an object, got ${show(given)}${names.length > 0 ? `; it may have ${names.join(', ')}` : ''}`,
+    );
   }
   Object.assign(own, given);
   checkNames(who, name, own, names);

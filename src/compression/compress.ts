@@ -6,6 +6,7 @@
  * In that order no step ever cuts an encoded tensor: what feeds a layer is still dense, and so are the rows before it.
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.
  */
+import { checkNetwork } from '../graph/check.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
 import { canonicalEncoding } from '../encodings/index.ts';
@@ -58,6 +59,7 @@ export async function compress(
   givenContext: GivenContext,
   given: CompressOptions = {},
 ): Promise<CompressResult> {
+  checkNetwork('compress', 'network', network);
   const options = compressOptions(given);
   const settings = resolveCompressOptions(network, options);
   const context = await resolveContext('compress', givenContext);

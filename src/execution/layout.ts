@@ -2,6 +2,7 @@
  * The layout of a network on a heap: offsets for parameters, constants and whatever operators ask for, above the words of
  * the values, and the steps of kernels that make up its passes. Nothing runs here.
  */
+import { checkNetwork } from '../graph/check.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
 import { checkLengths, decodeOnHeap, fillEncoding, placeEncoding, trainedCount } from '../encodings/reading.ts';
@@ -302,7 +303,7 @@ export function checkExecutorOptions(
   network: Network,
   options: ExecutorOptions,
 ): Omit<Required<ExecutorOptions>, 'kernels'> {
-  if (!Array.isArray(network?.nodes)) throw new TypeError(`${who}: network: expected a network, got ${show(network)}`);
+  checkNetwork(who, 'network', network);
   const { threads = 1, precision = 'float32', watch = [] } = options;
   if (!Array.isArray(watch)) throw new TypeError(`${who}: watch: expected an array of names, got ${show(watch)}`);
   return { threads, precision, watch, batch: checkInteger(who, 'batch', options.batch ?? 1, 1) };

@@ -8,6 +8,7 @@
  * pairs (`positions`) are drawn of all that lie inside the image. A channel that a flatten spreads over several inputs
  * of a dense layer has one r per input; the same number of inputs is drawn.
  */
+import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
@@ -21,7 +22,7 @@ import { couplingOf, operatorOf } from '../operators/table.ts';
 import type { Pointwise, Tap } from '../operators/types.ts';
 import { below, permutation, stream } from '../base/random.ts';
 import type { Stream } from '../base/random.ts';
-import { sameShape, sizeOf } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
 import { defaultLoss } from '../losses/losses.ts';
@@ -113,6 +114,7 @@ export async function measureActivations(
   given: MeasureOptions = {},
 ): Promise<ActivationStatistics> {
   const who = 'measureActivations';
+  checkNetwork(who, 'network', network);
   const context = await resolveContext<MeasureContext>(who, givenContext);
   const options = ownOptions(who, 'options', given, [
     'samples',
@@ -137,12 +139,7 @@ export async function measureActivations(
   }
   if (network.inputs.length !== 1)
     throw new EspalierError('UNSUPPORTED', `${who}: network: expected one input, got ${network.inputs.length}`);
-  if (!sameShape(training.inputShape, network.inputs[0].shape)) {
-    throw new EspalierError(
-      'DATA',
-      `${who}: context.training: expected samples of shape [${network.inputs[0].shape.join(', ')}], got [${training.inputShape.join(', ')}]`,
-    );
-  }
+  checkInputs(who, 'context.training', training, network.inputs[0].shape);
   const samples = Math.min(wanted, training.count);
   if (samples < 2 && (correlations || covariances))
     throw new EspalierError(

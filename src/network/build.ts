@@ -9,6 +9,7 @@ import { EspalierError, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import { checkShape, sizeOf, toTensor } from '../base/tensor.ts';
 import type { Shape, TensorLike } from '../base/tensor.ts';
+import { channelsHint } from '../graph/check.ts';
 import { denseEncoding } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import type { ElementType, Network, Node } from '../graph/network.ts';
@@ -140,9 +141,7 @@ export function graph(given: NetworkOptions, describe: (builder: GraphBuilder) =
 /** The layer, own properties only. @throws {TypeError} for what is none, such as the function that makes one */
 function checkLayer(layer: unknown): Layer {
   if (typeof layer === 'function')
-    throw new TypeError(
-      `graph: layer: expected a layer such as relu(), got the function ${show(layer.name)}; call it: ${layer.name || 'f'}(...)`,
-    );
+    throw new TypeError(`graph: layer: expected a layer such as relu(), got a function; call it`);
   const own = Object.assign(Object.create(null) as Partial<Layer>, layer);
   if (typeof own.kind !== 'string' || typeof own.attributes !== 'function' || typeof own.parameters !== 'function')
     throw new TypeError(`graph: layer: expected a layer such as relu() or conv(8, 3), got ${show(layer)}`);
@@ -151,7 +150,7 @@ function checkLayer(layer: unknown): Layer {
 
 /**
  * A chain of layers behind one input of shape `options.input` per sample, for example [1, 64, 64].
- * @throws {TypeError | RangeError} for wrong arguments of a layer
+ * @throws {TypeError | RangeError} for wrong arguments of a layer, or what is no layer
  * @throws {EspalierError} SHAPE, ATTRIBUTE, naming the node
  * @example
  * const network = sequential({ input: [1, 16, 16] }, [conv(8, 3), relu(), maxPool(2), flatten(), dense(10)]);
@@ -165,7 +164,15 @@ export function sequential(
     'input',
     'inputName',
   ]);
-  return graph(described, (builder) =>
-    layers.reduce((value, layer) => builder.node(layer, value), builder.input(input, inputName)),
-  );
+  if (!Array.isArray(layers))
+    throw new TypeError(`sequential: layers: expected an array of layers, got ${show(layers)}`);
+  try {
+    return graph(described, (builder) =>
+      layers.reduce((value, layer) => builder.node(layer, value), builder.input(input, inputName)),
+    );
+  } catch (error) {
+    const hint = channelsHint(input);
+    if (!(error instanceof EspalierError) || hint === '') throw error;
+    throw new EspalierError(error.code, `${error.message}${hint}`, { ...error.details, cause: error });
+  }
 }

@@ -3,6 +3,7 @@
  * in its metadata under 'espalier', and a checksum. A dense parameter is the tensor of its name; the parts of an
  * encoded one are its name with a suffix.
  */
+import { checkNetwork } from '../graph/check.ts';
 import { CHECKSUM_KEY, writeChecked } from '../container/checksum.ts';
 import { parseJson } from '../container/json.ts';
 import { metadataPairs } from '../container/safetensors.ts';
@@ -34,6 +35,7 @@ export function writeNetwork(network: Network, options: WriteOptions = {}): Uint
     if (key === NETWORK_KEY || key === CHECKSUM_KEY)
       throw new RangeError(`writeNetwork: metadata: the key ${JSON.stringify(key)} is espalier's own; use another`);
   }
+  checkNetwork('writeNetwork', 'network', network);
   checkGraph(network, 'writeNetwork');
 
   const taken = new Set(['__metadata__']);

@@ -2,6 +2,7 @@
  * Quantization of a network's weights: one parameter, one layer, or all. Biases and whatever else is trained stay
  * dense.
  */
+import { checkNetwork } from '../graph/check.ts';
 import { decode, encodingSize, isDense, writeEncoding } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
 import type { Encoding } from '../encodings/types.ts';
@@ -126,6 +127,7 @@ async function fitParameter(
   parameter: string,
   { kind, quantizer, options, context }: Fit,
 ): Promise<{ network: Network; report: ParameterReport }> {
+  checkNetwork(who, 'network', network);
   const encoding = network.parameters.get(parameter);
   const names = weightNames(network);
   if (!encoding || !names.includes(parameter))
@@ -171,7 +173,7 @@ export function quantize(options: QuantizeOptions): GivenTransform {
   const { parameters, overrides = {}, ...shared } = ownSettings('quantize', options, ['parameters', 'overrides']);
   return async (network, given) => {
     const context = await resolveContext('quantize', given);
-    const names = weightNames(network);
+    const names = weightNames(checkNetwork('quantize', 'network', network));
     const unknown = Object.keys(overrides).find((name) => !names.includes(name));
     if (unknown !== undefined)
       throw new RangeError(
@@ -211,7 +213,7 @@ export function quantize(options: QuantizeOptions): GivenTransform {
 export function quantizeLayer(name: string, options: LayerOptions): GivenTransform {
   return async (network, given) => {
     const context = await resolveContext('quantizeLayer', given);
-    const layers = weightedLayers(network);
+    const layers = weightedLayers(checkNetwork('quantizeLayer', 'network', network));
     const weight = layers.find((layer) => layer.name === name)?.weight;
     if (weight === undefined)
       throw new RangeError(

@@ -1,11 +1,12 @@
 /** Evaluation: predictions of a network over a whole set, and how far they are from the targets. */
+import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { EspalierError, checkInteger } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
-import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
+import { rootMeanSquare, sizeOf } from '../base/tensor.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { Predictions } from './batches.ts';
 import { createRunControl } from '../base/control.ts';
@@ -88,18 +89,13 @@ async function predictSet(
   targets: boolean,
 ): Promise<Predictions> {
   const { kernels, threads = 1, signal } = options;
+  checkNetwork(who, 'network', network);
   checkExamples(who, 'examples', examples);
   const batch = Math.min(checkInteger(who, 'batch', options.batch ?? 32, 1), examples.count);
   const [input] = network.inputs;
   if (network.inputs.length !== 1)
     throw new RangeError(`${who}: network: expected one input, got ${network.inputs.length}`);
-  if (!sameShape(examples.inputShape, input.shape)) {
-    throw new EspalierError(
-      'DATA',
-      `${who}: examples: expected inputs of shape [${input.shape.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`,
-      { name: 'examples', found: examples.inputShape },
-    );
-  }
+  checkInputs(who, 'examples', examples, input.shape);
   const control = createRunControl(signal ? { signal } : {});
   control.check();
   const executor = await createExecutor(network, { batch, threads, ...(kernels === undefined ? {} : { kernels }) });

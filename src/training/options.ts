@@ -2,6 +2,7 @@
  * Options of training: their defaults, which are the recipe of the reference network, and the checks made before any
  * work.
  */
+import { checkInputs, checkNetwork } from '../graph/check.ts';
 import type { CheckpointStore } from '../container/store.ts';
 import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
@@ -10,7 +11,7 @@ import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
 import { producersOf } from '../graph/walk.ts';
 import { operatorOf } from '../operators/table.ts';
-import { sameShape, sizeOf } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
 import { defaultLoss } from '../losses/losses.ts';
@@ -175,8 +176,7 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
     throw new TypeError(`train: schedule: expected a schedule such as cosine(), got ${show(schedule)}`);
   if (validationMetric !== undefined && typeof validationMetric !== 'function')
     throw new TypeError(`train: validationMetric: expected a function, got ${show(validationMetric)}`);
-  if (teacher !== undefined && !Array.isArray(teacher?.nodes))
-    throw new TypeError(`train: teacher: expected a network, got ${show(teacher)}`);
+  if (teacher !== undefined) checkNetwork('train', 'teacher', teacher);
   if (
     checkpoint !== undefined &&
     (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')
@@ -257,13 +257,7 @@ function targetSize(loss: Loss, output: Shape): readonly number[] {
 }
 
 function checkSet(name: string, examples: Examples, input: Shape, targets: readonly number[] | 0): void {
-  if (!sameShape(examples.inputShape, input)) {
-    throw new EspalierError(
-      'DATA',
-      `train: ${name}: expected inputs of shape [${input.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`,
-      { name, found: examples.inputShape },
-    );
-  }
+  checkInputs('train', name, examples, input);
   if (targets === 0) return;
   if (!examples.targetShape)
     throw new EspalierError(

@@ -3,6 +3,7 @@ import { EspalierError } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { Executor, TrainingExecutor } from '../execution/types.ts';
+import { checkNetwork } from '../graph/check.ts';
 import { resolveContext } from '../graph/context.ts';
 import type { GivenContext, GivenTransform } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
@@ -56,6 +57,7 @@ interface Run {
  * const { network, kept } = await train(start, { kernels, threads: 2, seed: 1, training, validation }, { epochs: 20, loss: smoothL1({ beta: 0.1, scale: 0.1 }) });
  */
 export async function train(network: Network, given: GivenContext, options: TrainOptions): Promise<TrainResult> {
+  checkNetwork('train', 'network', network);
   const context = await resolveContext('train', given);
   const settings = resolveTrainOptions(network, context, options);
   const control = createRunControl(context);
