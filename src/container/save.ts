@@ -3,6 +3,7 @@
  * that a crash at any moment leaves the old file or the new one.
  */
 import { EspalierError, show } from '../base/errors.ts';
+import { asBytes } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 import { fileError } from './file-error.ts';
 import { ownOptions } from '../base/rules.ts';
@@ -53,7 +54,7 @@ const MAX_LINKS = 40;
  */
 export async function saveFile(path: string, bytes: Uint8Array, options: FileOptions = {}): Promise<void> {
   const { fileSystem = nodeFiles('saveFile') } = ownOptions('saveFile', 'options', options, ['fileSystem']);
-  if (!(bytes instanceof Uint8Array)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
+  if (!asBytes(bytes)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
   const { dirname } = requireNode('saveFile', 'node:path');
   const target = await throughLinks(fileSystem, checkPath('saveFile', path));
   const found = await attempt('saveFile', path, 'look at', () => fileSystem.stat(target)).catch(absent);

@@ -1,5 +1,6 @@
 /** The inference half: a network bound to a batch size, a heap and threads. */
 import { checkInteger, EspalierError, show, showAll } from '../base/errors.ts';
+import { arrayName } from '../base/realm.ts';
 import { ownOptions } from '../base/rules.ts';
 import { givenKernels } from '../kernels/given.ts';
 import { loadInferenceKernels } from '../kernels/load-inference.ts';
@@ -130,7 +131,7 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
       const [source, outcome] = [network.inputs[0].name, network.outputs[0]];
       const [inputSize, outputSize] = [source, outcome].map((name) => sizeOf(structure.types.get(name)!.shape));
       checkInteger('predict', 'count', count, 0);
-      if (!(inputs instanceof Float32Array))
+      if (arrayName(inputs) !== 'Float32Array')
         throw new TypeError(`predict: inputs: expected a Float32Array, got ${show(inputs)}`);
       if (inputs.length !== count * inputSize)
         throw new RangeError(
