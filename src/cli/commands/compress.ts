@@ -4,7 +4,7 @@ import type { CompressionReport, ReportMetric } from '../../index.ts';
 import { createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
-import { checkApart, checkpointFolder, checkWritable, openCheckpoint, removeCheckpoints } from '../files.ts';
+import { checkApart, checkEnding, checkpointFolder, checkWritable, openCheckpoint, removeCheckpoints } from '../files.ts';
 import { fitted, openModel, openPart } from '../model.ts';
 import { augmented, howToGoOn, inCheckpoint, inUnit } from '../runs.ts';
 
@@ -30,8 +30,12 @@ async function run(invocation: Compress): Promise<Result> {
   } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
   await checkApart({ MODEL: path, '--output': values.output, '--report': values.report, '--checkpoint': folder });
+  checkEnding('--output', values.output, '.safetensors');
   await checkWritable('--output', values.output);
-  if (values.report !== undefined) await checkWritable('--report', values.report);
+  if (values.report !== undefined) {
+    checkEnding('--report', values.report, '.html');
+    await checkWritable('--report', values.report);
+  }
   const place = await openCheckpoint(folder, 'compress');
   const options = await compressOptions(values);
   const model = await openModel(path, values, values.preprocess);

@@ -5,6 +5,7 @@ import { createContext, defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import {
   checkApart,
+  checkEnding,
   checkpointFolder,
   checkWritable,
   openCheckpoint,
@@ -76,6 +77,7 @@ async function run(invocation: Train): Promise<Result> {
   const { values, progress } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
   await checkApart({ '--init': values.init, '--output': values.output, '--checkpoint': folder });
+  checkEnding('--output', values.output, '.safetensors');
   await checkWritable('--output', values.output);
   const place = await openCheckpoint(folder, 'train');
 
