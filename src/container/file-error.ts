@@ -41,5 +41,8 @@ export function fileError(who: string, path: string, verb: string, cause: unknow
       { name: path, cause },
     );
   const cure = CURES[String((cause as { code?: unknown } | undefined)?.code)];
-  return new EspalierError('IO', `${text}: ${isError(cause) ? cause.message : show(cause)}${cure ? `; ${cure}` : ''}`, { name: path, cause });
+  return new EspalierError('IO', `${text}: ${isError(cause) ? cause.message : show(cause)}${cure ? `; ${cure}` : ''}`, {
+    name: path,
+    cause,
+  });
 }

@@ -11,10 +11,7 @@ interface Signature {
 const SIGNATURES: readonly Signature[] = [
   { magic: 'version https://git-lfs', looksLike: 'a Git LFS pointer; fetch the file itself with `git lfs pull`' },
   { magic: '\x1f\x8b', looksLike: 'a gzip file; unpack it first' },
-  {
-    magic: 'PK\x03\x04',
-    looksLike: 'a zip file (PyTorch .pt, .npz or .keras?); export the weights as safetensors',
-  },
+  { magic: 'PK\x03\x04', looksLike: 'a zip file (PyTorch .pt, .npz or .keras?); export the weights as safetensors' },
   { magic: '\x93NUMPY', looksLike: 'a NumPy .npy array' },
   { magic: '\x89HDF', looksLike: 'an HDF5 file (Keras .h5?)' },
   { magic: 'GGUF', looksLike: 'a GGUF model' },

@@ -6,6 +6,7 @@ import { checkNetwork } from '../graph/check.ts';
 import { decode, encodingSize, isDense, writeEncoding } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
 import type { Encoding } from '../encodings/types.ts';
+import { createRunControl } from '../base/control.ts';
 import { checkInteger, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import type { TensorLike } from '../base/tensor.ts';
@@ -173,6 +174,7 @@ export function quantize(options: QuantizeOptions): GivenTransform {
   const { parameters, overrides = {}, ...shared } = ownSettings('quantize', options, ['parameters', 'overrides']);
   return async (network, given) => {
     const context = await resolveContext('quantize', given);
+    const control = createRunControl(context);
     const names = weightNames(checkNetwork('quantize', 'network', network));
     const unknown = Object.keys(overrides).find((name) => !names.includes(name));
     if (unknown !== undefined)
@@ -187,11 +189,11 @@ export function quantize(options: QuantizeOptions): GivenTransform {
     const reports: ParameterReport[] = [];
     let result = network;
     for (const [index, { name, fit }] of fits.entries()) {
-      context.signal?.throwIfAborted();
+      control.check();
       const step = await fitParameter('quantize', result, name, fit);
       result = step.network;
       reports.push(step.report);
-      context.onEvent?.({
+      control.emit({
         kind: 'stage',
         name: 'quantize',
         index,
@@ -199,6 +201,7 @@ export function quantize(options: QuantizeOptions): GivenTransform {
         detail: describeParameter(step.report),
       });
     }
+    await control.end();
     return {
       network: result,
       report: { transform: 'quantize', parameters: reports, skipped: names.filter((name) => !chosen.includes(name)) },

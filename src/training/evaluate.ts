@@ -10,6 +10,7 @@ import { rootMeanSquare, sizeOf } from '../base/tensor.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { Predictions } from './batches.ts';
 import { createRunControl } from '../base/control.ts';
+import { checkLogits } from '../losses/losses.ts';
 import type { Loss } from '../losses/losses.ts';
 import { checkExamples } from './options.ts';
 
@@ -66,6 +67,8 @@ export async function evaluate(
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const given = ownOptions('evaluate', 'options', options, [...PREDICT_NAMES, 'loss']);
+  checkNetwork('evaluate', 'network', network);
+  if (given.loss) checkLogits('evaluate', 'network', given.loss, network);
   const { predictions, targets } = await predictSet('evaluate', network, examples, given, true);
   const samples = examples.count;
   if (!targets)

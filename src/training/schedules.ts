@@ -2,6 +2,7 @@
  * Learning-rate schedules: pure functions of (step, total steps) that give the factor by which the learning rate is
  * multiplied. Steps count from 0; the factor is in [0, 1].
  */
+import { cosPi, power } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 
@@ -41,7 +42,7 @@ export function cosine(options: WarmUpOptions = {}): Schedule {
     'cosine',
     { kind: 'cosine' },
     ownOptions('cosine', 'options', options, ['warmUp']),
-    (step, totalSteps) => 0.5 * (1 + Math.cos((Math.PI * step) / totalSteps)),
+    (step, totalSteps) => 0.5 * (1 + cosPi(step / totalSteps)),
   );
 }
 
@@ -57,11 +58,8 @@ export function step(options: StepOptions = {}): Schedule {
   const shares = at.map((share, i) => checkNumber('step', `at[${i}]`, share, 0, 1, true));
   if (shares.some((share, i) => i > 0 && share <= shares[i - 1]))
     throw new RangeError(`step: at: expected ascending shares of the run, got ${show(shares)}`);
-  return withWarmUp(
-    'step',
-    { kind: 'step', at: shares, by },
-    given,
-    (now, totalSteps) => by ** shares.filter((share) => now >= share * totalSteps).length,
+  return withWarmUp('step', { kind: 'step', at: shares, by }, given, (now, totalSteps) =>
+    power(by, shares.filter((share) => now >= share * totalSteps).length),
   );
 }
 
