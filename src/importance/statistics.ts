@@ -136,6 +136,7 @@ export async function measureActivations(
     'gradients',
     'loss',
     'covariances',
+    'deviations',
   ]);
   const wanted = checkInteger(who, 'samples', options.samples ?? 512, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
