@@ -38,8 +38,8 @@ async function run(invocation: Compress): Promise<Result> {
     checkpoint: folder,
   });
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
-  const options = await compressOptions(values);
   const model = await openModel(path, values, values.preprocess);
+  const options = await compressOptions(values, model.network);
 
   const training = await openPart(values, values.part, model.network.preprocessing, model.network.task);
   const validation = await openPart(
