@@ -9,6 +9,7 @@
 import { atOnce, createRunControl, within } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { isMap } from '../base/realm.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
 import { canonicalEncoding } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
@@ -182,7 +183,7 @@ const firstOf = (stages: readonly Stage[], step: number): number => stages.findI
 /** What a transform gave, if it is what a transform gives. */
 function checkOutcome(name: string, outcome: unknown): { network: Network; report: TransformReport } {
   const { network, report } = (outcome ?? {}) as { network?: Partial<Network>; report?: Partial<TransformReport> };
-  if (Array.isArray(network?.nodes) && network.parameters instanceof Map && typeof report?.transform === 'string')
+  if (Array.isArray(network?.nodes) && isMap(network.parameters) && typeof report?.transform === 'string')
     return { network: network as Network, report: report as TransformReport };
   throw new TypeError(
     `compress: stage ${show(name)}: expected its transform to give { network, report: { transform: name, ... } }, got ${show(outcome)}`,

@@ -3,7 +3,9 @@
  * that a crash at any moment leaves the old file or the new one.
  */
 import { EspalierError, show } from '../base/errors.ts';
+import { asBytes } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
+import { fileError } from './file-error.ts';
 import { ownerOf, ownMark } from './owner.ts';
 
 /** The part of an open file that is used here. */
@@ -57,7 +59,7 @@ const DAY = 24 * 3600 * 1000;
  */
 export async function saveFile(path: string, bytes: Uint8Array, options: FileOptions = {}): Promise<void> {
   const { fileSystem = nodeFiles('saveFile') } = options;
-  if (!(bytes instanceof Uint8Array)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
+  if (!asBytes(bytes)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
   const { basename, dirname } = requireNode('saveFile', 'node:path');
   const { target, mode } = await findTarget('saveFile', path, fileSystem);
   await writeBeside('saveFile', path, target, mode, bytes, fileSystem, (unfinished) =>
@@ -157,7 +159,10 @@ export async function clearUnfinished(
   }
 }
 
-/** The bytes of a file. @throws {EspalierError} IO, with the system's error as cause */
+/**
+ * The bytes of a file.
+ * @throws {EspalierError} IO, with the system's error as cause; TOO_LARGE from 2 GiB on, MEMORY
+ */
 export async function loadFile(path: string, options: FileOptions = {}): Promise<Uint8Array> {
   const { fileSystem = nodeFiles('loadFile') } = options;
   const bytes = await attempt('loadFile', checkPath('loadFile', path), 'read', () => fileSystem.readFile(path));
@@ -184,8 +189,7 @@ export async function attempt<T>(who: string, path: string, verb: string, operat
     return await operation();
   } catch (cause) {
     if (cause instanceof EspalierError) throw cause;
-    const text = cause instanceof Error ? cause.message : show(cause);
-    throw new EspalierError('IO', `${who}: cannot ${verb} ${show(path)}: ${text}`, { name: path, cause });
+    throw fileError(who, path, verb, cause);
   }
 }
 

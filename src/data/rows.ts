@@ -1,7 +1,9 @@
 /** Reading the rows of an `.npy` or `.npy.gz` file (Node): from memory where it fits, else by range from the disk. */
 import { EspalierError } from '../base/errors.ts';
+import { hasField, isError } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 import type { Tensor, TypedArray } from '../base/tensor.ts';
+import { fileError } from '../container/file-error.ts';
 import { GZIP_RATIO_LIMIT, gunzip, inflate } from './gzip.ts';
 import { checkNpySize, decodeNpy, NPY_HEADER_BYTES, readNpy, readNpyHeader } from './npy.ts';
 import type { NpyHeader } from './npy.ts';
@@ -29,7 +31,7 @@ export async function readArrayFile(who: string, path: string): Promise<Tensor<T
  * the limit.
  */
 export async function openRows(who: string, path: string, memoryLimit: number): Promise<RowReader> {
-  return inFile(who, path, async () => {
+  const reader = await inFile(who, path, async (): Promise<RowReader> => {
     const fs = requireNode(who, 'node:fs');
     const fileBytes = fs.statSync(path).size;
     if (path.endsWith('.gz')) return openCompressed(who, path, fileBytes, memoryLimit);
@@ -50,6 +52,7 @@ export async function openRows(who: string, path: string, memoryLimit: number): 
       throw error;
     }
   });
+  return namedReader(who, path, reader);
 }
 
 type Fs = ReturnType<typeof requireNode<'node:fs'>>;
@@ -215,15 +218,32 @@ function closed(): EspalierError {
   return new EspalierError('DISPOSED', 'the set is closed; open it again');
 }
 
-/** Adds who and which file to an error. @throws {EspalierError} of the same code; IO for the system's own errors */
+/** Adds who and which file to an error. @throws {EspalierError} of the same code; IO, TOO_LARGE and MEMORY for those of the system and the engine */
 export async function inFile<T>(who: string, path: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    if (cause instanceof EspalierError)
-      throw new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
-    if ('syscall' in cause) throw new EspalierError('IO', `${who}: ${path}: ${cause.message}`, { name: path, cause });
-    throw cause;
+    throw named(who, path, cause);
   }
+}
+
+/** A reader whose errors say the same, hours after it was opened. */
+function namedReader(who: string, path: string, reader: RowReader): RowReader {
+  return {
+    ...reader,
+    read(first, count) {
+      try {
+        return reader.read(first, count);
+      } catch (cause) {
+        throw named(who, path, cause);
+      }
+    },
+  };
+}
+
+function named(who: string, path: string, cause: unknown): unknown {
+  if (!isError(cause)) return cause;
+  if (cause instanceof EspalierError)
+    return new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
+  return hasField(cause, 'code') || cause.name === 'RangeError' ? fileError(who, path, 'read', cause) : cause;
 }

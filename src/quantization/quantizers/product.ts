@@ -14,12 +14,12 @@ import type { Tensor, TensorLike } from '../../base/tensor.ts';
 import { planAssignment, type Metric } from '../assignment.ts';
 import {
   KMEANS_DEFAULTS,
-  kmeans,
   prepareFit,
   runInTurns,
   type KMeansAsyncOptions,
   type KMeansOptions,
-  type KMeansResult,
+  runAtOnce,
+  type FitResult,
 } from '../kmeans.ts';
 import { checkImportance, checkMatrix, fitReport } from '../matrix.ts';
 import { blockPoints, codesByRow, packSigns, type BlockColumns } from '../subvectors.ts';
@@ -180,7 +180,7 @@ export function quantizeMatrix(
   return finish(
     blocks.map((block) => {
       const { points, kmeansOptions } = problemOf(block);
-      return kmeans(points, kmeansOptions);
+      return runAtOnce(prepareFit(points, kmeansOptions), options.kernels);
     }),
   );
 }
@@ -199,7 +199,7 @@ export async function quantizeMatrixAsync(
   const { kernels, threads = 1, signal } = options;
   const workspaces = createWorkspaces(kernels, checkInteger('quantizeMatrixAsync', 'threads', threads, 1), work);
   try {
-    const fits: KMeansResult[] = [];
+    const fits: FitResult[] = [];
     for (const block of blocks) {
       const { points, kmeansOptions } = problemOf(block);
       fits.push(await runInTurns(prepareFit(points, kmeansOptions), workspaces, signal));
@@ -248,7 +248,7 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
     return { points: blockPoints(values, block, signed), kmeansOptions };
   };
 
-  const finish = (fits: readonly KMeansResult[]): { encoding: ProductEncoding; report: MatrixReport } => {
+  const finish = (fits: readonly FitResult[]): { encoding: ProductEncoding; report: MatrixReport } => {
     const made = blocks.map((block, i): ProductBlock => {
       const { codewords, codes } = fits[i];
       return {
