@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { stream } from 'espalier';
-import { failStore, injectFault, killChain, newTally, reference } from './faults/checks.ts';
+import { failStore, injectFault, killChain, newTally, study, studyStores } from './faults/checks.ts';
 import { JOBS, openBench } from './faults/jobs.ts';
 
 const { values } = parseArgs({
@@ -23,13 +23,13 @@ const bench = await openBench();
 const tally = newTally();
 try {
   for (const job of JOBS) {
-    const wanted = await reference(bench, job);
-    for (let i = 0; i < CHAINS * rounds; i++)
-      await killChain(bench, job, wanted, stream(seed, 'kill', job.name, i), tally);
+    const known = await study(bench, job);
+    for (let i = 0; i < CHAINS * rounds; i++) await killChain(bench, known, stream(seed, 'kill', job.name, i), tally);
     for (let i = 0; i < FAULTS * rounds; i++)
-      await injectFault(bench, job, wanted, stream(seed, 'fault', job.name, i), tally);
+      await injectFault(bench, known, stream(seed, 'fault', job.name, i), tally);
   }
-  for (let i = 0; i < STORES * rounds; i++) await failStore(stream(seed, 'store', i), tally);
+  const stores = await studyStores();
+  for (let i = 0; i < STORES * rounds; i++) await failStore(stores, stream(seed, 'store', i), tally);
 } finally {
   bench.close();
 }

@@ -43,16 +43,25 @@ const KILLS = ['open', 'write', 'sync', 'close', 'rename', 'unlink', 'mkdir', 'r
 
 const pick = <T>(random: Stream, from: readonly T[]): T => from[Math.floor(random() * from.length)];
 
-/** The output of a job that nothing happens to. */
-export async function reference(bench: Bench, job: Job): Promise<Buffer> {
-  const place = bench.place();
-  const { code, stderr } = await bench.run(job, place);
-  if (code !== 0) throw new Error(`${job.name} left alone: exit code ${code}: ${stderr}`);
-  return readFileSync(join(place, OUTPUT));
+/** A job that nothing happens to. */
+export interface Study {
+  readonly job: Job;
+  readonly output: Buffer;
+  readonly milliseconds: number;
+  /** Calls of each operation on files. */
+  readonly calls: Readonly<Record<string, number>>;
 }
 
-/** Started again and again until it is done; the end is that of the job left alone, and nothing is left beside it. */
-async function finish(bench: Bench, job: Job, place: string, wanted: Buffer): Promise<string | undefined> {
+export async function study(bench: Bench, job: Job): Promise<Study> {
+  const place = bench.place();
+  const { code, stderr, milliseconds } = await bench.run(job, place);
+  if (code !== 0) throw new Error(`${job.name} left alone: exit code ${code}: ${stderr}`);
+  const calls = await bench.counts(job, bench.place());
+  return { job, output: readFileSync(join(place, OUTPUT)), milliseconds, calls };
+}
+
+/** Started again and left alone: the end is that of the study, and nothing is left beside it. */
+async function finish(bench: Bench, { job, output: wanted }: Study, place: string): Promise<string | undefined> {
   const { code, stderr } = await bench.run(job, place);
   if (code !== 0) return `started again: exit code ${code}: ${stderr}`;
   if (!readFileSync(join(place, OUTPUT)).equals(wanted)) return 'started again, it ends in other bytes';
@@ -64,10 +73,9 @@ async function finish(bench: Bench, job: Job, place: string, wanted: Buffer): Pr
  * Kills a job at a random moment or in a random operation on files, starts it again, kills it again; at last it is left
  * alone. At each kill the output is the old file or the new one.
  */
-export async function killChain(bench: Bench, job: Job, wanted: Buffer, random: Stream, tally: Tally): Promise<void> {
+export async function killChain(bench: Bench, known: Study, random: Stream, tally: Tally): Promise<void> {
+  const { job, output: wanted, calls, milliseconds } = known;
   const place = bench.place();
-  const calls = await bench.counts(job, bench.place());
-  const { milliseconds } = await bench.run(job, bench.place());
   const told: string[] = [];
   const kills = 2 + Math.floor(5 * random());
   for (let i = 0; i < kills; i++) {
@@ -90,31 +98,27 @@ export async function killChain(bench: Bench, job: Job, wanted: Buffer, random: 
     if (!found.equals(OLD) && !found.equals(wanted))
       tally.problems.push(`${job.name}: ${told.join(', ')}: the output is neither the old file nor the new one`);
   }
-  const problem = await finish(bench, job, place, wanted);
+  const problem = await finish(bench, known, place);
   if (problem !== undefined) tally.problems.push(`${job.name}: ${told.join(', ')}: ${problem}`);
   count(tally, `${job.name}: chains`);
 }
 
 /** One call on files fails, in a job that nothing else happens to. */
-export async function injectFault(bench: Bench, job: Job, wanted: Buffer, random: Stream, tally: Tally): Promise<void> {
-  const calls = await bench.counts(job, bench.place());
+export async function injectFault(bench: Bench, known: Study, random: Stream, tally: Tally): Promise<void> {
+  const { job, calls } = known;
   const operation = pick(
     random,
     Object.keys(CODES).filter((name) => (calls[name] ?? 0) > 0),
   );
   const fault = { operation, n: 1 + Math.floor(random() * calls[operation]), code: pick(random, CODES[operation]) };
-  const problems = await oneFault(bench, job, wanted, fault);
+  const problems = await oneFault(bench, known, fault);
   for (const problem of problems) tally.problems.push(`${job.name}: ${JSON.stringify(fault)}: ${problem}`);
   count(tally, `${job.name}: faults`);
   count(tally, `${fault.code} at ${operation}`);
 }
 
-async function oneFault(
-  bench: Bench,
-  job: Job,
-  wanted: Buffer,
-  fault: Required<Omit<Fault, 'kill'>>,
-): Promise<string[]> {
+async function oneFault(bench: Bench, known: Study, fault: Required<Omit<Fault, 'kill'>>): Promise<string[]> {
+  const { job, output: wanted } = known;
   const problems: string[] = [];
   const place = bench.place();
   const { code, signal, stderr } = await bench.run(job, place, fault);
@@ -130,7 +134,7 @@ async function oneFault(
   }
   const left = filesOf(place).filter((name) => /\.(unfinished|lock)$/.test(name));
   if (left.length > 0 && !REMOVES.includes(fault.operation)) problems.push(`left behind: ${left.join(', ')}`);
-  const problem = await finish(bench, job, place, wanted);
+  const problem = await finish(bench, known, place);
   if (problem !== undefined) problems.push(problem);
   return problems;
 }
@@ -176,6 +180,25 @@ const RUNS: readonly [string, (context: Context, checkpoint?: Checkpoint) => Pro
 type Checkpoint = { readonly store: CheckpointStore; readonly key: string; readonly onWriteError?: 'stop' | 'goOn' };
 const start = () => vgg({ side: 8, widths: [4], hidden: [8], outputs: 4, task: { kind: 'regression' } });
 
+/** What the jobs of the API end in that nothing happens to. */
+export interface StoreStudy {
+  readonly context: Context;
+  readonly outputs: ReadonlyMap<string, Buffer>;
+}
+
+export async function studyStores(): Promise<StoreStudy> {
+  const context: Context = {
+    kernels: portableKernels(),
+    threads: 1,
+    seed: 1,
+    training: examples(24, 1),
+    validation: examples(8, 2),
+  };
+  const outputs = new Map<string, Buffer>();
+  for (const [name, job] of RUNS) outputs.set(name, Buffer.from(await job(context)));
+  return { context, outputs };
+}
+
 /** A store of one's own whose n-th call of one function fails; with `times` so many in a row. */
 function failingStore(inner: CheckpointStore, called: string, n: number, times: number): CheckpointStore {
   let calls = 0;
@@ -199,18 +222,12 @@ function failingStore(inner: CheckpointStore, called: string, n: number, times: 
  * A store fails: the run ends with IO and its cause, and with a store that works again goes on to the bytes of a run
  * left alone; or it goes on at once, where that was asked for and it was a write.
  */
-export async function failStore(random: Stream, tally: Tally): Promise<void> {
-  const context: Context = {
-    kernels: portableKernels(),
-    threads: 1,
-    seed: 1,
-    training: examples(24, 1),
-    validation: examples(8, 2),
-  };
+export async function failStore(known: StoreStudy, random: Stream, tally: Tally): Promise<void> {
+  const { context, outputs } = known;
   const [name, job] = pick(random, RUNS);
-  const wanted = Buffer.from(await job(context));
+  const wanted = outputs.get(name)!;
   const called = pick(random, ['read', 'write', 'write', 'remove']);
-  const n = 1 + Math.floor(12 * random());
+  const n = 1 + Math.floor(7 * random());
   const onWriteError = pick(random, ['stop', 'goOn'] as const);
   const inner = memoryStore();
   const times = 1 + Math.floor(3 * random());
