@@ -181,8 +181,8 @@ export function isAbsent(error: unknown): boolean {
 }
 
 /**
- * Runs an operation on a file or a store. @throws {EspalierError} IO for what the system throws, saying what was tried;
- * an EspalierError as it is
+ * Runs an operation on a file or a store. @throws {EspalierError} what `fileError` makes of what the system throws; an
+ * EspalierError as it is
  */
 export async function attempt<T>(who: string, path: string, verb: string, operation: () => Promise<T>): Promise<T> {
   try {

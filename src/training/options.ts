@@ -8,12 +8,10 @@ import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../b
 import type { OptimizerOptions } from '../execution/types.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
-import { producersOf } from '../graph/walk.ts';
-import { operatorOf } from '../operators/table.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
-import { defaultLoss } from '../losses/losses.ts';
+import { checkLogits, defaultLoss } from '../losses/losses.ts';
 import type { Loss } from '../losses/losses.ts';
 import type { Schedule } from './schedules.ts';
 import { cosine } from './schedules.ts';
@@ -56,7 +54,8 @@ export interface TrainOptions {
   /** Passes over `context.training`. */
   readonly epochs: number;
   /**
-   * Samples per step; a smaller set is one batch. Samples that do not fill a last batch sit this epoch out. Default 32.
+   * Samples per step; a smaller set is one batch. Samples that do not fill a last batch sit this epoch out. Batch
+   * normalization of values without positions needs 2 at least. Default 32.
    */
   readonly batchSize?: number;
   /** Default 0.05 for SGD, 0.001 for Adam. */
@@ -201,12 +200,8 @@ export function resolveTrainOptions(network: Network, context: Context, options:
   }
   if (network.inputs.length !== 1)
     throw new RangeError(`train: network: expected one input, got ${network.inputs.length}`);
-  const last = network.nodes[producersOf(network).get(network.outputs[0]) ?? -1];
-  if (loss.classes && last && operatorOf(last).yieldsProbabilities) {
-    throw new RangeError(
-      `train: loss: ${loss.name} takes logits, but the network ends in the ${last.kind} ${show(last.name)}; train without that node and add it afterwards`,
-    );
-  }
+  checkLogits('train', 'network', loss, network);
+  if (teacher) checkLogits('train', 'teacher', loss, teacher);
   return {
     epochs,
     batch,

@@ -45,7 +45,8 @@ interface Run {
  *
  * @param context - training set in `context.training`; validation set, if any, in `context.validation`
  * @throws {TypeError | RangeError} for wrong arguments, before any work
- * @throws {EspalierError} DATA (samples that do not fit, are not finite, or cannot be read: the sample is named),
+ * @throws {EspalierError} SHAPE (a batch normalization that one value per channel would reach: batch x positions = 1),
+ *   DATA (samples that do not fit, are not finite, or cannot be read: the sample is named),
  *   DIVERGED (step and layer are named;
  *   {@link lastGoodNetwork} has the last good weights), CHECKPOINT (the checkpoint is of another run), LOCKED (another run uses
  *   it), MEMORY, WORKER, IO
