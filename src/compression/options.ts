@@ -1,6 +1,7 @@
 /** Options of a compression, their defaults, and the checks made before any work. */
 import { checkRunCheckpoint } from '../container/store.ts';
 import type { RunCheckpoint } from '../container/store.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { RuledBy, Rules } from '../base/rules.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import { checkCriterion, resolveScoring } from '../importance/score.ts';
@@ -167,8 +168,8 @@ const TRAINING_NAMES = [
   'schedule',
   'clip',
   'validationMetric',
-] as const satisfies readonly (keyof TrainOptions)[];
-const OPTION_NAMES: ReadonlySet<string> = new Set([
+] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
+const OPTION_NAMES = [
   'criterion',
   'scoring',
   'repair',
@@ -187,15 +188,11 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   'originalBytes',
   'stages',
   'checkpoint',
-] satisfies (keyof CompressOptions)[]);
+] as const satisfies readonly (keyof CompressOptions)[];
 
-function checkNames(name: string, value: unknown, allowed: readonly string[]): void {
-  if (typeof value !== 'object' || value === null)
-    throw new TypeError(`${WHO}: ${name}: expected an object, got ${show(value)}`);
-  for (const key of Object.keys(value)) {
-    if (!allowed.includes(key))
-      throw new TypeError(`${WHO}: ${name}: expected ${allowed.join(', ')}, got ${show(key)}`);
-  }
+/** The options of {@link compress}: own properties, known names. @throws {TypeError} */
+export function compressOptions(given: CompressOptions): CompressOptions {
+  return ownOptions(WHO, 'options', given, OPTION_NAMES);
 }
 
 /** A plan before the rule has spoken. */
@@ -208,10 +205,16 @@ function resolveLayer(name: string, all: LayerSetting | undefined, own: LayerSet
   const settings: QuantizerSettings[] = [];
   for (const one of [all, own]) {
     if (one === undefined) continue;
-    if (typeof one === 'object' && one?.quantizer !== undefined)
-      named = checkOneOf(WHO, `${name}.quantizer`, one.quantizer, QUANTIZER_NAMES);
-    checkNames(name, one, ['keep', 'quantize', 'quantizer', ...Object.keys(quantizerOf(named).options)]);
-    const { keep = treatment.keep, quantize = treatment.quantize, ...rest } = one;
+    const quantizer =
+      typeof one === 'object' && one !== null && Object.hasOwn(one, 'quantizer') ? one.quantizer : undefined;
+    if (quantizer !== undefined) named = checkOneOf(WHO, `${name}.quantizer`, quantizer, QUANTIZER_NAMES);
+    const given = ownOptions<LayerSetting>(WHO, name, one, [
+      'keep',
+      'quantize',
+      'quantizer',
+      ...Object.keys(quantizerOf(named).options),
+    ] as (keyof LayerSetting)[]);
+    const { keep = treatment.keep, quantize = treatment.quantize, ...rest } = given;
     if (quantize !== undefined && typeof quantize !== 'boolean')
       throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(quantize)}`);
     treatment = { keep, ...(quantize !== undefined && { quantize }) };
@@ -219,7 +222,7 @@ function resolveLayer(name: string, all: LayerSetting | undefined, own: LayerSet
   }
   checkNumber(WHO, `${name}.keep`, treatment.keep, 0, 1, true);
   const { kind, options } = resolveQuantizer(WHO, name, ...settings);
-  const { keep, quantize: _asSet, ...ofQuantizer } = own ?? {};
+  const { keep, quantize: _asSet, ...ofQuantizer }: LayerSetting = own === undefined ? {} : { ...own };
   const hasOptions = Object.values(ofQuantizer).some((value) => value !== undefined);
   return {
     keep: treatment.keep,
@@ -245,12 +248,11 @@ function decide(network: Network, plans: ReadonlyMap<string, UndecidedPlan>): Ma
 }
 
 function resolveRetrain(name: string, setting: RetrainSetting): RetrainSetting {
-  if (typeof setting !== 'object' || setting === null)
-    throw new TypeError(`${WHO}: ${name}: expected { epochs, learningRate }, got ${show(setting)}`);
-  checkNames(name, setting, ['epochs', 'learningRate']);
-  checkInteger(WHO, `${name}.epochs`, setting.epochs, 0);
-  checkNumber(WHO, `${name}.learningRate`, setting.learningRate, 0, Infinity, true);
-  return { epochs: setting.epochs, learningRate: setting.learningRate };
+  const { epochs, learningRate } = ownOptions(WHO, name, setting, ['epochs', 'learningRate']);
+  return {
+    epochs: checkInteger(WHO, `${name}.epochs`, epochs, 0),
+    learningRate: checkNumber(WHO, `${name}.learningRate`, learningRate, 0, Infinity, true),
+  };
 }
 
 /** Names of the layers whose weight can be compressed, in topological order. */
@@ -278,14 +280,8 @@ function resolveOrder(
     : names;
 }
 
-/** Checks every option against the network and fills in the defaults. @throws {TypeError | RangeError} */
+/** Checks every option, as {@link compressOptions} gives them, against the network and fills in the defaults. @throws {TypeError | RangeError} */
 export function resolveCompressOptions(network: Network, options: CompressOptions): CompressSettings {
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`${WHO}: options: expected an object, got ${show(options)}`);
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name))
-      throw new TypeError(`${WHO}: options: expected ${[...OPTION_NAMES].join(', ')}, got ${show(name)}`);
-  }
   const names = compressibleLayers(network);
   if (names.length === 0)
     throw new RangeError(
@@ -321,11 +317,11 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   checkCriterion(WHO, criterion);
   resolveScoring(WHO, 'scoring', criterion, scoring);
   if (tolerance !== undefined && tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
-  const { repair = COMPRESS_DEFAULTS.repair, training = {}, stages, checkpoint } = options;
+  const { repair = COMPRESS_DEFAULTS.repair, stages, checkpoint } = options;
+  const training = ownOptions(WHO, 'training', options.training, TRAINING_NAMES);
   if (stages !== undefined && typeof stages !== 'function')
     throw new TypeError(`${WHO}: stages: expected a function of the planned stages, got ${show(stages)}`);
   if (typeof repair !== 'boolean') throw new TypeError(`${WHO}: repair: expected true or false, got ${show(repair)}`);
-  checkNames('training', training, TRAINING_NAMES);
   if (checkpoint !== undefined) checkRunCheckpoint(WHO, checkpoint);
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
   return {
