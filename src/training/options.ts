@@ -2,7 +2,8 @@
  * Options of training: their defaults, which are the recipe of the reference network, and the checks made before any
  * work.
  */
-import type { CheckpointStore } from '../container/store.ts';
+import { checkRunCheckpoint } from '../container/store.ts';
+import type { RunCheckpoint } from '../container/store.ts';
 import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
 import type { Examples } from '../graph/examples.ts';
@@ -100,9 +101,11 @@ export interface TrainOptions {
   readonly keep?: 'best' | 'last';
   /**
    * Where the state is kept after every epoch, and taken up from if it is there. A killed run that is started again
-   * ends in the same bytes.
+   * ends in the same bytes. One that is started with another network, other options or other data is refused; of your
+   * own functions only the names are compared, of your own losses and schedules their `options`: what computes another
+   * thing needs another name, or another key.
    */
-  readonly checkpoint?: { readonly store: CheckpointStore; readonly key: string };
+  readonly checkpoint?: RunCheckpoint;
 }
 
 /** {@link TrainOptions} with everything decided. */
@@ -179,11 +182,7 @@ export function resolveTrainOptions(network: Network, context: Context, options:
     throw new TypeError(`train: validationMetric: expected a function, got ${show(validationMetric)}`);
   if (teacher !== undefined && !Array.isArray(teacher?.nodes))
     throw new TypeError(`train: teacher: expected a network, got ${show(teacher)}`);
-  if (
-    checkpoint !== undefined &&
-    (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')
-  )
-    throw new TypeError(`train: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
+  if (checkpoint !== undefined) checkRunCheckpoint('train', checkpoint);
   if (options.frozen !== undefined && !Array.isArray(options.frozen))
     throw new TypeError(`train: frozen: expected an array of names, got ${show(options.frozen)}`);
   if (options.teacherWeight !== undefined && !teacher)
