@@ -8,6 +8,8 @@
  * pairs (`positions`) are drawn of all that lie inside the image. A channel that a flatten spreads over several inputs
  * of a dense layer has one r per input; the same number of inputs is drawn.
  */
+import { createRunControl } from '../base/control.ts';
+import { square } from '../base/elementary.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
@@ -122,7 +124,8 @@ export async function measureActivations(
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
   const positions = checkInteger(who, 'positions', options.positions ?? 16, 1);
   const { correlations = true, deviations = true, covariances = false, activity = false, gradients = false } = options;
-  const { training, seed, kernels, threads, signal } = context;
+  const { training, seed, kernels, threads } = context;
+  const control = createRunControl(context.signal ? { signal: context.signal } : {});
   if (!training || training.count === 0) {
     throw new EspalierError(
       'DATA',
@@ -184,9 +187,9 @@ export async function measureActivations(
       ? groups.map((group) => group.producers.map((name) => counterOf(network, group, name, executor)))
       : [];
     for (let first = 0; first < samples; first += executor.batch) {
-      signal?.throwIfAborted();
+      await control.pause();
       const some = indices.subarray(first, Math.min(first + executor.batch, samples));
-      executor.input().set((await readSamples(who, training, some, false)).inputs);
+      executor.input().set((await readSamples(who, training, some, false, control)).inputs);
       executor.forward();
       for (const probe of probes.flat())
         for (let i = 0; i < some.length; i++) collect(probe, executor, i, first + i, samples, some[i], seed);
@@ -428,7 +431,7 @@ function addSpread({ origin, sums, squares }: Spreads, seen: FloatArray, c: numb
     if (at === 0 && (p === 0 || width > 1)) origin[j] = seen[p];
     const distance = seen[p] - origin[j];
     sums[j] += distance;
-    squares[j] += distance ** 2;
+    squares[j] += square(distance);
   }
 }
 
@@ -464,7 +467,7 @@ function summarize(probe: Probe, samples: number): ConsumerStatistics {
   if (spreads) {
     const { sums, squares } = spreads;
     summary.deviation = squares.map((sum, j) =>
-      Math.sqrt(Math.max(0, sum - sums[j] ** 2 / observations) / observations),
+      Math.sqrt(Math.max(0, sum - square(sums[j]) / observations) / observations),
     );
   }
   if (spreadCount > 0) summary.covariance = covarianceMatrix(spread, channels, samples * spreadCount);
