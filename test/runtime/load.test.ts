@@ -255,9 +255,15 @@ describe('load', () => {
       starve();
       const file = writeNetwork(large);
       expectError(await rejection(load(file, { kernels: await loadKernels() })), 'MEMORY');
-      vi.stubGlobal('ArrayBuffer', function () {
-        throw new RangeError('Array buffer allocation failed');
-      });
+      vi.stubGlobal(
+        'ArrayBuffer',
+        new Proxy(ArrayBuffer, {
+          construct(target, [length]: [number]) {
+            if (length > 65536) throw new RangeError('Array buffer allocation failed');
+            return new target(length);
+          },
+        }),
+      );
       const error = expectError(await rejection(load(file)), 'MEMORY');
       vi.unstubAllGlobals();
       expect(error.message).toContain('could not get');
