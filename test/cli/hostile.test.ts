@@ -63,7 +63,7 @@ describe('files that are large in one way', () => {
     const { code, stdout } = await call(['inspect', fileOf(many)]);
     expect(code).toBe(0);
     expect(stdout.split('\n').length).toBeGreaterThan(250_000);
-  }, 60_000);
+  }, 300_000);
 
   it.each([
     ['blanks', ' '],
@@ -77,11 +77,11 @@ describe('files that are large in one way', () => {
     const path = fileOf(named);
     const start = performance.now();
     const { code, stderr } = await call(['inspect', path]);
-    // Quadratic, a fiftieth of it took six seconds.
-    expect(performance.now() - start).toBeLessThan(5000);
+    // Quadratic, a twelfth of it took six seconds: this would be a quarter of an hour.
+    expect(performance.now() - start).toBeLessThan(60_000);
     expect(code).toBe(1);
     expect(stderr.length).toBeLessThan(4500);
-  });
+  }, 120_000);
 
   it('2 GiB are TOO_LARGE by name, as a model and as inputs', async () => {
     const folder = temporaryFolder();
