@@ -162,10 +162,11 @@ export function withMemory<T>(who: string, work: () => T): T {
   } catch (cause) {
     // Every engine has texts of its own for it ('Array buffer allocation failed', 'Invalid typed array length', 'Out of
     // memory'); SpiderMonkey's is no RangeError at times.
-    if (!(cause instanceof RangeError || (cause instanceof Error && cause.name === 'InternalError'))) throw cause;
+    const { name, message } = cause as Error;
+    if (name !== 'RangeError' && name !== 'InternalError') throw cause;
     throw new EspalierError(
       'MEMORY',
-      `${who}: there is no memory for it (${cause.message}); let other models and data go, take fewer samples at once, or give the process more`,
+      `${who}: there is no memory for it (${message}); let other models and data go, take fewer samples at once, or give the process more`,
       { cause },
     );
   }

@@ -165,19 +165,19 @@ function valuesOf(
   };
 }
 
-/** Steps of a node per sample: multiply-adds or taps, whichever is more, and elements read and written. */
+/**
+ * Multiply-adds that an element which is read or written, or a tap of a pool, is worth: 0.8 to 17 ns (ReLU, GELU) against
+ * some 0.05 in a large convolution.
+ */
+const ELEMENT_WORK = 32;
+
+/** Work of a node per sample: its multiply-adds, elements and taps, in multiply-adds. */
 export function nodeWork(network: Network, node: Node, types: ReadonlyMap<string, ValueType>): number {
   const { multiplyAdds, taps } = operatorOf(node);
   const { inputs, outputs } = valuesOf(network, node, types);
   const elements = (shapes: readonly Shape[]): number => shapes.reduce((sum, shape) => sum + sizeOf(shape), 0);
-  return (
-    Math.max(
-      multiplyAdds(node, inputs, outputs, parameterShapes(network, node)),
-      (taps?.(node) ?? 0) * elements(outputs),
-    ) +
-    elements(inputs.map(({ shape }) => shape)) +
-    elements(outputs)
-  );
+  const touched = elements(inputs.map(({ shape }) => shape)) + elements(outputs) * (1 + (taps?.(node) ?? 0));
+  return multiplyAdds(node, inputs, outputs, parameterShapes(network, node)) + ELEMENT_WORK * touched;
 }
 
 /** Trained parameters of the whole network. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -342,6 +342,19 @@ describe('openFolder', () => {
     await expect(readAll(set, [0])).resolves.toBeDefined();
     await expect(readAll(set, [0, 1])).rejects.toThrow(/got NaN in sample 1, element 1/);
     set.close();
+  });
+
+  it('names a file that is too large to be read in one piece', async () => {
+    for (const name of ['train-labels.npy', 'train-names.txt']) {
+      put('train-images.npy', images(2), [2, 6, 5]);
+      put('train-labels.npy', Int32Array.of(0, 1), [2]);
+      writeFileSync(join(folder, name), '');
+      truncateSync(join(folder, name), 2 ** 31);
+      await expect(open()).rejects.toMatchObject({
+        code: 'TOO_LARGE',
+        message: expect.stringMatching(/train-(labels\.npy|names\.txt)".*cut it in several/) as string,
+      });
+    }
   });
 
   it('passes on what is wrong with a file: truncated, foreign, falsely declared, cut while open', async () => {
