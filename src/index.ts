@@ -1,5 +1,5 @@
 /** `espalier`: everything but the command line and the ndarray bridge. Each part is also a sub-path of its own. */
-export { checkFinite, checkInteger, checkNumber, EspalierError, show } from './base/errors.ts';
+export { checkFinite, checkInteger, checkNumber, EspalierError, show, visible, visibleLines } from './base/errors.ts';
 export type { ErrorCode, ErrorDetails } from './base/errors.ts';
 export * from './compression/index.ts';
 export { folderStore, loadFile, memoryStore, readSafetensors, saveFile } from './container/index.ts';

@@ -3,6 +3,7 @@
  * The clock is read here to tell people, and nothing else.
  */
 import { styleText } from 'node:util';
+import { visible } from '../index.ts';
 import type { Examples, RunEvent } from '../index.ts';
 import type { Output } from './io.ts';
 
@@ -54,10 +55,10 @@ export function createProgress(
     if (quiet || time - drawn < (output.isTTY ? REDRAW : LINE)) return;
     drawn = time;
     if (!output.isTTY) {
-      output.write(`${line}\n`);
+      output.write(`${visible(line)}\n`);
       return;
     }
-    const cut = line.slice(0, (output.columns ?? 80) - 1);
+    const cut = visible(line).slice(0, (output.columns ?? 80) - 1);
     output.write(`\r${color ? styleText('dim', cut, { validateStream: false }) : cut}\x1b[K`);
     onScreen = true;
   }
@@ -115,7 +116,7 @@ export function createProgress(
   function note(line: string): void {
     if (quiet) return;
     clear();
-    output.write(`${line}\n`);
+    output.write(`${visible(line)}\n`);
   }
 
   return {

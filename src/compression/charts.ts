@@ -3,6 +3,8 @@
  * CSS variable `--line`.
  */
 
+import { visible } from '../base/errors.ts';
+
 export interface Line {
   readonly name: string;
   readonly color: string;
@@ -15,6 +17,10 @@ const WIDTH = 1000;
 const HEIGHT = 300;
 const MARGIN = { left: 64, right: 16, top: 26, bottom: 40 };
 
+// Not `Math.max(...values)`: arguments lie on the stack, and there may be as many as epochs, or layers of a file.
+const largest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), -Infinity);
+const least = (values: readonly number[]): number => -largest(values.map((value) => -value));
+
 /** A round step that cuts a range in about five. */
 function roundStep(range: number): number {
   const raw = range / 5;
@@ -23,9 +29,13 @@ function roundStep(range: number): number {
   return (factor < 1.5 ? 1 : factor < 3.5 ? 2 : factor < 7.5 ? 5 : 10) * power;
 }
 
-/** Text for HTML and SVG, between tags or in a quoted attribute. */
+/** Text for HTML and SVG, between tags or in a quoted attribute; what cannot be seen in it is made visible. */
 export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return visible(text)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }
 
 /** Beyond these sizes a range, or the step that cuts it, is no longer a normal double. */
@@ -39,8 +49,8 @@ export function svgLines(lines: readonly Line[], xName: string, yName: string, {
   const isDrawn = (value: number): boolean => Math.abs(value) <= MOST;
   const finite = lines.flatMap((line) => line.values).filter(isDrawn);
   if (finite.length === 0) return '';
-  const last = Math.max(1, ...lines.map((line) => (line.offset ?? 0) + line.values.length - 1));
-  let [low, high] = [Math.min(...finite, ...(fromZero ? [0] : [])), Math.max(...finite)];
+  const last = Math.max(1, largest(lines.map((line) => (line.offset ?? 0) + line.values.length - 1)));
+  let [low, high] = [Math.min(least(finite), fromZero ? 0 : Infinity), largest(finite)];
   // A range that rounding would swallow is drawn as a flat line in the middle.
   const size = Math.max(Math.abs(low), Math.abs(high));
   if (size < LEAST) [low, high] = [-0.5, 0.5];
@@ -95,10 +105,10 @@ export function svgBars(bars: readonly Bar[], axisName: string, { fromZero = fal
   const values = bars.flatMap((bar) => bar.values.map(({ value }) => value)).filter((value) => value > 0);
   if (values.length === 0) return '';
   const [thickness, gap, right] = [9, 10, 90];
-  const left = Math.max(130, 16 + 6.5 * Math.max(...bars.map(({ name }) => name.length)));
-  const { share, ticks } = fromZero ? linearScale(Math.max(...values)) : logarithmicScale(values);
+  const left = Math.max(130, 16 + 6.5 * largest(bars.map(({ name }) => name.length)));
+  const { share, ticks } = fromZero ? linearScale(largest(values)) : logarithmicScale(values);
   const x = (value: number): number => left + Math.max(0, share(value)) * (WIDTH - left - right);
-  const rowHeight = gap + thickness * Math.max(...bars.map((bar) => bar.values.length));
+  const rowHeight = gap + thickness * largest(bars.map((bar) => bar.values.length));
   const height = bars.length * rowHeight + 34;
   const grid = ticks.map((tick) => {
     const at = x(tick).toFixed(1);
@@ -125,8 +135,8 @@ interface Scale {
 }
 
 function logarithmicScale(values: readonly number[]): Scale {
-  const low = Math.floor(Math.log10(Math.min(...values)) - 1e-9);
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
+  const low = Math.floor(Math.log10(least(values)) - 1e-9);
+  const high = Math.max(low + 1, Math.ceil(Math.log10(largest(values))));
   return {
     share: (value) => (Math.log10(value) - low) / (high - low),
     ticks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)),

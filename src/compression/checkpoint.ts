@@ -2,6 +2,7 @@
 import { readCheckpoint, removeCheckpoint, writeCheckpoint } from '../container/index.ts';
 import type { Fingerprint, NamedArray } from '../container/index.ts';
 import { EspalierError } from '../base/errors.ts';
+import { NO_LIMITS } from '../network/limits.ts';
 import { readNetwork } from '../network/read.ts';
 import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
@@ -125,7 +126,8 @@ function restore(
         `compress: the checkpoint ${key} lacks its network ${name}; remove it to start anew`,
         { name: key },
       );
-    return readNetwork(found.bytes);
+    // The run that goes on had let the network in; smaller now, it would be held to less.
+    return readNetwork(found.bytes, { limits: NO_LIMITS });
   };
   const now = network('network');
   return {

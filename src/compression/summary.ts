@@ -28,7 +28,7 @@ export async function millisecondsPerSample(network: Network, kernels: KernelSet
 const number = (value: number): string => Math.round(value).toLocaleString('en-US');
 
 function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const widths = rows[0].map((_, column) => rows.reduce((most, row) => Math.max(most, row[column].length), 0));
   const line = (row: readonly string[]): string =>
     row
       .map((cell, column) =>

@@ -420,6 +420,6 @@ function checkText(who: string, name: string, value: unknown): asserts value is 
   if (typeof value !== 'string') throw new TypeError(`${who}: ${name}: expected a string, got ${show(value)}`);
   if (!isWellFormed(value))
     throw new RangeError(
-      `${who}: ${name}: ${JSON.stringify(value.slice(0, 60))} holds half of a surrogate pair, which no file can hold; rename it`,
+      `${who}: ${name}: ${show(value)} holds half of a surrogate pair, which no file can hold; rename it`,
     );
 }

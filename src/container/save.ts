@@ -3,8 +3,9 @@
  * that a crash at any moment leaves the old file or the new one.
  */
 import { EspalierError, show } from '../base/errors.ts';
-import { asBytes, isError } from '../base/realm.ts';
+import { asBytes } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
+import { fileError } from './file-error.ts';
 
 /** The part of an open file that is used here. */
 export interface OpenFile {
@@ -74,7 +75,10 @@ export async function saveFile(path: string, bytes: Uint8Array, options: FileOpt
   await attempt('saveFile', path, 'sync the folder of', () => syncFolder(fileSystem, dirname(target)));
 }
 
-/** The bytes of a file. @throws {EspalierError} IO, with the system's error as cause */
+/**
+ * The bytes of a file.
+ * @throws {EspalierError} IO, with the system's error as cause; TOO_LARGE from 2 GiB on, MEMORY
+ */
 export async function loadFile(path: string, options: FileOptions = {}): Promise<Uint8Array> {
   const { fileSystem = nodeFiles('loadFile') } = options;
   const bytes = await attempt('loadFile', checkPath('loadFile', path), 'read', () => fileSystem.readFile(path));
@@ -97,8 +101,7 @@ export async function attempt<T>(who: string, path: string, verb: string, operat
   try {
     return await operation();
   } catch (cause) {
-    const text = isError(cause) ? cause.message : show(cause);
-    throw new EspalierError('IO', `${who}: cannot ${verb} ${show(path)}: ${text}`, { name: path, cause });
+    throw fileError(who, path, verb, cause);
   }
 }
 

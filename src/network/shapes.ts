@@ -142,11 +142,37 @@ export function nodeCosts(network: Network): NodeCost[] {
       counted.add(name);
       parameters += sizeOf(own[role] ?? []);
     }
-    const inputs = node.inputs.flatMap((name) => types.get(name) ?? constantType(network, name) ?? []);
-    const outputs = outputsOf(node).map((name) => types.get(name)?.shape ?? []);
+    const { inputs, outputs } = valuesOf(network, node, types);
     const multiplyAdds = operator.multiplyAdds(node, inputs, outputs, own);
     return { name: node.name, kind: node.kind, outputShape: outputs[0], parameters, multiplyAdds };
   });
+}
+
+/** What a node reads, and the shapes that it yields, in a network whose types are known. */
+function valuesOf(
+  network: Network,
+  node: Node,
+  types: ReadonlyMap<string, ValueType>,
+): { readonly inputs: ValueType[]; readonly outputs: Shape[] } {
+  return {
+    inputs: node.inputs.flatMap((name) => types.get(name) ?? constantType(network, name) ?? []),
+    outputs: outputsOf(node).map((name) => types.get(name)?.shape ?? []),
+  };
+}
+
+/** Steps of a node per sample: multiply-adds or taps, whichever is more, and elements read and written. */
+export function nodeWork(network: Network, node: Node, types: ReadonlyMap<string, ValueType>): number {
+  const { multiplyAdds, taps } = operatorOf(node);
+  const { inputs, outputs } = valuesOf(network, node, types);
+  const elements = (shapes: readonly Shape[]): number => shapes.reduce((sum, shape) => sum + sizeOf(shape), 0);
+  return (
+    Math.max(
+      multiplyAdds(node, inputs, outputs, parameterShapes(network, node)),
+      (taps?.(node) ?? 0) * elements(outputs),
+    ) +
+    elements(inputs.map(({ shape }) => shape)) +
+    elements(outputs)
+  );
 }
 
 /** Trained parameters of the whole network. */

@@ -1,4 +1,5 @@
 /** Operators that move values and compute nothing: flatten, concat, split. */
+import { show } from '../base/errors.ts';
 import { integerList } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
@@ -89,11 +90,7 @@ export const split: Operator<SplitAttributes> = {
     const channels = checkChannels(node, shape);
     const { sizes } = node.attributes;
     if (sizes.reduce((sum, size) => sum + size, 0) !== channels) {
-      throw nodeError(
-        'SHAPE',
-        node,
-        `sizes: expected them to add up to ${channels} channels, got ${sizes.join(' + ')}`,
-      );
+      throw nodeError('SHAPE', node, `sizes: expected them to add up to ${channels} channels, got ${show(sizes)}`);
     }
     return sizes.map((size) => [size, ...shape.slice(1)]);
   },

@@ -84,6 +84,8 @@ export interface Operator<A extends Attributes = Attributes> {
     outputs: readonly Shape[],
     parameters: ParameterShapes,
   ): number;
+  /** Elements that it looks at for each one that it yields, where that is no multiply-add: a pool's. */
+  taps?(node: Node<A>): number;
   forward(node: Node<A>, plan: Plan): void;
 }
 

@@ -1,6 +1,6 @@
 /** Divergence: where a run left the finite numbers, and the error that says so and carries the last good state. */
 import { trainedValues } from '../encodings/index.ts';
-import { EspalierError } from '../base/errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import { isError } from '../base/realm.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
@@ -45,7 +45,7 @@ export async function divergenceError(
     nonFiniteGradient(executor, now) ?? nonFiniteWeights(now) ?? (await nonFiniteActivation(executor, now, kernels));
   return new EspalierError(
     'DIVERGED',
-    `train: ${seen} at step ${step}${layer ? `, first in layer ${JSON.stringify(layer)}` : ''}; lower learningRate or clip, or lengthen the warm-up (lastGoodNetwork(error) has the last good weights)`,
+    `train: ${seen} at step ${step}${layer ? `, first in layer ${show(layer)}` : ''}; lower learningRate or clip, or lengthen the warm-up (lastGoodNetwork(error) has the last good weights)`,
     { step, lastGood, ...(layer === undefined ? {} : { name: layer }) },
   );
 }

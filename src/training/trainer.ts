@@ -1,5 +1,5 @@
 /** Training: epochs of batches through a training executor, judged on validation, resumable to the byte. */
-import { EspalierError } from '../base/errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { Executor, TrainingExecutor } from '../execution/types.ts';
@@ -136,7 +136,7 @@ async function runEpochs(network: Network, options: TrainOptions, run: Run): Pro
     const now = executor.snapshot();
     const lost = nonFiniteParameter(now);
     if (lost !== undefined)
-      throw await divergence(run, lastStep, `parameter ${JSON.stringify(lost)} is not finite`, state.network);
+      throw await divergence(run, lastStep, `parameter ${show(lost)} is not finite`, state.network);
     const due = (epoch + 1) % settings.evaluateEvery === 0 || epoch + 1 === epochs;
     const validation = due ? await judge?.(executor) : undefined;
     if (validation !== undefined && !Number.isFinite(validation))
