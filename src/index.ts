@@ -27,7 +27,7 @@ export { expectation, obeys } from './base/rules.ts';
 export type { Rule, Ruled, RuledBy, Rules } from './base/rules.ts';
 export { below, normal, permutation, stream, uniform } from './base/random.ts';
 export type { Stream } from './base/random.ts';
-export { sameShape, sizeOf, tensor } from './base/tensor.ts';
+export { sameShape, sizeOf, tensor, toTensor } from './base/tensor.ts';
 export type { Shape, StridedArray, Tensor, TensorLike } from './base/tensor.ts';
 export * from './training/index.ts';
 export type { RunEvent } from './base/control.ts';

@@ -69,6 +69,8 @@ const MOST_DEPTH = 2;
  * safe to print, whatever the file holds ({@link visible}); `details` has names as they are.
  */
 export class EspalierError extends Error {
+  // As a field of its own: where a host has frozen Error.prototype, nothing inherited can be assigned.
+  override readonly name = 'EspalierError';
   readonly code: ErrorCode;
   readonly details: Readonly<ErrorDetails>;
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -76,7 +78,6 @@ export class EspalierError extends Error {
       clipped(visibleLines(message), MOST_MESSAGE),
       details.cause === undefined ? undefined : { cause: details.cause },
     );
-    this.name = 'EspalierError';
     this.code = code;
     this.details = details;
   }
