@@ -1,6 +1,7 @@
 /**
  * Tensors: a typed array and a shape, row-major. An `ndarray` is accepted wherever a tensor is, by its structure.
  */
+import { square } from './elementary.ts';
 import { show } from './errors.ts';
 import { refuseBigInts, toFloat32 } from './float32.ts';
 import { arrayName, hasField } from './realm.ts';
@@ -158,6 +159,6 @@ export function gatherStrided(
 /** Root of the mean squared difference, summed in double; NaN of nothing. */
 export function rootMeanSquare(predictions: ArrayLike<number>, targets: ArrayLike<number>): number {
   let sum = 0;
-  for (let i = 0; i < targets.length; i++) sum += (predictions[i] - targets[i]) ** 2;
+  for (let i = 0; i < targets.length; i++) sum += square(predictions[i] - targets[i]);
   return Math.sqrt(sum / targets.length);
 }

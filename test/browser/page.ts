@@ -3,12 +3,14 @@
  * work, and what.
  */
 import { gunzip } from '../../src/data/gzip.ts';
+import { observeNumbers } from './numbers.ts';
 import { observe, observeDeath, SIDE } from './observe.ts';
 
 const { hash } = location;
 
 async function work(): Promise<unknown> {
   try {
+    if (hash.includes('numbers')) return { observations: [], numbers: observeNumbers() };
     return {
       observations: await observe(hash.includes('all') ? [1, 2, 3, 4] : [2]),
       ...(hash.includes('death') && { death: await observeDeath() }),

@@ -7,6 +7,7 @@
 import { matrixSides } from '../../encodings/checks.ts';
 import { canonicalSigns, productSize, productWords } from '../../encodings/kinds/product.ts';
 import type { ProductBlock, ProductEncoding } from '../../encodings/types.ts';
+import { exponentOf } from '../../base/elementary.ts';
 import { checkInteger, checkOneOf, show } from '../../base/errors.ts';
 import { boolean, choice, integer } from '../../base/rules.ts';
 import type { KernelSet } from '../../kernels/types.ts';
@@ -325,7 +326,7 @@ export function encode(
 
 /** K, but of a small matrix at most the power of two that leaves 4 of its `members` per codeword, and at least 2. */
 function mostCodewords(K: number, members: number, clamp: boolean): number {
-  return clamp ? Math.min(K, Math.max(2, 2 ** Math.floor(Math.log2(members / 4)))) : K;
+  return clamp ? Math.min(K, Math.max(2, 2 ** exponentOf(members / 4))) : K;
 }
 
 /** Blocks for columns cut into pieces of d: what d leaves over is a block of its own. */
