@@ -112,7 +112,7 @@ export async function openModel(
       { name: '--network' },
     );
   }
-  const tensors = inFile(path, () => readPlain(bytes));
+  const { tensors } = inFile(path, () => readPlain(bytes));
   const network = networkFor(tensors, values, preprocessing);
   return { network: inFile(path, () => withWeights(network, tensors)), fileBytes: bytes.length, isPlain: true };
 }

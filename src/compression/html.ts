@@ -3,6 +3,7 @@
  * compressor) inside the file.
  */
 import { escapeHtml, svgBars, svgLines } from './charts.ts';
+import { checkReportInput } from './html-input.ts';
 import type { Line } from './charts.ts';
 import type { CompressionReport, LayerState } from './report.ts';
 import { describeStage, epochsOf } from './words.ts';
@@ -61,6 +62,7 @@ const cells = (kind: 'td' | 'th', values: readonly string[]): string =>
 
 /** A whole HTML document, self-contained: charts as SVG, pictures inline, nothing loaded. */
 export function reportHtml(input: ReportInput): string {
+  checkReportInput('reportHtml', input);
   const { title, description, report, faces = [] } = input;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title><style>${STYLE}</style></head><body>

@@ -1,5 +1,6 @@
 /** Shape inference and costs: what every value, parameter and node of a network amounts to. */
 import { EspalierError, show } from '../base/errors.ts';
+import { LARGEST_FLOAT32 } from '../base/float32.ts';
 import { expectation, obeys } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
@@ -41,6 +42,8 @@ export function checkAttributes(node: Node): void {
     if (!obeys(rule, value)) {
       throw nodeError('ATTRIBUTE', node, `${name}: expected ${expectation(rule)}, got ${show(value)}`);
     }
+    if (rule.kind === 'number' && Math.abs(value as number) > LARGEST_FLOAT32)
+      throw nodeError('ATTRIBUTE', node, `${name}: ${show(value)} is beyond float32 (${LARGEST_FLOAT32})`);
   }
 }
 
