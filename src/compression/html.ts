@@ -60,7 +60,10 @@ const times = (before: number, after: number): string =>
 const cells = (kind: 'td' | 'th', values: readonly string[]): string =>
   values.map((value) => `<${kind}>${escapeHtml(value)}</${kind}>`).join('');
 
-/** A whole HTML document, self-contained: charts as SVG, pictures inline, nothing loaded. */
+/**
+ * A whole HTML document, self-contained: charts as SVG, pictures inline, nothing loaded.
+ * @throws {TypeError | RangeError} naming the part of `input` that is missing or of another kind
+ */
 export function reportHtml(input: ReportInput): string {
   checkReportInput('reportHtml', input);
   const { title, description, report, faces = [] } = input;

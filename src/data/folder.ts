@@ -7,7 +7,7 @@ import type { Examples } from '../graph/examples.ts';
 import type { Preprocessing, Task } from '../graph/preprocessing.ts';
 import { checkFloat32, columnRanges, flattened, flattenedError, toFloat32 } from '../base/float32.ts';
 import { requireNode } from '../base/platform.ts';
-import { arrayName } from '../base/realm.ts';
+import { arrayName, own } from '../base/realm.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { checkRead, checkSamplesFinite, copyRows } from './arrays.ts';
@@ -73,8 +73,9 @@ export interface Dataset extends Examples {
  * import { openFolder } from 'espalier/data';
  * const train = await openFolder('faces68', 'train', { preprocessing });
  */
-export async function openFolder(directory: string, part: string, options: FolderOptions = {}): Promise<Dataset> {
+export async function openFolder(directory: string, part: string, given: FolderOptions = {}): Promise<Dataset> {
   const who = 'openFolder';
+  const options = own(given);
   for (const [name, value] of [
     ['directory', directory],
     ['part', part],

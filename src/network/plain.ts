@@ -7,6 +7,7 @@ import { decode, denseEncoding } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { halfToNumber } from '../encodings/half.ts';
 import { checkFinite, checkOneOf, EspalierError, show, showAll } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import { operatorOf } from '../operators/table.ts';
 import { sameShape } from '../base/tensor.ts';
 import type { Shape, Tensor } from '../base/tensor.ts';
@@ -37,7 +38,7 @@ export interface PlainWeights {
  * const trained = withWeights(network, tensors);
  */
 export function readPlain(input: Uint8Array | ArrayBuffer, options: PlainOptions = {}): PlainWeights {
-  const { allowNonFinite = false } = options;
+  const { allowNonFinite = false } = own(options);
   const tensors = new Map<string, Tensor>();
   const skipped: PlainWeights['skipped'][number][] = [];
   for (const [name, stored] of readSafetensors(input).tensors) {
@@ -85,7 +86,7 @@ export function withWeights(
   tensors: ReadonlyMap<string, Tensor>,
   options: WeightsOptions = {},
 ): Network {
-  const extras = checkOneOf('withWeights', 'extras', options.extras ?? 'refuse', ['refuse', 'drop']);
+  const extras = checkOneOf('withWeights', 'extras', own(options).extras ?? 'refuse', ['refuse', 'drop']);
   const constants = new Set(
     network.nodes.flatMap((node) =>
       operatorOf(node)

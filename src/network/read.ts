@@ -10,6 +10,7 @@ import type { SafetensorsFile } from '../container/safetensors.ts';
 import { readEncoding } from '../encodings/reading.ts';
 import type { Encoding, EncodingHeader, StoredTensor } from '../encodings/types.ts';
 import { EspalierError, show, withMemory } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import type { Shape } from '../base/tensor.ts';
 import { inferTypes } from './shapes.ts';
 import { checkGraph } from './check.ts';
@@ -39,7 +40,7 @@ const STORED_DTYPES = ['F32', 'F16', 'U8', 'U16', 'I32'] as const satisfies read
  *   what is wrong inside; MEMORY; and whatever `readSafetensors` throws
  */
 export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOptions = {}): Network {
-  const { verify = true, limits } = options;
+  const { verify = true, limits } = own(options);
   const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
   const check = budgetOf(WHO, bytes.length, limits);
   return withMemory(WHO, () => readChecked(bytes, verify, check));

@@ -9,6 +9,7 @@ import { metadataPairs } from '../container/safetensors.ts';
 import type { Metadata, NamedArray } from '../container/safetensors.ts';
 import { isDense, trainedValues, writeEncoding } from '../encodings/index.ts';
 import { checkFinite, show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import { checkGraph } from './check.ts';
 import { describe, NETWORK_KEY, readDescription } from './description.ts';
 import type { Network } from '../graph/network.ts';
@@ -27,7 +28,7 @@ export interface WriteOptions {
  * @throws {RangeError} if `metadata` uses a key of espalier's own
  */
 export function writeNetwork(network: Network, options: WriteOptions = {}): Uint8Array {
-  const further = metadataPairs(options.metadata ?? {});
+  const further = metadataPairs(own(options).metadata ?? {});
   for (const [key] of further) {
     if (key === NETWORK_KEY || key === CHECKSUM_KEY)
       throw new RangeError(`writeNetwork: metadata: the key ${show(key)} is espalier's own; use another`);
