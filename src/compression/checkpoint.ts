@@ -226,9 +226,9 @@ function ruled(
 async function digestSets(
   { training, validation, seed }: Context,
   control: RunControl,
-  { teacherWeight, criterion }: CompressSettings,
+  { teacherWeight, criterion, scoring }: CompressSettings,
 ): Promise<string> {
-  const targets = teacherWeight < 1 || measurementsOf(criterion).includes('gradients');
+  const targets = teacherWeight < 1 || measurementsOf(criterion, scoring).includes('gradients');
   return digestOptions([
     await digestExamples('context.training', training!, { control, targets, pass: { seed, epoch: 0 } }),
     await digestExamples('context.validation', validation!, { control, targets: true }),

@@ -68,7 +68,8 @@ export async function compress(
   }
   const stages = arrange(planStages(settings), options);
   checkRetraining(network, context, settings);
-  if (measurementsOf(settings.criterion).includes('gradients')) checkLabelled('compress', context.training);
+  if (measurementsOf(settings.criterion, settings.scoring).includes('gradients'))
+    checkLabelled('compress', context.training);
   const control = createRunControl(context);
   const inner = within(control, context);
   const progress = await openProgress(network, inner, control, options, settings, stages);

@@ -16,7 +16,7 @@ export function checkReportInput(who: string, input: unknown): void {
   const report = field(input, 'report');
   if (!isObject(report) || !Array.isArray(field(report, 'layers')) || !isObject(field(report, 'split')))
     throw wrong('report', 'the report of compress()', report);
-  for (const name of ['metrics', 'baseline', 'faces']) {
+  for (const name of ['metrics', 'baseline', 'faces', 'made']) {
     const list = field(input, name);
     if (list !== undefined && !Array.isArray(list)) throw wrong(name, 'a list', list);
   }
