@@ -30,7 +30,7 @@ export function checkReportInput(who: string, input: unknown): void {
         Number.isInteger(side) ? pixels : side,
       );
     const { length } = pixels as ArrayLike<number>;
-    if (length !== (side as number) ** 2)
+    if (length !== (side as number) * (side as number))
       throw new RangeError(`${who}: faces[${i}].pixels: expected ${side as number} x ${side as number}, got ${length}`);
   });
 }

@@ -96,7 +96,8 @@ function createMembers(who: string) {
   }
   function* number(count: number): Generator<'more', number> {
     let value = 0;
-    for (let i = 0; i < count; i++) value += (yield* byte()) * 256 ** i;
+    let scale = 1;
+    for (let i = 0; i < count; i++, scale *= 256) value += (yield* byte()) * scale;
     return value;
   }
 
