@@ -15,10 +15,10 @@ import { findGroups, prunableGroup } from './groups.ts';
 import { regression } from './repair.ts';
 
 /**
- * Ridge of the least-squares repair. Measured on a trained landmark network from 512 samples: convolutions like 0.01 or
- * less (flat to 0.1), a dense layer with more channels than samples 0.1 to 0.3.
+ * Ridge of the least-squares repair. Measured on a trained landmark network from 512 samples (docs/method.md): flat from
+ * 0.001 to 0.01, worse above; for channels chosen at random, where more is left to predict, flat to 0.03.
  */
-export const DEFAULT_RIDGE = 0.03;
+export const DEFAULT_RIDGE = 0.003;
 
 export interface RemoveOptions {
   /**

@@ -89,7 +89,7 @@ describe('measureActivations', () => {
     expect(a).not.toEqual(b);
   });
 
-  test('the same seed gives the same numbers for any batch size; another seed another choice of samples', async () => {
+  test('the same seed gives the same numbers for any batch size', async () => {
     const network = parallel(2);
     const inputs = randomInputs(network, 30, 1);
     const options = { samples: 10, covariances: true };
@@ -102,8 +102,79 @@ describe('measureActivations', () => {
           largestDifference(consumer.correlation ?? [], other.groups.get(name)?.consumers[i].correlation ?? []),
         ).toBeLessThan(1e-5),
       );
-    expect(await measure(network, inputs, options, { seed: 2 })).not.toEqual(once);
     expect(once.samples).toBe(10);
+  });
+
+  test('samples are drawn by the seed, each once, and read in order; with all of them and all positions a seed changes nothing (< 1e-12)', async () => {
+    const network = parallel(2);
+    const inputs = randomInputs(network, 30, 1);
+    const read: number[][] = [];
+    const measured = (seed: number, samples: number): Promise<ActivationStatistics> => {
+      read.length = 0;
+      const set = examplesOf(network, inputs);
+      const training: typeof set = {
+        ...set,
+        read: (indices, into, targets) => {
+          read.push(Array.from(indices));
+          return set.read(indices, into, targets);
+        },
+      };
+      const options = { samples, batch: 4, positions: 1000, covariances: true };
+      return measure(network, inputs, options, { seed, training });
+    };
+    const draws: number[][] = [];
+    for (const seed of [1, 2, 3]) {
+      const statistics = await measured(seed, 10);
+      const indices = read.flat();
+      expect(statistics).toMatchObject({ samples: 10 });
+      expect(new Set(indices).size).toBe(10);
+      expect(indices).toEqual([...indices].sort((a, b) => a - b));
+      expect(indices.every((i) => i >= 0 && i < 30)).toBe(true);
+      expect(read.map((batch) => batch.length)).toEqual([4, 4, 2]);
+      draws.push(indices);
+    }
+    expect(new Set(draws.map(String)).size).toBe(3);
+    const [all, again, more] = [await measured(1, 30), await measured(2, 30), await measured(3, 99)];
+    expect(read.flat()).toEqual(Array.from({ length: 30 }, (_, i) => i));
+    for (const other of [again, more]) {
+      expect(other.samples).toBe(30);
+      for (const [name, { consumers }] of all.groups)
+        consumers.forEach(({ mean, deviation = [], correlation = [], covariance = [] }, i) => {
+          const theirs = other.groups.get(name)!.consumers[i];
+          expect(largestDifference(mean, theirs.mean)).toBeLessThan(1e-12);
+          expect(largestDifference(deviation, theirs.deviation ?? [])).toBeLessThan(1e-12);
+          expect(largestDifference(correlation, theirs.correlation ?? [])).toBeLessThan(1e-12);
+          expect(largestDifference(covariance, theirs.covariance ?? [])).toBeLessThan(1e-12);
+        });
+    }
+  });
+
+  test('positions by default: 16384 numbers of channels and outputs, from 16 to 256; else as many as asked for', async () => {
+    const build = (side: number, channels: number, outputs: number): Network =>
+      randomize(
+        sequential({ input: [1, side, side] }, [conv(channels, 1, { name: 'a' }), relu(), conv(outputs, 1)]),
+        1,
+      );
+    for (const [side, channels, outputs, positions] of [
+      [17, 2, 3, 256],
+      [17, 60, 40, 163],
+      [5, 900, 200, 16],
+    ]) {
+      const network = build(side, channels, outputs);
+      const inputs = randomInputs(network, 2, 1);
+      const [group] = prunable(network);
+      const of = (options: object): Promise<ActivationStatistics> =>
+        measureActivations(network, [group], contextOf(network, inputs), { covariances: true, ...options });
+      const [byDefault, same, one, fewer] = [
+        await of({}),
+        await of({ positions }),
+        await of({ positions: positions + 1 }),
+        await of({ positions: positions - 1 }),
+      ];
+      expect(byDefault).toEqual(same);
+      expect(byDefault).not.toEqual(one);
+      expect(byDefault).not.toEqual(fewer);
+    }
   });
 
   test("activationCorrelation is unchanged (< 1e-5) when a neuron is scaled up and its consumers' columns down", async () => {
