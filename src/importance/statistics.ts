@@ -468,16 +468,17 @@ function summarize(probe: Probe, samples: number): ConsumerStatistics {
     spread,
     spreadCount,
   } = probe;
-  const observations = samples * (span / width);
-  const mean = probe.sums.map((sum) => sum / observations);
+  const seen = samples * (span / width);
+  const mean = probe.sums.map((sum) => sum / seen);
   const summary: { -readonly [K in keyof ConsumerStatistics]: ConsumerStatistics[K] } = { node, mean, outputs };
   if (spreads) {
     const { sums, squares } = spreads;
-    summary.deviation = squares.map((sum, j) =>
-      Math.sqrt(Math.max(0, sum - sums[j] ** 2 / observations) / observations),
-    );
+    summary.deviation = squares.map((sum, j) => Math.sqrt(Math.max(0, sum - sums[j] ** 2 / seen) / seen));
   }
-  if (spreadCount > 0) summary.covariance = covarianceMatrix(spread, channels, samples * spreadCount);
+  if (spreadCount > 0) {
+    summary.observations = samples * spreadCount;
+    summary.covariance = covarianceMatrix(spread, channels, summary.observations);
+  }
   if (pairs.length > 0) summary.correlation = meanCorrelation(probe, samples);
   return summary;
 }

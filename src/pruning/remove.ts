@@ -20,6 +20,12 @@ import { regression } from './repair.ts';
  */
 export const DEFAULT_RIDGE = 0.003;
 
+/**
+ * Below so many observations per kept channel the ridge grows in proportion: 768 dense units from 512 samples want a
+ * hundred times that of a convolution, which sees as many at every position (docs/method.md).
+ */
+const PLENTY = 30;
+
 export interface RemoveOptions {
   /**
    * Moments of the channels as the consumers see them: one per consumer in the order of the group's consumers
@@ -31,7 +37,8 @@ export interface RemoveOptions {
   repair?: boolean;
   /**
    * Share of the mean of what the kept channels contribute that repair adds to the contribution of each; see
-   * `regression`. Default {@link DEFAULT_RIDGE}.
+   * `regression`. More where the moments are of fewer than 30 observations per kept channel: times 30 kept / observations.
+   * Default {@link DEFAULT_RIDGE}.
    */
   ridge?: number;
 }
@@ -260,7 +267,7 @@ function fold(
           channels,
           kept,
           removed,
-          options.ridge ?? DEFAULT_RIDGE,
+          (options.ridge ?? DEFAULT_RIDGE) * Math.max(1, (PLENTY * kept.length) / (moments.observations ?? Infinity)),
           outgoingOf(draft, consumer, moments.covariance, channels),
         )
       : { coefficients: undefined, merged: 0 };

@@ -247,6 +247,7 @@ describe('measureActivations', () => {
     const [consumer] = statistics.groups.get('b')?.consumers ?? [];
     expect(largestDifference(consumer.covariance ?? [], expected)).toBeLessThan(1e-6);
     expect(largestDifference(consumer.mean, means)).toBeLessThan(1e-6);
+    expect(consumer.observations).toBe(6 * 36);
   });
 
   test('deviations are those of all observations (< 1e-6): per channel over positions for a convolution, per column behind a flatten; 0 for a constant', async () => {

@@ -414,6 +414,20 @@ describe('repair by default', () => {
     }
   });
 
+  test('trusts few observations less: below 30 for each kept channel the ridge grows in proportion', () => {
+    const covariance = Float64Array.from({ length: 25 }, (_, i) => (i % 6 === 0 ? 1 : 0.3));
+    const repaired = (ridge: number, observations?: number): Network =>
+      removeNeurons(even, group.name, [0, 1, 2, 3], {
+        moments: { mean: meansOf, covariance, ...(observations === undefined ? {} : { observations }) },
+        repair: true,
+        ridge,
+      }).network;
+    for (const plenty of [120, 121, 1e6]) expect(repaired(0.01, plenty)).toEqual(repaired(0.01));
+    expect(repaired(0.01, 60)).toEqual(repaired(0.02));
+    expect(repaired(0.01, 4)).toEqual(repaired(0.3));
+    expect(repaired(0.3)).not.toEqual(repaired(0.01));
+  });
+
   test('does not follow a kept channel of a hundredth of the others', () => {
     // Channel 3 has a deviation of 0.01 and a correlation of 0.9 with 4, by chance: followed, it would be multiplied by 90.
     const covariance = new Float64Array(25);
