@@ -14,8 +14,9 @@ export function draw(results: string, document: string): void {
     .filter((name) => name.endsWith('.csv'))
     .sort();
   mkdirSync(join(document, 'benchmarks'), { recursive: true });
-  const sections = files.map((file) => {
-    const rows = readResults(join(results, file));
+  const processors = files.map((file) => readResults(join(results, file)));
+  const sections = processors.map((rows, i) => {
+    const file = files[i];
     const slug = file.slice(0, -'.csv'.length);
     const drawn = charts(rows);
     for (const chart of drawn)
@@ -27,7 +28,7 @@ export function draw(results: string, document: string): void {
         .join('\n');
     return section(rows, picture);
   });
-  writeFileSync(join(document, 'benchmarks.md'), `${INTRODUCTION}\n${sections.join('\n')}`);
+  writeFileSync(join(document, 'benchmarks.md'), `${INTRODUCTION}\n${overview(processors)}\n${sections.join('\n')}`);
   console.log(`\ndrawn: ${join(document, 'benchmarks.md')}`);
 }
 
@@ -40,9 +41,18 @@ peers' outputs against the same. Contenders take turns, one call each per round,
 the CSV files in [bench/results](../bench/results) the median as well. Everything runs on one thread unless it says otherwise. GFLOP/s count a multiplication and an addition as two.
 
 The peers are installed with \`npm ci --prefix bench/peers\` (750 MB; \`--omit=optional\` leaves out onnxruntime-node, 290 MB). PyTorch, faiss and scikit-learn are Debian's
-\`python3-torch\`, \`python3-faiss\` and \`python3-sklearn\`. onnxruntime-web and tfjs are WebAssembly like espalier, 128 bits wide; onnxruntime-node, PyTorch, faiss and scikit-learn
+\`python3-torch\`, \`python3-faiss\` and \`python3-sklearn\`. onnxruntime-web, tfjs and jax-js are WebAssembly like espalier, 128 bits wide; onnxruntime-node, PyTorch, faiss and scikit-learn
 are native code that may use whatever the processor has. What is not installed is left out, and said so.
 `;
+
+function overview(processors: readonly (readonly Result[])[]): string {
+  return `## Processors side by side
+
+${tables.sideBySide(processors)}
+
+A time ratio below 1 says that espalier is faster; one thread unless it says otherwise. A processor comes in by a run of \`npm run bench\` on it, whose CSV is committed.
+`;
+}
 
 function section(rows: readonly Result[], picture: (name: string) => string): string {
   const newest = rows.reduce((last, row) => (row.date > last.date ? row : last), rows[0]);
@@ -69,8 +79,9 @@ nine weights at most: loads and stores, not multiplications, are what they cost.
       `${picture('forward')}
 ${tables.forward(rows)}
 
-Milliseconds per call. *Ratio*: espalier's time over that of the faster one of onnxruntime-web and tfjs wasm. Each peer as well as it can do: onnxruntime with all graph optimizations,
-tfjs with batch normalization folded, bias and ReLU fused, its own layout and its input resident; tfjs cpu is its plain JavaScript, timed once, and not in the chart.
+Milliseconds per call. *Ratio*: espalier's time over that of the fastest peer in WebAssembly. Each peer as well as it can do: onnxruntime with all graph optimizations,
+tfjs with batch normalization folded, bias and ReLU fused, its own layout and its input resident;
+jax-js compiled by its \`jit\`, convolutions as products of matrices, which it multiplies sixteen times as fast as it convolves; tfjs cpu is its plain JavaScript, timed once. Those two are not in the chart.
 The ResNet-18 has stages of 96, 160, 256 and 448 channels, the MobileNet v1 width 1. Weights are random.
 `,
     ],
@@ -80,8 +91,8 @@ The ResNet-18 has stages of 96, 160, 256 and 448 channels, the MobileNet v1 widt
       `${picture('training')}
 ${tables.training(rows)}
 
-One step: forward, mean squared error, backward, SGD with momentum. There is no other peer in JavaScript: onnxruntime-web cannot train, tfjs has no WebAssembly kernel for the weight
-gradient of a convolution, and its plain JavaScript is a hundred times slower already at inference.
+One step: forward, mean squared error, backward, SGD with momentum. jax-js is WebAssembly like espalier, its step compiled by its \`jit\`, on one thread (in Node it has no other), and not in the chart.
+onnxruntime-web cannot train, and tfjs has no WebAssembly kernel for the weight gradient of a convolution.
 `,
     ],
     [

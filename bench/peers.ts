@@ -37,6 +37,7 @@ export const forwardPeers = (): Peer[] =>
   installed([
     { who: 'onnxruntime-web', package: 'onnxruntime-web', script: 'peers/onnxruntime.ts', variant: 'onnxruntime-web' },
     { who: 'tfjs wasm', package: '@tensorflow/tfjs-backend-wasm', script: 'peers/tfjs.ts', variant: 'wasm' },
+    { who: 'jax-js wasm', package: '@jax-js/jax', script: 'peers/jax-js.ts' },
     { who: 'tfjs cpu', package: '@tensorflow/tfjs', script: 'peers/tfjs.ts', variant: 'cpu' },
     {
       who: 'onnxruntime-node',
@@ -48,7 +49,10 @@ export const forwardPeers = (): Peer[] =>
   ]);
 
 export const trainingPeers = (): Peer[] =>
-  installed([{ who: 'PyTorch', module: 'torch', script: 'peers/torch_peer.py' }]);
+  installed([
+    { who: 'jax-js wasm', package: '@jax-js/jax', script: 'peers/jax-js.ts' },
+    { who: 'PyTorch', module: 'torch', script: 'peers/torch_peer.py' },
+  ]);
 
 export const kmeansPeers = (): Peer[] =>
   installed([
@@ -60,6 +64,11 @@ export const kmeansPeers = (): Peer[] =>
 
 /** Plain JavaScript, which takes seconds a call: one round, on the smallest case. */
 export const isSlow = ({ who }: Pick<Peer, 'who'>): boolean => who === 'tfjs cpu';
+
+/** Rounds of a contender: those that take seconds a call are timed less often. */
+export function roundsOf(peer: Pick<Peer, 'who'>, rounds: number): number {
+  return isSlow(peer) ? 1 : peer.who === 'jax-js wasm' ? Math.min(3, rounds) : rounds;
+}
 
 function packageVersion(name: string): string | undefined {
   try {

@@ -33,6 +33,9 @@ export function products(rows: readonly Result[]): string {
   );
 }
 
+/** Peers in WebAssembly, as espalier is. */
+const WASM_PEERS = ['onnxruntime-web', 'tfjs wasm', 'jax-js wasm'];
+
 export function forward(rows: readonly Result[]): string {
   const own = rows.filter(({ group }) => group === 'forward');
   const people = unique(own.map(({ who }) => who));
@@ -42,7 +45,7 @@ export function forward(rows: readonly Result[]): string {
     calls.map((call) => {
       const time = (who: string): number | undefined =>
         own.find((row) => `${row.case}, ${row.what}` === call && row.who === who)?.minimum;
-      const best = Math.min(time('onnxruntime-web') ?? Infinity, time('tfjs wasm') ?? Infinity);
+      const best = Math.min(...WASM_PEERS.map((who) => time(who) ?? Infinity));
       const [first, ...others] = people.map((who) => short(time(who)));
       return [call, first, best === Infinity ? '–' : `**${ratio((time('espalier') ?? NaN) / best)}**`, ...others];
     }),
@@ -51,14 +54,72 @@ export function forward(rows: readonly Result[]): string {
 
 export function training(rows: readonly Result[]): string {
   const own = rows.filter(({ group }) => group === 'training');
+  const people = unique(own.map(({ who }) => who).filter((who) => who !== 'espalier'));
   return table(
-    ['', 'espalier, ms', 'PyTorch, ms', 'ratio'],
+    ['', 'espalier, ms', ...people.flatMap((who) => [`${who}, ms`, 'ratio'])],
     unique(own.map((row) => `${row.case}, ${row.what}`)).map((call) => {
-      const [ours, theirs] = ['espalier', 'PyTorch'].map(
-        (who) => own.find((row) => `${row.case}, ${row.what}` === call && row.who === who)?.minimum ?? NaN,
-      );
-      return [call, short(ours), short(theirs), `**${ratio(ours / theirs)}**`];
+      const time = (who: string): number =>
+        own.find((row) => `${row.case}, ${row.what}` === call && row.who === who)?.minimum ?? NaN;
+      return [
+        call,
+        short(time('espalier')),
+        ...people.flatMap((who) => [short(time(who)), `**${ratio(time('espalier') / time(who))}**`]),
+      ];
     }),
+  );
+}
+
+/** The ratios of all processors, a column for each: what holds on one is no law. */
+export function sideBySide(processors: readonly (readonly Result[])[]): string {
+  const least = (rows: readonly Result[], wanted: Partial<Result>, who: readonly string[]): number => {
+    const found = rows.filter(
+      (row) =>
+        who.includes(row.who) &&
+        Object.entries({ threads: 1, ...wanted }).every(([key, value]) => row[key as keyof Result] === value),
+    );
+    return found.length === 0 ? NaN : Math.min(...found.map(({ minimum }) => minimum));
+  };
+  const against = (label: string, wanted: Partial<Result>, who: readonly string[]): string[] => [
+    label,
+    ...processors.map((rows) => ratio(least(rows, wanted, ['espalier']) / least(rows, wanted, who))),
+  ];
+  const threaded = (label: string, wanted: Partial<Result>): string[] => [
+    label,
+    ...processors.map((rows) =>
+      ratio(least(rows, wanted, ['espalier']) / least(rows, { ...wanted, threads: 2 }, ['espalier'])),
+    ),
+  ];
+  const calls = (group: string): Result[] => [
+    ...new Map(
+      processors
+        .flat()
+        .filter((row) => row.group === group)
+        .map((row) => [`${row.case}, ${row.what}`, row]),
+    ).values(),
+  ];
+  const named = ({ group, case: name, what }: Result): Partial<Result> => ({ group, case: name, what });
+  const lines = [
+    ['peak, GFLOP/s', ...processors.map((rows) => peakRate(rows).toFixed(1))],
+    ...calls('forward').map((row) =>
+      against(`${row.case}, ${row.what}: time over the best WebAssembly peer's`, named(row), WASM_PEERS),
+    ),
+    ...calls('training').map((row) =>
+      against(`${row.case}, ${row.what}: time over PyTorch's`, named(row), ['PyTorch']),
+    ),
+    ...calls('training').map((row) =>
+      against(`${row.case}, ${row.what}: time over jax-js's`, named(row), ['jax-js wasm']),
+    ),
+    ...calls('kmeans')
+      .filter(({ what }) => what === 'time')
+      .flatMap((row) => [
+        against(`k-means, ${row.case}: time over faiss's`, named(row), ['faiss']),
+        threaded('k-means, two threads: times as fast as one', named(row)),
+      ]),
+    ...calls('threads').map((row) => threaded(`${row.what}, two threads: times as fast as one`, named(row))),
+  ];
+  return table(
+    ['', ...processors.map((rows) => rows[0].machine.replace(/, \d+ cores.*/, ''))],
+    lines.filter(([, ...values]) => values.some((value) => value !== '–')),
   );
 }
 

@@ -1,9 +1,9 @@
 /** `espalier`: everything but the command line and the ndarray bridge. Each part is also a sub-path of its own. */
-export { checkFinite, checkInteger, checkNumber, EspalierError, show } from './base/errors.ts';
+export { checkFinite, checkInteger, checkNumber, EspalierError, show, visible, visibleLines } from './base/errors.ts';
 export type { ErrorCode, ErrorDetails } from './base/errors.ts';
 export * from './compression/index.ts';
-export { folderStore, loadFile, memoryStore, readSafetensors, saveFile } from './container/index.ts';
-export type { CheckpointStore } from './container/index.ts';
+export { checkWritable, folderStore, loadFile, memoryStore, readSafetensors, saveFile } from './container/index.ts';
+export type { CheckpointStore, Lock, RunCheckpoint } from './container/index.ts';
 export * from './data/index.ts';
 export { decode, encodingSize } from './encodings/index.ts';
 export type { DenseEncoding, Encoding, EncodingSize, ProductBlock, ProductEncoding } from './encodings/types.ts';

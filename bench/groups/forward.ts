@@ -3,7 +3,7 @@ import { forwardCase } from '../cases.ts';
 import { espalierCommand, startContender, withContenders } from '../children.ts';
 import { takeTurns } from '../measure.ts';
 import { networkNamed } from '../networks.ts';
-import { forwardPeers, isSlow } from '../peers.ts';
+import { forwardPeers, isSlow, roundsOf } from '../peers.ts';
 import type { Peer } from '../peers.ts';
 import type { Row } from '../results.ts';
 import { PROJECT_VERSION, timeRow } from './group.ts';
@@ -11,7 +11,8 @@ import type { Group } from './group.ts';
 
 export const forward: Group = {
   name: 'forward',
-  about: 'inference of three networks, batch 1 and 16, against onnxruntime-web, tfjs, onnxruntime-node, PyTorch',
+  about:
+    'inference of three networks, batch 1 and 16, against onnxruntime-web, tfjs, jax-js, onnxruntime-node, PyTorch',
   async measure({ rounds }) {
     const peers = forwardPeers();
     const rows: Row[] = [];
@@ -35,7 +36,7 @@ async function measureForward(name: string, batch: number, peers: readonly Peer[
     );
     for (const contender of contenders) await check(contender);
     const timings = await takeTurns(
-      contenders.map((contender) => ({ run: contender.run, rounds: isSlow(contender) ? 1 : rounds })),
+      contenders.map((contender) => ({ run: contender.run, rounds: roundsOf(contender, rounds) })),
       rounds,
     );
     return all.map(({ who, version }, i) =>

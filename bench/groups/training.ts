@@ -1,13 +1,12 @@
 /**
- * Steps of training, one thread, against PyTorch. Nothing else in JavaScript is there to compare with: onnxruntime-web
- * cannot train, tfjs has no WebAssembly kernel for the weight gradient of a convolution, and its plain JavaScript takes
- * minutes for a step.
+ * Steps of training, one thread, against PyTorch and jax-js in WebAssembly. Of the others onnxruntime-web cannot train,
+ * and tfjs has no WebAssembly kernel for the weight gradient of a convolution.
  */
 import { trainingCase } from '../cases.ts';
 import { espalierCommand, startContender, withContenders } from '../children.ts';
 import { takeTurns } from '../measure.ts';
 import { networkNamed } from '../networks.ts';
-import { trainingPeers } from '../peers.ts';
+import { roundsOf, trainingPeers } from '../peers.ts';
 import type { Peer } from '../peers.ts';
 import type { Row } from '../results.ts';
 import { PROJECT_VERSION, timeRow } from './group.ts';
@@ -15,7 +14,7 @@ import type { Group } from './group.ts';
 
 export const training: Group = {
   name: 'training',
-  about: 'steps of SGD with momentum, batch 16 and 32, against PyTorch',
+  about: 'steps of SGD with momentum, batch 16 and 32, against PyTorch and jax-js',
   async measure({ rounds }) {
     const peers = trainingPeers();
     const rows: Row[] = [];
@@ -41,7 +40,10 @@ async function measureTraining(name: string, batch: number, peers: readonly Peer
       all.map(({ who, command, variant }) => add(startContender(who, command, job, variant))),
     );
     for (const contender of contenders) await check(contender);
-    const timings = await takeTurns(contenders, rounds);
+    const timings = await takeTurns(
+      contenders.map((contender) => ({ run: contender.run, rounds: roundsOf(contender, rounds) })),
+      rounds,
+    );
     return all.map(({ who, version }, i) =>
       timeRow(
         'training',

@@ -8,6 +8,7 @@ import { readArray, readExchange } from '../exchange.ts';
 import type { Exchanged } from '../exchange.ts';
 import type { KnownNode as Node, NodeOf } from 'espalier/operators';
 import { serve } from '../serve.ts';
+import { folded } from './fold.ts';
 
 interface TfTensor {
   readonly shape: readonly number[];
@@ -196,23 +197,4 @@ function simple(tf: Tf, node: Node, pads: (padding: readonly number[]) => number
     default:
       throw new Error(`tfjs: no translation of ${node.kind}`);
   }
-}
-
-/** Weights and bias of the convolution that does what this one and the batch normalization behind it do. */
-function folded(
-  filter: Float32Array,
-  bias: Float32Array,
-  norm: NodeOf<'batchNorm'> | undefined,
-  weights: Exchanged['weights'],
-): { filter: Float32Array; bias: Float32Array } {
-  if (!norm) return { filter, bias };
-  const [scale, shift, mean, variance] = (['scale', 'shift', 'mean', 'variance'] as const).map((role) =>
-    weights(norm.parameters[role]!),
-  );
-  const factors = scale.map((value, i) => value / Math.sqrt(variance[i] + norm.attributes.epsilon));
-  const size = filter.length / bias.length;
-  return {
-    filter: filter.map((value, i) => value * factors[Math.floor(i / size)]),
-    bias: bias.map((value, i) => (value - mean[i]) * factors[i] + shift[i]),
-  };
 }

@@ -56,21 +56,83 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
-/** What is wrong with a file, a model, data or a run; `code` says which kind, `details` where. */
+/** Longest text of an error: room for a list of twenty names, and none for a file's contents. */
+const MOST_MESSAGE = 4000;
+/** Longest text of one value in it. */
+const MOST_SHOWN = 240;
+/** Arrays within each other that are shown; deeper ones are '[...]'. */
+const MOST_DEPTH = 2;
+
+/**
+ * What is wrong with a file, a model, data or a run; `code` says which kind, `details` where. The text is bounded and
+ * safe to print, whatever the file holds ({@link visible}); `details` has names as they are.
+ */
 export class EspalierError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<ErrorDetails>;
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(
+      clipped(visibleLines(message), MOST_MESSAGE),
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
     this.name = 'EspalierError';
     this.code = code;
     this.details = details;
   }
 }
 
-/** Text of a value for an error message: short, and never throws. */
+/**
+ * The same text with everything that a reader cannot see written as JSON writes it: control characters, so that no name
+ * moves the cursor or breaks a line, marks of direction, so that none turns the text around it, zero-width characters
+ * and halves of surrogate pairs. For whoever writes text that came from a file to a terminal, a page or an error; JSON
+ * text keeps its meaning. Linear time.
+ *
+ * @example
+ * visible('conv\u001b[2J\u202e1');   // 'conv\\u001b[2J\\u202e1'
+ */
+export function visible(text: string): string {
+  return text.replace(UNSEEN, (found) => ESCAPES.get(found) ?? escaped(found));
+}
+
+/** The same, line by line: line feeds stay. */
+export function visibleLines(text: string): string {
+  return text.split('\n').map(visible).join('\n');
+}
+
+/** Controls (Cc), format characters (Cf: direction, zero width, tags), half pairs (Cs), line and paragraph separators. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const ESCAPES: ReadonlyMap<string, string> = /* @__PURE__ */ new Map([
+  ['\n', '\\n'],
+  ['\r', '\\r'],
+  ['\t', '\\t'],
+]);
+
+function escaped(character: string): string {
+  let text = '';
+  for (let i = 0; i < character.length; i++) text += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`;
+  return text;
+}
+
+/** At most `most` characters: of more the beginning, and the end, where the cure stands. */
+function clipped(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const end = Math.floor(most / 4);
+  return `${text.slice(0, most - end - 5)} ... ${text.slice(-end)}`;
+}
+
+/** Text of a value for an error message: bounded, visible, and never throws. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  return clipped(shown(value, 0), MOST_SHOWN);
+}
+
+/** Names for an error message: the first few, and how many more there are. */
+export function showAll(names: readonly string[], most = 8): string {
+  const rest = names.length > most ? ` and ${names.length - most} more` : '';
+  return `${names.slice(0, most).map(show).join(', ')}${rest}`;
+}
+
+function shown(value: unknown, depth: number): string {
+  if (typeof value === 'string') return visible(JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value));
   if (
     typeof value === 'number' ||
     typeof value === 'bigint' ||
@@ -81,10 +143,32 @@ export function show(value: unknown): string {
     return String(value);
   if (typeof value === 'function') return `a function`;
   if (typeof value === 'symbol') return 'a symbol';
-  if (Array.isArray(value)) return value.length > 8 ? `an array of ${value.length}` : `[${value.map(show).join(', ')}]`;
+  if (Array.isArray(value)) {
+    if (value.length > 8) return `an array of ${value.length}`;
+    return depth === MOST_DEPTH ? '[...]' : `[${value.map((one) => shown(one, depth + 1)).join(', ')}]`;
+  }
   if (ArrayBuffer.isView(value))
     return `${value.constructor.name} of ${(value as { length?: number }).length ?? value.byteLength}`;
   return `an object`;
+}
+
+/**
+ * Runs what sets memory aside by the numbers of a file or a request, which have been checked.
+ * @throws {EspalierError} MEMORY where the engine refuses; what `work` has made is let go
+ */
+export function withMemory<T>(who: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    // Every engine has texts of its own for it ('Array buffer allocation failed', 'Invalid typed array length', 'Out of
+    // memory'); SpiderMonkey's is no RangeError at times.
+    if (!(cause instanceof RangeError || (cause instanceof Error && cause.name === 'InternalError'))) throw cause;
+    throw new EspalierError(
+      'MEMORY',
+      `${who}: there is no memory for it (${cause.message}); let other models and data go, take fewer samples at once, or give the process more`,
+      { cause },
+    );
+  }
 }
 
 /**
@@ -153,7 +237,7 @@ export function checkFinite(who: string, name: string, data: ArrayLike<number>, 
       const where = columns > 0 ? `row ${Math.floor(i / columns)}, column ${i % columns}` : `element ${i}`;
       throw new EspalierError(
         'NONFINITE',
-        `${who}: ${name}: expected finite numbers, got ${data[i]} at ${where}; remove or replace it`,
+        `${who}: ${clipped(name, MOST_SHOWN)}: expected finite numbers, got ${data[i]} at ${where}; remove or replace it`,
         { name, found: data[i] },
       );
     }

@@ -4,7 +4,7 @@
  */
 import { styleText } from 'node:util';
 import { version } from '../../package.json';
-import { EspalierError } from '../index.ts';
+import { EspalierError, visible, visibleLines } from '../index.ts';
 import { Stopped } from './command.ts';
 import type { Command } from './command.ts';
 import { compressCommand } from './commands/compress.ts';
@@ -61,13 +61,13 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     const mark = `espalier ${command.name}:`;
     io.stderr.write(`${color ? styleText('red', mark, { validateStream: false }) : mark} ${text}\n`);
     if ((rest.includes('--verbose') || io.env['ESPALIER_DEBUG']) && error instanceof Error)
-      io.stderr.write(`${trace(error)}\n`);
+      io.stderr.write(`${visibleLines(trace(error))}\n`);
     return code;
   }
 }
 
 function print({ stdout }: Io, text: string): number {
-  stdout.write(`${text}\n`);
+  stdout.write(`${visibleLines(text)}\n`);
   return 0;
 }
 
@@ -78,7 +78,7 @@ function helpOf(name: string): string {
 
 /** One line about an error, and its exit code. */
 function failure(command: string, error: unknown): { readonly text: string; readonly code: number } {
-  if (error instanceof Stopped) return { text: error.message, code: error.code };
+  if (error instanceof Stopped) return { text: oneLine(error.message), code: error.code };
   if (error instanceof UsageError)
     return { text: `${oneLine(error.message)} (espalier ${command} --help lists the options)`, code: 2 };
   if (error instanceof EspalierError) return { text: oneLine(error.message), code: 1 };
@@ -92,7 +92,13 @@ function failure(command: string, error: unknown): { readonly text: string; read
 }
 
 function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, ' ');
+  return visible(
+    text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '')
+      .join(' '),
+  );
 }
 
 /** Stack of an error and of what caused it. */

@@ -1,6 +1,6 @@
 /** A command: a table of options and a function of their values that gives a result to print. */
 import type { Context } from '../index.ts';
-import { loadKernels } from '../index.ts';
+import { loadKernels, visible } from '../index.ts';
 import { createProgress } from './progress.ts';
 import type { Progress } from './progress.ts';
 import { STOP_CODES } from './io.ts';
@@ -42,7 +42,7 @@ export interface CommandDefinition<T extends OptionTable> extends Omit<Command, 
   readonly options: T;
   run(invocation: Invocation<T>): Promise<Result>;
   /** How to go on after the run was stopped. Default: nothing was saved. */
-  afterStop?(values: Values<T>): string;
+  afterStop?(values: Values<T>): string | Promise<string>;
 }
 
 /** Options that every command has. */
@@ -78,7 +78,7 @@ export function defineCommand<T extends OptionTable>(definition: CommandDefiniti
         if (!signal.aborted || error !== signal.reason) throw error;
         const reason = signal.reason as keyof typeof STOP_CODES;
         throw new Stopped(
-          `stopped by ${reason}; ${definition.afterStop?.(values as Values<T>) ?? 'nothing was saved'}`,
+          `stopped by ${reason}; ${(await definition.afterStop?.(values as Values<T>)) ?? 'nothing was saved'}`,
           STOP_CODES[reason],
         );
       } finally {
@@ -99,10 +99,11 @@ export async function createContext(
   return { kernels, threads, seed, signal, onEvent: progress.onEvent };
 }
 
-/** Rows of cells as lines; the first column is left-aligned, as is every one that `left` names. */
+/** Rows of cells, which may hold names from files, as lines; the first column is left-aligned, as is every one that `left` names. */
 export function table(rows: readonly (readonly string[])[], left: readonly number[] = []): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows
+  const seen = rows.map((row) => row.map(visible));
+  const widths = seen[0].map((_, column) => seen.reduce((most, row) => Math.max(most, row[column].length), 0));
+  return seen
     .map((row) =>
       row
         .map((cell, column) =>

@@ -8,6 +8,7 @@ import {
   gunzip,
   landmarks68Task,
   loadFile,
+  NO_LIMITS,
   openFolder,
   preprocessedShape,
   readNetwork,
@@ -41,7 +42,10 @@ export const PLAIN_OPTIONS = {
   ...NETWORK_OPTIONS,
 };
 
-export const READ_OPTIONS = { noChecksum: flag('open a file that another tool saved anew, without its checksum') };
+export const READ_OPTIONS = {
+  noChecksum: flag('open a file that another tool saved anew, without its checksum'),
+  noLimits: flag('open a file whatever memory and work it asks for'),
+};
 
 export const DATA_OPTIONS = {
   data: required(text('DIR', 'folder with <part>-images.npy[.gz] or -inputs.npy, and -landmarks, -labels or -targets')),
@@ -96,7 +100,7 @@ export async function openModel(
 ): Promise<OpenedModel> {
   const bytes = await loadFile(path);
   const preprocessing = preprocess === undefined ? undefined : await readPreprocessing(preprocess);
-  const found = holdsNetwork(path, bytes, values.noChecksum);
+  const found = holdsNetwork(path, bytes, values);
   if (found) {
     for (const key of ['network', 'side', 'widths', 'hidden'] as const) {
       if (values[key] !== undefined)
@@ -117,9 +121,13 @@ export async function openModel(
 }
 
 /** The network that a file holds; undefined: it is a safetensors file without one. */
-export function holdsNetwork(path: string, bytes: Uint8Array, noChecksum: boolean): Network | undefined {
+export function holdsNetwork(
+  path: string,
+  bytes: Uint8Array,
+  { noChecksum, noLimits }: Values<typeof READ_OPTIONS>,
+): Network | undefined {
   try {
-    return inFile(path, () => readNetwork(bytes, { verify: !noChecksum }));
+    return inFile(path, () => readNetwork(bytes, { verify: !noChecksum, ...(noLimits && { limits: NO_LIMITS }) }));
   } catch (error) {
     if (error instanceof EspalierError && error.code === 'MISSING' && error.details.name === 'espalier')
       return undefined;

@@ -3,6 +3,7 @@
  * The clock is read here to tell people, and nothing else.
  */
 import { styleText } from 'node:util';
+import { visible } from '../index.ts';
 import type { Examples, RunEvent } from '../index.ts';
 import type { Output } from './io.ts';
 
@@ -54,10 +55,10 @@ export function createProgress(
     if (quiet || time - drawn < (output.isTTY ? REDRAW : LINE)) return;
     drawn = time;
     if (!output.isTTY) {
-      output.write(`${line}\n`);
+      output.write(`${visible(line)}\n`);
       return;
     }
-    const cut = line.slice(0, (output.columns ?? 80) - 1);
+    const cut = visible(line).slice(0, (output.columns ?? 80) - 1);
     output.write(`\r${color ? styleText('dim', cut, { validateStream: false }) : cut}\x1b[K`);
     onScreen = true;
   }
@@ -112,10 +113,13 @@ export function createProgress(
     );
   }
 
-  function note(line: string): void {
-    if (quiet) return;
+  function say(line: string): void {
     clear();
-    output.write(`${line}\n`);
+    output.write(`${visible(line)}\n`);
+  }
+
+  function note(line: string): void {
+    if (!quiet) say(line);
   }
 
   return {
@@ -128,6 +132,8 @@ export function createProgress(
         epochs++;
         ({ validation } = event);
       } else if (event.kind === 'note') note(event.text);
+      // What went wrong is no progress: it is told though that is not wanted.
+      else if (event.kind === 'warning') say(`warning: ${event.text}`);
       else if (isOfSchedule(event)) {
         stage = event;
         draw(`stage ${event.index + 1}/${event.count}: ${event.name} ${event.detail}`.trimEnd());

@@ -2,6 +2,8 @@
  * Charts as inline SVG: lines and bars side by side, as much as reports and benchmarks need. Grid lines take the page's
  * CSS variable `--line`.
  */
+import { log } from '../base/elementary.ts';
+import { visible } from '../base/errors.ts';
 
 export interface Line {
   readonly name: string;
@@ -15,17 +17,30 @@ const WIDTH = 1000;
 const HEIGHT = 300;
 const MARGIN = { left: 64, right: 16, top: 26, bottom: 40 };
 
+/** The e of 10^e <= x < 10^(e + 1), x > 0: from the digits, which every engine writes alike. */
+function decimalExponentOf(x: number): number {
+  return Number(x.toExponential().split('e')[1]);
+}
+
+// Not `Math.max(...values)`: arguments lie on the stack, and there may be as many as epochs, or layers of a file.
+const largest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), -Infinity);
+const least = (values: readonly number[]): number => -largest(values.map((value) => -value));
+
 /** A round step that cuts a range in about five. */
 function roundStep(range: number): number {
   const raw = range / 5;
-  const power = 10 ** Math.floor(Math.log10(raw));
+  const power = Number(`1e${decimalExponentOf(raw)}`);
   const factor = raw / power;
   return (factor < 1.5 ? 1 : factor < 3.5 ? 2 : factor < 7.5 ? 5 : 10) * power;
 }
 
-/** Text for HTML and SVG, between tags or in a quoted attribute. */
+/** Text for HTML and SVG, between tags or in a quoted attribute; what cannot be seen in it is made visible. */
 export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return visible(text)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }
 
 /** Beyond these sizes a range, or the step that cuts it, is no longer a normal double. */
@@ -33,14 +48,19 @@ const [LEAST, MOST] = [1e-300, 1e300];
 
 /**
  * Lines over a whole-number x; y from just below the least (or from 0, with `fromZero`) to just above the largest
- * finite value. What is not finite, or beyond 1e300, is left out.
+ * finite value, in a picture `width` by 300. What is not finite, or beyond 1e300, is left out.
  */
-export function svgLines(lines: readonly Line[], xName: string, yName: string, { fromZero = false } = {}): string {
+export function svgLines(
+  lines: readonly Line[],
+  xName: string,
+  yName: string,
+  { fromZero = false, width = 1000 } = {},
+): string {
   const isDrawn = (value: number): boolean => Math.abs(value) <= MOST;
   const finite = lines.flatMap((line) => line.values).filter(isDrawn);
   if (finite.length === 0) return '';
-  const last = Math.max(1, ...lines.map((line) => (line.offset ?? 0) + line.values.length - 1));
-  let [low, high] = [Math.min(...finite, ...(fromZero ? [0] : [])), Math.max(...finite)];
+  const last = Math.max(1, largest(lines.map((line) => (line.offset ?? 0) + line.values.length - 1)));
+  let [low, high] = [Math.min(least(finite), fromZero ? 0 : Infinity), largest(finite)];
   // A range that rounding would swallow is drawn as a flat line in the middle.
   const size = Math.max(Math.abs(low), Math.abs(high));
   if (size < LEAST) [low, high] = [-0.5, 0.5];
@@ -48,10 +68,10 @@ export function svgLines(lines: readonly Line[], xName: string, yName: string, {
   const step = roundStep(high - low);
   low = Math.floor(low / step) * step;
   high = Math.ceil(high / step) * step;
-  const x = (value: number): number => MARGIN.left + (value / last) * (WIDTH - MARGIN.left - MARGIN.right);
+  const x = (value: number): number => MARGIN.left + (value / last) * (width - MARGIN.left - MARGIN.right);
   const y = (value: number): number =>
     HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
-  const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  const digits = Math.max(0, -decimalExponentOf(step));
   // A step is at least a billionth of the range, so twelve places tell two grid lines apart.
   const label = (value: number): string =>
     digits > 12 ? String(Number(value.toPrecision(12))) : value.toFixed(digits);
@@ -59,7 +79,7 @@ export function svgLines(lines: readonly Line[], xName: string, yName: string, {
   for (let i = 0; low + i * step <= high + step / 2; i++) {
     const at = y(low + i * step).toFixed(1);
     grid.push(
-      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}" stroke="var(--line)"/><text x="${MARGIN.left - 8}" y="${at}" dy="4" text-anchor="end">${label(low + i * step)}</text>`,
+      `<line x1="${MARGIN.left}" x2="${width - MARGIN.right}" y1="${at}" y2="${at}" stroke="var(--line)"/><text x="${MARGIN.left - 8}" y="${at}" dy="4" text-anchor="end">${label(low + i * step)}</text>`,
     );
   }
   const every = Math.max(1, Math.round(roundStep(last)));
@@ -79,7 +99,7 @@ export function svgLines(lines: readonly Line[], xName: string, yName: string, {
     at += 44 + 7 * name.length;
     return entry;
   });
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(yName)} by ${escapeHtml(xName)}">${grid.join('')}${paths.join('')}${names.join('')}<text x="${WIDTH - MARGIN.right}" y="${HEIGHT - 6}" text-anchor="end">${escapeHtml(xName)}</text><text x="${WIDTH - MARGIN.right}" y="14" text-anchor="end">${escapeHtml(yName)}</text></svg>`;
+  return `<svg class="chart" viewBox="0 0 ${width} ${HEIGHT}" role="img" aria-label="${escapeHtml(yName)} by ${escapeHtml(xName)}">${grid.join('')}${paths.join('')}${names.join('')}<text x="${width - MARGIN.right}" y="${HEIGHT - 6}" text-anchor="end">${escapeHtml(xName)}</text><text x="${width - MARGIN.right}" y="14" text-anchor="end">${escapeHtml(yName)}</text></svg>`;
 }
 
 export interface Bar {
@@ -87,18 +107,15 @@ export interface Bar {
   readonly values: readonly { readonly value: number; readonly color: string }[];
 }
 
-/**
- * Groups of horizontal bars: on a logarithmic scale that starts at a power of ten below the least value, or with
- * `fromZero` on a linear one.
- */
-export function svgBars(bars: readonly Bar[], axisName: string, { fromZero = false } = {}): string {
+/** Groups of horizontal bars on a linear scale from 0: a length says what its number says. */
+export function svgBars(bars: readonly Bar[], axisName: string): string {
   const values = bars.flatMap((bar) => bar.values.map(({ value }) => value)).filter((value) => value > 0);
   if (values.length === 0) return '';
   const [thickness, gap, right] = [9, 10, 90];
-  const left = Math.max(130, 16 + 6.5 * Math.max(...bars.map(({ name }) => name.length)));
-  const { share, ticks } = fromZero ? linearScale(Math.max(...values)) : logarithmicScale(values);
+  const left = Math.max(130, 16 + 6.5 * largest(bars.map(({ name }) => name.length)));
+  const { share, ticks } = linearScale(largest(values));
   const x = (value: number): number => left + Math.max(0, share(value)) * (WIDTH - left - right);
-  const rowHeight = gap + thickness * Math.max(...bars.map((bar) => bar.values.length));
+  const rowHeight = gap + thickness * largest(bars.map((bar) => bar.values.length));
   const height = bars.length * rowHeight + 34;
   const grid = ticks.map((tick) => {
     const at = x(tick).toFixed(1);
@@ -111,7 +128,7 @@ export function svgBars(bars: readonly Bar[], axisName: string, { fromZero = fal
         { value, color },
         i,
       ) => `<rect x="${left}" y="${top + i * thickness}" width="${Math.max(1, x(value) - left).toFixed(1)}" height="${thickness - 1}" fill="${color}"/>
-<text x="${(x(value) + 5).toFixed(1)}" y="${top + i * thickness + thickness - 1}" style="font-size:9px">${value.toLocaleString('en-US')}</text>`,
+<text x="${(x(value) + 5).toFixed(1)}" y="${top + i * thickness + thickness - 1}" font-size="9">${value.toLocaleString('en-US')}</text>`,
     );
     return `<text x="${left - 8}" y="${top + (own.length * thickness) / 2 + 4}" text-anchor="end">${escapeHtml(name)}</text>${rects.join('')}`;
   });
@@ -122,15 +139,6 @@ export function svgBars(bars: readonly Bar[], axisName: string, { fromZero = fal
 interface Scale {
   readonly share: (value: number) => number;
   readonly ticks: readonly number[];
-}
-
-function logarithmicScale(values: readonly number[]): Scale {
-  const low = Math.floor(Math.log10(Math.min(...values)) - 1e-9);
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
-  return {
-    share: (value) => (Math.log10(value) - low) / (high - low),
-    ticks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)),
-  };
 }
 
 function linearScale(most: number): Scale {

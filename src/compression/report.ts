@@ -1,6 +1,6 @@
 /** What a compression did, as plain data: the stages as they went, and the layers before and after. */
 import { describeEncoding, encodingSize } from '../encodings/index.ts';
-import type { EncodingSize } from '../encodings/types.ts';
+import type { Encoding, EncodingSize } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
 import { parametersOf } from '../graph/walk.ts';
 import { nodeCosts } from '../network/shapes.ts';
@@ -48,17 +48,26 @@ export interface CompressionReport {
   readonly stages: readonly StageReport[];
 }
 
+/** Bytes of a parameter by content: each part is a tensor of whole bytes in the file. */
+function storedBytes(encoding: Encoding): Record<keyof EncodingSize, number> {
+  const { codes, signs, codebooks, values } = encodingSize(encoding);
+  const parts = { codes: bytes(codes), signs: bytes(signs), codebooks: bytes(codebooks), values: bytes(values) };
+  return { ...parts, total: parts.codes + parts.signs + parts.codebooks + parts.values };
+}
+
+const bytes = (bits: number): number => Math.ceil(bits / 8);
+
 function layerStates(network: Network): Map<string, LayerState & { kind: string }> {
   const states = new Map<string, LayerState & { kind: string }>();
   const counted = new Set<string>();
   nodeCosts(network).forEach((cost, i) => {
     const node = network.nodes[i];
-    let bits = 0;
+    let stored = 0;
     for (const name of parametersOf(node)) {
       const encoding = network.parameters.get(name);
       if (!encoding || counted.has(name)) continue;
       counted.add(name);
-      bits += encodingSize(encoding).total;
+      stored += storedBytes(encoding).total;
     }
     const weight = network.parameters.get(node.parameters.weight ?? '');
     states.set(node.name, {
@@ -66,7 +75,7 @@ function layerStates(network: Network): Map<string, LayerState & { kind: string 
       shape: weight?.shape ?? [],
       parameters: cost.parameters,
       multiplyAdds: cost.multiplyAdds,
-      bytes: Math.ceil(bits / 8),
+      bytes: stored,
       encoding: weight ? describeEncoding(weight) : '',
     });
   });
@@ -86,8 +95,14 @@ export function compareLayers(before: Network, after: Network): LayerReport[] {
 
 /** Bytes by content over all parameters, and what the file has besides. */
 export function splitBytes(network: Network, fileBytes: number): CompressionReport['split'] {
-  const sum = (part: keyof EncodingSize): number =>
-    [...network.parameters.values()].reduce((bits, encoding) => bits + encodingSize(encoding)[part], 0) / 8;
-  const [codes, signs, codebooks, values] = [sum('codes'), sum('signs'), sum('codebooks'), sum('values')];
-  return { codes, signs, codebooks, values, rest: fileBytes - codes - signs - codebooks - values };
+  const split = { codes: 0, signs: 0, codebooks: 0, values: 0, rest: fileBytes };
+  for (const encoding of network.parameters.values()) {
+    const { codes, signs, codebooks, values, total } = storedBytes(encoding);
+    split.codes += codes;
+    split.signs += signs;
+    split.codebooks += codebooks;
+    split.values += values;
+    split.rest -= total;
+  }
+  return split;
 }

@@ -1,8 +1,7 @@
-/** The table that is printed after a compression, and the time that a network takes. */
+/** What a compression came to, in a sentence and in rows, for the terminal and for the page; and the time that a network takes. */
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
-import type { ReportMetric } from './html.ts';
 import type { CompressionReport } from './report.ts';
 
 /**
@@ -25,10 +24,72 @@ export async function millisecondsPerSample(network: Network, kernels: KernelSet
   }
 }
 
-const number = (value: number): string => Math.round(value).toLocaleString('en-US');
+/** One more row of before and after. */
+export interface ReportMetric {
+  readonly name: string;
+  readonly before: string;
+  readonly after: string;
+  readonly change?: string;
+}
+
+export const count = (value: number): string => Math.round(value).toLocaleString('en-US');
+
+/** '12.5x', or nothing where that would be a division by nothing. */
+export function times(before: number, after: number): string {
+  const ratio = before / after;
+  return after > 0 ? `${ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}x` : '';
+}
+
+/** '+1.2 %', or nothing where there was nothing to change from. */
+export function change(before: number, after: number): string {
+  if (before === 0 || !Number.isFinite(before) || !Number.isFinite(after)) return '';
+  const percent = ((after - before) / Math.abs(before)) * 100;
+  return `${percent > 0 ? '+' : ''}${percent.toFixed(1)} %`;
+}
+
+function size(bytes: number): string {
+  if (bytes < 1000) return `${bytes} bytes`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toPrecision(3)} kB` : `${(bytes / 1e6).toPrecision(3)} MB`;
+}
+
+/** The one thing to remember: how much smaller, at what price. */
+export function headline({ originalBytes, bytes, validation }: CompressionReport): {
+  readonly ratio: string;
+  readonly sentence: string;
+} {
+  const changed = change(validation.before, validation.after);
+  const price = `${validation.before.toPrecision(4)} to ${validation.after.toPrecision(4)}${changed === '' ? '' : ` (${changed})`}`;
+  return {
+    ratio: times(originalBytes, bytes),
+    sentence: `${size(originalBytes)} became ${size(bytes)}; the validation error went from ${price}.`,
+  };
+}
+
+/** Name, before, after and change of the whole, the measures of the caller's last. */
+export function summaryRows(report: CompressionReport, metrics: readonly ReportMetric[]): string[][] {
+  const { originalBytes, bytes, parameters, multiplyAdds, validation } = report;
+  const row = (name: string, before: number, after: number): string[] => [
+    name,
+    count(before),
+    count(after),
+    times(before, after),
+  ];
+  return [
+    row('bytes', originalBytes, bytes),
+    row('parameters', parameters.before, parameters.after),
+    row('multiply-adds', multiplyAdds.before, multiplyAdds.after),
+    [
+      'validation error',
+      validation.before.toPrecision(4),
+      validation.after.toPrecision(4),
+      change(validation.before, validation.after),
+    ],
+    ...metrics.map(({ name, before, after, change: changed = '' }) => [name, before, after, changed]),
+  ];
+}
 
 function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const widths = rows[0].map((_, column) => rows.reduce((most, row) => Math.max(most, row[column].length), 0));
   const line = (row: readonly string[]): string =>
     row
       .map((cell, column) =>
@@ -44,35 +105,19 @@ function table(rows: readonly (readonly string[])[]): string {
 
 /** Before and after, in total and per layer, as text for a terminal. */
 export function summaryTable(report: CompressionReport, metrics: readonly ReportMetric[] = []): string {
-  const total = table([
-    ['', 'before', 'after', 'ratio'],
-    ['bytes', number(report.originalBytes), number(report.bytes), `${report.ratio.toFixed(1)}x`],
-    [
-      'parameters',
-      number(report.parameters.before),
-      number(report.parameters.after),
-      `${(report.parameters.before / report.parameters.after).toFixed(2)}x`,
-    ],
-    [
-      'multiply-adds',
-      number(report.multiplyAdds.before),
-      number(report.multiplyAdds.after),
-      `${(report.multiplyAdds.before / report.multiplyAdds.after).toFixed(2)}x`,
-    ],
-    ...metrics.map(({ name, before, after }) => [name, before, after, '']),
-  ]);
+  const total = table([['', 'before', 'after', 'change'], ...summaryRows(report, metrics)]);
   const layers = table([
     ['layer', 'weights', '', 'parameters', '', 'bytes', '', 'multiply-adds', '', 'stored as'],
     ...report.layers.map(({ name, before, after }) => [
       name,
       before.shape.join('x'),
       after.shape.join('x'),
-      number(before.parameters),
-      number(after.parameters),
-      number(before.bytes),
-      number(after.bytes),
-      number(before.multiplyAdds),
-      number(after.multiplyAdds),
+      count(before.parameters),
+      count(after.parameters),
+      count(before.bytes),
+      count(after.bytes),
+      count(before.multiplyAdds),
+      count(after.multiplyAdds),
       after.encoding,
     ]),
   ]);

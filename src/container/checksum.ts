@@ -6,7 +6,7 @@
  * CRC-32 (IEEE 802.3, as in zlib): finds every change within 32 consecutive bits, so every changed byte, with
  * certainty.
  */
-import { EspalierError } from '../base/errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import { metadataPairs, writeSafetensors } from './safetensors.ts';
 import type { Metadata, NamedArray } from './safetensors.ts';
 
@@ -51,7 +51,7 @@ export function verifyChecksum(who: string, file: Uint8Array): void {
   if (found !== expected) {
     throw new EspalierError(
       'CHECKSUM',
-      `${who}: the file says checksum ${JSON.stringify(found)}, its bytes give "${expected}": it is damaged, or was changed by another tool; get it anew, or pass { verify: false } to open it as it is`,
+      `${who}: the file says checksum ${show(found)}, its bytes give "${expected}": it is damaged, or was changed by another tool; get it anew, or pass { verify: false } to open it as it is`,
       { name: CHECKSUM_KEY, offset: FIRST_DIGIT, found },
     );
   }

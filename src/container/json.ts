@@ -2,7 +2,7 @@
  * A strict JSON reader (RFC 8259) for text that comes from a file. `JSON.parse` hides duplicate keys, gives '__proto__'
  * a meaning and has no bound on depth; this one refuses the first, keeps objects as Maps, and has bounds. Linear time.
  */
-import { EspalierError } from '../base/errors.ts';
+import { EspalierError, show } from '../base/errors.ts';
 import type { ErrorCode } from '../base/errors.ts';
 
 /** Objects are Maps, so that every key is a key like any other. */
@@ -133,8 +133,7 @@ export function parseJson(text: string, { who, start, maxDepth = 32, maxValues =
     for (;;) {
       skipSpace();
       const key = readString();
-      if (out.has(key))
-        fail('DUPLICATE', `the key ${JSON.stringify(key.slice(0, 60))} stands twice in one object`, key);
+      if (out.has(key)) fail('DUPLICATE', `the key ${show(key)} stands twice in one object`, key);
       skipSpace();
       take(':');
       out.set(key, readValue(depth + 1));

@@ -1,7 +1,9 @@
 /** Reading the rows of an `.npy` or `.npy.gz` file (Node): from memory where it fits, else by range from the disk. */
 import { EspalierError } from '../base/errors.ts';
+import { hasField, isError } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 import type { Tensor, TypedArray } from '../base/tensor.ts';
+import { fileError } from '../container/file-error.ts';
 import { GZIP_RATIO_LIMIT, gunzip, inflate } from './gzip.ts';
 import { checkNpySize, decodeNpy, NPY_HEADER_BYTES, readNpy, readNpyHeader } from './npy.ts';
 import type { NpyHeader } from './npy.ts';
@@ -215,15 +217,15 @@ function closed(): EspalierError {
   return new EspalierError('DISPOSED', 'the set is closed; open it again');
 }
 
-/** Adds who and which file to an error. @throws {EspalierError} of the same code; IO for the system's own errors */
+/** Adds who and which file to an error. @throws {EspalierError} of the same code; IO, TOO_LARGE and MEMORY for those of the system and the engine */
 export async function inFile<T>(who: string, path: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
+    if (!isError(cause)) throw cause;
     if (cause instanceof EspalierError)
       throw new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
-    if ('syscall' in cause) throw new EspalierError('IO', `${who}: ${path}: ${cause.message}`, { name: path, cause });
+    if (hasField(cause, 'code') || cause.name === 'RangeError') throw fileError(who, path, 'read', cause);
     throw cause;
   }
 }

@@ -54,7 +54,7 @@ export function unpackCodes(bytes: Uint8Array, count: number, width: number, nam
   if (bytes.length !== expected)
     throw new EspalierError(
       'PQ_PARAM',
-      `unpackCodes: ${name}: expected ${expected} bytes for ${count} codes of ${width} bits, got ${bytes.length}`,
+      `unpackCodes: ${show(name)}: expected ${expected} bytes for ${count} codes of ${width} bits, got ${bytes.length}`,
       { name, found: bytes.length },
     );
   checkLeftOver('unpackCodes', name, bytes, count * width);
@@ -81,7 +81,7 @@ export function checkLeftOver(who: string, name: string, bytes: Uint8Array, used
   if (within > 0 && bytes[bytes.length - 1] >> within !== 0)
     throw new EspalierError(
       'FIELD',
-      `${who}: ${name}: expected the last ${8 - within} bits to be 0; the file is damaged or not by this library`,
+      `${who}: ${show(name)}: expected the last ${8 - within} bits to be 0; the file is damaged or not by this library`,
       { name, found: bytes[bytes.length - 1] },
     );
 }

@@ -21,7 +21,7 @@ export function headerShape(name: string, shape: unknown): Shape {
   if (!isShape || !(sizeOf(shape as Shape) <= Number.MAX_SAFE_INTEGER))
     throw new EspalierError(
       'SHAPE',
-      `read: ${name}: shape: expected whole numbers whose product is below 2^53, got ${show(shape)}`,
+      `read: ${show(name)}: shape: expected whole numbers whose product is below 2^53, got ${show(shape)}`,
       { name, found: shape },
     );
   return shape as Shape;
@@ -29,7 +29,7 @@ export function headerShape(name: string, shape: unknown): Shape {
 
 /** A number or list in the file that no encoding of the kind could have. */
 export function invalid(name: string, what: string, found: unknown): EspalierError {
-  return new EspalierError('PQ_PARAM', `read: ${name}: ${what}`, { name, found });
+  return new EspalierError('PQ_PARAM', `read: ${show(name)}: ${what}`, { name, found });
 }
 
 /** @throws {EspalierError} FIELD */
@@ -37,7 +37,7 @@ export function checkDtype(name: string, { dtype }: StoredTensor, ...allowed: re
   if (!allowed.includes(dtype))
     throw new EspalierError(
       'FIELD',
-      `read: ${name}: expected a tensor of ${allowed.join(' or ')}, got ${show(dtype)}`,
+      `read: ${show(name)}: expected a tensor of ${allowed.join(' or ')}, got ${show(dtype)}`,
       { name, found: dtype },
     );
 }

@@ -79,7 +79,7 @@ export interface EncodingReading<E extends Encoded, P extends EncodingPlace = En
   trainedValues(encoding: E): Float32Array;
   /**
    * Checks everything before it allocates. `get(suffix)` gives a stored tensor or throws MISSING.
-   * @throws {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE, BUDGET
+   * @throws {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE
    */
   read(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): E;
   /** Arrays of an encoding made by hand may be of any length; one that is too long would write over its neighbours. */

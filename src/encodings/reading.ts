@@ -3,8 +3,10 @@
  * values, and their place on a heap. It asks the reading half of the kinds alone.
  */
 import { EspalierError, show } from '../base/errors.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { Run } from '../kernels/specification/operations.ts';
 import type { Heap } from '../kernels/types.ts';
+import { headerShape } from './checks.ts';
 import { READINGS } from './readings.generated.ts';
 import type {
   Encoding,
@@ -42,11 +44,21 @@ export function trainedValues(encoding: Encoding): Float32Array {
   return readingOf(encoding.kind).trainedValues(encoding);
 }
 
+/** Weights of a parameter: no heap holds more (2^30 words). */
+const MOST_WEIGHTS = 2 ** 30;
+
 /**
- * The inverse of {@link writeEncoding}, everything checked. @throws {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE,
- * BUDGET
+ * The inverse of {@link writeEncoding}, everything checked; how much a file may ask for in all is checked by
+ * `readNetwork`. @throws {EspalierError} PQ_PARAM, SHAPE, FIELD, NONFINITE, BUDGET
  */
 export function readEncoding(name: string, header: EncodingHeader, get: (suffix: string) => StoredTensor): Encoding {
+  const weights = sizeOf(headerShape(name, header.shape));
+  if (weights > MOST_WEIGHTS)
+    throw new EspalierError(
+      'BUDGET',
+      `read: ${show(name)}: ${weights} weights are more than the ${MOST_WEIGHTS} that a heap holds; the file is damaged or hostile`,
+      { name, limit: MOST_WEIGHTS, found: weights },
+    );
   return readingOf(header.kind).read(name, header, get);
 }
 

@@ -32,6 +32,7 @@ export function gradientStorages(
   const { network, types, consumers } = structure;
   const { nodes } = network;
   const end = 2 * nodes.length;
+  const outputs = new Set(network.outputs);
   const isFloat = (name: string): boolean => types.get(name)?.type === 'float';
   const wanted = new Set<string>();
   if (inputGradients) for (const { name } of network.inputs) if (isFloat(name)) wanted.add(name);
@@ -43,7 +44,7 @@ export function gradientStorages(
   // From the outputs back, so that a value's own gradient exists when that of its input may move in with it.
   const own = (name: string): void => {
     const users = consumers.get(name) ?? [];
-    const from = network.outputs.includes(name) ? nodes.length : end - Math.max(...users);
+    const from = outputs.has(name) ? nodes.length : end - users[users.length - 1];
     const producer = structure.producer.get(name)!;
     const until = producer < 0 ? Infinity : end - producer;
     gradients.set(name, { words: align(wordsOf(structure, name)), from, until, offset: 0 });
@@ -59,7 +60,7 @@ export function gradientStorages(
       if (shared) {
         shared.until = end - i;
         gradients.set(name, shared);
-      } else if (network.outputs.includes(name) || users.some((user) => isWritten(nodes[user]))) own(name);
+      } else if (outputs.has(name) || users.some((user) => isWritten(nodes[user]))) own(name);
     }
   }
   for (const { name } of network.inputs) {

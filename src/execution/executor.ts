@@ -1,5 +1,6 @@
 /** The inference half: a network bound to a batch size, a heap and threads. */
-import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { checkInteger, EspalierError, show, showAll } from '../base/errors.ts';
+import { arrayName } from '../base/realm.ts';
 import type { Workspace } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { FloatArray } from '../base/tensor.ts';
@@ -43,8 +44,9 @@ export async function createExecutor(network: Network, options: ExecutorOptions)
     if (parameter) fillParameter(workspace.heap, parameter);
     workspace.run(FORWARD + 1 + i);
   });
-  // What preparation left where values will be: codes, read as floats, would be slow.
-  workspace.heap.float.fill(0, 0, valueWords);
+  // What preparation left where values will be: codes, read as floats, would be slow. The rest is zero, and memory that
+  // nobody has touched costs nothing yet.
+  workspace.heap.float.fill(0, 0, layout.passed);
   return { network, ...passes(layout, workspace, () => workspace.run(FORWARD)) };
 }
 
@@ -78,7 +80,7 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
   const checkOutput = (who: string, name: string): void => {
     if (!structure.observed.has(name))
       throw new RangeError(
-        `${who}: name: expected one of ${[...structure.observed].map(show).join(', ')}, got ${show(name)}; name it in watch to keep it`,
+        `${who}: name: expected one of ${showAll([...structure.observed])}, got ${show(name)}; name it in watch to keep it`,
       );
   };
   return {
@@ -87,7 +89,7 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
     input(name = network.inputs[0].name) {
       if (!isInput(name))
         throw new RangeError(
-          `input: name: expected one of ${network.inputs.map((one) => show(one.name)).join(', ')}, got ${show(name)}`,
+          `input: name: expected one of ${showAll(network.inputs.map((one) => one.name))}, got ${show(name)}`,
         );
       return floats('input', name);
     },
@@ -116,7 +118,7 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
       const [source, outcome] = [network.inputs[0].name, network.outputs[0]];
       const [inputSize, outputSize] = [source, outcome].map((name) => sizeOf(structure.types.get(name)!.shape));
       checkInteger('predict', 'count', count, 0);
-      if (!(inputs instanceof Float32Array))
+      if (arrayName(inputs) !== 'Float32Array')
         throw new TypeError(`predict: inputs: expected a Float32Array, got ${show(inputs)}`);
       if (inputs.length !== count * inputSize)
         throw new RangeError(

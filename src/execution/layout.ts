@@ -49,6 +49,8 @@ export interface Layout {
   top: number;
   scratchWords: number;
   readonly stages: Stage[];
+  /** Words of values, from the first on, that parameters lie in while they are prepared. */
+  readonly passed: number;
   allocate(words: number): number;
   integers(values: readonly number[]): number;
   floats(values: readonly number[]): number;
@@ -173,6 +175,7 @@ export function createLayout(structure: Structure, kernels: KernelSet, valueWord
     value,
     top: Math.max(valueWords, passingWords + passingRoom),
     scratchWords: 0,
+    passed: Math.min(valueWords, passingWords + passingRoom),
     integers: (values) => constant(values, 'int'),
     floats: (values) => constant(values, 'float'),
     beginStage(node) {

@@ -2,6 +2,7 @@
  * Importance criteria, a definition each: what it reads, its options, and one number per channel of a group, larger =
  * more important. The table at the end lists them; whoever measures, prunes, documents or offers options asks it.
  */
+import { square } from '../base/elementary.ts';
 import { choice, integer } from '../base/rules.ts';
 import type { Rule, Ruled, RuledBy } from '../base/rules.ts';
 import { EspalierError, show } from '../base/errors.ts';
@@ -129,7 +130,7 @@ export const magnitude: Criterion<typeof MAGNITUDE_OPTIONS> = {
       const columns = weights.length / group.channels;
       for (let c = 0; c < group.channels; c++) {
         for (let i = c * columns; i < (c + 1) * columns; i++)
-          scores[c] += norm === 'L1' ? Math.abs(weights[i]) : weights[i] ** 2;
+          scores[c] += norm === 'L1' ? Math.abs(weights[i]) : square(weights[i]);
       }
     }
     return norm === 'L1' ? scores : scores.map(Math.sqrt);
@@ -171,7 +172,7 @@ export const geometricMedian: Criterion<typeof NO_OPTIONS> = {
       for (let i = 0; i < channels; i++) {
         for (let j = i + 1; j < channels; j++) {
           let squares = 0;
-          for (let k = 0; k < columns; k++) squares += (weights[i * columns + k] - weights[j * columns + k]) ** 2;
+          for (let k = 0; k < columns; k++) squares += square(weights[i * columns + k] - weights[j * columns + k]);
           scores[i] += Math.sqrt(squares);
           scores[j] += Math.sqrt(squares);
         }
@@ -199,7 +200,8 @@ export const taylor: Criterion<typeof NO_OPTIONS> = {
       const weights = weightsOf(network, node);
       const columns = weights.length / group.channels;
       for (let c = 0; c < group.channels; c++)
-        for (let i = c * columns; i < (c + 1) * columns; i++) scores[c] += (gradient?.square[i] ?? 0) * weights[i] ** 2;
+        for (let i = c * columns; i < (c + 1) * columns; i++)
+          scores[c] += (gradient?.square[i] ?? 0) * square(weights[i]);
     }
     return scores;
   },

@@ -1,5 +1,6 @@
 /** Scoring by a named criterion, one's own definition, or a function: what is true of a criterion is asked of it. */
 import { checkFinite, checkOneOf, show } from '../base/errors.ts';
+import { arrayName } from '../base/realm.ts';
 import { resolveOptions } from '../base/rules.ts';
 import type { Network } from '../graph/network.ts';
 import { CRITERIA, CRITERION_NAMES } from './criteria.ts';
@@ -35,8 +36,8 @@ export function score(
   if (typeof criterion !== 'function')
     for (const measurement of measurementsOf(criterion, resolved))
       checkMeasured(definition.name, measurement, group, statistics);
-  const scores: unknown = definition.score(network, group, statistics, resolved as never);
-  if (!(scores instanceof Float64Array))
+  const scores = definition.score(network, group, statistics, resolved as never);
+  if (arrayName(scores) !== 'Float64Array')
     throw new TypeError(`score: criterion: expected it to return a Float64Array, got ${show(scores)}`);
   if (scores.length !== group.channels)
     throw new RangeError(

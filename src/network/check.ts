@@ -2,7 +2,7 @@
  * Structure of a graph: names, order, cycles, what is used and what is there. Iterative and linear, since it may come from
  * a file.
  */
-import { EspalierError, show } from '../base/errors.ts';
+import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { cycleMember, outputsOf } from '../graph/walk.ts';
 import { isOperatorKind, operatorOf } from '../operators/table.ts';
@@ -78,8 +78,7 @@ export function checkGraph(network: Network, who = 'checkGraph'): void {
       outOfOrder.name,
     );
   }
-  if (new Set(outputs).size < outputs.length)
-    fail(`an output is named twice: ${outputs.slice(0, 20).map(show).join(', ')}`);
+  if (new Set(outputs).size < outputs.length) fail(`an output is named twice: ${showAll(outputs)}`);
   for (const name of outputs) {
     if (!places.has(name)) fail(`output ${show(name)} is no value of the network`, name);
     used.add(name);

@@ -2,7 +2,7 @@
  * The graph as JSON, in the file's metadata: everything of a network but the values of its parameters. Short where that
  * costs nothing: a node whose only input is the value before it does not say so, and empty parts are left out.
  */
-import { EspalierError, show } from '../base/errors.ts';
+import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Json } from '../container/json.ts';
 import type { Shape } from '../base/tensor.ts';
 import { checkNodeCount } from './check.ts';
@@ -79,7 +79,7 @@ export function readDescription(who: string, json: Json): Description {
   if (required.length > 0)
     throw new EspalierError(
       'UNSUPPORTED_VERSION',
-      `${who}: the file needs ${required.slice(0, 8).map(show).join(', ')}, which this program does not have; update it`,
+      `${who}: the file needs ${showAll(required)}, which this program does not have; update it`,
       { name: 'requires', found: required.length },
     );
 

@@ -17,6 +17,8 @@ export { plainWeights, readPlain, withWeights } from './plain.ts';
 export type { PlainOptions } from './plain.ts';
 export { readNetwork } from './read.ts';
 export type { ReadOptions } from './read.ts';
+export { NO_LIMITS } from './limits.ts';
+export type { Limits } from './limits.ts';
 export { withOutputUnit } from './unit.ts';
 export type { OutputUnit } from './unit.ts';
 export { writeNetwork } from './write.ts';

@@ -6,7 +6,7 @@ import type { StoredArray } from '../container/safetensors.ts';
 import { decode } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { halfToNumber } from '../encodings/half.ts';
-import { checkFinite, EspalierError, show } from '../base/errors.ts';
+import { checkFinite, EspalierError, show, showAll } from '../base/errors.ts';
 import { operatorOf } from '../operators/table.ts';
 import { sameShape } from '../base/tensor.ts';
 import type { Tensor } from '../base/tensor.ts';
@@ -67,8 +67,8 @@ export function withWeights(network: Network, tensors: ReadonlyMap<string, Tenso
   const extra = [...tensors.keys()].filter((name) => !network.parameters.has(name));
   if (absent.length > 0 || extra.length > 0) {
     const parts = [
-      absent.length > 0 ? `no tensor for ${names(absent)}` : '',
-      extra.length > 0 ? `no parameter for ${names(extra)}` : '',
+      absent.length > 0 ? `no tensor for ${showAll(absent)}` : '',
+      extra.length > 0 ? `no parameter for ${showAll(extra)}` : '',
     ];
     throw new EspalierError(
       'MISSING',
@@ -100,10 +100,6 @@ export function withWeights(network: Network, tensors: ReadonlyMap<string, Tenso
     }),
   );
   return { ...network, parameters };
-}
-
-function names(all: readonly string[]): string {
-  return `${all.slice(0, 8).map(show).join(', ')}${all.length > 8 ? ` and ${all.length - 8} more` : ''}`;
 }
 
 function toFloats(name: string, { dtype, bytes }: StoredArray): Float32Array {

@@ -87,7 +87,8 @@ function constantType({ parameters }: Pick<Network, 'parameters'>, name: string)
 
 /**
  * Shape per sample and element type of every network input and every value, by name.
- * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE or UNSUPPORTED, naming the node
+ * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE or UNSUPPORTED, naming the node; FIELD for values of a parameter that
+ *   its operator cannot compute with (a batch normalization of no positive variance)
  */
 export function inferTypes(network: Network): Map<string, ValueType> {
   const types = new Map<string, ValueType>();
@@ -102,6 +103,10 @@ export function inferTypes(network: Network): Map<string, ValueType> {
   for (const node of network.nodes) {
     const yielded = nodeTypes(network, node, (name) => types.get(name));
     outputsOf(node).forEach((name, i) => define(name, yielded[i]));
+    operatorOf(node).checkValues?.(node, (role) => {
+      const encoding = network.parameters.get(node.parameters[role] ?? '');
+      return encoding?.kind === 'dense' ? encoding.data : undefined;
+    });
   }
   for (const name of network.outputs) {
     if (!types.has(name)) {
@@ -142,11 +147,37 @@ export function nodeCosts(network: Network): NodeCost[] {
       counted.add(name);
       parameters += sizeOf(own[role] ?? []);
     }
-    const inputs = node.inputs.flatMap((name) => types.get(name) ?? constantType(network, name) ?? []);
-    const outputs = outputsOf(node).map((name) => types.get(name)?.shape ?? []);
+    const { inputs, outputs } = valuesOf(network, node, types);
     const multiplyAdds = operator.multiplyAdds(node, inputs, outputs, own);
     return { name: node.name, kind: node.kind, outputShape: outputs[0], parameters, multiplyAdds };
   });
+}
+
+/** What a node reads, and the shapes that it yields, in a network whose types are known. */
+function valuesOf(
+  network: Network,
+  node: Node,
+  types: ReadonlyMap<string, ValueType>,
+): { readonly inputs: ValueType[]; readonly outputs: Shape[] } {
+  return {
+    inputs: node.inputs.flatMap((name) => types.get(name) ?? constantType(network, name) ?? []),
+    outputs: outputsOf(node).map((name) => types.get(name)?.shape ?? []),
+  };
+}
+
+/** Steps of a node per sample: multiply-adds or taps, whichever is more, and elements read and written. */
+export function nodeWork(network: Network, node: Node, types: ReadonlyMap<string, ValueType>): number {
+  const { multiplyAdds, taps } = operatorOf(node);
+  const { inputs, outputs } = valuesOf(network, node, types);
+  const elements = (shapes: readonly Shape[]): number => shapes.reduce((sum, shape) => sum + sizeOf(shape), 0);
+  return (
+    Math.max(
+      multiplyAdds(node, inputs, outputs, parameterShapes(network, node)),
+      (taps?.(node) ?? 0) * elements(outputs),
+    ) +
+    elements(inputs.map(({ shape }) => shape)) +
+    elements(outputs)
+  );
 }
 
 /** Trained parameters of the whole network. */

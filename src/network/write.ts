@@ -8,7 +8,7 @@ import { parseJson } from '../container/json.ts';
 import { metadataPairs } from '../container/safetensors.ts';
 import type { Metadata, NamedArray } from '../container/safetensors.ts';
 import { isDense, trainedValues, writeEncoding } from '../encodings/index.ts';
-import { checkFinite } from '../base/errors.ts';
+import { checkFinite, show } from '../base/errors.ts';
 import { checkGraph } from './check.ts';
 import { describe, NETWORK_KEY, readDescription } from './description.ts';
 import type { Network } from '../graph/network.ts';
@@ -30,7 +30,7 @@ export function writeNetwork(network: Network, options: WriteOptions = {}): Uint
   const further = metadataPairs(options.metadata ?? {});
   for (const [key] of further) {
     if (key === NETWORK_KEY || key === CHECKSUM_KEY)
-      throw new RangeError(`writeNetwork: metadata: the key ${JSON.stringify(key)} is espalier's own; use another`);
+      throw new RangeError(`writeNetwork: metadata: the key ${show(key)} is espalier's own; use another`);
   }
   checkGraph(network, 'writeNetwork');
 

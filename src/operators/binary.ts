@@ -3,6 +3,7 @@
  * (`kernels/specification/binaries.ts`). One of the operands may be a constant: a parameter that is read as it is. Where the
  * row says so the second operand is a trained parameter instead, one number per channel.
  */
+import { show } from '../base/errors.ts';
 import { sameShape } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { BINARIES, BINARY } from '../kernels/specification/binaries.ts';
@@ -141,7 +142,7 @@ const coupling: Coupling = {
     /** Whether an operand has an element of its own for each channel. */
     const hasChannels = (shape: Shape): boolean => shape.length === output.length && shape[0] === output[0];
     const spread = (narrow: Channels): Channels =>
-      plan.refuse(narrow, `${JSON.stringify(node.name)} spreads them over other channels`);
+      plan.refuse(narrow, `${show(node.name)} spreads them over other channels`);
     const constant = plan.constantInputs.indexOf(true);
     if (constant >= 0) {
       const [channels, shape] = constant === 0 ? [b, shapeB] : [a, shapeA];

@@ -1,4 +1,5 @@
 /** Convolution: y[O] = bias + sum over I/groups, ky, kx of w x (a correlation, as in every framework). */
+import { show } from '../base/errors.ts';
 import { integer, integers } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
@@ -114,9 +115,9 @@ export const convCoupling: Coupling<Attributes> = {
       return [input];
     }
     if (groups === 1) plan.consume('weight', input);
-    else plan.refuse(input, `they feed the grouped convolution ${JSON.stringify(node.name)}`);
+    else plan.refuse(input, `they feed the grouped convolution ${show(node.name)}`);
     const output = plan.produce(channels);
-    if (groups > 1) plan.refuse(output, `it is made by the grouped convolution ${JSON.stringify(node.name)}`);
+    if (groups > 1) plan.refuse(output, `it is made by the grouped convolution ${show(node.name)}`);
     return [output];
   },
   taps({ attributes: { stride, padding, dilation } }, [, , kernelHeight, kernelWidth], [, height, width], output) {

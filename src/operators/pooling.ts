@@ -43,6 +43,8 @@ function layOut<A extends Node['attributes']>(
   return { geometry: geometryOf(input, output, window, input[0]), planes: batch * input[0] };
 }
 
+const taps = ({ attributes: { size } }: Node<WindowAttributes>): number => size[0] * size[1];
+
 /** What pools have in common. A comparison or an addition for each tap counts as one multiply-add would: not at all. */
 const POOL = { roles: [], arity: [1, 1], inPlace: false, multiplyAdds: () => 0 } as const;
 
@@ -51,6 +53,7 @@ export const maxPool: Operator<WindowAttributes> = {
   ...POOL,
   kind: 'maxPool',
   attributes: WINDOW,
+  taps,
   shapes: (node, inputs) => [pooledShape(node, inputs, windowed)],
   forward(node, plan) {
     const [x, y] = [plan.inputs[0].offset, plan.output.offset];
@@ -99,6 +102,7 @@ export const averagePool: Operator<RuledBy<typeof AVERAGE>> = {
   ...POOL,
   kind: 'averagePool',
   attributes: AVERAGE,
+  taps,
   shapes: (node, inputs) => [pooledShape(node, inputs, windowed)],
   forward: /* @__PURE__ */ averageForward(windowed),
 };

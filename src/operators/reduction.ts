@@ -2,6 +2,7 @@
  * Reductions along axes of a sample: an operator for each row of the table of formulas
  * (`kernels/specification/reductions.ts`), and the place of the largest. The batch is never reduced.
  */
+import { show } from '../base/errors.ts';
 import { boolean, integer, integerList } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
@@ -47,7 +48,7 @@ const reducing = <A extends ReductionAttributes | ArgMaxAttributes>(
 function coupleReduced(node: Node, axes: readonly number[], plan: CouplingPlan): Channels[] {
   const [input] = plan.inputs;
   if (!axes.includes(0)) return [input];
-  const reason = `the ${node.kind} ${JSON.stringify(node.name)} runs over them`;
+  const reason = `the ${node.kind} ${show(node.name)} runs over them`;
   plan.refuse(input, reason);
   const [rest = 1] = plan.outputShapes[0];
   return [plan.fixed(rest, reason)];

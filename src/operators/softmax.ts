@@ -1,4 +1,5 @@
 /** Softmax along the last axis of a sample. */
+import { show } from '../base/errors.ts';
 import { nodeError } from './define.ts';
 import type { Coupling, Operator, TrainingOperator } from './types.ts';
 
@@ -36,8 +37,7 @@ export const softmaxTraining: TrainingOperator = {
 export const softmaxCoupling: Coupling = {
   couple(node, plan) {
     const [input] = plan.inputs;
-    if (plan.outputShapes[0].length === 1)
-      plan.refuse(input, `the softmax ${JSON.stringify(node.name)} runs over them`);
+    if (plan.outputShapes[0].length === 1) plan.refuse(input, `the softmax ${show(node.name)} runs over them`);
     return [input];
   },
 };

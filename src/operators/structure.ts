@@ -1,4 +1,5 @@
 /** Operators that move values and compute nothing: flatten, concat, split. */
+import { show } from '../base/errors.ts';
 import { integerList } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
@@ -11,6 +12,7 @@ const NOTHING = { inputs: false, output: false };
 /** [C, ...] -> [size] */
 export const flatten: Operator = {
   kind: 'flatten',
+  keepsMeaning: true,
   attributes: {},
   roles: [],
   arity: [1, 1],
@@ -34,6 +36,7 @@ export const flattenCoupling: Coupling = {
 /** along axis 0 of the sample (channels) */
 export const concat: Operator = {
   kind: 'concat',
+  keepsMeaning: true,
   attributes: {},
   roles: [],
   arity: [1, 64],
@@ -81,6 +84,7 @@ type SplitAttributes = RuledBy<typeof SPLIT>;
 /** The inverse of concat: one value for each of `sizes`, which add up to axis 0 of the sample. */
 export const split: Operator<SplitAttributes> = {
   kind: 'split',
+  keepsMeaning: true,
   attributes: SPLIT,
   roles: [],
   arity: [1, 1],
@@ -89,11 +93,7 @@ export const split: Operator<SplitAttributes> = {
     const channels = checkChannels(node, shape);
     const { sizes } = node.attributes;
     if (sizes.reduce((sum, size) => sum + size, 0) !== channels) {
-      throw nodeError(
-        'SHAPE',
-        node,
-        `sizes: expected them to add up to ${channels} channels, got ${sizes.join(' + ')}`,
-      );
+      throw nodeError('SHAPE', node, `sizes: expected them to add up to ${channels} channels, got ${show(sizes)}`);
     }
     return sizes.map((size) => [size, ...shape.slice(1)]);
   },

@@ -133,13 +133,18 @@ function refuse(draft: Draft, reason: string): void {
 function join(a: object, b: object): Draft {
   const [into, from] = [current(a), current(b)];
   if (into === from) return into;
-  into.producers.push(...from.producers);
-  into.rows.push(...from.rows);
-  into.counts.push(...from.counts);
-  into.consumers.push(...from.consumers);
+  append(into.producers, from.producers);
+  append(into.rows, from.rows);
+  append(into.counts, from.counts);
+  append(into.consumers, from.consumers);
   if (from.reason !== undefined) into.reason ??= from.reason;
   from.joined = into;
   return into;
+}
+
+/** As `push(...more)`, whose arguments lie on the stack, which is too small for the nodes of a large network. */
+function append<T>(list: T[], more: readonly T[]): void {
+  for (const one of more) list.push(one);
 }
 
 /** Elements along the channel axis. */

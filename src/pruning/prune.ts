@@ -1,4 +1,5 @@
 /** Pruning as one step: measure, score, choose, remove; for a whole network or one group. */
+import { createRunControl } from '../base/control.ts';
 import { checkNumber, show } from '../base/errors.ts';
 import { checkCriterion, criterionName, measurementsOf, resolveScoring, score } from '../importance/score.ts';
 import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
@@ -92,6 +93,7 @@ export function prune(
   resolveScoring('prune', 'scoring', criterion, options.scoring);
   checkKeep(options.keep);
   const step = async (network: Network, context: Context): Promise<{ network: Network; report: PruneReport }> => {
+    const control = createRunControl(context);
     const all = findGroups(network);
     const shares = shareByGroup(all, options.keep);
     const chosen = [...shares.keys()];
@@ -118,8 +120,7 @@ export function prune(
     let pruned = network;
     const reports: GroupReport[] = [];
     chosen.forEach((group, i) => {
-      context.signal?.throwIfAborted();
-      context.onEvent?.({ kind: 'stage', name: 'prune', index: i, count: chosen.length, detail: group.name });
+      control.emit({ kind: 'stage', name: 'prune', index: i, count: chosen.length, detail: group.name });
       const { network: thinner, report } = removeWorst(pruned, group, scores[i], statistics, {
         ...options,
         keep: shares.get(group) ?? 1,
@@ -127,6 +128,7 @@ export function prune(
       pruned = thinner;
       reports.push(report);
     });
+    await control.end();
     return {
       network: pruned,
       report: {

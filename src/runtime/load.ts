@@ -1,11 +1,13 @@
 /** A model file, run: in a page or in Node. Nothing here trains, writes files, generates code or needs a package. */
 import { preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 import type { Preprocessor } from '../preprocess/preprocess.ts';
-import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { checkInteger, EspalierError, show, showAll, withMemory } from '../base/errors.ts';
+import { asFloat32, hasField } from '../base/realm.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
 import { loadInferenceKernels } from '../kernels/load-inference.ts';
 import type { KernelSet } from '../kernels/types.ts';
+import type { Limits } from '../network/limits.ts';
 import { readNetwork } from '../network/read.ts';
 import type { Network } from '../graph/network.ts';
 import type { Preprocessing } from '../graph/preprocessing.ts';
@@ -21,6 +23,8 @@ export interface LoadOptions {
   threads?: number;
   /** false: open a file that another tool saved anew, without its checksum. Default true. */
   verify?: boolean;
+  /** The most memory and work that the file may ask for. */
+  limits?: Limits;
   /** How an image becomes the input, for a model that does not say so itself, or instead of what it says. */
   preprocessing?: Preprocessing;
 }
@@ -61,7 +65,7 @@ export interface Model {
    * them up to 2^24.
    *
    * @throws {TypeError | RangeError} if the input is of another kind or shape
-   * @throws {EspalierError} MISSING for an image if the model does not say how to preprocess it, DISPOSED
+   * @throws {EspalierError} MISSING for an image if the model does not say how to preprocess it, MEMORY, DISPOSED
    */
   predict(input: ImageLike | Float32Array | TensorLike): Prediction;
   /** One run on zeros, so that the first real one is not the slow one. */
@@ -82,15 +86,15 @@ export interface Model {
  * const { data } = model.predict(context.getImageData(0, 0, 96, 96)); // x0, y0, x1, y1, ...
  */
 export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions = {}): Promise<Model> {
-  const { batch = 1, threads = 1, verify = true } = options;
+  const { batch = 1, threads = 1, verify = true, limits } = options;
   checkInteger('load', 'batch', batch, 1);
   checkInteger('load', 'threads', threads, 1);
-  const network = readNetwork(bytes, { verify });
+  const network = readNetwork(bytes, { verify, ...(limits && { limits }) });
   const { inputs } = network;
   if (inputs.length !== 1)
     throw new EspalierError(
       'UNSUPPORTED',
-      `load: the network has the inputs ${inputs.map(({ name }) => show(name)).join(', ')}; predict() feeds one. Use createExecutor() for several`,
+      `load: the network has the inputs ${showAll(inputs.map(({ name }) => name))}; predict() feeds one. Use createExecutor() for several`,
       { found: inputs.length },
     );
   const preprocessing = options.preprocessing ?? network.preprocessing;
@@ -101,8 +105,19 @@ export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions
       { name: inputs[0].name },
     );
   }
+  const open = async (kernels: KernelSet): Promise<Model> =>
+    modelOf(await createExecutor(network, { batch, kernels, threads }), kernels, preprocessing);
   const kernels = options.kernels ?? (await loadInferenceKernels());
-  return modelOf(await createExecutor(network, { batch, kernels, threads }), kernels, preprocessing);
+  try {
+    return await open(kernels);
+  } catch (error) {
+    // Platforms have less room for WebAssembly's memories than for arrays: what they refuse to the one they may give to
+    // the other.
+    const isRefused = error instanceof EspalierError && error.code === 'MEMORY' && error.details.cause !== undefined;
+    if (options.kernels !== undefined || kernels.name === 'portable' || !isRefused) throw error;
+    const portable = await loadInferenceKernels({ prefer: 'portable' });
+    return open({ ...portable, reason: `WebAssembly was refused the memory: ${error.message}` });
+  }
 }
 
 function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preprocessing | undefined): Model {
@@ -141,19 +156,20 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
     readonly values: Float32Array;
     readonly leading: Shape;
   } {
-    if (input instanceof Float32Array) {
-      if (input.length === 0 || input.length % inputSize !== 0)
+    const row = asFloat32(input);
+    if (row) {
+      if (row.length === 0 || row.length % inputSize !== 0)
         throw new RangeError(
-          `predict: input: expected a multiple of ${inputSize} values for [${inputShape.join(', ')}], got ${input.length}`,
+          `predict: input: expected a multiple of ${inputSize} values for [${inputShape.join(', ')}], got ${row.length}`,
         );
-      return { values: input, leading: input.length === inputSize ? [] : [input.length / inputSize] };
+      return { values: row, leading: row.length === inputSize ? [] : [row.length / inputSize] };
     }
     if (typeof input !== 'object' || input === null)
       throw new TypeError(
         `predict: input: expected an image { data, width, height }, a tensor { data, shape } or a Float32Array, got ${show(input)}`,
       );
-    if ('width' in input) return { values: prepareImage(input), leading: [] };
-    const { data, shape } = toTensor('predict', 'input', input);
+    if (hasField(input, 'width')) return { values: prepareImage(input as ImageLike), leading: [] };
+    const { data, shape } = toTensor('predict', 'input', input as TensorLike);
     const own = shape.slice(-inputShape.length);
     const leading = shape.slice(0, shape.length - own.length);
     if (!sameShape(own, inputShape) || leading.length > 1) {
@@ -172,11 +188,15 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
     const samples = values.length / inputSize;
     const { name: input } = network.inputs[0];
     const destination = isInteger(input) ? executor.integers(input) : executor.input(input);
-    const outputs = new Map(
-      network.outputs.map((name): [string, OutputTensor] => {
-        const shape = [...leading, ...executor.shapeOf(name)];
-        return [name, { data: new (isInteger(name) ? Int32Array : Float32Array)(sizeOf(shape)), shape }];
-      }),
+    const outputs = withMemory(
+      'predict',
+      () =>
+        new Map(
+          network.outputs.map((name): [string, OutputTensor] => {
+            const shape = [...leading, ...executor.shapeOf(name)];
+            return [name, { data: new (isInteger(name) ? Int32Array : Float32Array)(sizeOf(shape)), shape }];
+          }),
+        ),
     );
     for (let first = 0; first < samples; first += batch) {
       const count = Math.min(batch, samples - first);

@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { escapeHtml, svgBars, svgLines } from '../../src/compression/charts.ts';
-import { greyBmp, reportHtml } from '../../src/compression/html.ts';
+import { greyBmp } from '../../src/compression/faces.ts';
+import { reportHtml } from '../../src/compression/html.ts';
+import { STYLE, STYLE_HASH } from '../../src/compression/style.ts';
 import { summaryTable } from '../../src/compression/summary.ts';
 import type { CompressionReport } from '../../src/compression/report.ts';
 
@@ -57,7 +60,7 @@ const report: CompressionReport = {
 function checkNesting(markup: string): void {
   const open: string[] = [];
   for (const [, closing, name, attributes] of markup.matchAll(/<(\/?)([a-zA-Z][a-zA-Z0-9]*)((?:"[^"]*"|[^>"])*)>/g)) {
-    if (['meta', 'br'].includes(name) || attributes.endsWith('/')) continue;
+    if (['br'].includes(name) || attributes.endsWith('/')) continue;
     if (!closing) open.push(name);
     else expect(open.pop()).toBe(name);
   }
@@ -81,7 +84,12 @@ describe('report', () => {
     metrics: [{ name: 'RMSE', before: '1', after: '2' }],
     baseline: [{ loss: 1 }, { loss: 0.7 }],
     faces,
+    made: [{ name: 'command', value: 'espalier compress a&b.safetensors --keep 0.5' }],
   });
+  const text = html
+    .replaceAll(/<style>.*?<\/style>/gs, '')
+    .replaceAll(/<[^>]+>/g, '|')
+    .replaceAll('&gt;', '>');
 
   it('is whole, without script or outside resource, every text escaped', () => {
     checkNesting(html);
@@ -90,6 +98,58 @@ describe('report', () => {
     expect(html).toContain('dense&lt;1&gt;');
     expect(html).toContain('a &amp; b');
     expect(html).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  it('allows its own style and pictures in the file by a policy, and has nothing that a strict one refuses', () => {
+    expect(STYLE_HASH).toBe(`sha256-${createHash('sha256').update(STYLE).digest('base64')}`);
+    const [, policy] = /http-equiv="Content-Security-Policy" content="([^"]+)"/.exec(html) ?? [];
+    expect(policy).toBe(`default-src 'none'; img-src data:; style-src '${STYLE_HASH}'`);
+    expect(html).toContain(`<style>${STYLE}</style>`);
+    expect(html.match(/<style/g)).toHaveLength(1);
+    expect(html).not.toMatch(/ style=| on[a-z]+=/);
+  });
+
+  it('says first how much smaller and at what price, and the validation error in one row', () => {
+    expect(text).toMatch(
+      /\|26\.0x\|.*26\.0 kB became 1\.00 kB; the validation error went from 0\.01880 to 0\.01900 \(\+1\.1 %\)\./,
+    );
+    expect(html.match(/<td[^>]*>validation error</g)).toHaveLength(1);
+    expect(summaryTable(report).match(/^validation error .*\+1\.1 %$/gm)).toHaveLength(1);
+  });
+
+  it('sums of the tables are the size of the file', () => {
+    const numbersOf = (rows: string): number[] =>
+      [...rows.matchAll(/data-name="bytes(?: after)?">([\d,]+)</g)].map(([, number]) =>
+        Number(number.replaceAll(',', '')),
+      );
+    const tables = [...html.matchAll(/<table.*?<\/table>/gs)].map(([table]) => table);
+    const [layers, split] = [
+      tables.find((table) => table.includes('all layers'))!,
+      tables.find((table) => table.includes('codebooks'))!,
+    ];
+    const [layerBytes, all, rest, file] = numbersOf(layers);
+    expect([layerBytes, all, rest, file]).toEqual([20, 20, 980, 1000]);
+    const parts = numbersOf(split);
+    expect(parts.at(-1)).toBe(report.bytes);
+    expect(parts.slice(0, -1).reduce((sum, part) => sum + part)).toBe(report.bytes);
+  });
+
+  it('bars are as long as bytes are many', () => {
+    const widths = [...html.matchAll(/<rect x="0" y="\d" width="([\d.]+)"/g)].map(([, width]) => Number(width));
+    expect(widths).toEqual([100, 15.625]);
+    expect(text).toContain('128 to 20, 6.40x');
+  });
+
+  it('each picture of a face has one set of landmarks, and its pixels are in the page once', () => {
+    const pictures = [...html.matchAll(/<label>.*?<\/label>/gs)].map(([picture]) => picture);
+    expect(pictures).toHaveLength(3);
+    for (const picture of pictures) expect(picture.match(/<g /g)).toHaveLength(1);
+    expect(html.match(/data:image/g)).toHaveLength(1);
+    expect(text).toContain('the two networks apart 28.28 % of the side');
+  });
+
+  it('says how it was made', () => {
+    expect(html).toContain('<dt>command</dt><dd>espalier compress a&amp;b.safetensors --keep 0.5</dd>');
   });
 
   it('has the numbers of the report', () => {
@@ -156,9 +216,9 @@ describe('charts', () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: 1, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 9 }), (values) => {
         const widths = [
-          ...svgBars([{ name: 'a', values: values.map((value) => ({ value, color: 'red' })) }], 'ms', {
-            fromZero: true,
-          }).matchAll(/width="([\d.]+)"/g),
+          ...svgBars([{ name: 'a', values: values.map((value) => ({ value, color: 'red' })) }], 'ms').matchAll(
+            /width="([\d.]+)"/g,
+          ),
         ].map(([, width]) => Number(width));
         const largest = values.indexOf(Math.max(...values));
         expect(widths[largest]).toBeLessThanOrEqual(1000);

@@ -14,6 +14,7 @@ import { graph, sequential } from '../../src/network/build.ts';
 import { readPlain, withWeights } from '../../src/network/plain.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { vgg } from '../../src/network/vgg.ts';
+import { NO_LIMITS } from '../../src/network/limits.ts';
 import { writeNetwork } from '../../src/network/write.ts';
 import { stream } from '../../src/base/random.ts';
 import { load } from '../../src/runtime/load.ts';
@@ -207,7 +208,7 @@ describe('load', () => {
     expect(await rejection(load('model.safetensors' as unknown as Uint8Array))).toBeInstanceOf(TypeError);
   });
 
-  it('of 2 kB that asks for 3.6e9 values between two layers is MEMORY, without an allocation', async () => {
+  it('of 2 kB that asks for 3.6e9 values between two layers is BUDGET, and MEMORY where it is trusted, without an allocation', async () => {
     const network = sequential({ input: [1, 8, 8] }, [conv(1, 1), globalAveragePool(), dense(1)]);
     const nodes = network.nodes.map((node) =>
       node.kind === 'conv'
@@ -216,7 +217,9 @@ describe('load', () => {
     );
     const file = writeNetwork({ ...network, nodes });
     expect(file.length).toBeLessThan(2000);
-    expectError(await rejection(load(file, { kernels: portable })), 'MEMORY');
+    const { details } = expectError(await rejection(load(file, { kernels: portable })), 'BUDGET');
+    expect(details).toMatchObject({ name: 'limits.activations', limit: 2 ** 30 });
+    expectError(await rejection(load(file, { kernels: portable, limits: NO_LIMITS })), 'MEMORY');
   });
 
   it('is DISPOSED after dispose, which may be called twice', async () => {

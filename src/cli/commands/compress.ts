@@ -1,12 +1,15 @@
 /** `espalier compress`: prune, quantize and retrain layer by layer. */
-import { compress, reportHtml, saveFile, summaryTable } from '../../index.ts';
-import type { CompressionReport, ReportMetric } from '../../index.ts';
-import { createContext, defineCommand } from '../command.ts';
+import { arch, cpus, type } from 'node:os';
+import { version } from '../../../package.json';
+import { compareOutcomes, compress, reportHtml, saveFile, summaryTable } from '../../index.ts';
+import type { CompressionReport, Context, Outcome } from '../../index.ts';
+import { COMMON, createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
-import { checkApart, checkpointFolder, checkWritable, openCheckpoint, removeCheckpoints } from '../files.ts';
+import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints } from '../files.ts';
 import { fitted, openModel, openPart } from '../model.ts';
-import { augmented, howToGoOn, inCheckpoint, inUnit } from '../runs.ts';
+import { flagName } from '../options.ts';
+import { augmented, howToGoOn, inCheckpoint, inUnit, onWriteError } from '../runs.ts';
 
 type Compress = Invocation<typeof COMPRESS_OPTIONS>;
 
@@ -29,10 +32,13 @@ async function run(invocation: Compress): Promise<Result> {
     progress,
   } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
-  await checkApart({ MODEL: path, '--output': values.output, '--report': values.report, '--checkpoint': folder });
-  await checkWritable('--output', values.output);
-  if (values.report !== undefined) await checkWritable('--report', values.report);
-  const place = await openCheckpoint(folder, 'compress');
+  await checkPlaces({
+    sources: { MODEL: path, '--options': values.options, '--layers': values.layers, '--preprocess': values.preprocess },
+    data: values.data,
+    outputs: { '--output': values.output, '--report': values.report },
+    checkpoint: folder,
+  });
+  const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
   const options = await compressOptions(values);
   const model = await openModel(path, values, values.preprocess);
 
@@ -55,19 +61,28 @@ async function run(invocation: Compress): Promise<Result> {
       quantized: options.retrainQuantized.epochs,
       final: options.final.epochs,
     });
-    const { bytes, report } = await inCheckpoint(place, () =>
+    const {
+      network: small,
+      bytes,
+      report,
+    } = await inCheckpoint(place, () =>
       compress(network, context, {
         ...options,
         originalBytes: model.fileBytes,
-        ...(place ? { checkpoint: place } : {}),
+        ...(place ? { checkpoint: place.checkpoint } : {}),
       }),
     );
     await saveFile(values.output, bytes);
-    if (values.report !== undefined) await saveFile(values.report, html(path, values, report));
+    const outcome = await compareOutcomes(network, small, validation, context, { setName: values.validation });
+    if (values.report !== undefined)
+      await saveFile(
+        values.report,
+        html(path, values, report, outcome, [...made(path, values, context), ['settings', JSON.stringify(options)]]),
+      );
     await removeCheckpoints(place);
     return {
       json: { output: values.output, ...report },
-      text: `${summaryTable(report, metricsOf(report))}\n\nwritten: ${[values.output, values.report].filter((file) => file !== undefined).join(', ')}`,
+      text: `${summaryTable(report, outcome.metrics)}\n\nwritten: ${[values.output, values.report].filter((file) => file !== undefined).join(', ')}`,
     };
   } finally {
     training.close();
@@ -75,23 +90,50 @@ async function run(invocation: Compress): Promise<Result> {
   }
 }
 
-function metricsOf({ validation: { before, after } }: CompressionReport): readonly ReportMetric[] {
-  return [
-    {
-      name: 'validation error',
-      before: before.toPrecision(4),
-      after: `${after.toPrecision(4)} (${((after / before - 1) * 100).toFixed(1)} %)`,
-    },
-  ];
-}
-
-function html(path: string, { data, part, validation }: Compress['values'], report: CompressionReport): Uint8Array {
+function html(
+  path: string,
+  { data, part, validation }: Compress['values'],
+  report: CompressionReport,
+  { metrics, faces }: Outcome,
+  facts: readonly (readonly [name: string, value: string])[],
+): Uint8Array {
   return new TextEncoder().encode(
     reportHtml({
       title: `espalier: ${path}`,
       description: `${path}, compressed and retrained on part ${part} of ${data}; steps were judged on part ${validation}.`,
       report,
-      metrics: metricsOf(report),
+      metrics,
+      faces,
+      made: facts.map(([name, value]) => ({ name, value })),
     }),
   );
 }
+
+/** What it takes to make the same file again. */
+function made(
+  path: string,
+  values: Compress['values'],
+  { kernels, seed, threads }: Context,
+): (readonly [name: string, value: string])[] {
+  const given = Object.entries(values).flatMap(([key, value]): string[] => {
+    if (value === undefined || value === false || key in COMMON) return [];
+    return value === true ? [`--${flagName(key)}`] : [`--${flagName(key)}`, quoted(word(value))];
+  });
+  return [
+    ['command', ['espalier compress', quoted(path), ...given].join(' ')],
+    ['version', `espalier ${version}, Node ${process.version}`],
+    ['seed', String(seed)],
+    [
+      'machine',
+      `${cpus()[0]?.model ?? 'unknown processor'}, ${type()} ${arch()}; ${kernels.name} kernels, ${threads} threads (neither changes a bit)`,
+    ],
+  ];
+}
+
+/** A value as the option is given. */
+function word(value: unknown): string {
+  return value === null ? 'none' : value === Infinity ? 'all' : String(value);
+}
+
+/** A word of a command line, in quotes where a shell would cut it. */
+const quoted = (word: string): string => (/^[\w./,:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);

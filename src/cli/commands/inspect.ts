@@ -2,6 +2,7 @@
 import {
   describeEncoding,
   encodingSize,
+  inferTypes,
   loadFile,
   nodeCosts,
   parametersOf,
@@ -27,7 +28,7 @@ export const inspectCommand = defineCommand({
 
 async function run({ values, positionals: [path] }: Invocation<typeof READ_OPTIONS>): Promise<Result> {
   const bytes = await loadFile(path);
-  const network = holdsNetwork(path, bytes, values.noChecksum);
+  const network = holdsNetwork(path, bytes, values);
   return network ? describeNetwork(network, bytes.length) : describeTensors(path, bytes);
 }
 
@@ -79,16 +80,12 @@ function describeNetwork(network: Network, fileBytes: number): Result {
   const split = splitBytes(network, fileBytes);
   const { name, inputs, outputs, preprocessing, task } = network;
   const [parameters, multiplyAdds] = [sum('parameters'), sum('multiplyAdds')];
+  const shapes = inferTypes(network);
   const head = table(
     [
       ['network', name],
       ['input', inputs.map((input) => `${input.name} ${shapeText(input.shape)}`).join(', ')],
-      [
-        'output',
-        outputs
-          .map((output) => `${output} ${shapeText(layers.find((layer) => layer.name === output)?.outputShape ?? [])}`)
-          .join(', '),
-      ],
+      ['output', outputs.map((output) => `${output} ${shapeText(shapes.get(output)?.shape ?? [])}`).join(', ')],
       ['task', task ? JSON.stringify(taskText(task)) : 'not said'],
       ['preprocessing', preprocessing ? JSON.stringify(preprocessing) : 'not said'],
       ['parameters', grouped(parameters)],

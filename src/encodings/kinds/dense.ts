@@ -1,5 +1,5 @@
 /** Dense encoding: every weight a float32 of its own, stored under the parameter's own name. Not encoded, that is. */
-import { EspalierError, checkFinite } from '../../base/errors.ts';
+import { EspalierError, checkFinite, show } from '../../base/errors.ts';
 import { sameShape, sizeOf, toTensor, type Shape, type TensorLike } from '../../base/tensor.ts';
 import { checkDtype, checkLength, floatsOf, headerShape } from '../checks.ts';
 import type { Encoded, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from '../kind.ts';
@@ -30,11 +30,11 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
   if (!sameShape(stored.shape, shape))
     throw new EspalierError(
       'SHAPE',
-      `read: ${name}: expected shape [${shape.join(', ')}], got [${stored.shape.join(', ')}]`,
+      `read: ${show(name)}: expected shape [${shape.join(', ')}], got [${stored.shape.join(', ')}]`,
       { name, found: stored.shape },
     );
   if (stored.bytes.length !== 4 * size)
-    throw new EspalierError('SHAPE', `read: ${name}: expected ${4 * size} bytes, got ${stored.bytes.length}`, {
+    throw new EspalierError('SHAPE', `read: ${show(name)}: expected ${4 * size} bytes, got ${stored.bytes.length}`, {
       name,
       found: stored.bytes.length,
     });

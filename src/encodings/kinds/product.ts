@@ -8,7 +8,8 @@
  * blocks one after another). The header has one row per block: [M, d, K, 1 with signs apart or 0 without]; a block
  * starts at the column where the one before it ends.
  */
-import { EspalierError, checkFinite, show } from '../../base/errors.ts';
+import { checkFinite, show } from '../../base/errors.ts';
+import { arrayName } from '../../base/realm.ts';
 import type { Shape } from '../../base/tensor.ts';
 import { checkLeftOver, codeWidth, packCodes, packedBytes, unpackCodes } from '../bits.ts';
 import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, matrixSides } from '../checks.ts';
@@ -74,11 +75,6 @@ export interface ProductPlace extends EncodingPlace {
 
 /** Most codewords of a block: codes are 16 bits. */
 const MOST_CODEWORDS = 65536;
-/** A file may decode to this many weights whatever its own size ... */
-const FREE_WEIGHTS = 2 ** 24;
-/** ... and beyond that to this many per byte stored. One code of one bit for a sub-vector of 512 reaches it. */
-const WEIGHTS_PER_BYTE = 4096;
-
 /** Number of codeword coordinates of a block. */
 function codewordValues({ codewordCount, subvectorLength }: ProductBlock): number {
   return codewordCount * subvectorLength;
@@ -120,15 +116,6 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
     total((block) => block.K * block.d * perCodeword),
   );
   if (storedSigns) checkBytes(`${name}.signs`, storedSigns, total(signBytes));
-  const stored = storedCodes.bytes.length + storedCodewords.bytes.length + (storedSigns?.bytes.length ?? 0);
-  const limit = Math.max(FREE_WEIGHTS, WEIGHTS_PER_BYTE * stored);
-  if (rows * columns > limit)
-    throw new EspalierError(
-      'BUDGET',
-      `read: ${name}: ${rows * columns} weights from ${stored} bytes are more than the ${limit} that are allowed; the file is damaged or hostile`,
-      { name, limit, found: rows * columns },
-    );
-
   const codewords = perCodeword === 2 ? halvesOf(storedCodewords.bytes) : floatsOf(storedCodewords.bytes);
   checkFinite('read', `${name}.codewords`, codewords);
   let codesAt = 0;
@@ -342,7 +329,7 @@ export const productOperations: EncodingOperations<ProductEncoding, ProductPlace
       }
       start += codewordValues(block);
     }
-    return (gradient instanceof Float64Array ? sums : Float32Array.from(sums)) as typeof gradient;
+    return (arrayName(gradient) === 'Float64Array' ? sums : Float32Array.from(sums)) as typeof gradient;
   },
 
   /** Members of each codeword, for each of its coordinates. */

@@ -144,7 +144,7 @@ describe('reading hostile files', () => {
     ['no columns', 'PQ_PARAM', { header: { shape: [3, 0] } }],
     ['a shape that is none', 'SHAPE', { header: { shape: [3, -2] } }],
     ['a shape beyond 2^53', 'SHAPE', { header: { shape: [2 ** 30, 2 ** 30] } }],
-    ['a terabyte', 'PQ_PARAM', { header: { shape: [3, 2 ** 40] } }],
+    ['a terabyte', 'BUDGET', { header: { shape: [3, 2 ** 40] } }],
     ['1 bit', 'PQ_PARAM', { header: { bits: 1 } }],
     ['9 bits', 'PQ_PARAM', { header: { bits: 9 } }],
     ['half a bit', 'PQ_PARAM', { header: { bits: 2.5 } }],
