@@ -22,8 +22,5 @@ export function fileError(who: string, path: string, verb: string, cause: unknow
       `${text}: there is no memory for it (${cause.message}); cut it in several, or give the process more`,
       { name: path, cause },
     );
-  return new EspalierError('IO', `${text}: ${isError(cause) ? cause.message : show(cause)}`, {
-    name: path,
-    cause,
-  });
+  return new EspalierError('IO', `${text}: ${isError(cause) ? cause.message : show(cause)}`, { name: path, cause });
 }
