@@ -2,7 +2,6 @@
  * Charts as inline SVG: lines and bars side by side, as much as reports and benchmarks need. Grid lines take the page's
  * CSS variable `--line`.
  */
-import { log } from '../base/elementary.ts';
 import { visible } from '../base/errors.ts';
 
 export interface Line {
