@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { EspalierError } from '../../src/base/errors.ts';
 import { covarianceMatrix } from '../../src/importance/index.ts';
 import type { ChannelGroup, ChannelMoments } from '../../src/importance/types.ts';
-import { conv, dense, flatten } from '../../src/network/layers.ts';
+import { concat, conv, dense, flatten } from '../../src/network/layers.ts';
 import { relu } from '../../src/network/functions.ts';
-import { sequential } from '../../src/network/build.ts';
+import { graph, sequential } from '../../src/network/build.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { multiplyAdds, parameterCount } from '../../src/network/shapes.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
@@ -364,6 +364,31 @@ describe('repair', () => {
       const { network: folded } = removeNeurons(copies, 'a', [0, 1, 2], { moments });
       expect(data(folded, 'b.weight')[0]).toBe(data(copies, 'b.weight')[0]);
     }
+  });
+
+  test('copies that a convolution reads merge tap by tap, at their place behind a concat', () => {
+    const network = randomize(
+      graph({}, (g) => {
+        const x = g.input([2, 4, 4]);
+        const [z, a] = [g.node(conv(2, 1, { name: 'z' }), x), g.node(conv(3, 1, { name: 'a' }), x)];
+        return g.node(conv(2, 3, { name: 'b' }), g.node(concat(), z, a));
+      }),
+      2,
+    );
+    const copies = change(
+      change(network, 'a.weight', (values) => values.copyWithin(0, 4, 6)),
+      'a.bias',
+      (values) => values.copyWithin(0, 2, 3),
+    );
+    const moments = { mean: new Float64Array(3), covariance: Float64Array.of(1, 0, 1, 0, 1, 0, 1, 0, 1) };
+    const before = data(copies, 'b.weight');
+    const after = data(removeNeurons(copies, 'a', [0, 1], { moments, repair: true }).network, 'b.weight');
+    for (let o = 0; o < 2; o++)
+      for (let c = 0; c < 4; c++)
+        for (let t = 0; t < 9; t++) {
+          const was = before[(o * 5 + c) * 9 + t] + (c === 2 ? before[(o * 5 + 4) * 9 + t] : 0);
+          expect(after[(o * 4 + c) * 9 + t]).toBeCloseTo(was, 6);
+        }
   });
 
   test("never worse than folding the mean: the consumers' pre-activations are nearer to the original on the samples measured", async () => {
