@@ -37,7 +37,7 @@ export function progressLines(start = Date.now()): (event: RunEvent) => void {
       );
     } else if (event.kind === 'stage') {
       console.error(`${seconds}  stage ${event.index + 1}/${event.count}: ${event.name} ${event.detail}`);
-    } else if (event.kind === 'note') console.error(`${seconds}  ${event.text}`);
+    } else if (event.kind === 'note' || event.kind === 'warning') console.error(`${seconds}  ${event.text}`);
   };
 }
 

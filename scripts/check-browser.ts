@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { writeNetwork } from '../src/network/index.ts';
 import { load } from '../src/runtime/index.ts';
+import { observeNumbers, type Numbers } from '../test/browser/numbers.ts';
 import { network, observe, SIDE, type Death, type Observation } from '../test/browser/observe.ts';
 import { bundlePage, findChromium, ISOLATED, visitPages } from './browser.ts';
 
@@ -15,6 +16,7 @@ interface Report {
   readonly failure?: string;
   readonly observations: readonly Observation[];
   readonly death?: Death;
+  readonly numbers?: Numbers;
   readonly example?: readonly {
     readonly threads?: number;
     readonly threadsReason?: string;
@@ -32,6 +34,7 @@ interface Scenario {
 
 const policy = (text: string): Record<string, string> => ({ ...ISOLATED, 'Content-Security-Policy': text });
 const expected = await observe([1]),
+  numbers = observeNumbers(),
   modelFile = writeNetwork(network()),
   reference = await load(modelFile);
 
@@ -45,6 +48,17 @@ const alone =
   };
 
 const scenarios: readonly Scenario[] = [
+  {
+    title: 'elementary functions: the same bits as in Node, and 2 ** n exact',
+    headers: {},
+    hash: '#numbers',
+    check({ numbers: found }) {
+      const differing = Object.keys(numbers.engine).filter((name) => found?.engine[name] !== numbers.engine[name]);
+      console.log(`        the engine's own that differ from Node's: ${differing.join(', ') || 'none'}`);
+      deepEqual({ ...found, engine: {} }, { ...numbers, engine: {} });
+      ok(found?.powersOfTwo);
+    },
+  },
   {
     title: 'isolated, in a worker: 1, 2, 3 and 4 threads, the same bits as in Node',
     headers: ISOLATED,

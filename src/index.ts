@@ -2,8 +2,8 @@
 export { checkFinite, checkInteger, checkNumber, EspalierError, show, visible, visibleLines } from './base/errors.ts';
 export type { ErrorCode, ErrorDetails } from './base/errors.ts';
 export * from './compression/index.ts';
-export { folderStore, loadFile, memoryStore, readSafetensors, saveFile } from './container/index.ts';
-export type { CheckpointStore } from './container/index.ts';
+export { checkWritable, folderStore, loadFile, memoryStore, readSafetensors, saveFile } from './container/index.ts';
+export type { CheckpointStore, Lock, RunCheckpoint } from './container/index.ts';
 export * from './data/index.ts';
 export { decode, encodingSize } from './encodings/index.ts';
 export type { DenseEncoding, Encoding, EncodingSize, ProductBlock, ProductEncoding } from './encodings/types.ts';

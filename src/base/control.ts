@@ -3,8 +3,9 @@
  * that results depend on.
  */
 /**
- * What happens during a run, told to `Context.onEvent`. `kind` says which; a listener that throws stops the run with
- * its error.
+ * What happens during a run, told to `Context.onEvent`. `kind` says which. A listener that throws stops the run with
+ * its error, once; an async one whose promise is rejected does so at the next event or batch, at the latest when the
+ * run ends. The run does not wait for a listener's promise.
  */
 export type RunEvent =
   | {
@@ -33,7 +34,9 @@ export type RunEvent =
       readonly count: number;
       readonly detail: string;
     }
-  | { readonly kind: 'note'; readonly text: string };
+  | { readonly kind: 'note'; readonly text: string }
+  /** Something went wrong that the run got over: to be told though nothing else is. */
+  | { readonly kind: 'warning'; readonly text: string };
 
 /** Longest stretch of uninterrupted work, in milliseconds. */
 const TURN = 50;
@@ -53,18 +56,35 @@ export interface RunControl {
    * {@link RunControl.check}, or what that party threw
    */
   wait<T>(value: T | PromiseLike<T>): Promise<T>;
+  /**
+   * At the end of a run: gives what listeners have begun a last turn to fail in. @throws as {@link RunControl.check}
+   */
+  end(): Promise<void>;
+}
+
+/** Where a run is stopped from, and who hears of it. */
+interface Outside {
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: RunEvent) => void;
 }
 
 /**
- * Control of one run: throws what `signal` was aborted with or a listener failed with, at the next call of any of its
- * functions.
- * @param context - where the run is stopped from, and who hears of it; both may be left out
+ * A context for the parts of a run: what they tell goes through the run's own control, so that the promise of a
+ * listener is heard though the part that told it is over.
  */
-export function createRunControl(context: {
-  readonly signal?: AbortSignal;
-  readonly onEvent?: (event: RunEvent) => void;
-}): RunControl {
+export function within<T extends Outside>(control: RunControl, context: T): T {
+  return context.onEvent ? { ...context, onEvent: control.emit } : context;
+}
+
+/**
+ * Control of one run, and the only one that calls a listener: throws what `signal` was aborted with or a listener
+ * failed with, at the next call of any of its functions.
+ * @param context - both of its fields may be left out
+ */
+export function createRunControl(context: Outside): RunControl {
   const { signal, onEvent } = context;
+  /** Promises of listeners that are not settled. */
+  let unsettled = 0;
   let lastTurn = performance.now();
   let failure: { readonly reason: unknown } | undefined;
 
@@ -80,10 +100,15 @@ export function createRunControl(context: {
       // Listeners return nothing by their type, but an async function passes as one: its rejection must not go
       // unhandled.
       const returned: unknown = onEvent?.(event);
-      if (isPromise(returned))
-        returned.then(undefined, (reason: unknown) => {
+      if (!isPromise(returned)) return;
+      unsettled++;
+      returned.then(
+        () => unsettled--,
+        (reason: unknown) => {
+          unsettled--;
           failure ??= { reason };
-        });
+        },
+      );
     },
     async pause() {
       check();
@@ -97,7 +122,21 @@ export function createRunControl(context: {
       check();
       return result;
     },
+    async end() {
+      if (unsettled > 0) await turn();
+      check();
+    },
   };
+}
+
+/**
+ * What a function of the caller's gave, which is to be there at once. @throws {TypeError} for a promise, whose rejection
+ * is heard
+ */
+export function atOnce<T>(who: string, name: string, value: T): T {
+  if (!isPromise(value)) return value;
+  value.then(undefined, () => undefined);
+  throw new TypeError(`${who}: ${name}: expected a value, got a promise; it must not be async`);
 }
 
 function isPromise<T>(value: unknown): value is PromiseLike<T> {

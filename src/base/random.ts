@@ -2,6 +2,7 @@
  * Randomness without state: a fresh generator for each (seed, purpose, ...), so that no result depends on the order of
  * calls, on prefetching or on threads, and no generator state needs saving. Generator: seedrandom's alea (Baagøe).
  */
+import { cosPi, log } from './elementary.ts';
 import alea from 'seedrandom/lib/alea.js';
 
 export interface Stream {
@@ -30,7 +31,7 @@ export function below(random: Stream, limit: number): number {
 /** Standard normal (Box and Muller); two uniform draws each. */
 export function normal(random: Stream): number {
   const u = 1 - random();
-  return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * random());
+  return Math.sqrt(-2 * log(u)) * cosPi(2 * random());
 }
 
 /** A random order of 0 ... count - 1 (Fisher and Yates). */

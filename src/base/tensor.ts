@@ -1,7 +1,10 @@
 /**
  * Tensors: a typed array and a shape, row-major. An `ndarray` is accepted wherever a tensor is, by its structure.
  */
+import { square } from './elementary.ts';
 import { show } from './errors.ts';
+import { refuseBigInts, toFloat32 } from './float32.ts';
+import { arrayName, hasField } from './realm.ts';
 
 export type FloatArray = Float32Array | Float64Array;
 export type TypedArray = FloatArray | Uint8Array | Int8Array | Uint16Array | Int16Array | Int32Array | Uint32Array;
@@ -67,11 +70,31 @@ export function sameShape(a: Shape, b: Shape): boolean {
 }
 
 /**
- * A contiguous float32 tensor: the argument itself where it already is one, else a copy. Accepts any strides.
+ * A contiguous float32 tensor: the argument itself where it already is one, else a copy. Accepts any strides. Along the
+ * last axis of several each position is a column with a range of its own.
  * @throws {TypeError | RangeError} naming `who` and `name`
+ * @throws {EspalierError} RANGE for numbers that float32 does not hold or does not tell apart; see {@link toFloat32}
  */
 export function toTensor(who: string, name: string, value: TensorLike): Tensor {
-  if (typeof value !== 'object' || value === null || !('data' in value) || !('shape' in value)) {
+  const { data, shape } = contiguous(who, name, value);
+  return { data: toFloat32(who, name, data, columnsOf(shape)), shape };
+}
+
+/** Of how many numbers a row is: the last side of several, else one. */
+export function columnsOf(shape: Shape): number {
+  return shape.length > 1 ? shape[shape.length - 1] : 1;
+}
+
+/**
+ * Row-major elements, whatever their type: the data themselves where they are, else a copy of the same or a wider type.
+ * @throws {TypeError | RangeError} naming `who` and `name`
+ */
+export function contiguous(
+  who: string,
+  name: string,
+  value: TensorLike,
+): { readonly data: ArrayLike<number>; readonly shape: Shape } {
+  if (typeof value !== 'object' || value === null || !hasField(value, 'data') || !hasField(value, 'shape')) {
     throw new TypeError(`${who}: ${name}: expected a tensor ({ data, shape }) or an ndarray, got ${show(value)}`);
   }
   const { data, shape } = value;
@@ -79,14 +102,14 @@ export function toTensor(who: string, name: string, value: TensorLike): Tensor {
   const size = sizeOf(shape);
   if (typeof data !== 'object' || data === null || typeof data.length !== 'number')
     throw new TypeError(`${who}: ${name}.data: expected a typed array, got ${show(data)}`);
-  if (!('stride' in value)) {
+  if (!hasField(value, 'stride')) {
     if (data.length !== size)
       throw new RangeError(
         `${who}: ${name}: expected ${size} elements for shape [${shape.join(', ')}], got ${data.length}`,
       );
-    return data instanceof Float32Array ? (value as Tensor) : { data: Float32Array.from(data), shape };
+    return { data, shape };
   }
-  const { stride, offset } = value;
+  const { stride, offset } = value as StridedArray;
   if (!Array.isArray(stride) || stride.length !== shape.length)
     throw new RangeError(`${who}: ${name}.stride: expected ${shape.length} strides, got ${show(stride)}`);
   if (!Number.isSafeInteger(offset))
@@ -104,7 +127,11 @@ export function toTensor(who: string, name: string, value: TensorLike): Tensor {
     throw new RangeError(
       `${who}: ${name}: shape, stride and offset reach element ${low < 0 ? low : high}, outside of data with ${data.length}`,
     );
-  const out = new Float32Array(size);
+  refuseBigInts(who, `${name}.data`, data);
+  const kind = arrayName(data);
+  const isInteger = kind !== undefined && /^U?[iI]nt/.test(kind);
+  const Gathered = isInteger ? (kind === 'Uint32Array' ? Uint32Array : Int32Array) : Float64Array;
+  const out = new (kind === 'Float32Array' ? Float32Array : Gathered)(size);
   gatherStrided(data, shape, stride, offset, out);
   return { data: out, shape };
 }
@@ -132,6 +159,6 @@ export function gatherStrided(
 /** Root of the mean squared difference, summed in double; NaN of nothing. */
 export function rootMeanSquare(predictions: ArrayLike<number>, targets: ArrayLike<number>): number {
   let sum = 0;
-  for (let i = 0; i < targets.length; i++) sum += (predictions[i] - targets[i]) ** 2;
+  for (let i = 0; i < targets.length; i++) sum += square(predictions[i] - targets[i]);
   return Math.sqrt(sum / targets.length);
 }

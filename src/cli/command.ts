@@ -42,7 +42,7 @@ export interface CommandDefinition<T extends OptionTable> extends Omit<Command, 
   readonly options: T;
   run(invocation: Invocation<T>): Promise<Result>;
   /** How to go on after the run was stopped. Default: nothing was saved. */
-  afterStop?(values: Values<T>): string;
+  afterStop?(values: Values<T>): string | Promise<string>;
 }
 
 /** Options that every command has. */
@@ -78,7 +78,7 @@ export function defineCommand<T extends OptionTable>(definition: CommandDefiniti
         if (!signal.aborted || error !== signal.reason) throw error;
         const reason = signal.reason as keyof typeof STOP_CODES;
         throw new Stopped(
-          `stopped by ${reason}; ${definition.afterStop?.(values as Values<T>) ?? 'nothing was saved'}`,
+          `stopped by ${reason}; ${(await definition.afterStop?.(values as Values<T>)) ?? 'nothing was saved'}`,
           STOP_CODES[reason],
         );
       } finally {

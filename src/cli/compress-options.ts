@@ -18,7 +18,7 @@ import { readJsonFile } from './files.ts';
 import { DATA_OPTIONS, PLAIN_OPTIONS, READ_OPTIONS, SEED_OPTION, THREADS_OPTION } from './model.ts';
 import { choice, defaultShown, flag, integer, number, orWord, required, text, withDefault } from './options.ts';
 import type { Values } from './options.ts';
-import { AUGMENT_OPTION, CHECKPOINT_OPTION, UNIT_OPTION } from './runs.ts';
+import { AUGMENT_OPTION, CHECKPOINT_ERROR_OPTION, CHECKPOINT_OPTION, UNIT_OPTION } from './runs.ts';
 
 const RETRAININGS = ['retrainPruned', 'retrainQuantized', 'final'] as const;
 type Retraining = (typeof RETRAININGS)[number];
@@ -86,6 +86,7 @@ export const COMPRESS_OPTIONS = {
   ...SEED_OPTION,
   ...THREADS_OPTION,
   checkpoint: defaultShown('OUT.checkpoint', CHECKPOINT_OPTION.checkpoint),
+  ...CHECKPOINT_ERROR_OPTION,
   ...READ_OPTIONS,
 };
 

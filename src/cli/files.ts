@@ -1,54 +1,93 @@
 /** Files named on the command line: looked at before hours of work, read as JSON, cleaned up after. */
-import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { realpath, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { checkPreprocessing, EspalierError, folderStore, loadFile, show } from '../index.ts';
-import type { CheckpointStore, Preprocessing } from '../index.ts';
+import { mkdir, readdir, readlink, rmdir, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { checkPreprocessing, checkWritable, EspalierError, folderStore, loadFile, show } from '../index.ts';
+import type { Preprocessing, RunCheckpoint } from '../index.ts';
 import { UsageError } from './io.ts';
 
 /** Where a run keeps its state. */
 export interface CheckpointPlace {
-  readonly store: CheckpointStore;
-  /** Letters only. */
-  readonly key: string;
+  /** Its key is letters only. */
+  readonly checkpoint: RunCheckpoint;
   readonly folder: string;
 }
 
-/**
- * Finds out whether a file can be written there, by making and removing an empty one beside it: permissions alone do
- * not tell of full disks and strange file systems.
- * @throws {EspalierError} IO, naming the flag and the cure
- */
-export async function checkWritable(flag: string, path: string): Promise<void> {
-  // What a symbolic link names is what will be replaced.
-  const target = await realpath(path).catch(() => resolve(path));
-  const found = await stat(target).catch(() => undefined);
-  const fail = (problem: string, cause?: unknown): EspalierError =>
-    new EspalierError('IO', `${flag}: ${problem}`, { name: path, cause });
-  if (found?.isDirectory()) throw fail(`${show(path)} is a folder; name a file in it`);
-  if (found && !found.isFile())
-    throw fail(`${show(path)} is a device or a pipe, which cannot be replaced; name a file`);
-  const folder = dirname(target);
-  if (!existsSync(folder)) throw fail(`there is no folder ${show(folder)}; make it first`);
-  const probe = `${target}.${randomUUID()}.unfinished`;
-  try {
-    await writeFile(probe, '', { flag: 'wx' });
-    await unlink(probe);
-  } catch (cause) {
-    throw fail(`cannot write to the folder ${show(folder)}: ${(cause as Error).message}`, cause);
-  }
+/** By flag or argument; undefined: not given. */
+type Paths = Readonly<Record<string, string | undefined>>;
+
+export interface Places {
+  /** Files that are read. */
+  readonly sources: Paths;
+  /** Array folder, whose files are read. */
+  readonly data?: string;
+  /** Files that are written. */
+  readonly outputs: Paths;
+  /** Folder of the checkpoint. */
+  readonly checkpoint?: string | undefined;
 }
 
-/** @throws {UsageError} if two of the paths are the same file: by flag or argument */
-export async function checkApart(paths: Readonly<Record<string, string | undefined>>): Promise<void> {
+const DATA_FILE = /-(images|inputs|landmarks|labels|targets)\.npy(\.gz)?$|-names\.txt$/;
+const CHECKPOINT_FILE = /\.[ab]\.safetensors$/;
+
+/**
+ * Before the work: no file that is written is one that is read or another that is written, by whatever name, link or
+ * spelling; and every output can be written.
+ * @throws {UsageError} naming the two that are the same
+ * @throws {EspalierError} IO, naming the flag and the cure
+ */
+export async function checkPlaces({ sources, data, outputs, checkpoint }: Places): Promise<void> {
   const seen = new Map<string, string>();
-  for (const [name, path] of Object.entries(paths)) {
+  const add = async (name: string, path: string): Promise<void> => void seen.set(await identity(path), name);
+  for (const [name, path] of Object.entries(sources)) if (path !== undefined) await add(name, path);
+  for (const name of await namesIn(data, DATA_FILE)) await add(`${name} of --data`, join(data!, name));
+  const written = Object.entries({ ...outputs, '--checkpoint': checkpoint });
+  for (const name of await namesIn(checkpoint, CHECKPOINT_FILE))
+    written.push(['--checkpoint', join(checkpoint!, name)]);
+  for (const [name, path] of written) {
     if (path === undefined) continue;
-    const target = await realpath(path).catch(() => resolve(path));
-    const other = seen.get(target);
+    const id = await identity(path);
+    const other = seen.get(id);
     if (other !== undefined) throw new UsageError(`${name}: ${show(path)} is ${other} too; name another file`);
-    seen.set(target, name);
+    seen.set(id, name);
+  }
+  for (const [flag, path] of Object.entries(outputs)) if (path !== undefined) await checkOutput(flag, path);
+}
+
+async function namesIn(folder: string | undefined, ending: RegExp): Promise<string[]> {
+  const names = folder === undefined ? [] : await readdir(folder).catch(() => []);
+  return names.filter((name) => ending.test(name));
+}
+
+/**
+ * Equal for two paths that are one file: by the disk's own number where it is there, which sees through links of both
+ * kinds and through spelling. A file to be is its folder and its name, without case, since no one can tell how a volume
+ * takes that before both are there.
+ */
+async function identity(path: string): Promise<string> {
+  let target = resolve(path);
+  for (let links = 0; links < 40; links++) {
+    const next = await readlink(target).catch(() => undefined);
+    if (next === undefined) break;
+    target = resolve(dirname(target), next);
+  }
+  const number = async (place: string): Promise<string | undefined> => {
+    const found = await stat(place, { bigint: true }).catch(() => undefined);
+    // Some network drives number nothing.
+    return found && found.ino !== 0n ? `${found.dev}:${found.ino}` : undefined;
+  };
+  return (
+    (await number(target)) ??
+    `${(await number(dirname(target))) ?? dirname(target)}/${basename(target).normalize('NFC').toLowerCase()}`
+  );
+}
+
+/** @throws {EspalierError} IO if nothing can be written there, naming the flag */
+async function checkOutput(flag: string, path: string): Promise<void> {
+  try {
+    await checkWritable(path);
+  } catch (cause) {
+    if (!(cause instanceof EspalierError)) throw cause;
+    throw new EspalierError('IO', cause.message.replace('checkWritable', flag), { ...cause.details, cause });
   }
 }
 
@@ -87,21 +126,48 @@ export function checkpointFolder(given: string | undefined, output: string): str
   return given === 'none' ? undefined : (given ?? `${output}.checkpoint`);
 }
 
-export async function openCheckpoint(folder: string | undefined, key: string): Promise<CheckpointPlace | undefined> {
+/**
+ * The folder is made and written to once, and taken away again if it was not there: the first checkpoint makes it anew.
+ * @throws {EspalierError} IO, naming the flag
+ */
+export async function openCheckpoint(
+  folder: string | undefined,
+  key: string,
+  onWriteError: 'stop' | 'goOn',
+): Promise<CheckpointPlace | undefined> {
   if (folder === undefined) return undefined;
-  // The folder itself is made by the first checkpoint; what it will stand in has to be there.
+  const fail = (problem: string, cause?: unknown): EspalierError =>
+    new EspalierError('IO', `--checkpoint: ${problem}`, { name: folder, cause });
   const found = await stat(folder).catch(() => undefined);
-  if (found && !found.isDirectory())
-    throw new EspalierError('IO', `--checkpoint: ${show(folder)} is a file; name a folder`, { name: folder });
-  await checkWritable('--checkpoint', found ? join(folder, key) : folder);
-  return { store: folderStore(folder), key, folder };
+  if (found && !found.isDirectory()) throw fail(`${show(folder)} is a file; name a folder`);
+  if (!found) {
+    // Of one level: what it is to stand in has to be there.
+    await mkdir(folder).catch((cause: unknown) => {
+      throw fail(`cannot make the folder ${show(folder)}: ${(cause as Error).message}`, cause);
+    });
+  }
+  try {
+    await checkOutput('--checkpoint', join(folder, `${key}.a.safetensors`));
+  } finally {
+    if (!found) await rmdir(folder).catch(() => undefined);
+  }
+  return { checkpoint: { store: folderStore(folder), key, onWriteError }, folder };
+}
+
+/** Whether there is something to go on from. */
+export async function holdsCheckpoint(folder: string): Promise<boolean> {
+  return (await namesIn(folder, CHECKPOINT_FILE)).length > 0;
 }
 
 /** After the result is written: the run's checkpoints, and the folder if nothing else is in it. */
 export async function removeCheckpoints(place: CheckpointPlace | undefined): Promise<void> {
   if (!place) return;
-  const { store, key, folder } = place;
-  const ours = new RegExp(`^${key}(-stage\\d+)?\\.[ab]\\.safetensors$`);
-  for (const name of await store.list()) if (ours.test(name)) await store.remove(name);
+  const { checkpoint, folder } = place;
+  const ours = new RegExp(`^${checkpoint.key}(-stage\\d+)?\\.[ab]\\.safetensors(\\.[^.]+\\.unfinished)?$`);
+  for (const name of await namesIn(folder, ours))
+    await unlink(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
+      // Another process was faster.
+      if (error.code !== 'ENOENT') throw error;
+    });
   await rmdir(folder).catch(() => undefined); // not empty, or never made
 }

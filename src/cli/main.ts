@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The program `espalier`: the process's arguments, streams and signals given to `runCli`. */
 import { runCli } from './cli.ts';
-import { STOP_CODES } from './io.ts';
+import { steadyOutput, STOP_CODES } from './io.ts';
 import type { StopSignal } from './io.ts';
 
 const controller = new AbortController();
@@ -16,17 +16,14 @@ function stop(name: StopSignal): void {
 }
 for (const name of signals) process.on(name, stop);
 
-// A reader that has seen enough (`espalier inspect m | head`) is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
-
-// The code is set, not exited with: what is still on its way to a pipe arrives.
-void runCli(process.argv.slice(2), {
-  stdout: process.stdout,
-  stderr: process.stderr,
-  signal: controller.signal,
-  env: process.env,
-}).then((code) => {
-  process.exitCode = code;
-});
+const [stdout, stderr] = [steadyOutput(process.stdout), steadyOutput(process.stderr)];
+void runCli(process.argv.slice(2), { stdout, stderr, signal: controller.signal, env: process.env }).then(
+  async (code) => {
+    const lost = await stdout.lost();
+    // A reader that has seen enough (`espalier inspect m | head`) is no error.
+    const isFailure = lost !== undefined && lost.code !== 'EPIPE';
+    if (isFailure) stderr.write(`espalier: cannot write the result to stdout: ${lost.message}\n`);
+    // The code is set, not exited with: what is still on its way to a pipe arrives.
+    process.exitCode = isFailure && code === 0 ? 1 : code;
+  },
+);

@@ -113,10 +113,13 @@ export function createProgress(
     );
   }
 
-  function note(line: string): void {
-    if (quiet) return;
+  function say(line: string): void {
     clear();
     output.write(`${visible(line)}\n`);
+  }
+
+  function note(line: string): void {
+    if (!quiet) say(line);
   }
 
   return {
@@ -129,6 +132,8 @@ export function createProgress(
         epochs++;
         ({ validation } = event);
       } else if (event.kind === 'note') note(event.text);
+      // What went wrong is no progress: it is told though that is not wanted.
+      else if (event.kind === 'warning') say(`warning: ${event.text}`);
       else if (isOfSchedule(event)) {
         stage = event;
         draw(`stage ${event.index + 1}/${event.count}: ${event.name} ${event.detail}`.trimEnd());

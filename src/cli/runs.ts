@@ -1,14 +1,13 @@
 /**
  * What long runs share: augmentation, the unit of the output, where they keep their state and how they go on from it.
  */
-import { existsSync } from 'node:fs';
 import { augmentLandmarks, EspalierError, meanTarget, withOutputUnit } from '../index.ts';
 import type { Dataset, Examples, Network, OutputUnit, Task } from '../index.ts';
-import { checkpointFolder } from './files.ts';
+import { checkpointFolder, holdsCheckpoint } from './files.ts';
 import type { CheckpointPlace } from './files.ts';
 import { UsageError } from './io.ts';
 import type { OpenedModel } from './model.ts';
-import { choice, defaultShown, number, orWord, text } from './options.ts';
+import { choice, defaultShown, number, orWord, text, withDefault } from './options.ts';
 
 export const AUGMENT_OPTION = {
   augment: defaultShown(
@@ -77,17 +76,27 @@ export const CHECKPOINT_OPTION = {
   checkpoint: text('DIR|none', 'folder that keeps the state of the run until it is done'),
 };
 
+export const CHECKPOINT_ERROR_OPTION = {
+  onCheckpointError: withDefault(
+    'stop',
+    choice(['stop', 'go-on'], 'when the state cannot be written, the disk being full: end the run, or tell and go on'),
+  ),
+};
+
+/** The word of the API for what the flag says. */
+export const onWriteError = (choice: 'stop' | 'go-on'): 'stop' | 'goOn' => (choice === 'stop' ? 'stop' : 'goOn');
+
 /** What to say when a run was stopped. */
-export function howToGoOn({
+export async function howToGoOn({
   checkpoint,
   output,
 }: {
   readonly checkpoint: string | undefined;
   readonly output: string;
-}): string {
+}): Promise<string> {
   const folder = checkpointFolder(checkpoint, output);
   if (folder === undefined) return 'nothing was saved (--checkpoint none)';
-  return existsSync(folder)
+  return (await holdsCheckpoint(folder))
     ? `run the same command again to go on from the last epoch, which is kept in ${folder}`
     : 'the first epoch was not done, so there is nothing to go on from';
 }

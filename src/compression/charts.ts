@@ -2,7 +2,6 @@
  * Charts as inline SVG: lines and bars side by side, as much as reports and benchmarks need. Grid lines take the page's
  * CSS variable `--line`.
  */
-
 import { visible } from '../base/errors.ts';
 
 export interface Line {
@@ -17,6 +16,11 @@ const WIDTH = 1000;
 const HEIGHT = 300;
 const MARGIN = { left: 64, right: 16, top: 26, bottom: 40 };
 
+/** The e of 10^e <= x < 10^(e + 1), x > 0: from the digits, which every engine writes alike. */
+function decimalExponentOf(x: number): number {
+  return Number(x.toExponential().split('e')[1]);
+}
+
 // Not `Math.max(...values)`: arguments lie on the stack, and there may be as many as epochs, or layers of a file.
 const largest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), -Infinity);
 const least = (values: readonly number[]): number => -largest(values.map((value) => -value));
@@ -24,7 +28,7 @@ const least = (values: readonly number[]): number => -largest(values.map((value)
 /** A round step that cuts a range in about five. */
 function roundStep(range: number): number {
   const raw = range / 5;
-  const power = 10 ** Math.floor(Math.log10(raw));
+  const power = Number(`1e${decimalExponentOf(raw)}`);
   const factor = raw / power;
   return (factor < 1.5 ? 1 : factor < 3.5 ? 2 : factor < 7.5 ? 5 : 10) * power;
 }
@@ -66,7 +70,7 @@ export function svgLines(
   const x = (value: number): number => MARGIN.left + (value / last) * (width - MARGIN.left - MARGIN.right);
   const y = (value: number): number =>
     HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
-  const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  const digits = Math.max(0, -decimalExponentOf(step));
   // A step is at least a billionth of the range, so twelve places tell two grid lines apart.
   const label = (value: number): string =>
     digits > 12 ? String(Number(value.toPrecision(12))) : value.toFixed(digits);

@@ -1,15 +1,22 @@
-/** Checkpoints of a schedule: the networks of the moment and how far it has come, written after every stage. */
-import { readCheckpoint, removeCheckpoint, writeCheckpoint } from '../container/index.ts';
-import type { Fingerprint, NamedArray } from '../container/index.ts';
-import { EspalierError } from '../base/errors.ts';
+/**
+ * Checkpoints of a schedule: the networks of the moment and how far it has come, written after every stage. A
+ * checkpoint is a file like any other: whatever its checksum says, every field is checked.
+ */
+import type { RunControl } from '../base/control.ts';
+import { EspalierError, show } from '../base/errors.ts';
+import { expectation, integer, number, obeys } from '../base/rules.ts';
+import type { Rule } from '../base/rules.ts';
+import { parseJson, readCheckpoint, removeCheckpoint, writeCheckpoint } from '../container/index.ts';
+import type { Checkpoint, Fingerprint, Json, NamedArray, RunCheckpoint } from '../container/index.ts';
 import { NO_LIMITS } from '../network/limits.ts';
 import { readNetwork } from '../network/read.ts';
+import { toPlain } from '../network/description.ts';
 import type { Network } from '../graph/network.ts';
 import { writeNetwork } from '../network/write.ts';
-import { digestExamples, digestNetwork } from '../training/checkpoint.ts';
-import { criterionName } from '../importance/score.ts';
-import { createRunControl } from '../base/control.ts';
-import type { Context } from '../graph/transform.ts';
+import { saveOr, warnOfDamage } from '../training/checkpoint.ts';
+import { digestExamples, digestNetwork, digestOptions } from '../training/fingerprint.ts';
+import { criterionName, measurementsOf } from '../importance/score.ts';
+import type { Context, TransformReport } from '../graph/transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
 import type { Stage, StageReport } from './stage.ts';
 
@@ -35,138 +42,218 @@ export interface Progress {
 export interface ProgressStore {
   readonly restored: Progress | undefined;
   save(progress: Progress): Promise<void>;
+  /** Where the stage after `done` others may keep its own state. */
+  stageCheckpoint(done: number): RunCheckpoint | undefined;
+  /** Gives the key free. */
+  close(): Promise<void>;
 }
 
 const KEY = 'espalier.compress';
 
 /** Where the network is that the present step began with: often it need not be stored twice. */
-type StartPlace = 'now' | 'original' | 'stored';
+const START_PLACES = ['now', 'original', 'stored'] as const;
+type StartPlace = (typeof START_PLACES)[number];
 
 type Stored = Omit<Progress, 'network' | 'stepStart' | 'best'> & {
   readonly start: StartPlace;
   readonly best: number | null;
 };
 
+/** What stands in a checkpoint as plain numbers. */
+type Numbers = Omit<Stored, 'start' | 'best' | 'stages'>;
+
 /**
  * @throws {EspalierError} CHECKPOINT if there is a checkpoint of another run or a damaged one without a good one beside
- * it
+ * it; LOCKED if another run uses the key
  */
 export async function openProgress(
   network: Network,
   context: Context,
-  options: CompressOptions,
+  control: RunControl,
+  { checkpoint }: CompressOptions,
   settings: CompressSettings,
   plan: readonly Stage[],
 ): Promise<ProgressStore> {
-  const { checkpoint } = options;
-  if (!checkpoint) return { restored: undefined, save: () => Promise.resolve() };
+  if (!checkpoint)
+    return {
+      restored: undefined,
+      save: () => Promise.resolve(),
+      stageCheckpoint: () => undefined,
+      close: () => Promise.resolve(),
+    };
   const { store, key } = checkpoint;
-  const fingerprint = await fingerprintOf(network, context, settings, plan);
-  const found = await readCheckpoint(store, key, fingerprint);
-  const restored = found && restore(found.metadata, found.tensors, network, key);
-  // A run that was killed between the two writes of `save` has left a finished stage's own checkpoint behind.
-  if (restored) await removeCheckpoint(store, stageKey(key, restored.stages.length - 1));
-  for (const problem of found?.damaged ?? [])
-    context.onEvent?.({ kind: 'note', text: `compress: a damaged checkpoint was passed over: ${problem}` });
-  return {
-    restored,
-    async save(progress) {
-      const { network: now, stepStart, best, stages, ...rest } = progress;
-      const blob = (name: string, value: Network): NamedArray => {
-        const bytes = writeNetwork(value);
-        return { name, dtype: 'U8', shape: [bytes.length], bytes };
-      };
-      const start: StartPlace = stepStart === now ? 'now' : stepStart === network ? 'original' : 'stored';
-      await writeCheckpoint(store, key, {
-        fingerprint,
-        metadata: {
-          [KEY]: JSON.stringify({ ...rest, stages, start, best: best?.validation ?? null } satisfies Stored),
-        },
-        tensors: [
-          blob('network', now),
-          ...(start === 'stored' ? [blob('stepStart', stepStart)] : []),
-          ...(best ? [blob('best', best.network)] : []),
-        ],
-      });
-      // The finished stage's own checkpoint has done its work: the next stage starts from this one.
-      await removeCheckpoint(store, stageKey(key, progress.stages.length - 1));
-    },
-  };
+  const lock = await store.lock?.(key);
+  try {
+    const data = checkpoint.data ?? (await digestSets(context, control, settings));
+    const fingerprint = fingerprintOf(network, context, settings, plan, data);
+    const found = await readCheckpoint(store, key, fingerprint, (slot) => restore(slot, network, settings, plan));
+    const restored = found?.state;
+    // A run that was killed between the two writes of `save` has left a finished stage's own checkpoint behind.
+    if (restored) await removeCheckpoint(store, stageKey(key, restored.stages.length - 1));
+    warnOfDamage('compress', found?.damaged, control);
+    return {
+      restored,
+      stageCheckpoint: (done) => ({ ...checkpoint, key: stageKey(key, done), data }),
+      save: (progress) =>
+        saveOr(checkpoint, lock, control, async () => {
+          await writeCheckpoint(store, key, { fingerprint, ...describe(progress, network) });
+          // The finished stage's own checkpoint has done its work: the next stage starts from this one.
+          await removeCheckpoint(store, stageKey(key, progress.stages.length - 1));
+        }),
+      close: async () => lock?.release(),
+    };
+  } catch (error) {
+    await lock?.release();
+    throw error;
+  }
 }
 
 /** Key of the training checkpoint of the n-th stage that is run (tries counted). */
-export function stageKey(key: string, count: number): string {
+function stageKey(key: string, count: number): string {
   return `${key}-stage${count}`;
 }
 
-function restore(
-  metadata: ReadonlyMap<string, string>,
-  tensors: ReadonlyMap<string, { bytes: Uint8Array }>,
+function describe(
+  { network, stepStart, best, stages, ...numbers }: Progress,
   original: Network,
-  key: string,
+): { readonly metadata: Record<string, string>; readonly tensors: readonly NamedArray[] } {
+  const blob = (name: string, value: Network): NamedArray => {
+    const bytes = writeNetwork(value);
+    return { name, dtype: 'U8', shape: [bytes.length], bytes };
+  };
+  const start: StartPlace = stepStart === network ? 'now' : stepStart === original ? 'original' : 'stored';
+  return {
+    metadata: { [KEY]: JSON.stringify({ ...numbers, stages, start, best: best?.validation ?? null } satisfies Stored) },
+    tensors: [
+      blob('network', network),
+      ...(start === 'stored' ? [blob('stepStart', stepStart)] : []),
+      ...(best ? [blob('best', best.network)] : []),
+    ],
+  };
+}
+
+/**
+ * Where the run stood, of a slot that was made for it. @throws {EspalierError} CHECKPOINT, and what `parseJson` and
+ * `readNetwork` throw
+ */
+function restore(
+  { metadata, tensors }: Checkpoint,
+  original: Network,
+  settings: CompressSettings,
+  plan: readonly Stage[],
 ): Progress {
+  const bad = (problem: string): EspalierError => new EspalierError('CHECKPOINT', `compress: ${problem}`);
   const text = metadata.get(KEY);
-  if (text === undefined)
-    throw new EspalierError('CHECKPOINT', `compress: the checkpoint ${key} is not one of compress; give another key`, {
-      name: key,
-    });
-  // Covered by the checkpoint's checksum and by its fingerprint, so its form is ours.
-  const { best, start, ...rest } = JSON.parse(text) as Stored;
-  if (typeof rest.validation !== 'number')
-    throw new EspalierError(
-      'CHECKPOINT',
-      `compress: the checkpoint ${key} is of an earlier version of this program; go on with that, or remove it to start anew`,
-      { name: key },
-    );
+  if (text === undefined) throw bad('it is not one of compress; give another key');
+  const fields = parseJson(text, { who: 'compress' });
+  const field = (name: string): Json | undefined => (fields instanceof Map ? fields.get(name) : undefined);
+  const numbers = readNumbers(field, settings, plan, bad);
+  const [start, best, reports] = [field('start'), field('best'), field('stages')];
+  if (!START_PLACES.includes(start as StartPlace))
+    throw bad(`start: expected one of ${START_PLACES.join(', ')}, got ${show(start)}`);
+  if (best !== null && typeof best !== 'number') throw bad(`best: expected a number or null, got ${show(best)}`);
+  if (!Array.isArray(reports)) throw bad(`stages: expected a list, got ${show(reports)}`);
+  const stages = (reports as readonly Json[]).map((report, i) => readStage(report, `stages[${i}]`, bad));
   const network = (name: string): Network => {
     const found = tensors.get(name);
-    if (!found)
-      throw new EspalierError(
-        'CHECKPOINT',
-        `compress: the checkpoint ${key} lacks its network ${name}; remove it to start anew`,
-        { name: key },
-      );
+    if (!found) throw bad(`its network ${name} is missing`);
     // The run that goes on had let the network in; smaller now, it would be held to less.
     return readNetwork(found.bytes, { limits: NO_LIMITS });
   };
   const now = network('network');
   return {
-    ...rest,
+    ...numbers,
+    stages,
     network: now,
     stepStart: start === 'now' ? now : start === 'original' ? original : network('stepStart'),
     best: best === null ? undefined : { network: network('best'), validation: best },
   };
 }
 
-async function fingerprintOf(
-  network: Network,
-  context: Context,
-  settings: CompressSettings,
+type Bad = (problem: string) => EspalierError;
+
+function readNumbers(
+  field: (name: string) => unknown,
+  { retries }: CompressSettings,
   plan: readonly Stage[],
-): Promise<Fingerprint> {
-  const { training, criterion, layers, ...rest } = settings;
-  const { loss, schedule, validationMetric, ...numbers } = training;
-  const control = createRunControl(context);
+  bad: Bad,
+): Numbers {
+  const rules: Record<keyof Numbers, Rule> = {
+    next: integer(0, plan.length),
+    attempt: integer(0, retries),
+    validation: number(),
+    startValidation: number(),
+    baseline: number(),
+  };
+  return ruled(field, rules, '', bad) as unknown as Numbers;
+}
+
+function readStage(report: Json, where: string, bad: Bad): StageReport {
+  if (!(report instanceof Map)) throw bad(`${where}: expected an object, got ${show(report)}`);
+  const plain = toPlain(report as ReadonlyMap<string, Json>) as Partial<StageReport>;
+  const { name, layers, changed, report: own } = plain;
+  ruled(
+    (key) => (plain as Record<string, unknown>)[key],
+    { attempt: integer(0), parameters: integer(0, Number.MAX_SAFE_INTEGER), validation: number() },
+    `${where}.`,
+    bad,
+  );
+  if (typeof name !== 'string') throw bad(`${where}.name: expected a string, got ${show(name)}`);
+  if (!Array.isArray(layers) || !layers.every((layer) => typeof layer === 'string'))
+    throw bad(`${where}.layers: expected names, got ${show(layers)}`);
+  if (typeof changed !== 'boolean') throw bad(`${where}.changed: expected true or false, got ${show(changed)}`);
+  if (typeof (own as Partial<TransformReport> | null | undefined)?.transform !== 'string')
+    throw bad(`${where}.report: expected { transform, ... }, got ${show(own)}`);
+  return plain as StageReport;
+}
+
+function ruled(
+  field: (name: string) => unknown,
+  rules: Readonly<Record<string, Rule>>,
+  where: string,
+  bad: Bad,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(rules).map(([name, rule]) => {
+      const value = field(name);
+      if (!obeys(rule, value)) throw bad(`${where}${name}: expected ${expectation(rule)}, got ${show(value)}`);
+      return [name, value];
+    }),
+  );
+}
+
+/** All samples of both sets; labels where the run looks at them. */
+async function digestSets(
+  { training, validation, seed }: Context,
+  control: RunControl,
+  { teacherWeight, criterion, scoring }: CompressSettings,
+): Promise<string> {
+  const targets = teacherWeight < 1 || measurementsOf(criterion, scoring).includes('gradients');
+  return digestOptions([
+    await digestExamples('context.training', training!, { control, targets, pass: { seed, epoch: 0 } }),
+    await digestExamples('context.validation', validation!, { control, targets: true }),
+  ]);
+}
+
+function fingerprintOf(
+  network: Network,
+  { seed, kernels }: Context,
+  { training, criterion, ...rest }: CompressSettings,
+  plan: readonly Stage[],
+  data: string,
+): Fingerprint {
+  const { loss, schedule, ...others } = training;
   return {
     network: digestNetwork(network),
-    options: JSON.stringify([
+    // By construction all of them, those to come too. Functions are known by their names.
+    options: digestOptions([
       rest,
-      plan.map(({ name, step, layers: names }) => [name, step, names]),
-      [...layers],
-      typeof criterion === 'string' ? criterion : `${typeof criterion} ${criterionName(criterion)}`,
-      numbers,
-      loss?.options ?? null,
-      schedule?.options ?? null,
-      validationMetric !== undefined,
+      { ...others, loss: loss?.options, schedule: schedule?.options },
+      [typeof criterion, criterionName(criterion)],
+      plan.map(({ name, step, layers }) => [name, step, layers]),
     ]),
-    data: JSON.stringify(
-      await Promise.all(
-        (['training', 'validation'] as const).map(
-          (name) => context[name] && digestExamples(`context.${name}`, context[name], control),
-        ),
-      ),
-    ),
-    seed: String(context.seed),
-    kernels: context.kernels.name,
+    data,
+    seed: String(seed),
+    kernels: kernels.name,
   };
 }

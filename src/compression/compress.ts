@@ -6,7 +6,10 @@
  * In that order no step ever cuts an encoded tensor: what feeds a layer is still dense, and so are the rows before it.
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.
  */
+import { atOnce, createRunControl, within } from '../base/control.ts';
+import type { RunControl } from '../base/control.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { isMap } from '../base/realm.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
 import { canonicalEncoding } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
@@ -18,8 +21,8 @@ import { writeNetwork } from '../network/write.ts';
 import { inferShapes, multiplyAdds, parameterCount } from '../network/shapes.ts';
 import { evaluate, predictAll } from '../training/index.ts';
 import { checkFit, resolveTrainOptions } from '../training/options.ts';
-import { openProgress, stageKey } from './checkpoint.ts';
-import type { Progress } from './checkpoint.ts';
+import { openProgress } from './checkpoint.ts';
+import type { Progress, ProgressStore } from './checkpoint.ts';
 import { resolveCompressOptions } from './options.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
 import { compareLayers, splitBytes } from './report.ts';
@@ -65,25 +68,31 @@ export async function compress(
   }
   const stages = arrange(planStages(settings), options);
   checkRetraining(network, context, settings);
-  if (measurementsOf(settings.criterion).includes('gradients')) checkLabelled('compress', context.training);
-  const progress = await openProgress(network, context, options, settings, stages);
-  let state: Progress = progress.restored ?? (await begin(network, context, settings));
-
-  while (state.next < stages.length) {
-    context.signal?.throwIfAborted();
-    const stage = stages[state.next];
-    context.onEvent?.({
-      kind: 'stage',
-      name: stage.name,
-      index: state.next,
-      count: stages.length,
-      detail: stage.layers.join(', '),
-    });
-    const after = await runStage(stages, state, network, context, settings, options);
-    state = settle(after, stage, stages, settings, context);
-    await progress.save(state);
+  if (measurementsOf(settings.criterion, settings.scoring).includes('gradients'))
+    checkLabelled('compress', context.training);
+  const control = createRunControl(context);
+  const inner = within(control, context);
+  const progress = await openProgress(network, inner, control, options, settings, stages);
+  try {
+    let state: Progress = progress.restored ?? (await begin(network, inner, settings));
+    while (state.next < stages.length) {
+      const stage = stages[state.next];
+      control.emit({
+        kind: 'stage',
+        name: stage.name,
+        index: state.next,
+        count: stages.length,
+        detail: stage.layers.join(', '),
+      });
+      const after = await runStage(stages, state, network, inner, settings, progress);
+      state = settle(after, stage, stages, settings, control);
+      await progress.save(state);
+    }
+    await control.end();
+    return finish(network, state, options);
+  } finally {
+    await progress.close();
   }
-  return finish(network, state, options);
 }
 
 /** The schedule as the caller arranges it. @throws {TypeError | RangeError} for what is no schedule */
@@ -140,11 +149,12 @@ async function runStage(
   original: Network,
   context: Context,
   settings: CompressSettings,
-  { checkpoint }: CompressOptions,
+  progress: ProgressStore,
 ): Promise<Progress> {
   const { name, layers, step, transform } = stages[state.next];
   const { attempt, next } = state;
   const done = state.stages.length;
+  const checkpoint = progress.stageCheckpoint(done);
   const { network, report } = checkOutcome(
     name,
     await transform(state.network, {
@@ -154,7 +164,7 @@ async function runStage(
       attempt,
       before: state.stages.slice(done - (next - firstOf(stages, step))),
       stageSeed: context.seed + 7919 * (1 + next) + 104729 * attempt,
-      ...(checkpoint ? { checkpoint: { store: checkpoint.store, key: stageKey(checkpoint.key, done) } } : {}),
+      ...(checkpoint ? { checkpoint } : {}),
     }),
   );
   const changed = network !== state.network;
@@ -174,7 +184,7 @@ const firstOf = (stages: readonly Stage[], step: number): number => stages.findI
 /** What a transform gave, if it is what a transform gives. */
 function checkOutcome(name: string, outcome: unknown): { network: Network; report: TransformReport } {
   const { network, report } = (outcome ?? {}) as { network?: Partial<Network>; report?: Partial<TransformReport> };
-  if (Array.isArray(network?.nodes) && network.parameters instanceof Map && typeof report?.transform === 'string')
+  if (Array.isArray(network?.nodes) && isMap(network.parameters) && typeof report?.transform === 'string')
     return { network: network as Network, report: report as TransformReport };
   throw new TypeError(
     `compress: stage ${show(name)}: expected its transform to give { network, report: { transform: name, ... } }, got ${show(outcome)}`,
@@ -187,7 +197,7 @@ function settle(
   stage: Stage,
   stages: readonly Stage[],
   settings: CompressSettings,
-  context: Context,
+  control: RunControl,
 ): Progress {
   const isLast = stages[state.next]?.step !== stage.step;
   const isJudged = stages.some(({ step, layers }) => step === stage.step && layers.length > 0);
@@ -198,7 +208,7 @@ function settle(
     settings.tolerance === Infinity ? Infinity : state.baseline + settings.tolerance * Math.abs(state.baseline);
   const best = state.best && state.best.validation <= validation ? state.best : { network: state.network, validation };
   if (validation > limit && state.attempt < settings.retries) {
-    context.onEvent?.({
+    control.emit({
       kind: 'note',
       text: `step of ${stage.layers.join(', ')}: validation ${validation.toPrecision(4)} is above ${limit.toPrecision(4)}; trying again, milder`,
     });
@@ -230,13 +240,19 @@ async function measure(
   const { validationMetric, loss: given = defaultLoss(network) } = settings.training;
   if (!examples.targetShape) {
     const [wanted, found] = [await predictAll(original, examples, how), await predictAll(network, examples, how)];
-    return validationMetric ? validationMetric(found, wanted, examples.count) : rootMeanSquare(found, wanted);
+    return validationMetric
+      ? atOnce('compress', 'validationMetric', validationMetric(found, wanted, examples.count))
+      : rootMeanSquare(found, wanted);
   }
   const { predictions, targets, samples, rmse, loss } = await evaluate(network, examples, {
     ...how,
     ...(given.classes ? { loss: given } : {}),
   });
-  const value = validationMetric ? validationMetric(predictions, targets, samples) : given.classes ? loss : rmse;
+  const value = validationMetric
+    ? atOnce('compress', 'validationMetric', validationMetric(predictions, targets, samples))
+    : given.classes
+      ? loss
+      : rmse;
   if (value === undefined)
     throw new EspalierError(
       'DATA',

@@ -1,5 +1,6 @@
 /** Options of a compression, their defaults, and the checks made before any work. */
-import type { CheckpointStore } from '../container/store.ts';
+import { checkRunCheckpoint } from '../container/store.ts';
+import type { RunCheckpoint } from '../container/store.ts';
 import type { RuledBy, Rules } from '../base/rules.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import { checkCriterion, resolveScoring } from '../importance/score.ts';
@@ -102,9 +103,10 @@ export interface CompressOptions {
   readonly stages?: (planned: readonly Stage[]) => readonly Stage[];
   /**
    * Where the state is kept after every epoch and every step, and taken up from if it is there. A killed run that is
-   * started again ends in the same bytes.
+   * started again ends in the same bytes. One that is started with another network, other options or other data is
+   * refused; functions of your own are compared as for `train`.
    */
-  readonly checkpoint?: { readonly store: CheckpointStore; readonly key: string };
+  readonly checkpoint?: RunCheckpoint;
 }
 
 /** Defaults of {@link CompressOptions}, beside {@link LAYER_DEFAULTS}. */
@@ -280,11 +282,7 @@ export function resolveCompressOptions(network: Network, options: CompressOption
     throw new TypeError(`${WHO}: stages: expected a function of the planned stages, got ${show(stages)}`);
   if (typeof repair !== 'boolean') throw new TypeError(`${WHO}: repair: expected true or false, got ${show(repair)}`);
   checkNames('training', training, TRAINING_NAMES);
-  if (
-    checkpoint !== undefined &&
-    (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')
-  )
-    throw new TypeError(`${WHO}: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
+  if (checkpoint !== undefined) checkRunCheckpoint(WHO, checkpoint);
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
   return {
     criterion,

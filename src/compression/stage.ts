@@ -1,5 +1,5 @@
 /** What a stage of a schedule is: a transform among others, which are judged and undone together. */
-import type { CheckpointStore } from '../container/store.ts';
+import type { RunCheckpoint } from '../container/store.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context, TransformReport } from '../graph/transform.ts';
 
@@ -16,7 +16,7 @@ export interface StageContext extends Context {
   /** A seed of this stage and this try alone; `seed` is that of the run. */
   readonly stageSeed: number;
   /** Where a stage that takes long may keep its state, under this key; it is cleared when the stage is done. */
-  readonly checkpoint?: { readonly store: CheckpointStore; readonly key: string };
+  readonly checkpoint?: RunCheckpoint;
 }
 
 /** What a stage does; any `Transform` is one. Its report is kept in checkpoints, so it is plain JSON-able data. */

@@ -4,7 +4,15 @@ export { parseJson } from './json.ts';
 export type { Json, JsonOptions } from './json.ts';
 export { DTYPE_BYTES, readSafetensors, steadyBytes, writeSafetensors } from './safetensors.ts';
 export type { Dtype, Metadata, NamedArray, ReadLimits, SafetensorsFile, StoredArray } from './safetensors.ts';
-export { loadFile, saveFile } from './save.ts';
+export type { Lock } from './lock.ts';
+export { checkWritable, loadFile, saveFile } from './save.ts';
 export type { FileOptions, FileSystem, OpenFile } from './save.ts';
-export { folderStore, memoryStore, readCheckpoint, removeCheckpoint, writeCheckpoint } from './store.ts';
-export type { Checkpoint, CheckpointPayload, CheckpointStore, Fingerprint } from './store.ts';
+export {
+  checkRunCheckpoint,
+  folderStore,
+  memoryStore,
+  readCheckpoint,
+  removeCheckpoint,
+  writeCheckpoint,
+} from './store.ts';
+export type { Checkpoint, CheckpointPayload, CheckpointStore, Fingerprint, Restored, RunCheckpoint } from './store.ts';

@@ -4,6 +4,7 @@
  * hand before anything is allocated. Format: https://github.com/huggingface/safetensors
  */
 import { EspalierError, show } from '../base/errors.ts';
+import { arrayName, asBytes, isMap } from '../base/realm.ts';
 import { checkShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { looksLike } from './foreign.ts';
@@ -97,7 +98,7 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
         `writeSafetensors: ${name}.dtype: expected one of ${Object.keys(DTYPE_BYTES).join(', ')}, got ${show(dtype)}`,
       );
     const expected = sizeOf(shape) * DTYPE_BYTES[dtype];
-    if (!(bytes instanceof Uint8Array))
+    if (!asBytes(bytes))
       throw new TypeError(`writeSafetensors: ${name}.bytes: expected a Uint8Array, got ${show(bytes)}`);
     if (bytes.length !== expected)
       throw new RangeError(
@@ -141,7 +142,7 @@ export function writeSafetensors(tensors: Iterable<NamedArray>, metadata: Metada
 
 /** Keys and values of metadata in either form, in their order. */
 export function metadataPairs(metadata: Metadata): [string, string][] {
-  return metadata instanceof Map
+  return isMap(metadata)
     ? [...(metadata as ReadonlyMap<string, string>)]
     : Object.entries(metadata as Readonly<Record<string, string>>);
 }
@@ -214,16 +215,15 @@ interface Entry {
  */
 export function steadyBytes(who: string, input: Uint8Array | ArrayBuffer): Uint8Array {
   const isView = ArrayBuffer.isView(input);
-  const kind = Object.prototype.toString.call(isView ? input.buffer : input);
+  const given: unknown = isView ? input.buffer : input;
+  const kind = Object.prototype.toString.call(given);
   if (
-    (isView && !(input instanceof Uint8Array)) ||
+    (isView && arrayName(input) !== 'Uint8Array') ||
     (kind !== '[object ArrayBuffer]' && kind !== '[object SharedArrayBuffer]')
   ) {
     throw new TypeError(`${who}: bytes: expected a Uint8Array or an ArrayBuffer, got ${show(input)}`);
   }
-  const buffer: ArrayBufferLike & { readonly resizable?: boolean; readonly growable?: boolean } = isView
-    ? input.buffer
-    : input;
+  const buffer = given as ArrayBufferLike & { readonly resizable?: boolean };
   let whole: Uint8Array;
   try {
     whole = new Uint8Array(buffer);
@@ -234,14 +234,13 @@ export function steadyBytes(who: string, input: Uint8Array | ArrayBuffer): Uint8
       { cause },
     );
   }
-  const bytes = isView ? input : whole;
+  const bytes = asBytes(input) ?? whole;
   if (buffer.resizable === true && bytes.length === 0)
     throw new EspalierError(
       'INPUT',
       `${who}: bytes: a view of a resizable buffer that no longer reaches it; pass a copy`,
     );
   const mayChange = kind === '[object SharedArrayBuffer]' || buffer.resizable === true;
-  // `new Uint8Array(view)` copies into memory of its own; `slice` of a Buffer would not.
   return mayChange ? new Uint8Array(bytes) : bytes;
 }
 

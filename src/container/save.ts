@@ -3,8 +3,10 @@
  * that a crash at any moment leaves the old file or the new one.
  */
 import { EspalierError, show } from '../base/errors.ts';
+import { asBytes } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 import { fileError } from './file-error.ts';
+import { ownerOf, ownMark } from './owner.ts';
 
 /** The part of an open file that is used here. */
 export interface OpenFile {
@@ -22,8 +24,11 @@ export interface FileSystem {
   readFile(path: string): Promise<Uint8Array>;
   readdir(path: string): Promise<string[]>;
   readlink(path: string): Promise<string>;
-  stat(path: string): Promise<{ readonly mode: number; isDirectory(): boolean }>;
+  stat(
+    path: string,
+  ): Promise<{ readonly mode: number; readonly mtimeMs: number; isDirectory(): boolean; isFile(): boolean }>;
   mkdir(path: string, options: { recursive: true }): Promise<unknown>;
+  rmdir(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
 }
@@ -42,36 +47,116 @@ const RENAME_WAITS = [10, 40, 160, 320, 640];
 // is.
 const NO_FOLDER_SYNC = ['EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP', 'EBADF', 'ENOSYS'];
 const MAX_LINKS = 40;
+const DAY = 24 * 3600 * 1000;
 
 /**
  * Writes `bytes` to `path`, whole or not at all: through a symbolic link to the file that it names, with the mode of
  * the file that was there. On an error the old file is untouched and nothing is left beside it; only where the very
- * last sync fails is the new file in place.
+ * last sync fails is the new file in place. What killed processes have left beside it is removed.
  *
- * @throws {EspalierError} IO, with the system's error as cause
+ * @throws {EspalierError} IO, with the system's error as cause; also where `path` is a folder, a device, a pipe or a
+ *   read-only file, none of which can be replaced as a whole
  */
 export async function saveFile(path: string, bytes: Uint8Array, options: FileOptions = {}): Promise<void> {
   const { fileSystem = nodeFiles('saveFile') } = options;
-  if (!(bytes instanceof Uint8Array)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
-  const { dirname } = requireNode('saveFile', 'node:path');
-  const target = await throughLinks(fileSystem, checkPath('saveFile', path));
-  const found = await attempt('saveFile', path, 'look at', () => fileSystem.stat(target)).catch(absent);
-  if (found?.isDirectory())
-    throw new EspalierError('IO', `saveFile: ${show(path)} is a folder; name a file in it`, { name: path });
-
-  const unfinished = `${target}.${globalThis.crypto.randomUUID()}${UNFINISHED}`;
-  const file = await attempt('saveFile', path, 'write', () =>
-    fileSystem.open(unfinished, 'wx', found === undefined ? 0o666 : found.mode & 0o777),
+  if (!asBytes(bytes)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
+  const { basename, dirname } = requireNode('saveFile', 'node:path');
+  const { target, mode } = await findTarget('saveFile', path, fileSystem);
+  await writeBeside('saveFile', path, target, mode, bytes, fileSystem, (unfinished) =>
+    attempt('saveFile', path, 'replace', () => renameWithPatience(fileSystem, unfinished, target)),
   );
+  await attempt('saveFile', path, 'sync the folder of', () => syncFolder(fileSystem, dirname(target)));
+  await clearUnfinished(fileSystem, dirname(target), basename(target), target);
+}
+
+/**
+ * Finds out whether {@link saveFile} can write there, before the work that makes the bytes: by writing and removing a
+ * small file beside it, since permissions alone do not tell of full disks and strange file systems. What is at `path`
+ * is not touched.
+ * @throws {EspalierError} IO, as {@link saveFile}
+ */
+export async function checkWritable(path: string, options: FileOptions = {}): Promise<void> {
+  const { fileSystem = nodeFiles('checkWritable') } = options;
+  const { target, mode } = await findTarget('checkWritable', path, fileSystem);
+  await writeBeside('checkWritable', path, target, mode, new Uint8Array(4096), fileSystem, (unfinished) =>
+    attempt('checkWritable', path, 'tidy up beside', () => fileSystem.unlink(unfinished)),
+  );
+}
+
+/** The file that a path leads to, and the mode that a new one is to have. */
+async function findTarget(
+  who: string,
+  path: string,
+  fileSystem: FileSystem,
+): Promise<{ readonly target: string; readonly mode: number }> {
+  const { dirname } = requireNode(who, 'node:path');
+  const target = await throughLinks(who, fileSystem, checkPath(who, path));
+  const refuse = (problem: string): EspalierError =>
+    new EspalierError('IO', `${who}: ${show(path)} ${problem}`, { name: path });
+  const found = await attempt(who, path, 'look at', () => fileSystem.stat(target)).catch(absent);
+  if (found?.isDirectory()) throw refuse('is a folder; name a file in it');
+  if (found && !found.isFile())
+    throw refuse('is a device or a pipe, which cannot be replaced as a whole; name a file, and copy it there');
+  // No one may write it, its owner included: it was put out of reach on purpose.
+  if (found && (found.mode & 0o222) === 0) throw refuse('is read-only; name another file, or allow writing to it');
+  const folder = dirname(target);
+  if (!found && !(await attempt(who, path, 'look at the folder of', () => fileSystem.stat(folder)).catch(absent)))
+    throw refuse(
+      target === requireNode(who, 'node:path').resolve(path)
+        ? `cannot be written: there is no folder ${show(folder)}; make it first`
+        : `is a link to ${show(target)}, and there is no folder ${show(folder)}; make it first`,
+    );
+  return { target, mode: found === undefined ? 0o666 : found.mode & 0o777 };
+}
+
+/** Writes a file beside `target`, then does with it what `then` does; on an error nothing is left. */
+async function writeBeside(
+  who: string,
+  path: string,
+  target: string,
+  mode: number,
+  bytes: Uint8Array,
+  fileSystem: FileSystem,
+  then: (unfinished: string) => Promise<void>,
+): Promise<void> {
+  const unfinished = `${target}.${ownMark(who)}${UNFINISHED}`;
+  const file = await attempt(who, path, 'write', () => fileSystem.open(unfinished, 'wx', mode));
   try {
-    await attempt('saveFile', path, 'write', () => writeAll(file, bytes));
-    await attempt('saveFile', path, 'replace', () => renameWithPatience(fileSystem, unfinished, target));
+    await attempt(who, path, 'write', () => writeAll(file, bytes));
+    await then(unfinished);
   } catch (error) {
-    // The first error is the one to tell; a leftover is ignored by every reader.
+    // The first error is the one to tell; a leftover is passed by, and cleared when the file is written again.
     await fileSystem.unlink(unfinished).catch(() => undefined);
     throw error;
   }
-  await attempt('saveFile', path, 'sync the folder of', () => syncFolder(fileSystem, dirname(target)));
+}
+
+/**
+ * Removes what was left unfinished of the files whose names begin with `name`: by processes that are no more, and what
+ * may be of another machine if it is a day older than the file `fresh`, by the clock of the disk. Without `fresh`:
+ * everything, for one who holds a lock on them. What cannot be removed stays.
+ */
+export async function clearUnfinished(
+  fileSystem: FileSystem,
+  folder: string,
+  name: string,
+  fresh?: string,
+): Promise<void> {
+  const { join } = requireNode('saveFile', 'node:path');
+  const age = async (path: string): Promise<number> => (await fileSystem.stat(path)).mtimeMs;
+  try {
+    for (const other of await fileSystem.readdir(folder)) {
+      if (!other.startsWith(`${name}.`) || !other.endsWith(UNFINISHED)) continue;
+      const owner = ownerOf('saveFile', other.slice(name.length + 1, -UNFINISHED.length));
+      const isOver =
+        fresh === undefined ||
+        owner === 'dead' ||
+        (owner === 'unknown' && (await age(fresh)) - (await age(join(folder, other))) > DAY);
+      if (isOver) await fileSystem.unlink(join(folder, other)).catch(() => undefined);
+    }
+  } catch {
+    // The file itself is saved; to tidy up is a courtesy.
+  }
 }
 
 /**
@@ -95,11 +180,15 @@ export function isAbsent(error: unknown): boolean {
   return code === 'ENOENT';
 }
 
-/** Runs a file operation. @throws {EspalierError} IO for what the system throws, saying what was tried */
+/**
+ * Runs an operation on a file or a store. @throws {EspalierError} what `fileError` makes of what the system throws; an
+ * EspalierError as it is
+ */
 export async function attempt<T>(who: string, path: string, verb: string, operation: () => Promise<T>): Promise<T> {
   try {
     return await operation();
   } catch (cause) {
+    if (cause instanceof EspalierError) throw cause;
     throw fileError(who, path, verb, cause);
   }
 }
@@ -116,8 +205,8 @@ function checkPath(who: string, path: unknown): string {
 }
 
 /** The file that a chain of symbolic links ends at, there already or not. */
-async function throughLinks(fileSystem: FileSystem, path: string): Promise<string> {
-  const { dirname, resolve } = requireNode('saveFile', 'node:path');
+async function throughLinks(who: string, fileSystem: FileSystem, path: string): Promise<string> {
+  const { dirname, resolve } = requireNode(who, 'node:path');
   let target = resolve(path);
   for (let links = 0; links < MAX_LINKS; links++) {
     let next: string;
@@ -131,7 +220,7 @@ async function throughLinks(fileSystem: FileSystem, path: string): Promise<strin
   }
   throw new EspalierError(
     'IO',
-    `saveFile: ${show(path)}: more than ${MAX_LINKS} symbolic links; do they go round in a circle?`,
+    `${who}: ${show(path)}: more than ${MAX_LINKS} symbolic links; do they go round in a circle?`,
     { name: path, limit: MAX_LINKS },
   );
 }

@@ -1,5 +1,6 @@
 /** Sets of samples in memory, parts of sets, sets joined. */
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { asFloat32 } from '../base/realm.ts';
 import type { Examples } from '../graph/examples.ts';
 import { checkShape, sameShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
@@ -212,17 +213,17 @@ function describe(targetShape: Shape | undefined): string {
 }
 
 function rowsOf(who: string, name: string, data: unknown, shape: unknown): number {
-  if (!(data instanceof Float32Array))
-    throw new TypeError(`${who}: ${name}: expected a Float32Array, got ${show(data)}`);
+  const own = asFloat32(data);
+  if (!own) throw new TypeError(`${who}: ${name}: expected a Float32Array, got ${show(data)}`);
   checkShape(who, `${name.slice(0, -1)}Shape`, shape);
   const size = sizeOf(shape);
   if (size === 0)
     throw new RangeError(`${who}: ${name.slice(0, -1)}Shape: expected no empty side, got [${shape.join(', ')}]`);
-  if (data.length === 0)
+  if (own.length === 0)
     throw new EspalierError('DATA', `${who}: ${name}: the set is empty; give at least one sample`, { name });
-  if (data.length % size !== 0)
+  if (own.length % size !== 0)
     throw new RangeError(
-      `${who}: ${name}: expected a multiple of ${size} numbers (shape [${shape.join(', ')}] per sample), got ${data.length}`,
+      `${who}: ${name}: expected a multiple of ${size} numbers (shape [${shape.join(', ')}] per sample), got ${own.length}`,
     );
-  return data.length / size;
+  return own.length / size;
 }

@@ -2,6 +2,7 @@
  * Augmentation of faces with landmarks: a random rotation, scale, shift and mirroring of each sample, the points with
  * it. Applied to network inputs (already resized and standardized).
  */
+import { cosPi, sinPi } from '../base/elementary.ts';
 import { checkInteger, checkNumber } from '../base/errors.ts';
 import type { Examples } from '../graph/examples.ts';
 import { stream, uniform } from '../base/random.ts';
@@ -44,8 +45,8 @@ export const AUGMENT_DEFAULTS = { rotation: 20, scale: 0.12, shift: 0.05, mirror
 export function augmentLandmarks(examples: Examples, options: AugmentOptions = {}): Examples {
   const who = 'augmentLandmarks';
   const { mirror } = options;
-  const rotation =
-    checkNumber(who, 'rotation', options.rotation ?? AUGMENT_DEFAULTS.rotation, 0, 180) * (Math.PI / 180);
+  // In half turns, as sinPi and cosPi take it.
+  const rotation = checkNumber(who, 'rotation', options.rotation ?? AUGMENT_DEFAULTS.rotation, 0, 180) / 180;
   const scale = checkNumber(who, 'scale', options.scale ?? AUGMENT_DEFAULTS.scale, 0, 0.99);
   const shift = checkNumber(who, 'shift', options.shift ?? AUGMENT_DEFAULTS.shift, 0, 1);
   const mirrorProbability = checkNumber(
@@ -78,8 +79,8 @@ export function augmentLandmarks(examples: Examples, options: AugmentOptions = {
         const tx = uniform(random, -2 * shift, 2 * shift);
         const ty = uniform(random, -2 * shift, 2 * shift);
         const mirrored = mirror !== undefined && random() < mirrorProbability;
-        const c = Math.cos(angle) * size;
-        const s = Math.sin(angle) * size;
+        const c = cosPi(angle) * size;
+        const s = sinPi(angle) * size;
         // Mirroring comes after the map, so its output x is turned round before the map is asked where to look.
         const matrix: WarpMatrix = mirrored ? [-c, -s, tx, -s, c, ty] : [c, -s, tx, s, c, ty];
 

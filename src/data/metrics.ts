@@ -1,4 +1,5 @@
 /** How good predictions are: landmarks, classes, plain numbers. Sums are in double. */
+import { lengthOf } from '../base/elementary.ts';
 import { checkFinite, checkInteger, checkNumber, EspalierError, show } from '../base/errors.ts';
 import type { Pair } from '../operators/types.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
@@ -158,8 +159,8 @@ function normalizedErrors(
     const start = face * 2 * points;
     let sum = 0;
     for (let i = start; i < start + 2 * points; i += 2)
-      sum += Math.hypot(predictions[i] - targets[i], predictions[i + 1] - targets[i + 1]);
-    const distance = Math.hypot(
+      sum += lengthOf(predictions[i] - targets[i], predictions[i + 1] - targets[i + 1]);
+    const distance = lengthOf(
       targets[start + from] - targets[start + to],
       targets[start + from + 1] - targets[start + to + 1],
     );

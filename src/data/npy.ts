@@ -5,8 +5,11 @@
  * run on little-endian machines, so big-endian files are the ones that are turned.
  */
 import { EspalierError, show } from '../base/errors.ts';
+import { arrayName, hasField } from '../base/realm.ts';
 import { checkShape, gatherStrided, sizeOf, toTensor } from '../base/tensor.ts';
 import type { Shape, Tensor, TensorLike, TypedArray } from '../base/tensor.ts';
+import { looksLike } from '../container/foreign.ts';
+import { steadyBytes } from '../container/safetensors.ts';
 
 /** Element types by NumPy's letter and size in bytes. */
 const TYPE_SIZES = { f2: 2, f4: 4, f8: 8, i1: 1, u1: 1, i2: 2, u2: 2, i4: 4, u4: 4, i8: 8, u8: 8, b1: 1 } as const;
@@ -37,20 +40,19 @@ const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
  * bool Uint8Array; the others keep their type. Fortran order becomes row-major. Rank 0 and empty arrays are arrays like
  * any other.
  *
- * @throws {TypeError} if `bytes` is no Uint8Array
- * @throws {EspalierError} NPY_HEADER (no or bad header), UNSUPPORTED (objects, text, structures, complex), SHAPE (too
+ * @throws {TypeError} if `bytes` is not bytes
+ * @throws {EspalierError} NPY_HEADER (no or bad header; what else the file looks like is named), UNSUPPORTED (objects, text, structures, complex), SHAPE (too
  *   many elements), TRUNCATED (fewer bytes than declared), LAYOUT (more bytes than declared), RANGE (an integer beyond
- *   2^53), FIELD (a bool that is neither 0 nor 1)
+ *   2^53), FIELD (a bool that is neither 0 nor 1), INPUT (a buffer that was transferred elsewhere)
  * @example
  * import { readNpy } from 'espalier/data';
  * const { data, shape } = readNpy(await readFile('landmarks.npy'));
  */
-export function readNpy(bytes: Uint8Array): Tensor<TypedArray> {
-  if (!ArrayBuffer.isView(bytes) || bytes[Symbol.toStringTag] !== 'Uint8Array')
-    throw new TypeError(`readNpy: bytes: expected a Uint8Array, got ${show(bytes)}`);
-  const header = readNpyHeader(bytes);
-  checkNpySize(header, bytes.length);
-  return { data: decodeNpy(header, bytes.subarray(header.dataOffset)), shape: header.shape };
+export function readNpy(bytes: Uint8Array | ArrayBuffer): Tensor<TypedArray> {
+  const file = steadyBytes('readNpy', bytes);
+  const header = readNpyHeader(file);
+  checkNpySize(header, file.length);
+  return { data: decodeNpy(header, file.subarray(header.dataOffset)), shape: header.shape };
 }
 
 /**
@@ -58,12 +60,16 @@ export function readNpy(bytes: Uint8Array): Tensor<TypedArray> {
  * @throws {EspalierError} NPY_HEADER, UNSUPPORTED for an element type that is not read, SHAPE for more than 2^53 elements
  */
 export function readNpyHeader(bytes: Uint8Array): NpyHeader {
-  if (bytes.length < 10) throw headerError(`expected at least 10 bytes, got ${bytes.length}`, bytes.length);
-  if (MAGIC.some((byte, i) => bytes[i] !== byte))
+  if (MAGIC.some((byte, i) => i < bytes.length && bytes[i] !== byte)) {
+    const foreign = looksLike(bytes);
     throw headerError(
-      'expected the bytes \\x93NUMPY at the start; this is no .npy file (a .npy.gz must be inflated first)',
+      foreign === undefined
+        ? 'expected the bytes \\x93NUMPY at the start, got bytes of no format known here; this is no .npy file'
+        : `expected a .npy file, got what looks like ${foreign}`,
       0,
     );
+  }
+  if (bytes.length < 10) throw headerError(`expected at least 10 bytes, got ${bytes.length}`, bytes.length);
   const major = bytes[6];
   const minor = bytes[7];
   if (major < 1 || major > 3 || minor !== 0)
@@ -121,10 +127,12 @@ export function decodeNpy(header: NpyHeader, bytes: Uint8Array): TypedArray {
  */
 export function writeNpy(value: TensorLike): Uint8Array {
   const { data, shape } =
-    typeof value !== 'object' || value === null || 'stride' in value ? toTensor('writeNpy', 'tensor', value) : value;
+    typeof value !== 'object' || value === null || hasField(value, 'stride') || !hasField(value, 'shape')
+      ? toTensor('writeNpy', 'tensor', value)
+      : value;
   checkShape('writeNpy', 'tensor.shape', shape);
-  const descr = ArrayBuffer.isView(data) ? DESCRIPTIONS.get(data[Symbol.toStringTag]) : undefined;
-  if (descr === undefined)
+  const descr = DESCRIPTIONS.get(arrayName(data) ?? '');
+  if (descr === undefined || !ArrayBuffer.isView(data))
     throw new TypeError(
       `writeNpy: tensor.data: expected a typed array of floats or of integers up to 32 bits, got ${show(data)}`,
     );
@@ -209,6 +217,8 @@ function parseHeader(
       let side = 0;
       for (; at < end && bytes[at] >= 0x30 && bytes[at] <= 0x39; at++) side = side * 10 + bytes[at] - 0x30;
       if (at === from) throw expected('a whole number');
+      // As Python 2 writes what was a long there.
+      if (peek() === 'L') at++;
       if (side > Number.MAX_SAFE_INTEGER) throw headerError('header: a side of the shape is beyond 2^53', from);
       shape.push(side);
       if (shape.length > RANK_CAP) throw headerError(`header: more than ${RANK_CAP} dimensions`, from);

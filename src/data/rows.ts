@@ -1,5 +1,6 @@
 /** Reading the rows of an `.npy` or `.npy.gz` file (Node): from memory where it fits, else by range from the disk. */
 import { EspalierError } from '../base/errors.ts';
+import { hasField, isError } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 import type { Tensor, TypedArray } from '../base/tensor.ts';
 import { fileError } from '../container/file-error.ts';
@@ -221,10 +222,10 @@ export async function inFile<T>(who: string, path: string, work: () => T | Promi
   try {
     return await work();
   } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
+    if (!isError(cause)) throw cause;
     if (cause instanceof EspalierError)
       throw new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
-    if ('code' in cause || cause instanceof RangeError) throw fileError(who, path, 'read', cause);
+    if (hasField(cause, 'code') || cause.name === 'RangeError') throw fileError(who, path, 'read', cause);
     throw cause;
   }
 }

@@ -1,5 +1,6 @@
 /** The inference half: a network bound to a batch size, a heap and threads. */
 import { checkInteger, EspalierError, show, showAll } from '../base/errors.ts';
+import { arrayName } from '../base/realm.ts';
 import type { Workspace } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { FloatArray } from '../base/tensor.ts';
@@ -117,7 +118,7 @@ export function passes(layout: Layout, workspace: Workspace, forward: () => void
       const [source, outcome] = [network.inputs[0].name, network.outputs[0]];
       const [inputSize, outputSize] = [source, outcome].map((name) => sizeOf(structure.types.get(name)!.shape));
       checkInteger('predict', 'count', count, 0);
-      if (!(inputs instanceof Float32Array))
+      if (arrayName(inputs) !== 'Float32Array')
         throw new TypeError(`predict: inputs: expected a Float32Array, got ${show(inputs)}`);
       if (inputs.length !== count * inputSize)
         throw new RangeError(

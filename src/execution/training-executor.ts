@@ -1,4 +1,5 @@
 /** The training half: a forward pass that keeps what the backward pass reads, the backward pass, the update. */
+import { power } from '../base/elementary.ts';
 import { checkInteger, checkOneOf, EspalierError, show } from '../base/errors.ts';
 import { stream } from '../base/random.ts';
 import { sizeOf } from '../base/tensor.ts';
@@ -142,8 +143,8 @@ export async function createTrainingExecutor(
       const float = floats();
       float[hyper] = rate;
       if (kind === 'adam') {
-        float[hyper + 6] = 1 - beta1 ** step;
-        float[hyper + 7] = 1 - beta2 ** step;
+        float[hyper + 6] = 1 - power(beta1, step);
+        float[hyper + 7] = 1 - power(beta2, step);
       }
       float[limit] = most;
       workspace.run(UPDATE);

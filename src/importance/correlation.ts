@@ -2,6 +2,7 @@
  * Pearson correlation of rows, in double: rows are centred and scaled to length 1, and correlations are their inner
  * products. A constant row has no correlation (0 / 0); here it is 0 with every row, itself included.
  */
+import { square } from '../base/elementary.ts';
 
 /**
  * Rows minus their mean, over their Euclidean length; a constant row becomes zeros. Two passes, so that a large mean
@@ -16,7 +17,7 @@ export function standardizeRows(x: ArrayLike<number>, rows: number, columns: num
     for (const value of row) largest = Math.max(largest, Math.abs(value));
     if (largest === 0) continue;
     let squares = 0;
-    for (const value of row) squares += (value / largest) ** 2;
+    for (const value of row) squares += square(value / largest);
     const length = largest * Math.sqrt(squares);
     for (let i = 0; i < columns; i++) row[i] /= length;
   }

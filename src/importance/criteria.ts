@@ -2,6 +2,7 @@
  * Importance criteria, a definition each: what it reads, its options, and one number per channel of a group, larger =
  * more important. The table at the end lists them; whoever measures, prunes, documents or offers options asks it.
  */
+import { square } from '../base/elementary.ts';
 import { choice, integer } from '../base/rules.ts';
 import type { Rule, Ruled, RuledBy } from '../base/rules.ts';
 import { EspalierError, show } from '../base/errors.ts';
@@ -9,71 +10,107 @@ import { stream } from '../base/random.ts';
 import { decode } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
 import { weightedLayers } from '../network/shapes.ts';
+import { connectionsOf, contributions } from './contribution.ts';
 import { correlationMatrix } from './correlation.ts';
 import type { Criterion } from './types.ts';
 
 const NO_OPTIONS = {};
 
+/** Whether a correlation, which knows no scale, is weighed with what the neuron contributes. */
+const weighting = choice('contribution', 'none');
+
+const ACTIVATION_CORRELATION_OPTIONS = { weighting };
 /**
- * |Correlation| of a neuron's activation with those of the neurons that it feeds, averaged over all its connections. A
- * constant neuron scores 0, the lowest. Source: Sun, Wang, Tang, "Sparsifying Neural Network Connections for Face
- * Recognition", CVPR 2016, for one connection; the mean over a neuron's connections is ours.
+ * |Correlation| of a neuron's activation with those of the neurons that it feeds, averaged over all its connections (of a
+ * convolution one per tap), times what it contributes: standard deviation times outgoing weights, as a share of what its
+ * consumers hear. A constant neuron scores 0, the lowest. `weighting: 'none'`: the mean alone, which takes a neuron that its
+ * consumers hardly listen to for as important as one that drives them. Source: Sun, Wang, Tang, "Sparsifying Neural
+ * Network Connections for Face Recognition", CVPR 2016, for one connection; the mean over a neuron's connections and its
+ * weight are ours. Measured in docs/method.md.
  */
-export const activationCorrelation: Criterion<typeof NO_OPTIONS> = {
+export const activationCorrelation: Criterion<typeof ACTIVATION_CORRELATION_OPTIONS> = {
   name: 'activationCorrelation',
-  measures: ['correlations'],
-  options: NO_OPTIONS,
-  defaults: {},
-  words: {},
-  score(_network, group, statistics) {
-    const consumers = statistics?.groups.get(group.name)?.consumers ?? [];
+  measures: (options) => (options.weighting === 'none' ? ['correlations'] : ['correlations', 'deviations']),
+  options: ACTIVATION_CORRELATION_OPTIONS,
+  defaults: { weighting: 'contribution' },
+  words: { weighting: 'what the correlation is multiplied by: deviation and outgoing weights, or nothing' },
+  score(network, group, statistics, options) {
+    const measured = statistics?.groups.get(group.name)?.consumers ?? [];
+    const connections = group.consumers.map((consumer) => connectionsOf(network, consumer));
+    const total = connections.reduce((sum, count) => sum + count, 0);
     const scores = new Float64Array(group.channels);
-    const connections = consumers.reduce((sum, consumer) => sum + consumer.outputs, 0);
-    for (const { correlation = [], outputs } of consumers) {
+    measured.forEach(({ correlation = [], outputs }, i) => {
       for (let c = 0; c < group.channels; c++) {
         let sum = 0;
         for (let o = 0; o < outputs; o++) sum += correlation[c * outputs + o];
-        scores[c] += sum / connections;
+        scores[c] += (sum / outputs) * (connections[i] / total);
       }
-    }
-    return scores;
+    });
+    if (options.weighting === 'none') return scores;
+    const contributed = contributions(network, group, statistics);
+    return scores.map((score, c) => score * contributed[c]);
   },
 };
 
-const WEIGHT_CORRELATION_OPTIONS = { neighbours: integer(1) };
+const WEIGHT_CORRELATION_OPTIONS = { neighbours: integer(1), weighting };
 /**
- * 1 - mean |Pearson correlation| of a neuron's weight vector with those of its `neighbours` most correlated fellows:
- * what others nearly compute is redundant. In [0, 1]; a neuron with all weights zero scores 0. A constant weight vector
- * correlates with none. Producers joined by an add are scored apart and averaged. Cost: channels^2 / 2 x weights per
- * neuron. Source: after Wang et al., "COP: Customized Deep Model Compression via Regularized Correlation-Based
- * Filter-Level Pruning", IJCAI 2019 (which correlates the next layer's columns).
+ * What a neuron contributes (standard deviation times outgoing weights, as a share of what its consumers hear) times
+ * what of it is its own: 1 - mean |correlation| with its `neighbours` most correlated fellows among those that contribute
+ * more (of equals, the lower index), the correlation being Pearson's of the weight vectors, seen behind a relu. So of
+ * neurons that compute the same the strongest stays, and opposites, which a relu makes different, are not taken for the
+ * same. A constant neuron scores 0; a constant weight vector correlates with none. Producers joined by an add are scored
+ * apart and averaged. Cost: channels^2 / 2 x weights per neuron.
+ *
+ * `weighting: 'none'`: 1 - mean |r| over all fellows and nothing else, the form of published ideas, in [0, 1]. It is blind
+ * to scale, so that its choice on the landmark network is worse than a draw (docs/method.md), and neurons that compute
+ * the same, or the opposite, go together.
+ *
+ * Source: after Wang et al., "COP: Customized Deep Model Compression via Regularized Correlation-Based Filter-Level
+ * Pruning", IJCAI 2019 (which correlates the next layer's columns).
  */
 export const weightCorrelation: Criterion<typeof WEIGHT_CORRELATION_OPTIONS> = {
   name: 'weightCorrelation',
-  measures: [],
+  measures: (options) => (options.weighting === 'none' ? [] : ['deviations']),
   options: WEIGHT_CORRELATION_OPTIONS,
-  defaults: { neighbours: 3 },
-  words: { neighbours: 'most correlated neurons that the mean is over' },
-  score(network, group, _statistics, options) {
-    const neighbours = Math.min(options.neighbours, group.channels - 1);
-    const scores = new Float64Array(group.channels);
-    for (const producer of group.producers) {
+  defaults: { neighbours: 1, weighting: 'contribution' },
+  words: {
+    neighbours: 'most correlated neurons that the mean is over',
+    weighting: 'what is multiplied by: deviation and outgoing weights, or nothing',
+  },
+  score(network, group, statistics, options) {
+    const { channels, producers } = group;
+    const contributed = options.weighting === 'none' ? undefined : contributions(network, group, statistics);
+    const neighbours = Math.min(options.neighbours, channels - 1);
+    const scores = new Float64Array(channels);
+    for (const producer of producers) {
       const weights = weightsOf(network, producer);
-      const columns = weights.length / group.channels;
-      const correlations = correlationMatrix(weights, group.channels, columns);
-      for (let c = 0; c < group.channels; c++) {
+      const columns = weights.length / channels;
+      const correlations = correlationMatrix(weights, channels, columns);
+      for (let c = 0; c < channels; c++) {
         if (weights.subarray(c * columns, (c + 1) * columns).every((w) => w === 0)) continue;
-        const others = correlations.slice(c * group.channels, (c + 1) * group.channels).map(Math.abs);
-        others[c] = 0; // Absolute values are at least 0 and neighbours < channels, so a neuron never counts as its own neighbour.
+        const others = correlations.slice(c * channels, (c + 1) * channels).map((r, j) => {
+          if (j === c) return 0; // At least 0 are all, and neighbours < channels: a neuron never counts as its own neighbour.
+          if (!contributed) return Math.abs(r);
+          const isStronger = contributed[j] > contributed[c] || (contributed[j] === contributed[c] && j < c);
+          return isStronger ? Math.abs(behindRelu(r)) : 0;
+        });
         others.sort();
         let sum = 0;
-        for (let i = 0; i < neighbours; i++) sum += others[group.channels - 1 - i];
-        scores[c] += (1 - (neighbours > 0 ? sum / neighbours : 0)) / group.producers.length;
+        for (let i = 0; i < neighbours; i++) sum += others[channels - 1 - i];
+        scores[c] += (1 - (neighbours > 0 ? sum / neighbours : 0)) / producers.length;
       }
     }
-    return scores;
+    return contributed ? scores.map((score, c) => score * contributed[c]) : scores;
   },
 };
+
+/**
+ * What a correlation of two normal variables is behind a relu: 1 of copies, but -0.47 of opposites. Source: Cho, Saul,
+ * "Kernel Methods for Deep Learning", NIPS 2009, the kernel of degree 1, less the means.
+ */
+function behindRelu(r: number): number {
+  return (Math.sqrt(1 - r ** 2) + r * (Math.PI - Math.acos(r)) - 1) / (Math.PI - 1);
+}
 
 const MAGNITUDE_OPTIONS = { norm: choice('L1', 'L2') };
 /**
@@ -93,7 +130,7 @@ export const magnitude: Criterion<typeof MAGNITUDE_OPTIONS> = {
       const columns = weights.length / group.channels;
       for (let c = 0; c < group.channels; c++) {
         for (let i = c * columns; i < (c + 1) * columns; i++)
-          scores[c] += norm === 'L1' ? Math.abs(weights[i]) : weights[i] ** 2;
+          scores[c] += norm === 'L1' ? Math.abs(weights[i]) : square(weights[i]);
       }
     }
     return norm === 'L1' ? scores : scores.map(Math.sqrt);
@@ -135,7 +172,7 @@ export const geometricMedian: Criterion<typeof NO_OPTIONS> = {
       for (let i = 0; i < channels; i++) {
         for (let j = i + 1; j < channels; j++) {
           let squares = 0;
-          for (let k = 0; k < columns; k++) squares += (weights[i * columns + k] - weights[j * columns + k]) ** 2;
+          for (let k = 0; k < columns; k++) squares += square(weights[i * columns + k] - weights[j * columns + k]);
           scores[i] += Math.sqrt(squares);
           scores[j] += Math.sqrt(squares);
         }
@@ -163,7 +200,8 @@ export const taylor: Criterion<typeof NO_OPTIONS> = {
       const weights = weightsOf(network, node);
       const columns = weights.length / group.channels;
       for (let c = 0; c < group.channels; c++)
-        for (let i = c * columns; i < (c + 1) * columns; i++) scores[c] += (gradient?.square[i] ?? 0) * weights[i] ** 2;
+        for (let i = c * columns; i < (c + 1) * columns; i++)
+          scores[c] += (gradient?.square[i] ?? 0) * square(weights[i]);
     }
     return scores;
   },

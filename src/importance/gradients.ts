@@ -7,6 +7,7 @@ import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context } from '../graph/transform.ts';
+import { checkLogits } from '../losses/losses.ts';
 import type { Loss } from '../losses/losses.ts';
 import { readSamples } from './samples.ts';
 import type { GradientMoments } from './types.ts';
@@ -42,6 +43,7 @@ export async function measureGradients(
 ): Promise<ReadonlyMap<string, GradientMoments>> {
   const { kernels, threads, seed, signal } = context;
   const training = checkLabelled(who, context.training);
+  checkLogits(who, 'network', loss, network);
   const wanted = parameters.filter((name) => {
     const encoding = network.parameters.get(name);
     return encoding && trainedCount(encoding) === sizeOf(encoding.shape);
@@ -93,7 +95,7 @@ export async function measureGradients(
         const gradient = executor.gradient(name);
         for (let i = 0; i < mean.length; i++) {
           mean[i] += gradient[i] / steps;
-          square[i] += gradient[i] ** 2 / steps;
+          square[i] += (gradient[i] * gradient[i]) / steps;
         }
       }
     }

@@ -1,5 +1,6 @@
 /** Scoring by a named criterion, one's own definition, or a function: what is true of a criterion is asked of it. */
 import { checkFinite, checkOneOf, show } from '../base/errors.ts';
+import { arrayName } from '../base/realm.ts';
 import { resolveOptions } from '../base/rules.ts';
 import type { Network } from '../graph/network.ts';
 import { CRITERIA, CRITERION_NAMES } from './criteria.ts';
@@ -30,16 +31,13 @@ export function score(
   options: ScoringOptions = {},
 ): Float64Array {
   const definition = definitionOf(checkCriterion('score', criterion));
+  const resolved = resolveScoring('score', 'options', criterion, options);
   // Only a function knows what it reads.
   if (typeof criterion !== 'function')
-    for (const measurement of definition.measures) checkMeasured(definition.name, measurement, group, statistics);
-  const scores: unknown = definition.score(
-    network,
-    group,
-    statistics,
-    resolveScoring('score', 'options', criterion, options) as never,
-  );
-  if (!(scores instanceof Float64Array))
+    for (const measurement of measurementsOf(criterion, resolved))
+      checkMeasured(definition.name, measurement, group, statistics);
+  const scores = definition.score(network, group, statistics, resolved as never);
+  if (arrayName(scores) !== 'Float64Array')
     throw new TypeError(`score: criterion: expected it to return a Float64Array, got ${show(scores)}`);
   if (scores.length !== group.channels)
     throw new RangeError(
@@ -56,7 +54,7 @@ export function checkCriterion(who: string, criterion: CriterionChoice): Criteri
     const { name, measures, options, score } = criterion as Partial<Criterion>;
     if (
       typeof name === 'string' &&
-      Array.isArray(measures) &&
+      (Array.isArray(measures) || typeof measures === 'function') &&
       typeof options === 'object' &&
       typeof score === 'function'
     )
@@ -72,9 +70,15 @@ export function criterionName(criterion: CriterionChoice): string {
   return definitionOf(criterion).name;
 }
 
-/** What has to be measured for a criterion. A function may read anything, so correlations are measured for it. */
-export function measurementsOf(criterion: CriterionChoice): readonly Measurement[] {
-  return definitionOf(criterion).measures;
+/**
+ * What has to be measured for a criterion with these options of its own. A function may read anything, so correlations
+ * are measured for it.
+ */
+export function measurementsOf(criterion: CriterionChoice, scoring?: ScoringOptions): readonly Measurement[] {
+  const { measures } = definitionOf(criterion);
+  return typeof measures === 'function'
+    ? measures(resolveScoring('score', 'options', criterion, scoring) as never)
+    : measures;
 }
 
 /**
@@ -105,6 +109,7 @@ function definitionOf(criterion: CriterionChoice): Criterion {
 /** Whether a group has been measured. */
 const MEASURED: Readonly<Record<Measurement, (group: ChannelGroup, measured: GroupStatistics) => boolean>> = {
   correlations: (_group, { consumers }) => consumers.every(({ correlation }) => correlation !== undefined),
+  deviations: (_group, { consumers }) => consumers.every(({ deviation }) => deviation !== undefined),
   activity: ({ producers }, measured) => producers.every((_, i) => measured.producers?.[i]?.zeros !== undefined),
   gradients: ({ producers }, measured) => producers.every((_, i) => measured.producers?.[i]?.gradient !== undefined),
 };

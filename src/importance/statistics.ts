@@ -37,7 +37,7 @@ import type {
   ProducerStatistics,
 } from './types.ts';
 
-/** The measurements default to those of `correlations` alone. */
+/** The measurements default to those that the default criterion reads. */
 export interface MeasureOptions extends Partial<Record<Measurement, boolean>> {
   /** Samples drawn from the training set, by the context's seed; all of them if there are fewer. Default 512. */
   samples?: number;
@@ -53,6 +53,8 @@ export interface MeasureOptions extends Partial<Record<Measurement, boolean>> {
   gradients?: boolean;
   /** For `gradients`. Default: the loss that training takes for the network's task. */
   loss?: Loss;
+  /** Measure standard deviations of what the consumers see, over samples and all positions. Default true. */
+  deviations?: boolean;
   /** Measure covariances between channels, as least-squares repair wants them. Default false. */
   covariances?: boolean;
 }
@@ -75,6 +77,8 @@ interface Probe {
   readonly pairs: readonly (readonly [number, number])[];
   /** (channels, width), sums over samples (and over positions where width is 1). */
   readonly sums: Float64Array;
+  /** In the layout of `sums`, where deviations are wanted. */
+  readonly spreads?: Spreads;
   readonly width: number;
   /** By position: (channels, samples), and (O, samples). */
   readonly seen: ReadonlyMap<number, Float32Array>;
@@ -84,9 +88,16 @@ interface Probe {
   readonly spreadCount: number;
 }
 
+/** Sums and sums of squares of observations minus the first one, so that a large mean cancels nothing. */
+interface Spreads {
+  readonly origin: Float64Array;
+  readonly sums: Float64Array;
+  readonly squares: Float64Array;
+}
+
 /**
  * Runs the network over training samples and measures the given groups at every consumer: means, and on demand
- * correlations and covariances; and on demand at every producer: shares of zeros and gradients. The same seed gives the
+ * correlations, deviations and covariances; and on demand at every producer: shares of zeros and gradients. The same seed gives the
  * same samples and positions. Memory: samples x positions x (channels + outputs) x 4 bytes per consumer, 16 bytes per
  * weight for gradients; time: the passes, and per consumer samples x positions x channels x outputs multiply-adds in
  * double.
@@ -110,7 +121,7 @@ export async function measureActivations(
   const wanted = checkInteger(who, 'samples', options.samples ?? 512, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
   const positions = checkInteger(who, 'positions', options.positions ?? 16, 1);
-  const { correlations = true, covariances = false, activity = false, gradients = false } = options;
+  const { correlations = true, deviations = true, covariances = false, activity = false, gradients = false } = options;
   const { training, seed, kernels, threads, signal } = context;
   if (!training || training.count === 0) {
     throw new EspalierError(
@@ -127,7 +138,7 @@ export async function measureActivations(
     );
   }
   const samples = Math.min(wanted, training.count);
-  if (samples < 2 && (correlations || covariances))
+  if (samples < 2 && (correlations || deviations || covariances))
     throw new EspalierError(
       'DATA',
       `${who}: context.training: expected at least 2 samples, got 1: one sample has no correlation`,
@@ -159,7 +170,14 @@ export async function measureActivations(
   try {
     const probes = groups.map((group) =>
       group.consumers.map((consumer) =>
-        probeOf(network, group, consumer, executor, { samples, positions, seed, correlations, covariances }),
+        probeOf(network, group, consumer, executor, {
+          samples,
+          positions,
+          seed,
+          correlations,
+          deviations,
+          covariances,
+        }),
       ),
     );
     const counters = activity
@@ -240,6 +258,7 @@ interface ProbeSettings {
   readonly positions: number;
   readonly seed: number;
   readonly correlations: boolean;
+  readonly deviations: boolean;
   readonly covariances: boolean;
 }
 
@@ -250,7 +269,7 @@ function probeOf(
   executor: Executor,
   settings: ProbeSettings,
 ): Probe {
-  const { samples, positions, seed, correlations, covariances } = settings;
+  const { samples, positions, seed, correlations, deviations, covariances } = settings;
   const node = nodeOf(network, consumer.node);
   const shape = executor.shapeOf(consumer.value);
   const output = activationOf(network, consumer.node);
@@ -261,6 +280,7 @@ function probeOf(
   const taps = couplingOf(node).taps?.(node, weight, shape, outputShape);
   const span = taps ? sizeOf(shape.slice(1)) : consumer.width;
   const width = taps ? 1 : consumer.width;
+  const column = (): Float64Array => new Float64Array(group.channels * width);
   const draw = stream(seed, 'activation positions', group.name, consumer.node, consumer.first);
   const pairs = !correlations
     ? []
@@ -281,7 +301,8 @@ function probeOf(
     outputSpan: sizeOf(outputSides),
     pairs,
     width,
-    sums: new Float64Array(group.channels * width),
+    sums: column(),
+    ...(deviations ? { spreads: { origin: column(), sums: column(), squares: column() } } : {}),
     seen: matrices(
       group.channels,
       pairs.map(([p]) => p),
@@ -361,6 +382,7 @@ function collect(
     span,
     width,
     sums,
+    spreads,
     outputs,
     outputSpan,
     spreadCount,
@@ -375,6 +397,7 @@ function collect(
     }
     if (!Number.isFinite(sum)) throw notFinite(probe.value, seen.subarray(first, first + span), sample);
     if (width === 1) sums[c] += sum;
+    if (spreads) addSpread(spreads, seen.subarray(first, first + span), c, width, at);
   }
   for (const [p, matrix] of probe.seen)
     for (let c = 0; c < channels; c++) matrix[c * samples + at] = seen[base + c * span + p];
@@ -395,6 +418,17 @@ function collect(
       const p = spreadCount === span ? i : below(draw, span);
       for (let c = 0; c < channels; c++) probe.spread[c * columns + at * spreadCount + i] = seen[base + c * span + p];
     }
+  }
+}
+
+/** Takes what is seen of channel c in, as observation `at`. */
+function addSpread({ origin, sums, squares }: Spreads, seen: FloatArray, c: number, width: number, at: number): void {
+  for (let p = 0; p < seen.length; p++) {
+    const j = width > 1 ? c * width + p : c;
+    if (at === 0 && (p === 0 || width > 1)) origin[j] = seen[p];
+    const distance = seen[p] - origin[j];
+    sums[j] += distance;
+    squares[j] += distance ** 2;
   }
 }
 
@@ -420,11 +454,19 @@ function summarize(probe: Probe, samples: number): ConsumerStatistics {
     pairs,
     width,
     span,
+    spreads,
     spread,
     spreadCount,
   } = probe;
-  const mean = probe.sums.map((sum) => sum / (samples * (span / width)));
+  const observations = samples * (span / width);
+  const mean = probe.sums.map((sum) => sum / observations);
   const summary: { -readonly [K in keyof ConsumerStatistics]: ConsumerStatistics[K] } = { node, mean, outputs };
+  if (spreads) {
+    const { sums, squares } = spreads;
+    summary.deviation = squares.map((sum, j) =>
+      Math.sqrt(Math.max(0, sum - sums[j] ** 2 / observations) / observations),
+    );
+  }
   if (spreadCount > 0) summary.covariance = covarianceMatrix(spread, channels, samples * spreadCount);
   if (pairs.length > 0) summary.correlation = meanCorrelation(probe, samples);
   return summary;

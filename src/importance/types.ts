@@ -72,6 +72,8 @@ export interface ChannelMoments {
 export interface ConsumerStatistics extends ChannelMoments {
   readonly node: string;
   readonly mean: Float64Array;
+  /** Standard deviations, in the layout of `mean`. */
+  readonly deviation?: Float64Array;
   /** O: output channels of the consumer. */
   readonly outputs: number;
   /**
@@ -113,9 +115,10 @@ export interface ActivationStatistics {
 
 /**
  * What a criterion may want measured, beside the weights that it sees in the network: 'correlations' of channels with
- * the outputs of their consumers, 'activity' (shares of zeros), 'gradients' of the loss (which need labelled samples).
+ * the outputs of their consumers, 'deviations' (standard deviations of what consumers see), 'activity' (shares of
+ * zeros), 'gradients' of the loss (which need labelled samples).
  */
-export type Measurement = 'correlations' | 'activity' | 'gradients';
+export type Measurement = 'correlations' | 'deviations' | 'activity' | 'gradients';
 
 /** One finite number per channel, larger = more important. `options` are as given by whoever asks. */
 export type Scorer = (
@@ -125,14 +128,17 @@ export type Scorer = (
   options: Readonly<Record<string, unknown>>,
 ) => Float64Array;
 
+/** Taken from a method, as `score` is one, so that a criterion with certain options is one among criteria. */
+type MeasuredBy<R extends Rules> = { by(options: RuledBy<R>): readonly Measurement[] }['by'];
+
 /**
  * All that is true of a criterion: whoever measures for it, checks, documents or asks for its options reads it here.
  * One's own stands beside those of the table `CRITERIA`.
  */
 export interface Criterion<R extends Rules = Rules> {
   readonly name: string;
-  /** What has to be measured before it can score. */
-  readonly measures: readonly Measurement[];
+  /** What has to be measured before it can score; a function where that depends on its options. */
+  readonly measures: readonly Measurement[] | MeasuredBy<R>;
   /** Its own options. One named `seed` is that of the run unless it is given. */
   readonly options: R;
   readonly defaults: RuledBy<R>;

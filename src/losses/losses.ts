@@ -2,9 +2,12 @@
  * Losses: mean over a batch and its gradient with respect to the prediction, in the precision of the arrays given.
  * x: (prediction - target) / scale, the error in units of `scale`.
  */
+import { exp, log, log1p } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
+import { producersOf } from '../graph/walk.ts';
+import { operatorOf } from '../operators/table.ts';
 
 /** A loss as plain JSON-able data: what checkpoints and command lines keep. */
 export type LossOptions =
@@ -84,10 +87,10 @@ export function wing(options: WingOptions = {}): Loss {
   const scale = checkScale('wing', options);
   const w = checkNumber('wing', 'w', options.w ?? 10, 0, Infinity, true);
   const epsilon = checkNumber('wing', 'epsilon', options.epsilon ?? 2, 0, Infinity, true);
-  const constant = w - w * Math.log1p(w / epsilon);
+  const constant = w - w * log1p(w / epsilon);
   return elementwise(
     { kind: 'wing', w, epsilon, scale },
-    (x) => (Math.abs(x) < w ? w * Math.log1p(Math.abs(x) / epsilon) : Math.abs(x) - constant),
+    (x) => (Math.abs(x) < w ? w * log1p(Math.abs(x) / epsilon) : Math.abs(x) - constant),
     (x) => (Math.abs(x) < w ? (Math.sign(x) * w) / (epsilon + Math.abs(x)) : Math.sign(x)),
   );
 }
@@ -127,12 +130,36 @@ export function defaultLoss(network: Network): Loss {
   return network.task?.kind === 'classes' ? crossEntropy() : l2();
 }
 
+/**
+ * A loss over classes takes logits: a softmax at the end, or before operators that only move, drop or scale its values,
+ * would train in silence to something else. Linear in the nodes. @throws {RangeError} naming the node
+ */
+export function checkLogits(who: string, name: string, loss: Loss, network: Network): void {
+  if (!loss.classes) return;
+  const producers = producersOf(network);
+  const open = [network.outputs[0]];
+  const seen = new Set(open);
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    const node = network.nodes[producers.get(value) ?? -1];
+    if (!node) continue;
+    const { yieldsProbabilities, keepsMeaning } = operatorOf(node);
+    if (yieldsProbabilities)
+      throw new RangeError(
+        `${who}: ${name}: ${loss.name} takes logits, but the network ends in the ${node.kind} ${show(node.name)}; leave that node out and add it afterwards`,
+      );
+    for (const input of keepsMeaning ? node.inputs : []) {
+      if (!seen.has(input)) open.push(input);
+      seen.add(input);
+    }
+  }
+}
+
 /** Rows of softmax of logits, in place: what makes targets of a teacher's outputs. logits (count, size). */
 export function softmaxRows(logits: FloatArray, count: number, size: number): void {
   for (let row = 0; row < count; row++) {
     const first = row * size;
     const logTotal = logSumExp(logits, first, size);
-    for (let j = first; j < first + size; j++) logits[j] = Math.exp(logits[j] - logTotal);
+    for (let j = first; j < first + size; j++) logits[j] = exp(logits[j] - logTotal);
   }
 }
 
@@ -167,7 +194,7 @@ function measureCrossEntropy(
     if (!gradient) continue;
     for (let j = 0; j < size; j++) {
       const share = rows ? target[first + j] : j === label ? 1 : 0;
-      gradient[first + j] = (Math.exp(prediction[first + j] - logTotal) * mass - share) / count;
+      gradient[first + j] = (exp(prediction[first + j] - logTotal) * mass - share) / count;
     }
   }
   return sum / count;
@@ -178,8 +205,8 @@ function logSumExp(values: FloatArray, first: number, size: number): number {
   let top = -Infinity;
   for (let j = first; j < first + size; j++) top = Math.max(top, values[j]);
   let total = 0;
-  for (let j = first; j < first + size; j++) total += Math.exp(values[j] - top);
-  return top + Math.log(total);
+  for (let j = first; j < first + size; j++) total += exp(values[j] - top);
+  return top + log(total);
 }
 
 /** A loss that treats every element alike: `value` of x and `slope`, its derivative. */

@@ -6,6 +6,7 @@
  * const network = sequential({ input: [1, 28, 28] }, [conv(8, 3), relu(), maxPool(2), flatten(), dense(10)]);
  */
 import { EspalierError, show, showAll } from '../base/errors.ts';
+import { asFloat32 } from '../base/realm.ts';
 import { checkShape, sizeOf, toTensor } from '../base/tensor.ts';
 import type { Shape, TensorLike } from '../base/tensor.ts';
 import { denseEncoding } from '../encodings/index.ts';
@@ -79,10 +80,11 @@ export function graph(
     for (const [role, { shape, initialize }] of Object.entries(layer.parameters(input))) {
       const parameter = `${node}.${role}`;
       checkShape(node, role, shape);
-      const data = initialize(shape, seed, parameter);
-      if (!(data instanceof Float32Array) || data.length !== sizeOf(shape)) {
+      const given: unknown = initialize(shape, seed, parameter);
+      const data = asFloat32(given);
+      if (data?.length !== sizeOf(shape)) {
         const expected = `a Float32Array of ${sizeOf(shape)} values`;
-        throw new RangeError(`graph: initializer of ${show(parameter)}: expected ${expected}, got ${show(data)}`);
+        throw new RangeError(`graph: initializer of ${show(parameter)}: expected ${expected}, got ${show(given)}`);
       }
       parameters.set(parameter, { kind: 'dense', shape, data });
       names[role] = parameter;

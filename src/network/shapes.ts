@@ -87,7 +87,8 @@ function constantType({ parameters }: Pick<Network, 'parameters'>, name: string)
 
 /**
  * Shape per sample and element type of every network input and every value, by name.
- * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE or UNSUPPORTED, naming the node
+ * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE or UNSUPPORTED, naming the node; FIELD for values of a parameter that
+ *   its operator cannot compute with (a batch normalization of no positive variance)
  */
 export function inferTypes(network: Network): Map<string, ValueType> {
   const types = new Map<string, ValueType>();
@@ -102,6 +103,10 @@ export function inferTypes(network: Network): Map<string, ValueType> {
   for (const node of network.nodes) {
     const yielded = nodeTypes(network, node, (name) => types.get(name));
     outputsOf(node).forEach((name, i) => define(name, yielded[i]));
+    operatorOf(node).checkValues?.(node, (role) => {
+      const encoding = network.parameters.get(node.parameters[role] ?? '');
+      return encoding?.kind === 'dense' ? encoding.data : undefined;
+    });
   }
   for (const name of network.outputs) {
     if (!types.has(name)) {

@@ -11,6 +11,7 @@ type Attributes = RuledBy<typeof ATTRIBUTES>;
 /** In training zeroes with probability rate and divides the rest by 1 - rate; in inference the identity. */
 export const dropout: Operator<Attributes> = {
   kind: 'dropout',
+  keepsMeaning: true,
   attributes: ATTRIBUTES,
   roles: [],
   arity: [1, 1],

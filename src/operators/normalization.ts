@@ -4,7 +4,7 @@ import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
-import { checkChannels, checkParameterShape } from './define.ts';
+import { checkChannels, checkParameterShape, nodeError } from './define.ts';
 import type { ChannelMap, Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
 /** Channels and positions of a value (batch, channels, ...). */
@@ -26,6 +26,7 @@ const mapOf = (plan: Plan): ChannelMap => ({ scale: plan.parameter('scale'), shi
 /** y = x scale + shift per channel, constants that are not trained (output units); scale, shift [C] */
 export const affine: Operator = {
   kind: 'affine',
+  keepsMeaning: true,
   attributes: {},
   roles: [
     { role: 'scale', kind: 'constant', optional: false },
@@ -99,6 +100,17 @@ export const batchNorm: Operator<Attributes> = {
     return [input];
   },
   multiplyAdds: (_node, _inputs, [output]) => sizeOf(output),
+  checkValues(node, valuesOf) {
+    const epsilon = Math.fround(node.attributes.epsilon);
+    // A variance a little below 0, as rounding may leave it, is no harm.
+    const channel = valuesOf('variance')?.findIndex((variance) => !(Math.fround(variance + epsilon) > 0)) ?? -1;
+    if (channel >= 0)
+      throw nodeError(
+        'FIELD',
+        node,
+        `variance: expected a number above -epsilon (${node.attributes.epsilon}), got ${valuesOf('variance')?.[channel]} in channel ${channel}; outputs would be NaN: re-estimate the statistics, or mend the file`,
+      );
+  },
   forward: (node, plan) => forwardMap(normalizingMap(node, plan), plan),
 };
 
@@ -107,6 +119,12 @@ export const batchNormTraining: TrainingOperator<Attributes> = {
   measuring: { momentum: 1 },
   forwardTraining(node, plan) {
     const { channels, positions } = channelsOf(plan.output.shape);
+    if (plan.batch * positions < 2)
+      throw nodeError(
+        'SHAPE',
+        node,
+        `training normalizes by the statistics of a batch and needs at least 2 values per channel, got batch ${plan.batch} x positions ${positions}; give a batchSize of at least 2, and as many samples`,
+      );
     const y = plan.output.offset;
     plan.run('batchNormForward', {
       x: plan.inputs[0].offset,

@@ -12,6 +12,7 @@ const NOTHING = { inputs: false, output: false };
 /** [C, ...] -> [size] */
 export const flatten: Operator = {
   kind: 'flatten',
+  keepsMeaning: true,
   attributes: {},
   roles: [],
   arity: [1, 1],
@@ -35,6 +36,7 @@ export const flattenCoupling: Coupling = {
 /** along axis 0 of the sample (channels) */
 export const concat: Operator = {
   kind: 'concat',
+  keepsMeaning: true,
   attributes: {},
   roles: [],
   arity: [1, 64],
@@ -82,6 +84,7 @@ type SplitAttributes = RuledBy<typeof SPLIT>;
 /** The inverse of concat: one value for each of `sizes`, which add up to axis 0 of the sample. */
 export const split: Operator<SplitAttributes> = {
   kind: 'split',
+  keepsMeaning: true,
   attributes: SPLIT,
   roles: [],
   arity: [1, 1],

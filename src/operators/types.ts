@@ -66,6 +66,8 @@ export interface Operator<A extends Attributes = Attributes> {
   readonly inPlace: false | 'view' | 'overwrite';
   /** What it yields are probabilities of classes: a loss over classes must not follow it. */
   readonly yieldsProbabilities?: boolean;
+  /** Its outputs are elements of its inputs, moved, dropped or in another unit: of probabilities it makes no logits. */
+  readonly keepsMeaning?: boolean;
   /** Each element of the output depends on those in its place alone, in this way. Absent: it depends on more. */
   readonly pointwise?: Pointwise;
   /** What is made of it where the node before takes it in as an activation. Absent: it cannot be. */
@@ -86,6 +88,11 @@ export interface Operator<A extends Attributes = Attributes> {
   ): number;
   /** Elements that it looks at for each one that it yields, where that is no multiply-add: a pool's. */
   taps?(node: Node<A>): number;
+  /**
+   * What values its parameters must not have. `valuesOf`: of the parameter in a role, where it is stored dense.
+   * @throws {EspalierError} FIELD, naming the node and the element
+   */
+  checkValues?(node: Node<A>, valuesOf: (role: string) => Float32Array | undefined): void;
   forward(node: Node<A>, plan: Plan): void;
 }
 

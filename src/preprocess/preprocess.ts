@@ -2,6 +2,7 @@
  * From an image to the network's input: grey or colour, resized, scaled, standardized. What it does travels with the
  * model.
  */
+import { square } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { Preprocessing } from '../graph/preprocessing.ts';
 import { checkShape, sizeOf, toTensor } from '../base/tensor.ts';
@@ -144,7 +145,7 @@ function moments(data: Float32Array, offset: number, count: number): { mean: num
   for (let i = offset; i < offset + count; i++) sum += data[i];
   const mean = sum / count;
   let squares = 0;
-  for (let i = offset; i < offset + count; i++) squares += (data[i] - mean) ** 2;
+  for (let i = offset; i < offset + count; i++) squares += square(data[i] - mean);
   return { mean, deviation: count > 1 ? Math.sqrt(squares / (count - 1)) : 0 };
 }
 

@@ -102,6 +102,19 @@ export function prunableGroup(who: string, groups: readonly ChannelGroup[], name
   return group;
 }
 
+/**
+ * The share of a group's channels that stays where each producer may have a setting of its own (undefined: it has none):
+ * the largest, since channels that go together must not lose more than any of their producers was to lose. Undefined if
+ * no producer has one.
+ */
+export function largestKeep(
+  { producers }: ChannelGroup,
+  keepOf: (producer: string) => number | undefined,
+): number | undefined {
+  const shares = producers.map(keepOf).filter((share) => share !== undefined);
+  return shares.length === 0 ? undefined : shares.reduce((largest, share) => Math.max(largest, share));
+}
+
 function newDraft(channels: number): Draft {
   return { channels, producers: [], rows: [], counts: [], consumers: [] };
 }

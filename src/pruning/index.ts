@@ -6,7 +6,7 @@ export { prune, PRUNE_DEFAULTS, pruneGroup } from './prune.ts';
 export type { GroupReport, PruneGroupOptions, PruneOptions, PruneReport } from './prune.ts';
 export { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
 export type { RemovalReport, RemoveOptions } from './remove.ts';
-export { findGroups } from './groups.ts';
+export { findGroups, largestKeep } from './groups.ts';
 export { keepAbove, keepBest } from './select.ts';
 export type { KeepOptions, Selection, SelectionReport } from './select.ts';
 export { regression } from './repair.ts';

@@ -1,4 +1,5 @@
 /** Pruning as one step: measure, score, choose, remove; for a whole network or one group. */
+import { createRunControl } from '../base/control.ts';
 import { checkNumber, show } from '../base/errors.ts';
 import { checkCriterion, criterionName, measurementsOf, resolveScoring, score } from '../importance/score.ts';
 import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
@@ -8,7 +9,7 @@ import type { ActivationStatistics, ChannelGroup } from '../importance/types.ts'
 import type { Network } from '../graph/network.ts';
 import { parameterCount } from '../network/shapes.ts';
 import type { Context, Transform, TransformReport } from '../graph/transform.ts';
-import { findGroups, prunableGroup } from './groups.ts';
+import { findGroups, largestKeep, prunableGroup } from './groups.ts';
 import { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
 import type { RemovalReport } from './remove.ts';
 import { keepBest } from './select.ts';
@@ -40,7 +41,10 @@ export interface PruneGroupOptions {
 
 export interface PruneOptions
   extends Omit<PruneGroupOptions, 'keep'>, Pick<MeasureOptions, 'samples' | 'positions' | 'batch' | 'loss'> {
-  /** Share of channels that stays: one number for every prunable group, or by group name for the named ones. */
+  /**
+   * Share of channels that stays: one number for every prunable group, or for the named ones, each by any of its
+   * producers; where several producers of one group are named the largest share counts.
+   */
   keep: number | Readonly<Record<string, number>>;
 }
 
@@ -89,6 +93,7 @@ export function prune(
   resolveScoring('prune', 'scoring', criterion, options.scoring);
   checkKeep(options.keep);
   const step = async (network: Network, context: Context): Promise<{ network: Network; report: PruneReport }> => {
+    const control = createRunControl(context);
     const all = findGroups(network);
     const shares = shareByGroup(all, options.keep);
     const chosen = [...shares.keys()];
@@ -104,7 +109,8 @@ export function prune(
             ...(options.batch === undefined ? {} : { batch: options.batch }),
             ...(options.loss === undefined ? {} : { loss: options.loss }),
             correlations: false,
-            ...Object.fromEntries(measurementsOf(criterion).map((measurement) => [measurement, true])),
+            deviations: false,
+            ...Object.fromEntries(measurementsOf(criterion, options.scoring).map((measurement) => [measurement, true])),
             covariances: options.repair ?? options.fold ?? PRUNE_DEFAULTS.fold,
           })
         : undefined;
@@ -114,8 +120,7 @@ export function prune(
     let pruned = network;
     const reports: GroupReport[] = [];
     chosen.forEach((group, i) => {
-      context.signal?.throwIfAborted();
-      context.onEvent?.({ kind: 'stage', name: 'prune', index: i, count: chosen.length, detail: group.name });
+      control.emit({ kind: 'stage', name: 'prune', index: i, count: chosen.length, detail: group.name });
       const { network: thinner, report } = removeWorst(pruned, group, scores[i], statistics, {
         ...options,
         keep: shares.get(group) ?? 1,
@@ -123,6 +128,7 @@ export function prune(
       pruned = thinner;
       reports.push(report);
     });
+    await control.end();
     return {
       network: pruned,
       report: {
@@ -201,9 +207,9 @@ function removeWorst(
 
 function needsActivations(
   criterion: CriterionChoice,
-  { fold = PRUNE_DEFAULTS.fold, repair = fold }: PruneOptions,
+  { fold = PRUNE_DEFAULTS.fold, repair = fold, scoring }: PruneOptions,
 ): boolean {
-  return fold || repair || measurementsOf(criterion).length > 0;
+  return fold || repair || measurementsOf(criterion, scoring).length > 0;
 }
 
 function checkKeep(keep: PruneOptions['keep']): void {
@@ -215,14 +221,8 @@ function checkKeep(keep: PruneOptions['keep']): void {
 
 function shareByGroup(all: readonly ChannelGroup[], keep: PruneOptions['keep']): ReadonlyMap<ChannelGroup, number> {
   if (typeof keep === 'number') return new Map(all.filter((group) => group.prunable).map((group) => [group, keep]));
-  const shares = new Map<ChannelGroup, number>();
-  for (const [name, share] of Object.entries(keep)) {
-    const group = prunableGroup('prune', all, name);
-    if (shares.has(group))
-      throw new RangeError(
-        `prune: keep: expected each group once, got ${show(name)} and another of ${group.producers.join(', ')}, which go together`,
-      );
-    shares.set(group, share);
-  }
-  return shares;
+  // Through own names only: a producer may be called `constructor`.
+  const shareOf = (name: string): number | undefined => (Object.hasOwn(keep, name) ? keep[name] : undefined);
+  const named = new Set(Object.keys(keep).map((name) => prunableGroup('prune', all, name)));
+  return new Map([...named].map((group) => [group, largestKeep(group, shareOf) ?? 1]));
 }

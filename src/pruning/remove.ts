@@ -5,6 +5,7 @@
 import { isDense } from '../encodings/index.ts';
 import type { DenseEncoding, Encoding } from '../encodings/types.ts';
 import { EspalierError, show } from '../base/errors.ts';
+import { outgoingSquares } from '../importance/contribution.ts';
 import type { ChannelGroup, ChannelMoments, Consumer, ParameterSlice } from '../importance/types.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { parameterCount } from '../network/shapes.ts';
@@ -28,7 +29,10 @@ export interface RemoveOptions {
   moments?: ChannelMoments | readonly ChannelMoments[];
   /** Least-squares repair of the consumers' columns; needs `covariance` in the moments. Default false. */
   repair?: boolean;
-  /** Share of the kept channels' mean variance that repair adds to the diagonal. Default {@link DEFAULT_RIDGE}. */
+  /**
+   * Share of the mean of what the kept channels contribute that repair adds to the contribution of each; see
+   * `regression`. Default {@link DEFAULT_RIDGE}.
+   */
   ridge?: number;
 }
 
@@ -93,6 +97,7 @@ export function removeNeurons(
   let merged = 0;
   const draft: Draft = { nodes: [...network.nodes], parameters: new Map(network.parameters) };
   if (moments) {
+    if (options.repair === true) joinDuplicates(draft, found, indicesOf(stays, true), removed);
     found.consumers.forEach((consumer, i) => {
       const folded = fold(draft, consumer, { stays, removed, channels: found.channels }, moments[i], options);
       if (i === 0) merged = folded;
@@ -195,6 +200,47 @@ function momentsOf(
 }
 
 /**
+ * A removed channel whose every row is that of a kept one is the same function: its columns go to that one, the lowest of
+ * several. Apart from the regression, which cannot tell such a pair from two channels that fired once, together, and
+ * would trust a kept one that contributes little to be that by chance.
+ */
+function joinDuplicates(
+  draft: Draft,
+  { rows, consumers }: ChannelGroup,
+  kept: readonly number[],
+  removed: readonly number[],
+): void {
+  const tensors = rows.map(({ parameter, first, width }) => {
+    const { shape, data } = denseOf(draft, parameter);
+    const inner = data.length / shape[0];
+    return { data, start: first * inner, run: width * inner };
+  });
+  const alike = (a: number, b: number): boolean =>
+    tensors.every(({ data, start, run }) => {
+      for (let i = 0; i < run; i++) if (data[start + a * run + i] !== data[start + b * run + i]) return false;
+      return true;
+    });
+  for (const r of removed) {
+    const twin = kept.find((k) => alike(k, r));
+    if (twin === undefined) continue;
+    for (const { parameter, first, width } of consumers) {
+      const encoding = denseOf(draft, parameter);
+      const [outputs, inputs, ...kernel] = encoding.shape;
+      const run = width * sizeOf(kernel);
+      const data = encoding.data.slice();
+      for (let o = 0; o < outputs; o++) {
+        const row = (o * inputs + first) * sizeOf(kernel);
+        for (let t = 0; t < run; t++) {
+          data[row + twin * run + t] += data[row + r * run + t];
+          data[row + r * run + t] = 0;
+        }
+      }
+      draft.parameters.set(parameter, { ...encoding, data });
+    }
+  }
+}
+
+/**
  * Adds to a consumer's bias (and in repair to its kept columns) what the removed channels contributed. Returns how many
  * merged exactly.
  */
@@ -209,7 +255,14 @@ function fold(
   const kept = indicesOf(stays, true);
   const { coefficients, merged } =
     options.repair && moments.covariance
-      ? regression(moments.covariance, channels, kept, removed, options.ridge ?? DEFAULT_RIDGE)
+      ? regression(
+          moments.covariance,
+          channels,
+          kept,
+          removed,
+          options.ridge ?? DEFAULT_RIDGE,
+          outgoingOf(draft, consumer, moments.covariance, channels),
+        )
       : { coefficients: undefined, merged: 0 };
   const mean = (c: number, p: number): number =>
     moments.mean.length === channels ? moments.mean[c] : moments.mean[c * width + p];
@@ -250,6 +303,18 @@ function fold(
   if (coefficients) draft.parameters.set(consumer.parameter, { ...encoding, data: Float32Array.from(weights) });
   addToBias(draft, consumer.node, shift);
   return merged;
+}
+
+/** Size of the weights by which a consumer reads each channel, over its columns and taps, in units of what it hears. */
+function outgoingOf(draft: Draft, consumer: Consumer, covariance: Float64Array, channels: number): Float64Array {
+  const { width } = consumer;
+  const variance = Float64Array.from({ length: channels * width }, (_, j) => {
+    const c = Math.floor(j / width);
+    return covariance[c * channels + c];
+  });
+  const squares = new Float64Array(channels);
+  outgoingSquares(draft, consumer, variance).forEach((square, j) => (squares[Math.floor(j / width)] += square));
+  return squares.map(Math.sqrt);
 }
 
 function addToBias(draft: Draft, name: string, shift: Float64Array): void {

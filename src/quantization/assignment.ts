@@ -2,6 +2,7 @@
  * The parts of a k-means step on a heap of their own: each point to its nearest codeword, the error of that, each
  * codeword to the mean of its points. Glossary: n points, d coordinates, K codewords; codewords (K, d), points (n, d).
  */
+import { square } from '../base/elementary.ts';
 import type { Call } from '../kernels/specification/kernels.ts';
 import type { Heap, KernelSet, Program, Workspace, WorkspaceOptions } from '../kernels/types.ts';
 import { boundsShape, createBounds } from './bounds.ts';
@@ -331,7 +332,7 @@ function nearestInDouble(
   const distance = (c: number): number => {
     let sum = 0;
     for (let j = 0; j < d; j++)
-      sum += (metric ? metric.weights[row + j] : 1) * (points[i * d + j] - codewords[c * d + j]) ** 2;
+      sum += (metric ? metric.weights[row + j] : 1) * square(points[i * d + j] - codewords[c * d + j]);
     return sum;
   };
   let nearest = found;

@@ -3,6 +3,7 @@
  * other, and how far each group has moved since the run began. The kernel `nearestCodewordAgain` says how it is used
  * and why nothing changes by it. Glossary: n points, d coordinates, K codewords, G groups.
  */
+import { square } from '../base/elementary.ts';
 
 /** Codewords of one tile of the kernel. */
 const TILE = 8;
@@ -82,7 +83,7 @@ export function createBounds(
       farthest.fill(0);
       for (let c = 0; c < K; c++) {
         let sum = 0;
-        for (let j = 0; j < d; j++) sum += (weights ? weights[j] : 1) * (codewords[c * d + j] - last[c * d + j]) ** 2;
+        for (let j = 0; j < d; j++) sum += (weights ? weights[j] : 1) * square(codewords[c * d + j] - last[c * d + j]);
         const group = int[places + c];
         farthest[group] = Math.max(farthest[group], sum);
       }
@@ -124,7 +125,7 @@ function widestCoordinate(codewords: Float32Array, d: number, part: Int32Array):
     let mean = 0;
     let variance = 0;
     for (const c of part) mean += codewords[c * d + j] / part.length;
-    for (const c of part) variance += (codewords[c * d + j] - mean) ** 2;
+    for (const c of part) variance += square(codewords[c * d + j] - mean);
     if (variance > most) [widest, most] = [j, variance];
   }
   return widest;

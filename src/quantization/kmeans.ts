@@ -6,7 +6,9 @@ import { createRunControl } from '../base/control.ts';
 import { checkFinite, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { KernelSet, Workspace } from '../kernels/types.ts';
 import { stream } from '../base/random.ts';
-import { toTensor, type Tensor, type TensorLike } from '../base/tensor.ts';
+import { columnRanges, flattened, toFloat32 } from '../base/float32.ts';
+import { arrayName } from '../base/realm.ts';
+import { contiguous, toTensor, type FloatArray, type Tensor, type TensorLike } from '../base/tensor.ts';
 import { planAssignment, type Assignment, type AssignmentPlan, type Metric } from './assignment.ts';
 import { distinctPoints, largestMagnitude, type DistinctPoints } from './points.ts';
 import { plusPlusSeeds, randomSeeds } from './seeding.ts';
@@ -54,9 +56,10 @@ export interface KMeansIteration {
   readonly reseeded: number;
 }
 
-export interface KMeansResult {
-  /** (min(K, distinct), d) */
-  readonly codewords: Tensor;
+/** `D`: Float32Array for points of float32. */
+export interface KMeansResult<D extends FloatArray = FloatArray> {
+  /** (min(K, distinct), d); in double where the points had to be shifted, else float32. */
+  readonly codewords: Tensor<D>;
   /** (n) the codeword of each point. */
   readonly codes: Int32Array;
   /** Points of each codeword. */
@@ -81,20 +84,31 @@ export interface KMeansResult {
  * different value (a split of the largest cluster, as faiss does it, can raise the objective). With no more distinct
  * points than K, they themselves come back and the objective is 0.
  *
+ * Points of other types than float32 are rounded to it. A coordinate that this would flatten, such as 1.6e9 ... 1.6e9 +
+ * 7, which are one float32, is taken from its least value on, in double, and the codewords come back in double.
+ *
  * Cost: at most n K d multiply-adds per iteration, of which bounds leave most out from the third on where K (d + 6) >=
  * 550 (see bounds.ts; the codes are the same): n = 131072, d = 8, K = 256 takes 0.3 s with 25 iterations and the SIMD
  * kernels. Memory: 2 n d + n (4 + K / 8) words, at most 64 MB of it for bounds. With `coordinateWeights` (n, d) all
  * distances are measured, and a kernel call serves only consecutive points of equal rows.
  * @throws {TypeError | RangeError} on wrong arguments: no points, a negative weight, weights that are all 0, an `init`
  *   of another shape
- * @throws {EspalierError} NONFINITE if a point or weight is NaN or infinite, named by row and column
+ * @throws {EspalierError} NONFINITE if a point or weight is NaN or infinite, named by row and column; RANGE if one is
+ *   beyond float32
  * @example
  * import { kmeans } from 'espalier/quantization';
  * const { codewords, codes } = kmeans(points, { codewordCount: 16, kernels: await loadKernels() });
  */
+export function kmeans(points: Tensor, options: KMeansOptions): KMeansResult<Float32Array>;
+export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult;
 export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult {
   const fit = prepareFit(points, options);
-  const workspace = options.kernels.openSync(fit.plan.workspace);
+  return unshifted(runAtOnce(fit, options.kernels), fit.offsets);
+}
+
+/** Runs a k-means without turns. */
+export function runAtOnce(fit: Fit, kernels: KernelSet): FitResult {
+  const workspace = kernels.openSync(fit.plan.workspace);
   try {
     const run = fit.begin()(workspace);
     for (;;) {
@@ -106,18 +120,30 @@ export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult
   }
 }
 
+/** The codewords where the points were, in double. */
+function unshifted(result: FitResult, offsets: Float64Array | undefined): KMeansResult {
+  if (!offsets) return result;
+  const { data, shape } = result.codewords;
+  return {
+    ...result,
+    codewords: { data: Float64Array.from(data, (value, i) => value + offsets[i % offsets.length]), shape },
+  };
+}
+
 /**
  * {@link kmeans} on several threads, with turns for timers and signals in between: the same bytes for any number of
  * threads.
  * @throws {EspalierError} WORKER if a thread fails; those that cannot be started are done without
  * @throws the signal's reason, if it is aborted
  */
+export function kmeansAsync(points: Tensor, options: KMeansAsyncOptions): Promise<KMeansResult<Float32Array>>;
+export function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult>;
 export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult> {
   const fit = prepareFit(points, options);
   const { kernels, threads = 1, signal } = options;
   const workspaces = createWorkspaces(kernels, checkInteger('kmeansAsync', 'threads', threads, 1), fit.work);
   try {
-    return await runInTurns(fit, workspaces, signal);
+    return unshifted(await runInTurns(fit, workspaces, signal), fit.offsets);
   } finally {
     workspaces.dispose();
   }
@@ -128,7 +154,7 @@ export async function runInTurns(
   fit: Fit,
   workspaces: Workspaces,
   signal: AbortSignal | undefined,
-): Promise<KMeansResult> {
+): Promise<FitResult> {
   const control = createRunControl(signal ? { signal } : {});
   control.check();
   const opening = workspaces.open(fit.plan);
@@ -146,8 +172,13 @@ export async function runInTurns(
   }
 }
 
+/** Of the points as they were fitted: shifted, if they were. */
+export type FitResult = KMeansResult<Float32Array>;
+
 /** A checked k-means, and what it asks of a workspace. */
 export interface Fit {
+  /** (d) what was taken off the points; undefined: nothing. */
+  readonly offsets: Float64Array | undefined;
   readonly plan: AssignmentPlan;
   /** Points x codewords x coordinates x iterations. */
   readonly work: number;
@@ -155,12 +186,12 @@ export interface Fit {
    * Does what needs no workspace, while threads start, and returns the run on one, which pauses between seeds and
    * between iterations.
    */
-  begin(): (workspace: Workspace) => Generator<undefined, KMeansResult>;
+  begin(): (workspace: Workspace) => Generator<undefined, FitResult>;
 }
 
 /** Checks a k-means and plans it; nothing is computed yet. @throws {TypeError | RangeError} for wrong arguments; {EspalierError} NONFINITE */
 export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
-  const { data, n, d } = checkPoints(points);
+  const { data, n, d, offsets } = checkPoints(points);
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`kmeans: options: expected an object, got ${show(options)}`);
   const K = checkInteger('kmeans', 'codewordCount', options.codewordCount, 1);
@@ -174,7 +205,7 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
     weights: coordinateWeights.data,
     perPoint: coordinateWeights.shape.length === 2,
   };
-  const init = checkInit(options.init ?? KMEANS_DEFAULTS.init, K, d);
+  const init = checkInit(options.init ?? KMEANS_DEFAULTS.init, K, d, offsets);
 
   const plan = planAssignment({
     kernels: options.kernels,
@@ -205,7 +236,7 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
       return finish(problem, best as Run);
     };
   };
-  return { plan, work: n <= K ? 0 : n * K * d * iterations * restarts, begin };
+  return { plan, offsets, work: n <= K ? 0 : n * K * d * iterations * restarts, begin };
 }
 
 interface Problem {
@@ -226,7 +257,7 @@ interface Run {
   readonly history: readonly KMeansIteration[];
 }
 
-function finish({ d, distinct }: Problem, { codewords, codes, objective, history }: Run): KMeansResult {
+function finish({ d, distinct }: Problem, { codewords, codes, objective, history }: Run): FitResult {
   const counts = new Int32Array(codewords.length / d);
   for (const code of codes) counts[code]++;
   return {
@@ -336,29 +367,44 @@ function* firstCodewords(
   return codewords;
 }
 
-function checkPoints(points: TensorLike): { data: Float32Array; n: number; d: number } {
-  const { data, shape } = toTensor('kmeans', 'points', points);
+function checkPoints(points: TensorLike): {
+  readonly data: Float32Array;
+  readonly n: number;
+  readonly d: number;
+  readonly offsets: Float64Array | undefined;
+} {
+  const { data: given, shape } = contiguous('kmeans', 'points', points);
   const [n, d] = shape;
   if (shape.length !== 2 || n < 1 || d < 1)
     throw new RangeError(
       `kmeans: points: expected at least one point of at least one coordinate, shape (n, d), got [${shape.join(', ')}]`,
     );
-  checkFinite('kmeans', 'points', data, d);
-  return { data, n, d };
+  checkFinite('kmeans', 'points', given, d);
+  if (arrayName(given) === 'Float32Array')
+    return { data: toFloat32('kmeans', 'points', given), n, d, offsets: undefined };
+  const ranges = columnRanges(d);
+  ranges.add(given);
+  const columns = flattened(ranges);
+  const offsets = new Float64Array(d);
+  // From the least value on: differences of whole numbers stay whole.
+  for (const { column, low } of columns) offsets[column] = low;
+  const shifted = Float64Array.from(given, (value, i) => value - offsets[i % d]);
+  return { data: toFloat32('kmeans', 'points', shifted, d), n, d, offsets: columns.length > 0 ? offsets : undefined };
 }
 
 function checkInit(
   init: 'plusPlus' | 'random' | TensorLike,
   K: number,
   d: number,
+  offsets: Float64Array | undefined,
 ): 'plusPlus' | 'random' | Float32Array {
   if (typeof init === 'string')
     return checkOneOf<'plusPlus' | 'random'>('kmeans', 'init', init, ['plusPlus', 'random']);
-  const { data, shape } = toTensor('kmeans', 'init', init);
+  const { data, shape } = contiguous('kmeans', 'init', init);
   if (shape.length !== 2 || shape[0] !== K || shape[1] !== d)
     throw new RangeError(`kmeans: init: expected shape [${K}, ${d}], got [${shape.join(', ')}]`);
   checkFinite('kmeans', 'init', data, d);
-  return data.slice();
+  return toFloat32('kmeans', 'init', Float64Array.from(data, (value, i) => value - (offsets?.[i % d] ?? 0)), d);
 }
 
 function checkWeights(

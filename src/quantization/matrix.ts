@@ -1,4 +1,5 @@
 /** What all quantizers of matrices share: checks of what they are given, and the error of what they make. */
+import { square } from '../base/elementary.ts';
 import { checkFinite } from '../base/errors.ts';
 import { toTensor, type Tensor, type TensorLike } from '../base/tensor.ts';
 import { decode, encodingSize } from '../encodings/index.ts';
@@ -56,8 +57,8 @@ export function reconstructionError(matrix: TensorLike, encoding: Encoding): { s
   let sumSquares = 0;
   let norm = 0;
   for (let i = 0; i < data.length; i++) {
-    sumSquares += (data[i] - decoded[i]) ** 2;
-    norm += data[i] ** 2;
+    sumSquares += square(data[i] - decoded[i]);
+    norm += square(data[i]);
   }
   return { sumSquares, relative: sumSquares === 0 ? 0 : Math.sqrt(sumSquares / norm) };
 }

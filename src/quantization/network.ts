@@ -5,6 +5,7 @@
 import { decode, encodingSize, isDense, writeEncoding } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
 import type { Encoding } from '../encodings/types.ts';
+import { createRunControl } from '../base/control.ts';
 import { checkInteger, show } from '../base/errors.ts';
 import type { TensorLike } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
@@ -151,6 +152,7 @@ async function fitParameter(
 export function quantize(options: QuantizeOptions): Transform {
   const { parameters, overrides = {}, ...shared } = options;
   return async (network, context) => {
+    const control = createRunControl(context);
     const names = weightNames(network);
     const unknown = Object.keys(overrides).find((name) => !names.includes(name));
     if (unknown !== undefined)
@@ -165,11 +167,11 @@ export function quantize(options: QuantizeOptions): Transform {
     const reports: ParameterReport[] = [];
     let result = network;
     for (const [index, { name, fit }] of fits.entries()) {
-      context.signal?.throwIfAborted();
+      control.check();
       const step = await fitParameter('quantize', result, name, fit);
       result = step.network;
       reports.push(step.report);
-      context.onEvent?.({
+      control.emit({
         kind: 'stage',
         name: 'quantize',
         index,
@@ -177,6 +179,7 @@ export function quantize(options: QuantizeOptions): Transform {
         detail: describeParameter(step.report),
       });
     }
+    await control.end();
     return {
       network: result,
       report: { transform: 'quantize', parameters: reports, skipped: names.filter((name) => !chosen.includes(name)) },

@@ -2,14 +2,8 @@
  * What k-means asks of its points before it starts: the power of two that keeps squares within float32, and which
  * points are distinct. Points are (n, d), row-major.
  */
-
-/** Exponent e of a positive number: 2^e <= x < 2^(e + 1). */
-function exponentOf(x: number): number {
-  let e = Math.floor(Math.log2(x));
-  while (2 ** e > x) e--;
-  while (2 ** (e + 1) <= x) e++;
-  return e;
-}
+import { exponentOf } from '../base/elementary.ts';
+import { codeWidth } from '../encodings/bits.ts';
 
 /** The largest absolute value; 0 of none. */
 export function largestMagnitude(values: Float32Array): number {
@@ -26,7 +20,7 @@ export function largestMagnitude(values: Float32Array): number {
  */
 export function distanceScale(largest: number, d: number): number {
   if (largest === 0) return 1;
-  const target = Math.floor((122 - Math.ceil(Math.log2(d))) / 2);
+  const target = Math.floor((122 - codeWidth(d)) / 2);
   return 2 ** (target - exponentOf(largest));
 }
 
@@ -52,7 +46,7 @@ export function distinctPoints(
   const positive = new Float32Array(n * d);
   const bits = new Int32Array(positive.buffer);
   for (let i = 0; i < n * d; i++) positive[i] = points[i] + 0; // -0 + 0 = 0
-  const mask = 2 ** Math.ceil(Math.log2(2 * n + 1)) - 1;
+  const mask = 2 ** codeWidth(2 * n + 1) - 1;
   const slots = new Int32Array(mask + 1).fill(-1);
   const ids = new Int32Array(n).fill(-1);
   const first: number[] = [];

@@ -1,4 +1,5 @@
 /** Trained values in half precision: a step of its own in a schedule, so that saving never changes a network. */
+import { square } from '../base/elementary.ts';
 import { encodingOperations, trainedValues } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import type { Transform } from '../graph/transform.ts';
@@ -49,8 +50,8 @@ function change(before: Float32Array, after: Float32Array): { largestChange: num
   let norm = 0;
   before.forEach((value, i) => {
     largestChange = Math.max(largestChange, Math.abs(after[i] - value));
-    squares += (after[i] - value) ** 2;
-    norm += value ** 2;
+    squares += square(after[i] - value);
+    norm += square(value);
   });
   return { largestChange, relativeChange: squares === 0 ? 0 : Math.sqrt(squares / norm) };
 }

@@ -2,6 +2,7 @@
 import { preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 import type { Preprocessor } from '../preprocess/preprocess.ts';
 import { checkInteger, EspalierError, show, showAll, withMemory } from '../base/errors.ts';
+import { asFloat32, hasField } from '../base/realm.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
 import { loadInferenceKernels } from '../kernels/load-inference.ts';
@@ -155,19 +156,20 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
     readonly values: Float32Array;
     readonly leading: Shape;
   } {
-    if (input instanceof Float32Array) {
-      if (input.length === 0 || input.length % inputSize !== 0)
+    const row = asFloat32(input);
+    if (row) {
+      if (row.length === 0 || row.length % inputSize !== 0)
         throw new RangeError(
-          `predict: input: expected a multiple of ${inputSize} values for [${inputShape.join(', ')}], got ${input.length}`,
+          `predict: input: expected a multiple of ${inputSize} values for [${inputShape.join(', ')}], got ${row.length}`,
         );
-      return { values: input, leading: input.length === inputSize ? [] : [input.length / inputSize] };
+      return { values: row, leading: row.length === inputSize ? [] : [row.length / inputSize] };
     }
     if (typeof input !== 'object' || input === null)
       throw new TypeError(
         `predict: input: expected an image { data, width, height }, a tensor { data, shape } or a Float32Array, got ${show(input)}`,
       );
-    if ('width' in input) return { values: prepareImage(input), leading: [] };
-    const { data, shape } = toTensor('predict', 'input', input);
+    if (hasField(input, 'width')) return { values: prepareImage(input as ImageLike), leading: [] };
+    const { data, shape } = toTensor('predict', 'input', input as TensorLike);
     const own = shape.slice(-inputShape.length);
     const leading = shape.slice(0, shape.length - own.length);
     if (!sameShape(own, inputShape) || leading.length > 1) {

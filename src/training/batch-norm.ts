@@ -18,7 +18,7 @@ import { checkExamples } from './options.ts';
 export interface ReestimateOptions {
   /** Batches to measure on, at most what the training set has. Default 20. */
   readonly batches?: number;
-  /** Samples per batch. Default 32. */
+  /** Samples per batch, at least 2 where a normalized value has one position. Default 32. */
   readonly batchSize?: number;
 }
 
@@ -28,8 +28,8 @@ export interface ReestimateOptions {
  * Weights stay. A network without batch normalization comes back as it is. Samples are drawn by `stream(seed,
  * 'reestimate')` and not augmented. Cost: a forward pass per batch.
  *
- * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA, NONFINITE; `context.signal.reason` when
- *   aborted
+ * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA, NONFINITE, SHAPE where a batch has one value
+ *   per channel (its variance would be 0); `context.signal.reason` when aborted
  */
 export async function reestimateBatchNorm(
   network: Network,

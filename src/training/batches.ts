@@ -1,5 +1,6 @@
 /** Reading of samples in batches, with everything checked that a data source can get wrong. */
 import { EspalierError, show } from '../base/errors.ts';
+import { isError } from '../base/realm.ts';
 import type { Executor } from '../execution/types.ts';
 import type { Examples, Pass } from '../graph/examples.ts';
 import { sizeOf } from '../base/tensor.ts';
@@ -91,7 +92,7 @@ export function createBatchReader({
       } catch (cause) {
         control.check(); // an abort goes by its own reason
         throw fail(
-          `expected the source to read samples, but it failed at sample ${indices[0]} and ${count - 1} more: ${cause instanceof Error ? cause.message : show(cause)}`,
+          `expected the source to read samples, but it failed at sample ${indices[0]} and ${count - 1} more: ${isError(cause) ? cause.message : show(cause)}`,
           indices[0],
           cause,
         );

@@ -1,6 +1,7 @@
 /** Divergence: where a run left the finite numbers, and the error that says so and carries the last good state. */
 import { trainedValues } from '../encodings/index.ts';
 import { EspalierError, show } from '../base/errors.ts';
+import { isError } from '../base/realm.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
 import type { KernelSet } from '../kernels/types.ts';
@@ -12,9 +13,9 @@ import { outputsOf, parametersOf } from '../graph/walk.ts';
  * undefined.
  */
 export function lastGoodNetwork(error: unknown): Network | undefined {
-  return error instanceof EspalierError && error.code === 'DIVERGED'
-    ? (error.details.lastGood as Network | undefined)
-    : undefined;
+  // By its code: the error may be that of another copy of this package.
+  const { code, details } = (isError(error) ? error : {}) as Partial<EspalierError>;
+  return code === 'DIVERGED' ? (details?.lastGood as Network | undefined) : undefined;
 }
 
 /** Name of the first parameter, in the order of the nodes, that holds a number that is not finite. */

@@ -8,6 +8,7 @@ import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { Predictions } from './batches.ts';
 import { createRunControl } from '../base/control.ts';
+import { checkLogits } from '../losses/losses.ts';
 import type { Loss } from '../losses/losses.ts';
 import { checkExamples } from './options.ts';
 
@@ -51,6 +52,7 @@ export async function predictAll(network: Network, examples: Examples, options: 
  * @throws as {@link predictAll}
  */
 export async function evaluate(network: Network, examples: Examples, options: EvaluateOptions): Promise<Evaluation> {
+  if (options.loss) checkLogits('evaluate', 'network', options.loss, network);
   const { predictions, targets } = await predictSet('evaluate', network, examples, options, true);
   const samples = examples.count;
   if (!targets)

@@ -2,17 +2,16 @@
  * Options of training: their defaults, which are the recipe of the reference network, and the checks made before any
  * work.
  */
-import type { CheckpointStore } from '../container/store.ts';
+import { checkRunCheckpoint } from '../container/store.ts';
+import type { RunCheckpoint } from '../container/store.ts';
 import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
-import { producersOf } from '../graph/walk.ts';
-import { operatorOf } from '../operators/table.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
-import { defaultLoss } from '../losses/losses.ts';
+import { checkLogits, defaultLoss } from '../losses/losses.ts';
 import type { Loss } from '../losses/losses.ts';
 import type { Schedule } from './schedules.ts';
 import { cosine } from './schedules.ts';
@@ -55,7 +54,8 @@ export interface TrainOptions {
   /** Passes over `context.training`. */
   readonly epochs: number;
   /**
-   * Samples per step; a smaller set is one batch. Samples that do not fill a last batch sit this epoch out. Default 32.
+   * Samples per step; a smaller set is one batch. Samples that do not fill a last batch sit this epoch out. Batch
+   * normalization of values without positions needs 2 at least. Default 32.
    */
   readonly batchSize?: number;
   /** Default 0.05 for SGD, 0.001 for Adam. */
@@ -101,9 +101,11 @@ export interface TrainOptions {
   readonly keep?: 'best' | 'last';
   /**
    * Where the state is kept after every epoch, and taken up from if it is there. A killed run that is started again
-   * ends in the same bytes.
+   * ends in the same bytes. One that is started with another network, other options or other data is refused; of your
+   * own functions only the names are compared, of your own losses and schedules their `options`: what computes another
+   * thing needs another name, or another key.
    */
-  readonly checkpoint?: { readonly store: CheckpointStore; readonly key: string };
+  readonly checkpoint?: RunCheckpoint;
 }
 
 /** {@link TrainOptions} with everything decided. */
@@ -180,11 +182,7 @@ export function resolveTrainOptions(network: Network, context: Context, options:
     throw new TypeError(`train: validationMetric: expected a function, got ${show(validationMetric)}`);
   if (teacher !== undefined && !Array.isArray(teacher?.nodes))
     throw new TypeError(`train: teacher: expected a network, got ${show(teacher)}`);
-  if (
-    checkpoint !== undefined &&
-    (typeof checkpoint?.store?.write !== 'function' || typeof checkpoint.key !== 'string')
-  )
-    throw new TypeError(`train: checkpoint: expected { store, key }, got ${show(checkpoint)}`);
+  if (checkpoint !== undefined) checkRunCheckpoint('train', checkpoint);
   if (options.frozen !== undefined && !Array.isArray(options.frozen))
     throw new TypeError(`train: frozen: expected an array of names, got ${show(options.frozen)}`);
   if (options.teacherWeight !== undefined && !teacher)
@@ -202,12 +200,8 @@ export function resolveTrainOptions(network: Network, context: Context, options:
   }
   if (network.inputs.length !== 1)
     throw new RangeError(`train: network: expected one input, got ${network.inputs.length}`);
-  const last = network.nodes[producersOf(network).get(network.outputs[0]) ?? -1];
-  if (loss.classes && last && operatorOf(last).yieldsProbabilities) {
-    throw new RangeError(
-      `train: loss: ${loss.name} takes logits, but the network ends in the ${last.kind} ${show(last.name)}; train without that node and add it afterwards`,
-    );
-  }
+  checkLogits('train', 'network', loss, network);
+  if (teacher) checkLogits('train', 'teacher', loss, teacher);
   return {
     epochs,
     batch,

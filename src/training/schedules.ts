@@ -2,6 +2,7 @@
  * Learning-rate schedules: pure functions of (step, total steps) that give the factor by which the learning rate is
  * multiplied. Steps count from 0; the factor is in [0, 1].
  */
+import { cosPi, power } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 
 /** A schedule as plain JSON-able data. */
@@ -36,12 +37,7 @@ export function constant(options: WarmUpOptions = {}): Schedule {
 
 /** (1 + cos(pi step / totalSteps)) / 2: from 1 towards 0 (Loshchilov, Hutter, "SGDR", ICLR 2017, without restarts). */
 export function cosine(options: WarmUpOptions = {}): Schedule {
-  return withWarmUp(
-    'cosine',
-    { kind: 'cosine' },
-    options,
-    (step, totalSteps) => 0.5 * (1 + Math.cos((Math.PI * step) / totalSteps)),
-  );
+  return withWarmUp('cosine', { kind: 'cosine' }, options, (step, totalSteps) => 0.5 * (1 + cosPi(step / totalSteps)));
 }
 
 /**
@@ -55,11 +51,8 @@ export function step(options: StepOptions = {}): Schedule {
   const shares = at.map((share, i) => checkNumber('step', `at[${i}]`, share, 0, 1, true));
   if (shares.some((share, i) => i > 0 && share <= shares[i - 1]))
     throw new RangeError(`step: at: expected ascending shares of the run, got ${show(shares)}`);
-  return withWarmUp(
-    'step',
-    { kind: 'step', at: shares, by },
-    options,
-    (now, totalSteps) => by ** shares.filter((share) => now >= share * totalSteps).length,
+  return withWarmUp('step', { kind: 'step', at: shares, by }, options, (now, totalSteps) =>
+    power(by, shares.filter((share) => now >= share * totalSteps).length),
   );
 }
 

@@ -10,7 +10,8 @@ import type { Context, Transform } from '../graph/transform.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { BatchReader, Predictions } from './batches.ts';
 import { openCheckpoint } from './checkpoint.ts';
-import { createRunControl } from '../base/control.ts';
+import type { TrainCheckpoint } from './checkpoint.ts';
+import { atOnce, createRunControl } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
 import { divergenceError, nonFiniteParameter } from './divergence.ts';
 import { softmaxRows } from '../losses/losses.ts';
@@ -44,9 +45,11 @@ interface Run {
  *
  * @param context - training set in `context.training`; validation set, if any, in `context.validation`
  * @throws {TypeError | RangeError} for wrong arguments, before any work
- * @throws {EspalierError} DATA (samples that do not fit, are not finite, or cannot be read: the sample is named),
+ * @throws {EspalierError} SHAPE (a batch normalization that one value per channel would reach: batch x positions = 1),
+ *   DATA (samples that do not fit, are not finite, or cannot be read: the sample is named),
  *   DIVERGED (step and layer are named;
- *   {@link lastGoodNetwork} has the last good weights), CHECKPOINT (the checkpoint is of another run), MEMORY, WORKER, IO
+ *   {@link lastGoodNetwork} has the last good weights), CHECKPOINT (the checkpoint is of another run), LOCKED (another run uses
+ *   it), MEMORY, WORKER, IO
  * @throws `context.signal.reason` when aborted
  * @example
  * import { smoothL1, train } from 'espalier/training';
@@ -86,7 +89,7 @@ export async function train(network: Network, context: Context, options: TrainOp
       classes: classesOf(settings, output),
     });
     const judge = settings.validation && (await createJudge(settings, control, executor, teacher));
-    return await runEpochs(network, options, { settings, context, control, executor, teacher, reader, judge });
+    return await runKept(network, options, { settings, context, control, executor, teacher, reader, judge });
   } finally {
     teacher?.dispose();
     executor.dispose();
@@ -101,15 +104,21 @@ export function trainTransform(options: TrainOptions): Transform {
   };
 }
 
-async function runEpochs(network: Network, options: TrainOptions, run: Run): Promise<TrainResult> {
-  const { settings, control, executor, judge, context } = run;
+async function runKept(network: Network, { checkpoint: place }: TrainOptions, run: Run): Promise<TrainResult> {
+  if (!place) return runEpochs(network, run);
+  const checkpoint = await openCheckpoint(place, run.executor, run.settings, run.context, run.control);
+  try {
+    return await runEpochs(network, run, checkpoint);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoint): Promise<TrainResult> {
+  const { settings, control, executor, judge } = run;
   const { epochs, stepsPerEpoch } = settings;
-  const checkpoint =
-    options.checkpoint && (await openCheckpoint(options.checkpoint, network, settings, context, control));
   let state = await checkpoint?.load();
   if (state) {
-    executor.restore(state.network);
-    executor.restoreOptimizer(state.optimizer);
     control.emit({ kind: 'note', text: `train: goes on from the checkpoint after epoch ${state.history.length - 1}` });
   } else {
     const before = await judge?.(executor);
@@ -161,7 +170,7 @@ async function runEpochs(network: Network, options: TrainOptions, run: Run): Pro
       ...(state.best ? { best: state.best.validation } : {}),
     });
   }
-  control.check();
+  await control.end();
   return conclude(state, settings);
 }
 
@@ -299,7 +308,8 @@ function measure(
   { predictions, targets }: Predictions,
   count: number,
 ): number {
-  if (validationMetric) return validationMetric(predictions.slice(), targets!.slice(), count);
+  if (validationMetric)
+    return atOnce('train', 'validationMetric', validationMetric(predictions.slice(), targets!.slice(), count));
   return loss.classes
     ? loss.measure(predictions, targets!, count, predictions.length / count)
     : rootMeanSquare(predictions, targets!);

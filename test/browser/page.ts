@@ -2,12 +2,14 @@
  * The page of scripts/check-browser.ts, and the worker that it starts: `location.hash` says which of the two does the
  * work, and what.
  */
+import { observeNumbers } from './numbers.ts';
 import { observe, observeDeath, SIDE } from './observe.ts';
 
 const { hash } = location;
 
 async function work(): Promise<unknown> {
   try {
+    if (hash.includes('numbers')) return { observations: [], numbers: observeNumbers() };
     return {
       observations: await observe(hash.includes('all') ? [1, 2, 3, 4] : [2]),
       ...(hash.includes('death') && { death: await observeDeath() }),

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -10,12 +10,14 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadFile, saveFile } from '../../src/container/save.ts';
+import { ownMark } from '../../src/container/owner.ts';
+import { checkWritable, loadFile, saveFile } from '../../src/container/save.ts';
 import type { FileSystem, OpenFile } from '../../src/container/save.ts';
 import { expectError, rejection } from './files.ts';
 
@@ -53,6 +55,7 @@ function failing(
     readlink: (path) => promises.readlink(path),
     mkdir: (path, options) => promises.mkdir(path, options),
     unlink: (path) => promises.unlink(path),
+    rmdir: (path) => promises.rmdir(path),
     async stat(path) {
       count('stat');
       return promises.stat(path);
@@ -105,7 +108,7 @@ describe('saveFile', () => {
     const { fileSystem, calls } = failing('none', 0, '');
     await saveFile(path, NEW, { fileSystem });
     expect(Buffer.compare(readFileSync(path), NEW)).toBe(0);
-    expect(Object.fromEntries(calls)).toEqual({ stat: 1, open: 2, write: 4, sync: 2, close: 2, rename: 1 });
+    expect(Object.fromEntries(calls)).toEqual({ stat: 2, open: 2, write: 4, sync: 2, close: 2, rename: 1 });
   });
 
   const faults = ['ENOSPC', 'EIO', 'EACCES', 'EMFILE', 'EROFS', 'EDQUOT'].flatMap(
@@ -189,6 +192,40 @@ describe('saveFile', () => {
     expect(readdirSync(folder)).toEqual(['file']);
   });
 
+  it('neither replaces nor waits for what is no file: a device, a pipe, a socket of a kind; and keeps its hands off a read-only file', async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    symlinkSync('pipe', join(folder, 'link'));
+    writeFileSync(join(folder, 'fixed'), OLD);
+    chmodSync(join(folder, 'fixed'), 0o444);
+    for (const write of [(path: string) => saveFile(path, NEW), (path: string) => checkWritable(path)]) {
+      for (const path of [pipe, join(folder, 'link'), '/dev/null'])
+        expect(expectError(await rejection(write(path)), 'IO').message).toMatch(
+          /is a device or a pipe, which cannot be/,
+        );
+      expect(expectError(await rejection(write(join(folder, 'fixed'))), 'IO').message).toContain('is read-only');
+    }
+    expect(statSync(pipe).isFIFO()).toBe(true);
+    expect(statSync('/dev/null').isCharacterDevice()).toBe(true);
+    expect(Buffer.compare(readFileSync(join(folder, 'fixed')), OLD)).toBe(0);
+  });
+
+  it('clears what dead processes and bygone days have left beside it, and nothing of the living or of other files', async () => {
+    const dead = ownMark('test').replace(/-[0-9a-f]{8}-/, '-11111111-');
+    const foreign = ownMark('test').replace(/^[0-9a-f]{8}/, 'ffffffff');
+    const old = 'model.c0ffee00-0000-4000-8000-000000000000.unfinished';
+    const kept = [
+      `model.${ownMark('test')}.unfinished`,
+      `model.${foreign}.unfinished`,
+      `other.${dead}.unfinished`,
+      'model.old',
+    ];
+    for (const name of [...kept, `model.${dead}.unfinished`, old]) writeFileSync(join(folder, name), 'half');
+    utimesSync(join(folder, old), 0, 0);
+    await saveFile(join(folder, 'model'), NEW);
+    expect(readdirSync(folder).sort()).toEqual(['model', ...kept].sort());
+  });
+
   it('lets savers of one file run at once: the file is one of theirs, whole', async () => {
     const path = join(folder, 'model');
     const contents = [1, 2, 3, 4, 5].map((byte) => new Uint8Array(50_000).fill(byte));
@@ -251,6 +288,47 @@ describe('saveFile', () => {
     expect(Buffer.compare(readFileSync(path), isNew ? NEW : OLD)).toBe(0);
     await saveFile(path, OLD);
     expect(Buffer.compare(readFileSync(path), OLD)).toBe(0);
+  });
+});
+
+describe('checkWritable', () => {
+  it('leaves a file as it is and a new name free, also behind links', async () => {
+    writeFileSync(join(folder, 'model'), OLD);
+    symlinkSync('model', join(folder, 'link'));
+    symlinkSync('none', join(folder, 'dangling'));
+    for (const name of ['model', 'link', 'new', 'dangling']) await checkWritable(join(folder, name));
+    expect(readdirSync(folder).sort()).toEqual(['dangling', 'link', 'model']);
+    expect(Buffer.compare(readFileSync(join(folder, 'model')), OLD)).toBe(0);
+  });
+
+  it('finds what saveFile would: a folder, no folder, a link into none, a circle of links, a beginning that is a file', async () => {
+    writeFileSync(join(folder, 'file'), OLD);
+    symlinkSync('none/model', join(folder, 'into'));
+    symlinkSync('b', join(folder, 'a'));
+    symlinkSync('a', join(folder, 'b'));
+    const bad: [string, RegExp][] = [
+      ['', /is a folder/],
+      ['none/model', /there is no folder .*none"; make it first/],
+      ['into', /is a link to .*none\/model", and there is no folder/],
+      ['a', /more than 40 symbolic links/],
+      ['a/model', /ELOOP/],
+      ['file/model', /ENOTDIR/],
+    ];
+    for (const [name, message] of bad) {
+      for (const write of [saveFile, checkWritable as unknown as typeof saveFile])
+        expect(expectError(await rejection(write(join(folder, name), NEW)), 'IO').message).toMatch(message);
+    }
+  });
+
+  it.each<[string, Operation, number]>([
+    ['ENOSPC', 'open', 1],
+    ['ENOSPC', 'write', 1],
+    ['EROFS', 'open', 1],
+    ['EDQUOT', 'sync', 1],
+  ])('finds %s at %s, leaving nothing', async (code, operation, n) => {
+    const { fileSystem } = failing(operation, n, code);
+    expectError(await rejection(checkWritable(join(folder, 'model'), { fileSystem })), 'IO');
+    expect(readdirSync(folder)).toEqual([]);
   });
 });
 

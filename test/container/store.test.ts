@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, promises, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EspalierError } from '../../src/base/errors.ts';
 import { writeChecked } from '../../src/container/checksum.ts';
 import { readSafetensors } from '../../src/container/safetensors.ts';
 import type { FileSystem } from '../../src/container/save.ts';
@@ -13,7 +14,7 @@ import {
   removeCheckpoint,
   writeCheckpoint,
 } from '../../src/container/store.ts';
-import type { CheckpointPayload, CheckpointStore } from '../../src/container/store.ts';
+import type { Checkpoint, CheckpointPayload, CheckpointStore, Fingerprint } from '../../src/container/store.ts';
 import { expectError, rejection } from './files.ts';
 
 let folder: string;
@@ -34,8 +35,17 @@ const payload = (epoch: number): CheckpointPayload => ({
   metadata: { epoch: String(epoch) },
   tensors: [{ name: 'w', dtype: 'U8', shape: [2], bytes: Uint8Array.of(epoch, 1) }],
 });
+/** What a slot holds, as it is, with its number and what was damaged. */
+const read = async (
+  store: CheckpointStore,
+  key = 'job',
+  like: Fingerprint = fingerprint,
+): Promise<(Checkpoint & { sequence: number; damaged: readonly string[] }) | undefined> => {
+  const found = await readCheckpoint(store, key, like, ({ metadata, tensors }) => ({ metadata, tensors }));
+  return found && { ...found.state, sequence: found.sequence, damaged: found.damaged };
+};
 const epochOf = async (store: CheckpointStore): Promise<string | undefined> =>
-  (await readCheckpoint(store, 'job', fingerprint))?.metadata.get('epoch');
+  (await read(store))?.metadata.get('epoch');
 
 describe.each(stores)('%s', (_, open) => {
   it('behaves as a Map of names and bytes, whatever is written, removed, read and listed', async () => {
@@ -88,19 +98,29 @@ describe.each(stores)('%s', (_, open) => {
     expect([...((await store.read('a')) ?? [])]).toEqual([1, 2]);
   });
 
+  it('a key is locked for one at a time, other keys are not', async () => {
+    const store = open();
+    const lock = await store.lock!('job');
+    expectError(await rejection(store.lock!('job')), 'LOCKED');
+    await (await store.lock!('job2')).release();
+    await lock.confirm();
+    await lock.release();
+    await (await store.lock!('job')).release();
+  });
+
   it('checkpoints: the last one written is the one read, with its tensors, and at most two are kept', async () => {
     const store = open();
-    expect(await readCheckpoint(store, 'job', fingerprint)).toBeUndefined();
+    expect(await read(store, 'job', fingerprint)).toBeUndefined();
     for (let epoch = 1; epoch <= 5; epoch++) {
       await writeCheckpoint(store, 'job', payload(epoch));
-      const found = await readCheckpoint(store, 'job', fingerprint);
+      const found = await read(store, 'job', fingerprint);
       expect(found?.metadata).toEqual(new Map([['epoch', String(epoch)]]));
       expect(found?.sequence).toBe(epoch);
       expect(found?.damaged).toEqual([]);
       expect([...(found?.tensors.get('w')?.bytes ?? [])]).toEqual([epoch, 1]);
       expect((await store.list()).length).toBe(Math.min(epoch, 2));
     }
-    expect(await readCheckpoint(store, 'other', fingerprint)).toBeUndefined();
+    expect(await read(store, 'other', fingerprint)).toBeUndefined();
     await removeCheckpoint(store, 'job');
     expect(await store.list()).toEqual([]);
     await removeCheckpoint(store, 'job');
@@ -133,13 +153,13 @@ describe('a damaged checkpoint', () => {
   it.each(damages)('that is newer and %s is passed by for the one before it, and told', async (_, damage) => {
     const { store, newer } = await two();
     await store.write(newer, damage((await store.read(newer)) ?? new Uint8Array(0)));
-    const found = await readCheckpoint(store, 'job', fingerprint);
+    const found = await read(store, 'job', fingerprint);
     expect(found?.metadata.get('epoch')).toBe('1');
     expect(found?.damaged.length).toBe(1);
     expect(found?.damaged[0]).toContain(newer);
     // The next one takes the place of the damaged one, not of the good one.
     await writeCheckpoint(store, 'job', payload(3));
-    const next = await readCheckpoint(store, 'job', fingerprint);
+    const next = await read(store, 'job', fingerprint);
     expect([next?.metadata.get('epoch'), next?.damaged.length]).toEqual(['3', 0]);
   });
 
@@ -149,7 +169,7 @@ describe('a damaged checkpoint', () => {
       const { store, newer, older } = await two();
       await store.remove(older);
       await store.write(newer, damage((await store.read(newer)) ?? new Uint8Array(0)));
-      expectError(await rejection(readCheckpoint(store, 'job', fingerprint)), 'CHECKPOINT');
+      expectError(await rejection(read(store, 'job', fingerprint)), 'CHECKPOINT');
     },
   );
 
@@ -168,6 +188,33 @@ describe('a damaged checkpoint', () => {
   });
 });
 
+describe('a checkpoint that is whole and yet of no use to its reader', () => {
+  it("is passed by for the one before it, told, and removed, so that the next does not take the good one's place", async () => {
+    const store = memoryStore();
+    for (const epoch of [1, 2]) await writeCheckpoint(store, 'job', payload(epoch));
+    const picky = (except: string): ReturnType<typeof readCheckpoint<string>> =>
+      readCheckpoint(store, 'job', fingerprint, ({ metadata }) => {
+        const epoch = metadata.get('epoch')!;
+        if (epoch === except) throw new EspalierError('FIELD', 'not this one');
+        return epoch;
+      });
+    expect(await picky('2')).toEqual({ state: '1', sequence: 1, damaged: ['job.b.safetensors: not this one'] });
+    expect(await store.list()).toEqual(['job.a.safetensors']);
+    const error = expectError(await rejection(picky('1')), 'CHECKPOINT');
+    expect(error.message).toContain('not this one');
+    expect(await store.list()).toEqual(['job.a.safetensors']);
+  });
+
+  it('a fault of the reader itself is no damage', async () => {
+    const store = memoryStore();
+    await writeCheckpoint(store, 'job', payload(1));
+    const reading = readCheckpoint(store, 'job', fingerprint, () => {
+      throw new TypeError('a bug');
+    });
+    expect(await rejection(reading)).toBeInstanceOf(TypeError);
+  });
+});
+
 describe('a checkpoint of another run', () => {
   it('is CHECKPOINT and says what differs: a value, a field too many, a field too few', async () => {
     const store = memoryStore();
@@ -179,7 +226,7 @@ describe('a checkpoint of another run', () => {
       [{ ...fingerprint, extra: '1' }, ['extra']],
     ];
     for (const [other, names] of differing) {
-      const error = expectError(await rejection(readCheckpoint(store, 'job', other)), 'CHECKPOINT');
+      const error = expectError(await rejection(read(store, 'job', other)), 'CHECKPOINT');
       expect(error.details.found).toEqual(names);
       for (const name of names) expect(error.message).toContain(name);
     }
@@ -188,17 +235,24 @@ describe('a checkpoint of another run', () => {
 });
 
 describe('folderStore', () => {
-  it('passes by what a killed run left unfinished, and removes it with the next write of that name', async () => {
+  it('passes by what a killed run left unfinished; the next run of that key removes it, and nothing of another', async () => {
     const store = folderStore(folder);
-    await store.write('a', Uint8Array.of(1));
-    await store.write('b', Uint8Array.of(2));
-    writeFileSync(join(folder, 'a.1234.unfinished'), 'half');
-    writeFileSync(join(folder, 'b.1234.unfinished'), 'half');
-    expect(await store.list()).toEqual(['a', 'b']);
-    await store.write('a', Uint8Array.of(3));
-    expect(readdirSync(folder).sort()).toEqual(['a', 'b', 'b.1234.unfinished']);
-    await store.remove('b');
-    expect(readdirSync(folder)).toEqual(['a']);
+    await store.write('job.a.safetensors', Uint8Array.of(1));
+    await store.write('other.a.safetensors', Uint8Array.of(2));
+    writeFileSync(join(folder, 'job.a.safetensors.1234.unfinished'), 'half');
+    writeFileSync(join(folder, 'other.a.safetensors.1234.unfinished'), 'half');
+    expect(await store.list()).toEqual(['job.a.safetensors', 'other.a.safetensors']);
+    const lock = await store.lock?.('job');
+    expect(await store.list()).toEqual(['job.a.safetensors', 'other.a.safetensors']);
+    await lock?.release();
+    expect(readdirSync(folder).sort()).toEqual([
+      'job.a.safetensors',
+      'other.a.safetensors',
+      'other.a.safetensors.1234.unfinished',
+    ]);
+    await store.remove('other.a.safetensors');
+    await store.remove('other.a.safetensors');
+    expect(await store.list()).toEqual(['job.a.safetensors']);
   });
 
   it('goes on after its folder was deleted: nothing there to read, made anew by a write', async () => {

@@ -5,9 +5,20 @@ import type { Rules } from '../../src/base/rules.ts';
 import { permutation, stream } from '../../src/base/random.ts';
 import type { Context } from '../../src/graph/transform.ts';
 import type { Network } from '../../src/graph/network.ts';
-import { CRITERIA, measureActivations, score } from '../../src/importance/index.ts';
+import { CRITERIA, CRITERION_NAMES, measureActivations, score } from '../../src/importance/index.ts';
 import type { ChannelGroup, Criterion, CriterionName } from '../../src/importance/index.ts';
-import { conv, dense, flatten, relu, sequential } from '../../src/network/index.ts';
+import { measurementsOf } from '../../src/importance/score.ts';
+import {
+  add,
+  conv,
+  dense,
+  flatten,
+  globalAveragePool,
+  graph,
+  maxPool,
+  relu,
+  sequential,
+} from '../../src/network/index.ts';
 import { findGroups, prune } from '../../src/pruning/index.ts';
 import { edgesOf } from '../base/rule-values.ts';
 import {
@@ -15,10 +26,13 @@ import {
   change,
   contextOf,
   labelled,
+  largestDifference,
   parallel,
   randomInputs,
   randomize,
+  rescale,
   residual,
+  run,
   separable,
 } from '../pruning/networks.ts';
 
@@ -28,7 +42,7 @@ const contextFor = (network: Network, seed = 1): Context =>
   labelled(network, contextOf(network, randomInputs(network, 24, 1), { seed }));
 
 async function scoresOf(name: CriterionName, network: Network): Promise<Float64Array[]> {
-  const measured = Object.fromEntries(CRITERIA[name].measures.map((measurement) => [measurement, true]));
+  const measured = Object.fromEntries(measurementsOf(name).map((measurement) => [measurement, true]));
   const statistics = await measureActivations(network, prunable(network), contextFor(network), {
     batch: 8,
     positions: 1000,
@@ -40,7 +54,8 @@ async function scoresOf(name: CriterionName, network: Network): Promise<Float64A
 
 test.each(TABLE)(
   '%s: its name is its key, each option has a rule, a default that obeys it, and words',
-  (key, { name, options, defaults, words, measures }) => {
+  (key, { name, options, defaults, words }) => {
+    const measures = measurementsOf(key);
     expect(name).toBe(key);
     expect(Object.keys(defaults)).toEqual(Object.keys(options));
     expect(Object.keys(words)).toEqual(Object.keys(options));
@@ -58,7 +73,8 @@ test('options of one name have one rule, so that one flag of a command line can 
     for (const [option, rule] of Object.entries(options)) expect((seen[option] ??= rule)).toEqual(rule);
 });
 
-describe.each(TABLE)('%s', (name, { options, measures }) => {
+describe.each(TABLE)('%s', (name, { options }) => {
+  const measures = measurementsOf(name);
   test('gives one finite number per channel of every prunable group, the same each time', async () => {
     for (const build of [chain, residual, parallel, separable]) {
       const network = build(3);
@@ -97,6 +113,7 @@ describe.each(TABLE)('%s', (name, { options, measures }) => {
     const [group] = prunable(network);
     const statistics = await measureActivations(network, [group], contextFor(network), {
       batch: 8,
+      deviations: true,
       activity: true,
       gradients: true,
     });
@@ -128,6 +145,57 @@ describe.each(TABLE)('%s', (name, { options, measures }) => {
         `expected ${measures[0]} of group "conv1", got none; measure them with measureActivations`,
       );
   });
+});
+
+describe('a network in other units, which computes the same', () => {
+  const build = {
+    chain: (seed: number): Network =>
+      randomize(
+        sequential({ input: [2, 6, 6] }, [
+          conv(6, 3),
+          relu(),
+          maxPool(2),
+          conv(5, 3),
+          relu(),
+          flatten(),
+          dense(9),
+          relu(),
+          dense(3),
+        ]),
+        seed,
+      ),
+    residual: (seed: number): Network =>
+      randomize(
+        graph({}, (g) => {
+          const x = g.node(relu(), g.node(conv(6, 3), g.input([2, 5, 5])));
+          const branch = g.node(conv(6, 3), g.node(relu(), g.node(conv(8, 1), x)));
+          return g.node(dense(3), g.node(globalAveragePool(), g.node(relu(), g.node(add(), x, branch))));
+        }),
+        seed,
+      ),
+  };
+  // These go by weights in the units that they have.
+  const inUnits: readonly string[] = ['magnitude', 'geometricMedian', 'weightCorrelation'];
+  const blind = CRITERION_NAMES.filter((name) => !inUnits.includes(name));
+  test.each(blind.flatMap((name) => Object.entries(build).map(([kind, make]) => [name, kind, make] as const)))(
+    '%s, %s: is pruned alike and repaired alike: powers of two leave no trace at all',
+    async (criterion, _kind, make) => {
+      for (let seed = 1; seed <= 3; seed++) {
+        const network = make(seed);
+        const scaled = rescale(network, (name, c) => 2 ** (((c * 7 + name.length * 3 + seed) % 9) - 4));
+        const inputs = randomInputs(network, 3, 1);
+        expect(largestDifference(await run(network, inputs), await run(scaled, inputs))).toBeLessThan(1e-12);
+        const [before, after] = await Promise.all(
+          [network, scaled].map((n) => prune({ criterion, keep: 0.5 })(n, contextFor(n))),
+        );
+        const removed = ({ report }: typeof before): unknown => report.groups.map((group) => group.removed);
+        expect(removed(after)).toEqual(removed(before));
+        expect(largestDifference(await run(before.network, inputs), await run(after.network, inputs))).toBeLessThan(
+          1e-12,
+        );
+      }
+    },
+  );
 });
 
 /** The channels of `a` in another order, in its consumer too: row i is row order[i] of the original. */

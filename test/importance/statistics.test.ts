@@ -34,6 +34,7 @@ const measure = (
   context: Partial<Context> = {},
 ): Promise<ActivationStatistics> =>
   measureActivations(network, prunable(network), contextOf(network, inputs, context), options);
+const PLAIN = { weighting: 'none' } as const;
 
 describe('against PyTorch and numpy', () => {
   const {
@@ -55,12 +56,12 @@ describe('against PyTorch and numpy', () => {
   test('activationCorrelation over all pairs of positions agrees to 1e-5 (activations are float32)', async () => {
     const statistics = await measure(network, Float32Array.from(inputs), { positions: 1000 });
     const [conv1, conv2] = prunable(network);
-    expect(largestDifference(score('activationCorrelation', network, conv1, statistics), scores.conv1)).toBeLessThan(
-      1e-5,
-    );
-    expect(largestDifference(score('activationCorrelation', network, conv2, statistics), scores.conv2)).toBeLessThan(
-      1e-5,
-    );
+    expect(
+      largestDifference(score('activationCorrelation', network, conv1, statistics, PLAIN), scores.conv1),
+    ).toBeLessThan(1e-5);
+    expect(
+      largestDifference(score('activationCorrelation', network, conv2, statistics, PLAIN), scores.conv2),
+    ).toBeLessThan(1e-5);
   });
   test('means agree to 1e-6: per channel for a convolution, per column behind a flatten; in batches that do not divide the samples too', async () => {
     for (const batch of [3, 64]) {
@@ -81,8 +82,8 @@ describe('measureActivations', () => {
     ];
     const [conv1] = prunable(network);
     const [a, b] = [
-      score('activationCorrelation', network, conv1, all),
-      score('activationCorrelation', network, conv1, some),
+      score('activationCorrelation', network, conv1, all, PLAIN),
+      score('activationCorrelation', network, conv1, some, PLAIN),
     ];
     expect(largestDifference(a, b)).toBeLessThan(0.2);
     expect(a).not.toEqual(b);
@@ -130,7 +131,7 @@ describe('measureActivations', () => {
         const inputs = randomInputs(network, 20, seed);
         const [before, after] = await Promise.all(
           [network, scaled].map(async (n) =>
-            score('activationCorrelation', n, findGroups(n)[0], await measure(n, inputs)),
+            score('activationCorrelation', n, findGroups(n)[0], await measure(n, inputs), PLAIN),
           ),
         );
         expect(largestDifference(before, after)).toBeLessThan(1e-5);
@@ -152,7 +153,7 @@ describe('measureActivations', () => {
     const statistics = await measure(network, randomInputs(network, 12, 1), { covariances: true });
     const [, conv2, dense1] = prunable(network);
     for (const group of [conv2, dense1]) {
-      const scores = score('activationCorrelation', network, group, statistics);
+      const scores = score('activationCorrelation', network, group, statistics, PLAIN);
       expect(scores[0]).toBe(0);
       expect([...scores].slice(1).every((s) => s > 0 && s <= 1)).toBe(true);
       expect(statistics.groups.get(group.name)?.consumers[0].covariance?.[0]).toBe(0);
@@ -175,6 +176,44 @@ describe('measureActivations', () => {
     const [consumer] = statistics.groups.get('b')?.consumers ?? [];
     expect(largestDifference(consumer.covariance ?? [], expected)).toBeLessThan(1e-6);
     expect(largestDifference(consumer.mean, means)).toBeLessThan(1e-6);
+  });
+
+  test('deviations are those of all observations (< 1e-6): per channel over positions for a convolution, per column behind a flatten; 0 for a constant', async () => {
+    const network = change(chain(5), 'conv2.weight', (values) => values.fill(0, 0, 54));
+    const inputs = randomInputs(network, 7, 1);
+    const statistics = await measure(network, inputs, { batch: 3 });
+    for (const { name, channels, consumers } of prunable(network)) {
+      const [{ value, width }] = consumers;
+      const seen = await run(network, inputs, value);
+      const each = seen.length / 7 / channels;
+      const isSpread = width > 1;
+      const expected = Array.from({ length: channels * width }, (_, j) => {
+        const own = [...seen].filter((_, i) => {
+          const [c, p] = [Math.floor(i / each) % channels, i % each];
+          return isSpread ? c * width + p === j : c === j;
+        });
+        const mean = own.reduce((sum, x) => sum + x, 0) / own.length;
+        return Math.sqrt(own.reduce((sum, x) => sum + (x - mean) ** 2, 0) / own.length);
+      });
+      const { deviation = [] } = statistics.groups.get(name)?.consumers[0] ?? {};
+      const scale = Math.max(...expected);
+      expect(deviation.length).toBe(expected.length);
+      expected.forEach((x, j) => expect(Math.abs(deviation[j] - x)).toBeLessThan(1e-6 * scale));
+    }
+    const { deviation: still } = statistics.groups.get('conv2')!.consumers[0];
+    expect([...still!].slice(0, 4)).toEqual([0, 0, 0, 0]);
+  });
+
+  test('a mean of a million cancels nothing of a deviation (1e-12)', async () => {
+    const network = change(
+      change(sequential({ input: [1] }, [dense(2, { name: 'a' }), dense(1)]), 'a.weight', (w) => w.set([1, -2])),
+      'a.bias',
+      (b) => b.set([1e6, -1e6]),
+    );
+    const { groups } = await measure(network, Float32Array.of(0.25, 0.5, -1, 3));
+    const [deviation] = [groups.get('a')?.consumers[0].deviation ?? []];
+    const expected = Math.sqrt((0.25 ** 2 + 0.5 ** 2 + 1 + 9) / 4 - (2.75 / 4) ** 2);
+    expect(largestDifference(deviation, [expected, 2 * expected])).toBeLessThan(1e-12);
   });
 
   test("correlations are taken with the consumer's own nonlinearity where that alone reads it, else with its output", async () => {
@@ -218,10 +257,14 @@ describe('bad data', () => {
     );
     expect(await failure(measure(network, new Float32Array(0)))).toMatch(/^DATA:.*an empty set/);
     expect(await failure(measure(network, inputs.subarray(0, 128)))).toMatch(/^DATA:.*at least 2 samples/);
-    expect(await failure(measure(network, inputs, { samples: 1 }))).toMatch(/^DATA:/);
+    for (const what of ['correlations', 'deviations', 'covariances'])
+      expect(
+        await failure(measure(network, inputs, { samples: 1, correlations: false, deviations: false, [what]: true })),
+      ).toMatch(/^DATA:/);
   });
   test('one sample has a mean', async () => {
-    expect((await measure(network, inputs.subarray(0, 128), { correlations: false })).samples).toBe(1);
+    const means = { correlations: false, deviations: false };
+    expect((await measure(network, inputs.subarray(0, 128), means)).samples).toBe(1);
   });
   test('samples of another shape: DATA with both shapes', async () => {
     expect(

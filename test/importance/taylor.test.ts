@@ -38,7 +38,7 @@ test('over batches it is the mean of their scores, not the score of their mean',
         network,
         groups,
         { ...context, training: part },
-        { gradients: true, correlations: false, batch: 1 },
+        { gradients: true, correlations: false, deviations: false, batch: 1 },
       ),
     );
   const whole = await of(training);

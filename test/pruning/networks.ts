@@ -21,6 +21,7 @@ import type { Network } from '../../src/graph/network.ts';
 import { normal, stream } from '../../src/base/random.ts';
 import { sizeOf } from '../../src/base/tensor.ts';
 import { inferShapes } from '../../src/network/shapes.ts';
+import { findGroups } from '../../src/pruning/index.ts';
 import type { Context } from '../../src/graph/transform.ts';
 
 export const data = (network: Network, parameter: string): Float32Array =>
@@ -49,6 +50,27 @@ export function randomize(network: Network, seed: number): Network {
     }),
   );
   return { ...network, parameters };
+}
+
+/**
+ * The same function in other units: each prunable group's rows times factors of their own, its columns divided by them.
+ * For networks whose nonlinearities are positively homogeneous, without norms, without a flatten before a join.
+ */
+export function rescale(network: Network, factorOf: (group: string, channel: number) => number): Network {
+  const scaled = new Map([...network.parameters].map(([name, encoding]) => [name, structuredClone(encoding)]));
+  for (const { name, prunable, channels, rows, consumers } of findGroups(network)) {
+    if (!prunable) continue;
+    const factors = Float64Array.from({ length: channels }, (_, c) => factorOf(name, c));
+    for (const { parameter, axis, first, width } of [...rows, ...consumers]) {
+      const { shape: sides, data: values } = scaled.get(parameter) as DenseEncoding;
+      const inner = sizeOf(sides.slice(axis + 1));
+      for (let i = 0; i < values.length; i++) {
+        const c = Math.floor(((Math.floor(i / inner) % sides[axis]) - first) / width);
+        if (c >= 0 && c < channels) values[i] *= axis === 0 ? factors[c] : 1 / factors[c];
+      }
+    }
+  }
+  return { ...network, parameters: scaled };
 }
 
 export function randomInputs(network: Network, count: number, seed: number): Float32Array {

@@ -16,8 +16,8 @@ import { distinctCount, generatedPoints, objectiveOf, pointSets } from './points
 
 const kernels = await loadKernels(),
   portable = portableKernels();
-const run = (points: TensorLike, options: Omit<KMeansOptions, 'kernels'>): KMeansResult =>
-  kmeans(points, { kernels, ...options });
+const run = (points: TensorLike, options: Omit<KMeansOptions, 'kernels'>): KMeansResult<Float32Array> =>
+  kmeans(points as Tensor, { kernels, ...options });
 const settings = fc.record({
   codewordCount: fc.integer({ min: 1, max: 12 }),
   init: fc.constantFrom('plusPlus' as const, 'random' as const),

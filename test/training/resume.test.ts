@@ -1,13 +1,24 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { memoryStore, readCheckpoint, readSafetensors, writeCheckpoint } from '../../src/container/index.ts';
+import {
+  CHECKSUM_KEY,
+  memoryStore,
+  readCheckpoint,
+  readSafetensors,
+  writeCheckpoint,
+  writeChecked,
+} from '../../src/container/index.ts';
 import type { CheckpointStore, Fingerprint, NamedArray } from '../../src/container/index.ts';
 import type { ProductEncoding } from '../../src/encodings/types.ts';
-import { batchNorm, dense, dropout, relu, sequential } from '../../src/network/index.ts';
+import { batchNorm, dense, dropout, readNetwork, relu, sequential, writeNetwork } from '../../src/network/index.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { stream } from '../../src/base/random.ts';
 import type { RunEvent } from '../../src/base/control.ts';
 import { l2, smoothL1, train } from '../../src/training/index.ts';
 import type { TrainOptions, TrainResult } from '../../src/training/index.ts';
+import { digestNetwork, digestOptions } from '../../src/training/fingerprint.ts';
+import type { Examples } from '../../src/graph/examples.ts';
+import { mutations } from '../mutations.ts';
 import { bytesOf, context, smoothSet } from './fixtures.ts';
 
 /** Dense, encoded, batch statistics, dropout: everything that a checkpoint has to bring back. */
@@ -196,7 +207,7 @@ describe('a checkpoint of something else is refused', () => {
     expect(
       same(
         await run(store, (event) => {
-          if (event.kind === 'note') notes.push(event.text);
+          if (event.kind === 'warning') notes.push(event.text);
           return false;
         }),
       ),
@@ -248,21 +259,299 @@ describe('a checkpoint of something else is refused', () => {
       'a best epoch that has not been',
       (tensors, history) => ({ tensors, history: history.replace(/"best":\[\d+/, '"best":[7') }),
     ],
-  ])('whole, with the right fingerprint, but with %s: refused by name', async (_name, change) => {
-    const store = await begun();
-    const fingerprint = await fingerprintIn(store);
-    const { tensors, metadata } = (await readCheckpoint(store, 'run', fingerprint))!;
-    const [[key, history]] = [...metadata];
-    const changed = change(
-      [...tensors].map(([name, stored]) => ({ name, ...stored })),
-      history,
+  ])(
+    'whole, with the right fingerprint, but with %s: passed over for the one before it; alone: CHECKPOINT',
+    async (_name, change) => {
+      const whole = same(await run(undefined));
+      const store = await begun();
+      const fingerprint = await fingerprintIn(store);
+      const found = await readCheckpoint(store, 'run', fingerprint, (slot) => slot);
+      const { tensors, metadata } = found!.state;
+      const [[key, history]] = [...metadata];
+      const changed = change(
+        [...tensors].map(([name, stored]) => ({ name, ...stored })),
+        history,
+      );
+      const bad = memoryStore();
+      for (const one of [store, bad])
+        await writeCheckpoint(one, 'run', {
+          fingerprint,
+          metadata: { [key]: changed.history },
+          tensors: changed.tensors,
+        });
+      const warnings: string[] = [];
+      const resumed = await run(store, (event) => {
+        if (event.kind === 'warning') warnings.push(event.text);
+        return false;
+      });
+      expect(same(resumed)).toEqual(whole);
+      expect(warnings).toEqual([expect.stringContaining('damaged checkpoint was passed over: run.')]);
+      await expect(run(bad)).rejects.toMatchObject({ code: 'CHECKPOINT' });
+    },
+  );
+
+  test('whatever stands in a slot under a right checksum: the run goes on or says CHECKPOINT, and nothing else', async () => {
+    const begunStore = await begun();
+    const slots = await Promise.all(
+      (await begunStore.list()).map(async (name) => [name, (await begunStore.read(name))!] as const),
     );
-    await writeCheckpoint(store, 'run', {
-      fingerprint,
-      metadata: { [key]: changed.history },
-      tensors: changed.tensors,
+    const [[name, bytes]] = slots;
+    const { metadata, tensors } = readSafetensors(bytes);
+    const history = metadata.get('espalier.train')!;
+    let [went, refused] = [0, 0];
+    await fc.assert(
+      fc.asyncProperty(
+        mutations(JSON.parse(history)),
+        fc.nat(),
+        fc.constantFrom('none', 'drop', 'cut', 'NaN', 'I32'),
+        async (description, at, damage) => {
+          const store = memoryStore();
+          const names = [...tensors.keys()];
+          const hit = names[at % names.length];
+          const kept = [...tensors].flatMap(([tensor, stored]): NamedArray[] => {
+            if (tensor !== hit || damage === 'none') return [{ name: tensor, ...stored }];
+            if (damage === 'drop') return [];
+            if (damage === 'cut')
+              return [{ name: tensor, dtype: 'F32', shape: [stored.shape[0] - 1], bytes: stored.bytes.subarray(4) }];
+            if (damage === 'I32') return [{ name: tensor, ...stored, dtype: 'I32' }];
+            return [{ name: tensor, ...stored, bytes: new Uint8Array(stored.bytes.length).fill(0xff) }];
+          });
+          await store.write(
+            name,
+            writeChecked(
+              kept,
+              new Map(
+                [...metadata]
+                  .filter(([key]) => key !== CHECKSUM_KEY)
+                  .map(([key, value]) => [key, key === 'espalier.train' ? JSON.stringify(description) : value]),
+              ),
+            ),
+          );
+          const outcome = await run(store).then(
+            () => 'went',
+            (error: unknown) => error,
+          );
+          if (outcome === 'went') went++;
+          else {
+            refused++;
+            expect(outcome).toMatchObject({ name: 'EspalierError', code: 'CHECKPOINT' });
+          }
+        },
+      ),
+      { numRuns: 150, seed: 1 },
+    );
+    // Neither never happens: the law has seen both.
+    expect([went > 0, refused > 50]).toEqual([true, true]);
+  });
+
+  test('samples are all looked at: labels from the tenth on, the last input, another augmentation', async () => {
+    const relabelled: Examples = {
+      ...training,
+      read(indices, inputs, targets, pass) {
+        training.read(indices, inputs, targets, pass);
+        Array.from(indices).forEach((sample, i) => {
+          if (sample >= 10) targets?.fill(0.5, 2 * i, 2 * i + 2);
+        });
+      },
+    };
+    const nudged: Examples = {
+      ...validation,
+      read(indices, inputs, targets, pass) {
+        validation.read(indices, inputs, targets, pass);
+        Array.from(indices).forEach((sample, i) => {
+          if (sample === validation.count - 1) inputs[3 * i + 2] += 1e-3;
+        });
+      },
+    };
+    /** Nothing changes but what a pass of training sees. */
+    const jittered = (by: number): Examples => ({
+      ...training,
+      read(indices, inputs, targets, pass) {
+        training.read(indices, inputs, targets, pass);
+        if (pass) for (let i = 0; i < inputs.length; i++) inputs[i] += by * pass.epoch + by;
+      },
     });
-    await expect(run(store)).rejects.toMatchObject({ code: 'CHECKPOINT' });
+    for (const other of [{ training: relabelled }, { validation: nudged }, { training: jittered(0.1) }])
+      await expect(resume(await begun(), { context: other })).rejects.toMatchObject({
+        code: 'CHECKPOINT',
+        message: expect.stringContaining('another data') as unknown,
+      });
+    const store = memoryStore();
+    const stopped = (by: number, stop: boolean): Promise<TrainResult> =>
+      train(
+        mixedNetwork(),
+        context(jittered(by), {
+          validation,
+          onEvent: ({ kind }) => {
+            if (stop && kind === 'epoch') throw new Error('stopped here');
+          },
+        }),
+        { ...OPTIONS, checkpoint: { store, key: 'run' } },
+      );
+    await expect(stopped(0.1, true)).rejects.toThrow('stopped here');
+    await expect(stopped(0.1001, false)).rejects.toMatchObject({ code: 'CHECKPOINT' });
+    await stopped(0.1, false);
+  });
+
+  test('labels that nobody reads may be anything', async () => {
+    const store = memoryStore();
+    const teacher = mixedNetwork();
+    const taught = (set: Examples, stop: boolean): Promise<TrainResult> =>
+      train(
+        mixedNetwork(),
+        context(set, {
+          onEvent: ({ kind }) => {
+            if (stop && kind === 'epoch') throw new Error('stopped here');
+          },
+        }),
+        { ...OPTIONS, teacher, checkpoint: { store, key: 'run' } },
+      );
+    await expect(taught(training, true)).rejects.toThrow('stopped here');
+    const unlabelled: Examples = { ...training, read: (indices, inputs) => training.read(indices, inputs, undefined) };
+    await taught(unlabelled, false);
+  });
+
+  test('what the file says of itself belongs to the network: another preprocessing is another network', () => {
+    const network = mixedNetwork();
+    const preprocessing = {
+      width: 1,
+      height: 1,
+      channels: 1,
+      filter: 'area',
+      scale: 1,
+      standardize: { kind: 'none' },
+    } as const;
+    expect(digestNetwork({ ...network, preprocessing })).not.toBe(digestNetwork(network));
+    expect(digestNetwork({ ...network, task: { kind: 'regression' } })).not.toBe(digestNetwork(network));
+    expect(digestNetwork(mixedNetwork())).toBe(digestNetwork(network));
+    // A file gives its fields in an order of its own.
+    const full: Network = { ...network, task: { kind: 'landmarks', points: 2, mirror: [1, 0] }, preprocessing };
+    expect(digestNetwork(readNetwork(writeNetwork(full)))).toBe(digestNetwork(full));
+  });
+
+  test('options that JSON takes for the same are not', () => {
+    const texts = [
+      null,
+      undefined,
+      Infinity,
+      -Infinity,
+      NaN,
+      0,
+      [],
+      {},
+      new Map(),
+      new Map([['a', 1]]),
+      new Set(['a']),
+      () => 1,
+      'null',
+    ].map((value) => digestOptions({ value }));
+    expect(new Set(texts).size).toBe(texts.length);
+    expect(digestOptions(new Set(['b', 'a']))).toBe(digestOptions(new Set(['a', 'b'])));
+    expect(digestOptions({ a: 1, b: { c: 2, d: 3 } })).toBe(digestOptions({ b: { d: 3, c: 2 }, a: 1 }));
+  });
+
+  test("a name for the data stands in the sets' place: they are not read through, and another name is refused", async () => {
+    const store = memoryStore();
+    const set = smoothSet(17, 1);
+    const named = (data: string, stop: boolean): Promise<TrainResult> =>
+      train(
+        mixedNetwork(),
+        context(set, {
+          onEvent: ({ kind }) => {
+            if (stop && kind === 'epoch') throw new Error('stopped here');
+          },
+        }),
+        { ...OPTIONS, checkpoint: { store, key: 'run', data } },
+      );
+    await expect(named('v1', true)).rejects.toThrow('stopped here');
+    expect(set.reads.every(({ pass }) => pass !== undefined)).toBe(true);
+    await expect(named('v2', false)).rejects.toMatchObject({ code: 'CHECKPOINT' });
+    await named('v1', false);
+  });
+});
+
+describe('stores', () => {
+  test('that give Buffers, of a pool at odd offsets, resume to the same bytes', async () => {
+    const whole = same(await run(undefined));
+    const inner = memoryStore();
+    const store: CheckpointStore = {
+      ...inner,
+      async read(name) {
+        const bytes = await inner.read(name);
+        if (!bytes) return undefined;
+        const pool = Buffer.alloc(bytes.length + 16, 7);
+        pool.set(bytes, 3);
+        return pool.subarray(3, 3 + bytes.length);
+      },
+    };
+    await expect(run(store, (event) => event.kind === 'epoch' && event.epoch === 1)).rejects.toThrow('stopped here');
+    expect(same(await run(store))).toEqual(whole);
+  });
+
+  test('that give no bytes are named', async () => {
+    await expect(run({ ...memoryStore(), read: () => Promise.resolve('text' as never) })).rejects.toThrow(
+      /^checkpoint\.store: read\("run\.a\.safetensors"\): expected a Uint8Array or undefined, got "text"/,
+    );
+  });
+
+  test('one key is one run: the second is LOCKED, the first goes on, and afterwards the key is free', async () => {
+    const whole = same(await run(undefined));
+    const store = memoryStore();
+    const second: unknown[] = [];
+    let asked = false;
+    const first = await run(store, (event) => {
+      if (event.kind === 'batch' && !asked) {
+        asked = true;
+        second.push(run(store).catch((error: unknown) => error));
+      }
+      return false;
+    });
+    expect(await second[0]).toMatchObject({ code: 'LOCKED' });
+    expect(same(first)).toEqual(whole);
+    expect(same(await run(store))).toEqual(whole);
+  });
+
+  test.each(['aborted', 'refused'])('the key is free after a run that was %s', async (how) => {
+    const store = memoryStore();
+    await expect(run(store, ({ kind }) => kind === 'epoch')).rejects.toThrow('stopped here');
+    if (how === 'refused')
+      await expect(run(store, undefined, { ...OPTIONS, epochs: 9 })).rejects.toMatchObject({ code: 'CHECKPOINT' });
+    await run(store);
+  });
+
+  test.each([
+    ['stop', undefined],
+    ['goOn', 'goOn'],
+  ] as const)('that cannot write: %s, by option; the error is IO with its cause', async (_name, onWriteError) => {
+    const inner = memoryStore();
+    let full = false;
+    const store: CheckpointStore = {
+      ...inner,
+      write: (name, bytes) => (full ? Promise.reject(new Error('quota exceeded')) : inner.write(name, bytes)),
+    };
+    const warnings: string[] = [];
+    const running = train(
+      mixedNetwork(),
+      context(training, {
+        validation,
+        onEvent: (event) => {
+          if (event.kind === 'epoch') full = event.epoch < 2;
+          if (event.kind === 'warning') warnings.push(event.text);
+        },
+      }),
+      { ...OPTIONS, checkpoint: { store, key: 'run', ...(onWriteError ? { onWriteError } : {}) } },
+    );
+    if (!onWriteError) {
+      await expect(running).rejects.toMatchObject({
+        code: 'IO',
+        message: expect.stringContaining('quota exceeded') as unknown,
+      });
+      full = false;
+      expect(same(await run(store))).toEqual(same(await run(undefined)));
+      return;
+    }
+    expect(same(await running)).toEqual(same(await run(undefined)));
+    expect(warnings).toEqual(Array(2).fill(expect.stringContaining('quota exceeded')));
   });
 });
 

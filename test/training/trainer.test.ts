@@ -3,7 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { loadKernels } from '../../src/kernels/index.ts';
 import {
+  affine,
   batchNorm,
+  concat,
   conv,
   dense,
   dropout,
@@ -14,7 +16,9 @@ import {
   sequential,
   softmax,
 } from '../../src/network/index.ts';
+import type { Layer } from '../../src/network/layers.ts';
 import type { Network } from '../../src/graph/network.ts';
+import { cosPi } from '../../src/base/elementary.ts';
 import { permutation, stream } from '../../src/base/random.ts';
 import type { RunEvent } from '../../src/base/control.ts';
 import {
@@ -225,7 +229,7 @@ describe('determinism', () => {
         steps: 6,
         epoch: step >> 1,
         epochs: 3,
-        learningRate: 0.5 * 0.5 * (1 + Math.cos((Math.PI * step) / 6)),
+        learningRate: 0.5 * 0.5 * (1 + cosPi(step / 6)),
       }),
     );
   });
@@ -381,11 +385,40 @@ test('an epoch event carries validation and best', async () => {
   expect(events[1].best).toBeLessThanOrEqual(events[1].validation!);
 });
 
-test('cross-entropy of a network that ends in softmax is refused: it takes logits', async () => {
-  const network = sequential({ input: [2] }, [dense(3), softmax()]);
-  await expect(train(network, context(classSet(9, 1)), { epochs: 1, loss: crossEntropy() })).rejects.toThrow(
-    'takes logits',
-  );
+describe('cross-entropy takes logits', () => {
+  const set = classSet(9, 1);
+  const threeNumbers = arraySet([2], new Float32Array(8), [3], new Float32Array(12));
+  const endings: [string, Layer[]][] = [
+    ['a softmax at the end', []],
+    ['flatten behind it', [flatten()]],
+    ['dropout behind it', [dropout(0.5)]],
+    ['a unit behind it', [affine(2, 0.5)]],
+    ['all of them', [flatten(), dropout(0.1), affine(Float32Array.of(1, 2, 3), 0), flatten()]],
+  ];
+  test.each(endings)('%s is refused by train, for network and teacher, and by evaluate', async (_name, behind) => {
+    const network = sequential({ input: [2] }, [dense(3), softmax({ name: 'probabilities' }), ...behind]);
+    const logits = sequential({ input: [2] }, [dense(3)]);
+    const options = { epochs: 1, loss: crossEntropy() };
+    const wrong = 'takes logits, but the network ends in the softmax "probabilities"';
+    await expect(train(network, context(set), options)).rejects.toThrow(`train: network: crossEntropy ${wrong}`);
+    await expect(train(logits, context(set), { ...options, teacher: network })).rejects.toThrow('train: teacher:');
+    await expect(evaluate(network, set, { kernels: context(set).kernels, loss: crossEntropy() })).rejects.toThrow(
+      `evaluate: network: crossEntropy ${wrong}`,
+    );
+    expect(set.reads).toEqual([]);
+    // A loss that compares values takes probabilities as well as anything.
+    await evaluate(network, threeNumbers, { kernels: context(set).kernels, loss: l2() });
+  });
+
+  test('behind two heads that are joined, and not where a layer follows the softmax (attention)', async () => {
+    const joined = graph({}, (g) => {
+      const x = g.input([2]);
+      return g.node(concat(), g.node(dense(2), x), g.node(softmax(), g.node(dense(2), x)));
+    });
+    await expect(train(joined, context(set), { epochs: 1, loss: crossEntropy() })).rejects.toThrow('takes logits');
+    const inside = sequential({ input: [2] }, [dense(4), softmax(), dense(3)]);
+    await train(inside, context(set), { epochs: 1, batchSize: 3, loss: crossEntropy() });
+  });
 });
 
 /** The same inputs with other labels, or none. */

@@ -6,10 +6,10 @@ import type { CompressionReport, Context, Outcome } from '../../index.ts';
 import { COMMON, createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
-import { checkApart, checkpointFolder, checkWritable, openCheckpoint, removeCheckpoints } from '../files.ts';
+import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints } from '../files.ts';
 import { fitted, openModel, openPart } from '../model.ts';
 import { flagName } from '../options.ts';
-import { augmented, howToGoOn, inCheckpoint, inUnit } from '../runs.ts';
+import { augmented, howToGoOn, inCheckpoint, inUnit, onWriteError } from '../runs.ts';
 
 type Compress = Invocation<typeof COMPRESS_OPTIONS>;
 
@@ -32,10 +32,13 @@ async function run(invocation: Compress): Promise<Result> {
     progress,
   } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
-  await checkApart({ MODEL: path, '--output': values.output, '--report': values.report, '--checkpoint': folder });
-  await checkWritable('--output', values.output);
-  if (values.report !== undefined) await checkWritable('--report', values.report);
-  const place = await openCheckpoint(folder, 'compress');
+  await checkPlaces({
+    sources: { MODEL: path, '--options': values.options, '--layers': values.layers, '--preprocess': values.preprocess },
+    data: values.data,
+    outputs: { '--output': values.output, '--report': values.report },
+    checkpoint: folder,
+  });
+  const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
   const options = await compressOptions(values);
   const model = await openModel(path, values, values.preprocess);
 
@@ -66,7 +69,7 @@ async function run(invocation: Compress): Promise<Result> {
       compress(network, context, {
         ...options,
         originalBytes: model.fileBytes,
-        ...(place ? { checkpoint: place } : {}),
+        ...(place ? { checkpoint: place.checkpoint } : {}),
       }),
     );
     await saveFile(values.output, bytes);

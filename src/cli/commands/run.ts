@@ -14,7 +14,7 @@ import {
 import type { Tensor } from '../../index.ts';
 import { defineCommand, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import { checkApart, checkWritable } from '../files.ts';
+import { checkPlaces } from '../files.ts';
 import { inFile, openModel, PLAIN_OPTIONS, READ_OPTIONS, THREADS_OPTION } from '../model.ts';
 import { integer, required, text, withDefault } from '../options.ts';
 
@@ -38,8 +38,7 @@ export const runCommand = defineCommand({
 });
 
 async function run({ values, positionals: [path], progress, signal }: Invocation<typeof OPTIONS>): Promise<Result> {
-  await checkWritable('--output', values.output);
-  await checkApart({ MODEL: path, '--input': values.input, '--output': values.output });
+  await checkPlaces({ sources: { MODEL: path, '--input': values.input }, outputs: { '--output': values.output } });
   const { network } = await openModel(path, values);
   if (network.inputs.length !== 1)
     throw new EspalierError('UNSUPPORTED', `${path}: expected a network of one input, got ${network.inputs.length}`, {

@@ -3,14 +3,7 @@ import { EspalierError, parameterCount, saveFile, sizeOf, train, vgg, writeNetwo
 import type { AdamChoice, Dataset, Network, SgdChoice, TrainResult } from '../../index.ts';
 import { createContext, defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import {
-  checkApart,
-  checkpointFolder,
-  checkWritable,
-  openCheckpoint,
-  readPreprocessing,
-  removeCheckpoints,
-} from '../files.ts';
+import { checkpointFolder, checkPlaces, openCheckpoint, readPreprocessing, removeCheckpoints } from '../files.ts';
 import {
   DATA_OPTIONS,
   fitted,
@@ -27,10 +20,12 @@ import { choice, defaultShown, integer, number, required, text, withDefault } fr
 import {
   AUGMENT_OPTION,
   augmented,
+  CHECKPOINT_ERROR_OPTION,
   CHECKPOINT_OPTION,
   howToGoOn,
   inCheckpoint,
   inUnit,
+  onWriteError,
   outputUnit,
   UNIT_OPTION,
 } from '../runs.ts';
@@ -56,6 +51,7 @@ const OPTIONS = {
   ...SEED_OPTION,
   ...THREADS_OPTION,
   checkpoint: defaultShown('MODEL.checkpoint', CHECKPOINT_OPTION.checkpoint),
+  ...CHECKPOINT_ERROR_OPTION,
   ...READ_OPTIONS,
 };
 type Train = Invocation<typeof OPTIONS>;
@@ -75,9 +71,13 @@ export const trainCommand = defineCommand({
 async function run(invocation: Train): Promise<Result> {
   const { values, progress } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
-  await checkApart({ '--init': values.init, '--output': values.output, '--checkpoint': folder });
-  await checkWritable('--output', values.output);
-  const place = await openCheckpoint(folder, 'train');
+  await checkPlaces({
+    sources: { '--init': values.init, '--preprocess': values.preprocess },
+    data: values.data,
+    outputs: { '--output': values.output },
+    checkpoint: folder,
+  });
+  const place = await openCheckpoint(folder, 'train', onWriteError(values.onCheckpointError));
 
   const { start, training, validation } = await prepare(values);
   const context = {
@@ -94,7 +94,7 @@ async function run(invocation: Train): Promise<Result> {
         batchSize: values.batch,
         optimizer,
         ...(learningRate === undefined ? {} : { learningRate }),
-        ...(place ? { checkpoint: place } : {}),
+        ...(place ? { checkpoint: place.checkpoint } : {}),
       }),
     );
     const bytes = writeNetwork(result.network);

@@ -9,6 +9,7 @@
  * starts at the column where the one before it ends.
  */
 import { checkFinite, show } from '../../base/errors.ts';
+import { arrayName } from '../../base/realm.ts';
 import type { Shape } from '../../base/tensor.ts';
 import { checkLeftOver, codeWidth, packCodes, packedBytes, unpackCodes } from '../bits.ts';
 import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, matrixSides } from '../checks.ts';
@@ -328,7 +329,7 @@ export const productOperations: EncodingOperations<ProductEncoding, ProductPlace
       }
       start += codewordValues(block);
     }
-    return (gradient instanceof Float64Array ? sums : Float32Array.from(sums)) as typeof gradient;
+    return (arrayName(gradient) === 'Float64Array' ? sums : Float32Array.from(sums)) as typeof gradient;
   },
 
   /** Members of each codeword, for each of its coordinates. */

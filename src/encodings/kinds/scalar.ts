@@ -10,6 +10,7 @@
  * `scales`, and whether there are `zeros`.
  */
 import { checkFinite, checkInteger, show } from '../../base/errors.ts';
+import { arrayName } from '../../base/realm.ts';
 import { sizeOf, type Shape } from '../../base/tensor.ts';
 import { packCodes, packedBytes, unpackCodes } from '../bits.ts';
 import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, matrixSides } from '../checks.ts';
@@ -172,7 +173,7 @@ export const scalarOperations: EncodingOperations<ScalarEncoding, ScalarPlace> =
   pullback(encoding, gradient) {
     checkLength('pullback', 'gradient', gradient, encoding.levels.length);
     const sums = groupSums(encoding, (i, share) => share * gradient[i]);
-    return (gradient instanceof Float64Array ? sums : Float32Array.from(sums)) as typeof gradient;
+    return (arrayName(gradient) === 'Float64Array' ? sums : Float32Array.from(sums)) as typeof gradient;
   },
   counts: (encoding) => Float32Array.from(groupSums(encoding, (_, share) => share * share)),
 

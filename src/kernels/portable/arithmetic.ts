@@ -1,4 +1,5 @@
 /** Formulas over numbers. */
+import { exp, log, tanh } from '../../base/elementary.ts';
 import type { Arithmetic } from '../specification/arithmetic.ts';
 
 /** In double throughout. */
@@ -13,10 +14,10 @@ export const NUMBERS: Arithmetic<number, boolean> = {
   negate: (x) => -x,
   absolute: (x) => Math.abs(x),
   squareRoot: (x) => Math.sqrt(x),
-  exp: (x) => Math.exp(x),
-  log: (x) => Math.log(x),
-  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
-  tanh: (x) => Math.tanh(x),
+  exp,
+  log,
+  sigmoid: (x) => 1 / (1 + exp(-x)),
+  tanh,
   erf,
   less: (a, b) => a < b,
   greater: (a, b) => a > b,
@@ -35,5 +36,5 @@ function erf(x: number): number {
     term *= (2 * x * x) / (2 * n + 1);
     sum += term;
   }
-  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+  return (2 / Math.sqrt(Math.PI)) * exp(-x * x) * sum;
 }

@@ -2,6 +2,7 @@
  * Scale and shift per channel, and batch normalization (Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithms 1
  * and 2). Tensors are [samples, allChannels, positions]; N = samples x positions. m mean, v variance.
  */
+import { square } from '../../base/elementary.ts';
 import type { Heap, Kernels } from '../types.ts';
 import { fusedActivation } from './activation.ts';
 
@@ -63,7 +64,7 @@ export function batchNormForward({ float }: Heap): Kernels['batchNormForward'] {
     if (N === 0) return;
     for (let c = channel; c < channel + channels; c++) {
       const m = sumChannel(samples, allChannels, positions, c, (i) => float[x + i]) / N;
-      const v = sumChannel(samples, allChannels, positions, c, (i) => (float[x + i] - m) ** 2) / N;
+      const v = sumChannel(samples, allChannels, positions, c, (i) => square(float[x + i] - m)) / N;
       const inverse = 1 / Math.sqrt(v + epsilon);
       for (let n = 0; n < samples; n++) {
         const first = (n * allChannels + c) * positions;

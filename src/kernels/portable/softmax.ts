@@ -1,4 +1,5 @@
 /** Softmax along rows. */
+import { exp } from '../../base/elementary.ts';
 import type { Heap, Kernels } from '../types.ts';
 
 export function softmaxForward({ float }: Heap): Kernels['softmaxForward'] {
@@ -10,7 +11,7 @@ export function softmaxForward({ float }: Heap): Kernels['softmaxForward'] {
         sum = 0;
       for (let j = 0; j < columns; j++) most = Math.max(most, float[from + j]);
       for (let j = 0; j < columns; j++) {
-        const power = Math.exp(float[from + j] - most);
+        const power = exp(float[from + j] - most);
         float[to + j] = power;
         sum += power;
       }

@@ -3,6 +3,7 @@
  * package, so that no bundler has to find a file. What a page must send for it is in docs/threads.md.
  */
 import type * as workerThreads from 'node:worker_threads';
+import { isError } from '../../base/realm.ts';
 import { nodeModule } from '../../base/platform.ts';
 import type { Foundation } from '../simd/instance.ts';
 import type { KernelName } from '../types.ts';
@@ -95,7 +96,7 @@ function nodeThreadHost(node: typeof workerThreads): ThreadHost {
         });
         worker.on('exit', (code) => {
           const reason = cause ?? new Error(`the thread exited with code ${code}`);
-          reject(reason instanceof Error ? reason : new Error(String(reason)));
+          reject(isError(reason) ? reason : new Error(String(reason)));
           if (started && !terminated) onDeath(reason);
         });
       });

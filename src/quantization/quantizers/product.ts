@@ -7,6 +7,7 @@
 import { matrixSides } from '../../encodings/checks.ts';
 import { canonicalSigns, productSize, productWords } from '../../encodings/kinds/product.ts';
 import type { ProductBlock, ProductEncoding } from '../../encodings/types.ts';
+import { exponentOf } from '../../base/elementary.ts';
 import { checkInteger, checkOneOf, show } from '../../base/errors.ts';
 import { boolean, choice, integer } from '../../base/rules.ts';
 import type { KernelSet } from '../../kernels/types.ts';
@@ -14,12 +15,12 @@ import type { Tensor, TensorLike } from '../../base/tensor.ts';
 import { planAssignment, type Metric } from '../assignment.ts';
 import {
   KMEANS_DEFAULTS,
-  kmeans,
   prepareFit,
   runInTurns,
   type KMeansAsyncOptions,
   type KMeansOptions,
-  type KMeansResult,
+  runAtOnce,
+  type FitResult,
 } from '../kmeans.ts';
 import { checkImportance, checkMatrix, fitReport } from '../matrix.ts';
 import { blockPoints, codesByRow, packSigns, type BlockColumns } from '../subvectors.ts';
@@ -180,7 +181,7 @@ export function quantizeMatrix(
   return finish(
     blocks.map((block) => {
       const { points, kmeansOptions } = problemOf(block);
-      return kmeans(points, kmeansOptions);
+      return runAtOnce(prepareFit(points, kmeansOptions), options.kernels);
     }),
   );
 }
@@ -199,7 +200,7 @@ export async function quantizeMatrixAsync(
   const { kernels, threads = 1, signal } = options;
   const workspaces = createWorkspaces(kernels, checkInteger('quantizeMatrixAsync', 'threads', threads, 1), work);
   try {
-    const fits: KMeansResult[] = [];
+    const fits: FitResult[] = [];
     for (const block of blocks) {
       const { points, kmeansOptions } = problemOf(block);
       fits.push(await runInTurns(prepareFit(points, kmeansOptions), workspaces, signal));
@@ -248,7 +249,7 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
     return { points: blockPoints(values, block, signed), kmeansOptions };
   };
 
-  const finish = (fits: readonly KMeansResult[]): { encoding: ProductEncoding; report: MatrixReport } => {
+  const finish = (fits: readonly FitResult[]): { encoding: ProductEncoding; report: MatrixReport } => {
     const made = blocks.map((block, i): ProductBlock => {
       const { codewords, codes } = fits[i];
       return {
@@ -325,7 +326,7 @@ export function encode(
 
 /** K, but of a small matrix at most the power of two that leaves 4 of its `members` per codeword, and at least 2. */
 function mostCodewords(K: number, members: number, clamp: boolean): number {
-  return clamp ? Math.min(K, Math.max(2, 2 ** Math.floor(Math.log2(members / 4)))) : K;
+  return clamp ? Math.min(K, Math.max(2, 2 ** exponentOf(members / 4))) : K;
 }
 
 /** Blocks for columns cut into pieces of d: what d leaves over is a block of its own. */

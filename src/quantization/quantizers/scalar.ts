@@ -5,6 +5,7 @@
  * equal ones the widest. As in Banner et al., "Post-training 4-bit quantization of convolution networks", NeurIPS 2019,
  * but by measuring instead of a model of the weights. Needs no data and no seed.
  */
+import { square } from '../../base/elementary.ts';
 import { boolean, choice, integer } from '../../base/rules.ts';
 import { createRunControl } from '../../base/control.ts';
 import { matrixSides } from '../../encodings/checks.ts';
@@ -79,7 +80,7 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
         let error = 0;
         for (let at = first; at < end; at++) {
           const decoded = Math.fround((nearestLevel(data[at], scale, zero, bits) - zero) * scale);
-          error += weightOf(at) * (data[at] - decoded) ** 2;
+          error += weightOf(at) * square(data[at] - decoded);
         }
         if (error >= least) continue;
         [least, best] = [error, i];
