@@ -398,7 +398,12 @@ function checkInit(
   if (shape.length !== 2 || shape[0] !== K || shape[1] !== d)
     throw new RangeError(`kmeans: init: expected shape [${K}, ${d}], got [${shape.join(', ')}]`);
   checkFinite('kmeans', 'init', data, d);
-  return toFloat32('kmeans', 'init', Float64Array.from(data, (value, i) => value - (offsets?.[i % d] ?? 0)), d);
+  return toFloat32(
+    'kmeans',
+    'init',
+    Float64Array.from(data, (value, i) => value - (offsets?.[i % d] ?? 0)),
+    d,
+  );
 }
 
 function checkWeights(

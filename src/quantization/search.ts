@@ -4,6 +4,7 @@
  * computation: Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI 2011, section III-A).
  * Glossary: n rows, q queries, M sub-spaces, K codewords.
  */
+import { square } from '../base/elementary.ts';
 import { checkFinite, checkInteger } from '../base/errors.ts';
 import { sizeOf, toTensor } from '../base/tensor.ts';
 import type { TensorLike } from '../base/tensor.ts';
@@ -90,7 +91,7 @@ function byTables({ blocks }: ProductEncoding): Measure {
       for (let m = 0; m < M; m++) {
         for (let c = 0; c < K; c++) {
           let sum = 0;
-          for (let j = 0; j < d; j++) sum += (query[first + m * d + j] - codewords[c * d + j]) ** 2;
+          for (let j = 0; j < d; j++) sum += square(query[first + m * d + j] - codewords[c * d + j]);
           table[m * K + c] = sum;
         }
       }
@@ -107,7 +108,7 @@ function byRows(values: Float32Array, columns: number): Measure {
   return (query, sums) => {
     for (let row = 0, at = 0; row < sums.length; row++) {
       let sum = 0;
-      for (let j = 0; j < columns; j++) sum += (query[j] - values[at++]) ** 2;
+      for (let j = 0; j < columns; j++) sum += square(query[j] - values[at++]);
       sums[row] = sum;
     }
   };
