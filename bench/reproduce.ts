@@ -22,6 +22,8 @@ import {
   MIRROR_68,
   openFolder,
   parameterCount,
+  PRESET_NAMES,
+  presetOptions,
   readNpy,
   readPlain,
   gunzip,
@@ -45,37 +47,8 @@ const preprocessing: Preprocessing = {
   standardize: { kind: 'image', epsilon: 1e-3 },
 };
 
-/**
- * What was chosen on validation; docs/results.md has the tries. Both treat all layers in one step: at the same number
- * of epochs that ended far better than one layer at a time, which is the setting `paper`.
- */
-const common: CompressOptions = {
-  layersPerStep: Infinity,
-  retrainPruned: { epochs: 24, learningRate: 0.04 },
-  retrainQuantized: { epochs: 0, learningRate: 0.01 },
-};
-const layers: CompressOptions['layers'] = { conv1_1: { quantize: false }, dense1: { keep: 0.25 } };
-const SETTINGS: Record<string, CompressOptions> = {
-  size: {
-    ...common,
-    layers,
-    settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 },
-    final: { epochs: 12, learningRate: 0.02 },
-  },
-  speed: {
-    ...common,
-    layers,
-    settings: { keep: 0.4, subvectorLength: 2, codewordCount: 64 },
-    final: { epochs: 8, learningRate: 0.01 },
-  },
-  paper: {
-    layers,
-    settings: { keep: 0.75, subvectorLength: 4, codewordCount: 256 },
-    retrainPruned: { epochs: 1, learningRate: 0.02 },
-    retrainQuantized: { epochs: 1, learningRate: 0.02 },
-    final: { epochs: 14, learningRate: 0.02 },
-  },
-};
+/** The quickstart's is no setting of the experiment. */
+const SETTINGS = PRESET_NAMES.filter((name) => name !== 'quick');
 
 const { values } = parseArgs({
   options: {
@@ -91,10 +64,10 @@ const { values } = parseArgs({
     test: { type: 'boolean', default: false },
   },
 });
-const setting = SETTINGS[values.setting];
-if (values.data === undefined || !setting) {
+const setting = SETTINGS.find((name) => name === values.setting);
+if (values.data === undefined || setting === undefined) {
   console.error(
-    `usage: npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting ${Object.keys(SETTINGS).join('|')}] [--out DIR] [--epochs N] [--seed N] [--threads N] [--options JSON] [--only-baseline] [--test]`,
+    `usage: npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting ${SETTINGS.join('|')}] [--out DIR] [--epochs N] [--seed N] [--threads N] [--options JSON] [--only-baseline] [--test]`,
   );
   process.exit(2);
 }
@@ -154,7 +127,7 @@ if (values['only-baseline']) {
 }
 
 const options: CompressOptions = {
-  ...setting,
+  ...presetOptions(setting, original),
   training: { loss },
   ...(values.options === undefined ? {} : (JSON.parse(values.options) as CompressOptions)),
 };

@@ -15,6 +15,7 @@ import {
   meanTarget,
   MIRROR_68,
   OUTER_EYES_68,
+  presetOptions,
   saveFile,
   train,
   vgg,
@@ -89,14 +90,7 @@ await saveFile(join(FOLDER, 'original.safetensors'), writeNetwork(original));
 
 // All layers in one step: a handful of epochs goes further so than spread over ten steps (docs/results.md); leave
 // layersPerStep out for the paper's schedule.
-const result = await compress(original, context, {
-  settings: { keep: 0.7, subvectorLength: 2, codewordCount: 32 },
-  layers: { conv1_1: { quantize: false }, dense1: { keep: 0.5 } },
-  layersPerStep: Infinity,
-  retrainPruned: { epochs: 6, learningRate: 0.03 },
-  retrainQuantized: { epochs: 0, learningRate: 0.01 },
-  final: { epochs: 4, learningRate: 0.01 },
-});
+const result = await compress(original, context, presetOptions('quick', original));
 const { before } = await writeOutcome({
   title: 'espalier quickstart: synthetic faces',
   description: `A VGG-like network for 68 landmarks, trained on ${TRAINING} synthetic faces and compressed. Errors are measured on ${TEST} faces that neither training nor any choice has seen.`,

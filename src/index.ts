@@ -2,8 +2,16 @@
 export { checkFinite, checkInteger, checkNumber, EspalierError, show, visible, visibleLines } from './base/errors.ts';
 export type { ErrorCode, ErrorDetails } from './base/errors.ts';
 export * from './compression/index.ts';
-export { checkWritable, folderStore, loadFile, memoryStore, readSafetensors, saveFile } from './container/index.ts';
-export type { CheckpointStore, Lock, RunCheckpoint } from './container/index.ts';
+export {
+  checkWritable,
+  folderStore,
+  loadFile,
+  memoryStore,
+  parseJson,
+  readSafetensors,
+  saveFile,
+} from './container/index.ts';
+export type { CheckpointStore, Json, Lock, RunCheckpoint } from './container/index.ts';
 export * from './data/index.ts';
 export { decode, encodingSize } from './encodings/index.ts';
 export type { DenseEncoding, Encoding, EncodingSize, ProductBlock, ProductEncoding } from './encodings/types.ts';
@@ -23,7 +31,7 @@ export type { KernelSet } from './kernels/types.ts';
 export * from './network/index.ts';
 export * from './pruning/index.ts';
 export * from './quantization/index.ts';
-export { expectation, obeys } from './base/rules.ts';
+export { expectation, obeys, suggestion } from './base/rules.ts';
 export type { Rule, Ruled, RuledBy, Rules } from './base/rules.ts';
 export { below, normal, permutation, stream, uniform } from './base/random.ts';
 export type { Stream } from './base/random.ts';
@@ -31,4 +39,5 @@ export { sameShape, sizeOf, tensor } from './base/tensor.ts';
 export type { Shape, StridedArray, Tensor, TensorLike } from './base/tensor.ts';
 export * from './training/index.ts';
 export type { RunEvent } from './base/control.ts';
+export type { GivenContext, GivenTransform } from './graph/context.ts';
 export type { Context, Transform, TransformReport } from './graph/transform.ts';

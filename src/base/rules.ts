@@ -135,6 +135,67 @@ export function checkRule<R extends Rule>(who: string, name: string, rule: R, va
 }
 
 /**
+ * Options as they were given, without a prototype: own properties only, since what stands on a prototype nobody gave,
+ * and known names only.
+ * @param given - undefined: none
+ * @throws {TypeError} for what is no object, and for an unknown name, with the known one nearest to it
+ */
+export function ownOptions<T extends object>(
+  who: string,
+  name: string,
+  given: T | undefined,
+  names: readonly (keyof T & string)[],
+): T {
+  const own = Object.create(null) as T;
+  if (given === undefined) return own;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError(
+      `${who}: ${name}: expected an object, got ${show(given)}${names.length > 0 ? `; it may have ${names.join(', ')}` : ''}`,
+    );
+  }
+  Object.assign(own, given);
+  checkNames(who, name, own, names);
+  return own;
+}
+
+/** @throws {TypeError} for a name that is not one of `names`, with the nearest of them */
+export function checkNames(who: string, name: string, given: object, names: readonly string[]): void {
+  const unknown = Object.keys(given).find((key) => !names.includes(key));
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `${who}: ${name}: expected ${names.join(', ') || 'no options'}, got ${show(unknown)}${suggestion(unknown, names)}`,
+    );
+  }
+}
+
+/** '; did you mean ...?' if a name is near, else ''. */
+export function suggestion(given: string, names: readonly string[], prefix = ''): string {
+  // Of a longer text no name is near, and the distance costs the product of the lengths.
+  if (given.length > 60) return '';
+  const [near] = names
+    .map((name) => ({ name, distance: name.startsWith(given) && given.length > 1 ? 0.5 : editDistance(given, name) }))
+    .sort((a, b) => a.distance - b.distance);
+  return near !== undefined && near.distance <= Math.max(1, Math.floor(near.name.length / 3))
+    ? `; did you mean ${prefix}${near.name}?`
+    : '';
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours that make b of a (Levenshtein, Damerau). */
+function editDistance(a: string, b: string): number {
+  let [older, row]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        next[j] = Math.min(next[j], older[j - 2] + 1);
+    }
+    [older, row] = [row, next];
+  }
+  return row[b.length];
+}
+
+/**
  * Options by their rules: what is given where it is given (undefined: it is not), else the default.
  * @throws {TypeError} for a name that no rule is for, or a value of a wrong kind
  * @throws {RangeError} for a wrong value
@@ -146,18 +207,9 @@ export function resolveOptions<R extends Rules>(
   defaults: RuledBy<R>,
   given: unknown,
 ): RuledBy<R> {
-  if (given === undefined) return defaults;
-  if (typeof given !== 'object' || given === null) {
-    throw new TypeError(`${who}: ${name}: expected an object, got ${show(given)}`);
-  }
+  const own = ownOptions(who, name, given as Record<string, unknown> | undefined, Object.keys(rules));
   const resolved: Record<string, unknown> = { ...defaults };
-  for (const [key, value] of Object.entries(given)) {
-    if (!Object.hasOwn(rules, key)) {
-      throw new TypeError(
-        `${who}: ${name}: expected ${Object.keys(rules).join(', ') || 'no options'}, got ${show(key)}`,
-      );
-    }
+  for (const [key, value] of Object.entries(own))
     if (value !== undefined) resolved[key] = checkRule(who, `${name}.${key}`, rules[key], value);
-  }
   return resolved as RuledBy<R>;
 }

@@ -4,7 +4,7 @@
  */
 import { styleText } from 'node:util';
 import { version } from '../../package.json';
-import { EspalierError, visible, visibleLines } from '../index.ts';
+import { EspalierError, visible, visibleLines, suggestion } from '../index.ts';
 import { Stopped } from './command.ts';
 import type { Command } from './command.ts';
 import { compressCommand } from './commands/compress.ts';
@@ -14,8 +14,8 @@ import { runCommand } from './commands/run.ts';
 import { trainCommand } from './commands/train.ts';
 import { commandHelp, overview } from './help.ts';
 import { UsageError } from './io.ts';
+import { inWords } from './messages.ts';
 import type { Io } from './io.ts';
-import { suggestion } from './options.ts';
 
 export const COMMANDS: readonly Command[] = [
   trainCommand,
@@ -81,10 +81,10 @@ function failure(command: string, error: unknown): { readonly text: string; read
   if (error instanceof Stopped) return { text: oneLine(error.message), code: error.code };
   if (error instanceof UsageError)
     return { text: `${oneLine(error.message)} (espalier ${command} --help lists the options)`, code: 2 };
-  if (error instanceof EspalierError) return { text: oneLine(error.message), code: 1 };
+  if (error instanceof EspalierError) return { text: oneLine(inWords(error.message)), code: 1 };
   // The library's own checks of arguments, which come from files of options, begin with the function's name.
   if ((error instanceof TypeError || error instanceof RangeError) && /^[a-z]\w*: /i.test(error.message))
-    return { text: oneLine(error.message), code: 2 };
+    return { text: oneLine(inWords(error.message)), code: 2 };
   return {
     text: `unexpected: ${oneLine(error instanceof Error ? error.message : String(error))} (--verbose shows where)`,
     code: 1,

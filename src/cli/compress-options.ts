@@ -6,13 +6,15 @@ import {
   DEFAULT_QUANTIZER,
   EspalierError,
   LAYER_DEFAULTS,
+  PRESET_NAMES,
+  presetOptions,
   lossFromOptions,
   QUANTIZER_NAMES,
   QUANTIZERS,
   scheduleFromOptions,
   show,
 } from '../index.ts';
-import type { CompressOptions, LayerSetting, LossOptions, RetrainSetting, ScheduleOptions } from '../index.ts';
+import type { CompressOptions, LayerSetting, Network, LossOptions, RetrainSetting, ScheduleOptions } from '../index.ts';
 import { definedOptions } from './definitions.ts';
 import { readJsonFile } from './files.ts';
 import { DATA_OPTIONS, PLAIN_OPTIONS, READ_OPTIONS, SEED_OPTION, THREADS_OPTION } from './model.ts';
@@ -31,6 +33,7 @@ export const COMPRESS_OPTIONS = {
   output: required(text('OUT', 'safetensors file to write', 'o')),
   part: withDefault('train', text('NAME', 'part to retrain and to measure importance on')),
   validation: withDefault('validation', text('NAME', 'part to judge the steps on')),
+  preset: choice(PRESET_NAMES, 'settings that were measured (docs/results.md), under all other options'),
   keep: defaultShown(
     String(LAYER_DEFAULTS.keep),
     number('FRACTION', 'of the neurons of each layer that stay', { from: 0, to: 1, exclusive: true }),
@@ -100,8 +103,12 @@ type FileOptions = Omit<CompressOptions, 'training'> & { readonly training?: Jso
  */
 export async function compressOptions(
   values: Values<typeof COMPRESS_OPTIONS>,
+  network: Network,
 ): Promise<CompressOptions & Record<Retraining, RetrainSetting>> {
-  const file = values.options === undefined ? {} : await readOptions(values.options);
+  const file: CompressOptions = {
+    ...(values.preset === undefined ? {} : presetOptions(values.preset, network)),
+    ...(values.options === undefined ? {} : await readOptions(values.options)),
+  };
   const layers =
     values.layers === undefined
       ? {}

@@ -1,8 +1,8 @@
 /** Files named on the command line: looked at before hours of work, read as JSON, cleaned up after. */
 import { mkdir, readdir, readlink, rmdir, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { checkPreprocessing, checkWritable, EspalierError, folderStore, loadFile, show } from '../index.ts';
-import type { Preprocessing, RunCheckpoint } from '../index.ts';
+import { basename, dirname, join, resolve, extname } from 'node:path';
+import { checkPreprocessing, checkWritable, EspalierError, folderStore, loadFile, show, parseJson } from '../index.ts';
+import type { Preprocessing, RunCheckpoint, Json } from '../index.ts';
 import { UsageError } from './io.ts';
 
 /** Where a run keeps its state. */
@@ -91,12 +91,45 @@ async function checkOutput(flag: string, path: string): Promise<void> {
   }
 }
 
+/** Objects instead of maps; every name is an own property. */
+function plain(value: Json): unknown {
+  if (value instanceof Map) return Object.fromEntries([...value].map(([name, one]) => [name, plain(one as Json)]));
+  return Array.isArray(value) ? value.map(plain) : value;
+}
+
+/** Endings of files that are not what is written, with what they would be. */
+const ENDINGS: Readonly<Record<string, string>> = {
+  '.onnx': 'an ONNX model',
+  '.pt': 'a PyTorch file',
+  '.pth': 'a PyTorch file',
+  '.ckpt': 'a checkpoint of another program',
+  '.h5': 'an HDF5 file',
+  '.keras': 'a Keras model',
+  '.tflite': 'a TensorFlow Lite model',
+  '.gguf': 'a GGUF model',
+  '.npz': 'a zip of arrays',
+  '.npy': 'an array',
+  '.safetensors': 'a safetensors file',
+  '.json': 'JSON',
+  '.html': 'a page',
+};
+
+/** @throws {UsageError} if the name promises another format than the one that is written, which ends in `ending` */
+export function checkEnding(flag: string, path: string, ending: '.safetensors' | '.npy' | '.html'): void {
+  const found = extname(path).toLowerCase();
+  if (found === ending || !Object.hasOwn(ENDINGS, found)) return;
+  throw new UsageError(
+    `${flag}: ${show(path)} would be ${ENDINGS[found]}, but ${ENDINGS[ending]} is written; name it ${show(basename(path, extname(path)) + ending)}`,
+  );
+}
+
 /** An object of a JSON file. @throws {EspalierError} IO, FIELD */
 export async function readJsonFile(flag: string, path: string): Promise<Readonly<Record<string, unknown>>> {
   const bytes = await loadFile(path);
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    // Strict: of a name that stands twice, JSON.parse takes the last in silence.
+    value = plain(parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), { who: 'JSON' }));
   } catch (cause) {
     throw new EspalierError('FIELD', `${flag}: ${path}: expected JSON: ${(cause as Error).message}`, {
       name: path,

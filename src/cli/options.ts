@@ -3,7 +3,7 @@
  * value. The key is the flag in camel case: `learningRate` is `--learning-rate`.
  */
 import { parseArgs } from 'node:util';
-import { expectation, obeys, show } from '../index.ts';
+import { expectation, obeys, show, suggestion } from '../index.ts';
 import type { Rule } from '../index.ts';
 import { UsageError } from './io.ts';
 
@@ -200,31 +200,6 @@ export function parseOptions<T extends OptionTable>(
 
 export function flagName(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-/** '; did you mean ...?' if a name is near, else ''. */
-export function suggestion(given: string, names: readonly string[], prefix = ''): string {
-  const [near] = names
-    .map((name) => ({ name, distance: name.startsWith(given) && given.length > 1 ? 0.5 : editDistance(given, name) }))
-    .sort((a, b) => a.distance - b.distance);
-  return near !== undefined && near.distance <= Math.max(1, Math.floor(near.name.length / 3))
-    ? `; did you mean ${prefix}${near.name}?`
-    : '';
-}
-
-/** Insertions, deletions, replacements and swaps of neighbours that make b of a (Levenshtein, Damerau). */
-function editDistance(a: string, b: string): number {
-  let [older, row]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)];
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        next[j] = Math.min(next[j], older[j - 2] + 1);
-    }
-    [older, row] = [row, next];
-  }
-  return row[b.length];
 }
 
 function option<V>(

@@ -8,10 +8,13 @@
  */
 import { atOnce, createRunControl, within } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
+import { checkNetwork } from '../graph/check.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { isMap } from '../base/realm.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
 import { canonicalEncoding } from '../encodings/index.ts';
+import { resolveContext } from '../graph/context.ts';
+import type { GivenContext } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context, TransformReport } from '../graph/transform.ts';
 import { checkLabelled } from '../importance/gradients.ts';
@@ -23,7 +26,7 @@ import { evaluate, predictAll } from '../training/index.ts';
 import { checkFit, resolveTrainOptions } from '../training/options.ts';
 import { openProgress } from './checkpoint.ts';
 import type { Progress, ProgressStore } from './checkpoint.ts';
-import { resolveCompressOptions } from './options.ts';
+import { resolveCompressOptions, compressOptions } from './options.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
 import { compareLayers, splitBytes } from './report.ts';
 import type { CompressionReport } from './report.ts';
@@ -56,10 +59,13 @@ export interface CompressResult {
  */
 export async function compress(
   network: Network,
-  context: Context,
-  options: CompressOptions = {},
+  givenContext: GivenContext,
+  given: CompressOptions = {},
 ): Promise<CompressResult> {
+  checkNetwork('compress', 'network', network);
+  const options = compressOptions(given);
   const settings = resolveCompressOptions(network, options);
+  const context = await resolveContext('compress', givenContext);
   for (const set of ['training', 'validation'] as const) {
     if (!context[set])
       throw new TypeError(

@@ -3,6 +3,8 @@ export { compress } from './compress.ts';
 export type { CompressResult } from './compress.ts';
 export { COMPRESS_DEFAULTS, compressibleLayers, LAYER_DEFAULTS } from './options.ts';
 export type { CompressOptions, LayerSetting, LayerTreatment, RetrainSetting } from './options.ts';
+export { PRESET_NAMES, presetOptions } from './presets.ts';
+export type { PresetName } from './presets.ts';
 export { describeEncoding } from '../encodings/index.ts';
 export { splitBytes } from './report.ts';
 export type { CompressionReport, LayerReport, LayerState } from './report.ts';

@@ -1,6 +1,7 @@
 /** Options of a compression, their defaults, and the checks made before any work. */
 import { checkRunCheckpoint } from '../container/store.ts';
 import type { RunCheckpoint } from '../container/store.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { RuledBy, Rules } from '../base/rules.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
 import { checkCriterion, resolveScoring } from '../importance/score.ts';
@@ -152,7 +153,7 @@ const TRAINING_NAMES = [
   'clip',
   'validationMetric',
 ] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
-const OPTION_NAMES: ReadonlySet<string> = new Set([
+const OPTION_NAMES = [
   'criterion',
   'scoring',
   'repair',
@@ -171,15 +172,11 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   'originalBytes',
   'stages',
   'checkpoint',
-] satisfies (keyof CompressOptions)[]);
+] as const satisfies readonly (keyof CompressOptions)[];
 
-function checkNames(name: string, value: unknown, allowed: readonly string[]): void {
-  if (typeof value !== 'object' || value === null)
-    throw new TypeError(`${WHO}: ${name}: expected an object, got ${show(value)}`);
-  for (const key of Object.keys(value)) {
-    if (!allowed.includes(key))
-      throw new TypeError(`${WHO}: ${name}: expected ${allowed.join(', ')}, got ${show(key)}`);
-  }
+/** The options of {@link compress}: own properties, known names. @throws {TypeError} */
+export function compressOptions(given: CompressOptions): CompressOptions {
+  return ownOptions(WHO, 'options', given, OPTION_NAMES);
 }
 
 /** The later settings win; one that is given as undefined is not given. */
@@ -189,10 +186,15 @@ function resolveLayer(name: string, ...given: readonly (LayerSetting | undefined
   const settings: QuantizerSettings[] = [];
   for (const one of given) {
     if (one === undefined) continue;
-    if (typeof one === 'object' && one?.quantizer !== undefined)
-      named = checkOneOf(WHO, `${name}.quantizer`, one.quantizer, QUANTIZER_NAMES);
-    checkNames(name, one, [...Object.keys(LAYER_DEFAULTS), 'quantizer', ...Object.keys(quantizerOf(named).options)]);
-    const { keep = treatment.keep, quantize = treatment.quantize, ...rest } = one;
+    const quantizer =
+      typeof one === 'object' && one !== null && Object.hasOwn(one, 'quantizer') ? one.quantizer : undefined;
+    if (quantizer !== undefined) named = checkOneOf(WHO, `${name}.quantizer`, quantizer, QUANTIZER_NAMES);
+    const own = ownOptions<LayerSetting>(WHO, name, one, [
+      ...Object.keys(LAYER_DEFAULTS),
+      'quantizer',
+      ...Object.keys(quantizerOf(named).options),
+    ] as (keyof LayerSetting)[]);
+    const { keep = treatment.keep, quantize = treatment.quantize, ...rest } = own;
     treatment = { keep, quantize };
     settings.push(rest);
   }
@@ -204,12 +206,11 @@ function resolveLayer(name: string, ...given: readonly (LayerSetting | undefined
 }
 
 function resolveRetrain(name: string, setting: RetrainSetting): RetrainSetting {
-  if (typeof setting !== 'object' || setting === null)
-    throw new TypeError(`${WHO}: ${name}: expected { epochs, learningRate }, got ${show(setting)}`);
-  checkNames(name, setting, ['epochs', 'learningRate']);
-  checkInteger(WHO, `${name}.epochs`, setting.epochs, 0);
-  checkNumber(WHO, `${name}.learningRate`, setting.learningRate, 0, Infinity, true);
-  return { epochs: setting.epochs, learningRate: setting.learningRate };
+  const { epochs, learningRate } = ownOptions(WHO, name, setting, ['epochs', 'learningRate']);
+  return {
+    epochs: checkInteger(WHO, `${name}.epochs`, epochs, 0),
+    learningRate: checkNumber(WHO, `${name}.learningRate`, learningRate, 0, Infinity, true),
+  };
 }
 
 /** Names of the layers whose weight can be compressed, in topological order. */
@@ -237,14 +238,8 @@ function resolveOrder(
     : names;
 }
 
-/** Checks every option against the network and fills in the defaults. @throws {TypeError | RangeError} */
+/** Checks every option, as {@link compressOptions} gives them, against the network and fills in the defaults. @throws {TypeError | RangeError} */
 export function resolveCompressOptions(network: Network, options: CompressOptions): CompressSettings {
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`${WHO}: options: expected an object, got ${show(options)}`);
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name))
-      throw new TypeError(`${WHO}: options: expected ${[...OPTION_NAMES].join(', ')}, got ${show(name)}`);
-  }
   const names = compressibleLayers(network);
   if (names.length === 0)
     throw new RangeError(
@@ -277,11 +272,11 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   checkCriterion(WHO, criterion);
   resolveScoring(WHO, 'scoring', criterion, scoring);
   if (tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
-  const { repair = COMPRESS_DEFAULTS.repair, training = {}, stages, checkpoint } = options;
+  const { repair = COMPRESS_DEFAULTS.repair, stages, checkpoint } = options;
+  const training = ownOptions(WHO, 'training', options.training, TRAINING_NAMES);
   if (stages !== undefined && typeof stages !== 'function')
     throw new TypeError(`${WHO}: stages: expected a function of the planned stages, got ${show(stages)}`);
   if (typeof repair !== 'boolean') throw new TypeError(`${WHO}: repair: expected true or false, got ${show(repair)}`);
-  checkNames('training', training, TRAINING_NAMES);
   if (checkpoint !== undefined) checkRunCheckpoint(WHO, checkpoint);
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
   return {

@@ -11,10 +11,7 @@ interface Signature {
 const SIGNATURES: readonly Signature[] = [
   { magic: 'version https://git-lfs', looksLike: 'a Git LFS pointer; fetch the file itself with `git lfs pull`' },
   { magic: '\x1f\x8b', looksLike: 'a gzip file; unpack it first' },
-  {
-    magic: 'PK\x03\x04',
-    looksLike: 'a zip file (PyTorch .pt, .npz or .keras?); export the weights as safetensors or ONNX',
-  },
+  { magic: 'PK\x03\x04', looksLike: 'a zip file (PyTorch .pt, .npz or .keras?); export the weights as safetensors' },
   { magic: '\x93NUMPY', looksLike: 'a NumPy .npy array' },
   { magic: '\x89HDF', looksLike: 'an HDF5 file (Keras .h5?)' },
   { magic: 'GGUF', looksLike: 'a GGUF model' },
@@ -45,7 +42,7 @@ export function looksLike(bytes: Uint8Array): string | undefined {
     return 'JSON text (an error message, or a description without its weights?)';
   // ModelProto: field 1 (ir_version) as a small number, then producer name, version, domain, graph or operator set.
   if (bytes[0] === 0x08 && bytes[1] > 0 && bytes[1] < 32 && [0x12, 0x1a, 0x22, 0x3a, 0x42].includes(bytes[2])) {
-    return 'an ONNX model; import it with the functions of espalier/onnx';
+    return 'an ONNX model, which is not read yet; export its weights as safetensors';
   }
   if (bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5)
     return 'a Python pickle (an old PyTorch file?); export the weights as safetensors or ONNX';

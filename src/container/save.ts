@@ -7,6 +7,7 @@ import { asBytes } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 import { fileError } from './file-error.ts';
 import { ownerOf, ownMark } from './owner.ts';
+import { ownOptions } from '../base/rules.ts';
 
 /** The part of an open file that is used here. */
 export interface OpenFile {
@@ -58,7 +59,7 @@ const DAY = 24 * 3600 * 1000;
  *   read-only file, none of which can be replaced as a whole
  */
 export async function saveFile(path: string, bytes: Uint8Array, options: FileOptions = {}): Promise<void> {
-  const { fileSystem = nodeFiles('saveFile') } = options;
+  const { fileSystem = nodeFiles('saveFile') } = ownOptions('saveFile', 'options', options, ['fileSystem']);
   if (!asBytes(bytes)) throw new TypeError(`saveFile: bytes: expected a Uint8Array, got ${show(bytes)}`);
   const { basename, dirname } = requireNode('saveFile', 'node:path');
   const { target, mode } = await findTarget('saveFile', path, fileSystem);
@@ -164,7 +165,7 @@ export async function clearUnfinished(
  * @throws {EspalierError} IO, with the system's error as cause; TOO_LARGE from 2 GiB on, MEMORY
  */
 export async function loadFile(path: string, options: FileOptions = {}): Promise<Uint8Array> {
-  const { fileSystem = nodeFiles('loadFile') } = options;
+  const { fileSystem = nodeFiles('loadFile') } = ownOptions('loadFile', 'options', options, ['fileSystem']);
   const bytes = await attempt('loadFile', checkPath('loadFile', path), 'read', () => fileSystem.readFile(path));
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

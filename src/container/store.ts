@@ -3,7 +3,9 @@
  * so that the previous good checkpoint outlives a damaged newer one. A checkpoint is a checked safetensors file.
  */
 import { checkOneOf, EspalierError, show } from '../base/errors.ts';
+import { asBytes } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
+import { ownOptions } from '../base/rules.ts';
 import { CHECKSUM_KEY, verifyChecksum, writeChecked } from './checksum.ts';
 import { parseJson } from './json.ts';
 import type { Json } from './json.ts';
@@ -80,7 +82,7 @@ export function checkRunCheckpoint(who: string, value: RunCheckpoint): void {
  * @throws {EspalierError} IO from its functions, if the system refuses
  */
 export function folderStore(directory: string, options: FileOptions = {}): CheckpointStore {
-  const { fileSystem = nodeFiles('folderStore') } = options;
+  const { fileSystem = nodeFiles('folderStore') } = ownOptions('folderStore', 'options', options, ['fileSystem']);
   const { join } = requireNode('folderStore', 'node:path');
   if (typeof directory !== 'string' || directory === '')
     throw new TypeError(`folderStore: directory: expected the path of a folder, got ${show(directory)}`);
@@ -264,10 +266,10 @@ function slotNames(key: string): [string, string] {
 async function readSlot(store: CheckpointStore, name: string): Promise<Slot | undefined> {
   const found: unknown = await attempt(STORE, name, 'read', () => store.read(name));
   if (found === undefined) return undefined;
-  if (!ArrayBuffer.isView(found))
+  // Of a Buffer the bytes without its slice(), which does not copy: nobody behind this door has to think of it.
+  const bytes = asBytes(found);
+  if (!bytes)
     throw new TypeError(`${STORE}: read(${show(name)}): expected a Uint8Array or undefined, got ${show(found)}`);
-  // A Buffer is a Uint8Array whose slice() does not copy: nobody behind this door has to think of it.
-  const bytes = new Uint8Array(found.buffer, found.byteOffset, found.byteLength);
   try {
     const file = readSafetensors(bytes);
     verifyChecksum('readCheckpoint', bytes);

@@ -1,6 +1,7 @@
 /** Sets of samples in memory, parts of sets, sets joined. */
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { asFloat32 } from '../base/realm.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { Examples } from '../graph/examples.ts';
 import { checkShape, sameShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
@@ -23,8 +24,14 @@ export interface ArrayExamples {
  * @throws {TypeError | RangeError} on arguments that do not fit each other
  * @throws {EspalierError} DATA if there is no sample, or a value is not finite (its sample is named)
  */
-export function examplesFromArrays({ inputs, inputShape, targets, targetShape }: ArrayExamples): Examples {
+export function examplesFromArrays(arrays: ArrayExamples): Examples {
   const who = 'examplesFromArrays';
+  const { inputs, inputShape, targets, targetShape } = ownOptions(who, 'arrays', arrays, [
+    'inputs',
+    'inputShape',
+    'targets',
+    'targetShape',
+  ]);
   const count = rowsOf(who, 'inputs', inputs, inputShape);
   if ((targets === undefined) !== (targetShape === undefined))
     throw new TypeError(

@@ -4,6 +4,7 @@
  */
 import { cosPi, sinPi } from '../base/elementary.ts';
 import { checkInteger, checkNumber } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { Examples } from '../graph/examples.ts';
 import { stream, uniform } from '../base/random.ts';
 import { sizeOf } from '../base/tensor.ts';
@@ -44,15 +45,16 @@ export const AUGMENT_DEFAULTS = { rotation: 20, scale: 0.12, shift: 0.05, mirror
  */
 export function augmentLandmarks(examples: Examples, options: AugmentOptions = {}): Examples {
   const who = 'augmentLandmarks';
-  const { mirror } = options;
+  const given = ownOptions(who, 'options', options, ['rotation', 'scale', 'shift', 'mirror', 'mirrorProbability']);
+  const { mirror } = given;
   // In half turns, as sinPi and cosPi take it.
-  const rotation = checkNumber(who, 'rotation', options.rotation ?? AUGMENT_DEFAULTS.rotation, 0, 180) / 180;
-  const scale = checkNumber(who, 'scale', options.scale ?? AUGMENT_DEFAULTS.scale, 0, 0.99);
-  const shift = checkNumber(who, 'shift', options.shift ?? AUGMENT_DEFAULTS.shift, 0, 1);
+  const rotation = checkNumber(who, 'rotation', given.rotation ?? AUGMENT_DEFAULTS.rotation, 0, 180) / 180;
+  const scale = checkNumber(who, 'scale', given.scale ?? AUGMENT_DEFAULTS.scale, 0, 0.99);
+  const shift = checkNumber(who, 'shift', given.shift ?? AUGMENT_DEFAULTS.shift, 0, 1);
   const mirrorProbability = checkNumber(
     who,
     'mirrorProbability',
-    options.mirrorProbability ?? AUGMENT_DEFAULTS.mirrorProbability,
+    given.mirrorProbability ?? AUGMENT_DEFAULTS.mirrorProbability,
     0,
     1,
   );

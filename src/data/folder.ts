@@ -3,6 +3,7 @@
  * `<part>-landmarks.npy`, `<part>-labels.npy` or `<part>-targets.npy` (each also `.gz`), and `<part>-names.txt`.
  */
 import { checkNumber, EspalierError, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Preprocessing, Task } from '../graph/preprocessing.ts';
 import { requireNode } from '../base/platform.ts';
@@ -64,8 +65,9 @@ export interface Dataset extends Examples {
  * import { openFolder } from 'espalier/data';
  * const train = await openFolder('faces68', 'train', { preprocessing });
  */
-export async function openFolder(directory: string, part: string, options: FolderOptions = {}): Promise<Dataset> {
+export async function openFolder(directory: string, part: string, given: FolderOptions = {}): Promise<Dataset> {
   const who = 'openFolder';
+  const options = ownOptions(who, 'options', given, ['preprocessing', 'task', 'memoryLimit']);
   for (const [name, value] of [
     ['directory', directory],
     ['part', part],

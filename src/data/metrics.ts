@@ -1,6 +1,7 @@
 /** How good predictions are: landmarks, classes, plain numbers. Sums are in double. */
 import { lengthOf } from '../base/elementary.ts';
 import { checkFinite, checkInteger, checkNumber, EspalierError, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { Pair } from '../operators/types.ts';
 import { rootMeanSquare } from '../base/tensor.ts';
 
@@ -52,8 +53,9 @@ export function landmarkMetrics(
   options: LandmarkMetricsOptions,
 ): LandmarkMetrics {
   const who = 'landmarkMetrics';
-  const { normalizeBy, side } = options;
-  const points = checkInteger(who, 'points', options.points, 1);
+  const given = ownOptions(who, 'options', options, ['points', 'normalizeBy', 'side']);
+  const { normalizeBy, side } = given;
+  const points = checkInteger(who, 'points', given.points, 1);
   const samples = checkRows(who, predictions, targets, 2 * points);
   const rmse = rootMeanSquare(predictions, targets);
   return {

@@ -1,5 +1,6 @@
 /** `.pts`: landmarks as text, as the iBUG group distributes the 300-W annotations. */
 import { EspalierError, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { Tensor } from '../base/tensor.ts';
 
 export interface PtsOptions {
@@ -17,6 +18,7 @@ export interface PtsOptions {
  *   declared), FIELD (a line that is not two numbers); the line is named
  */
 export function readPts(text: string, options: PtsOptions = {}): Tensor<Float64Array> {
+  const { oneBased = false } = ownOptions('readPts', 'options', options, ['oneBased']);
   if (typeof text !== 'string') throw new TypeError(`readPts: text: expected a string, got ${show(text)}`);
   const lines = text
     .split('\n')
@@ -65,7 +67,7 @@ export function readPts(text: string, options: PtsOptions = {}): Tensor<Float64A
       `readPts: expected ${count} lines of points and a closing brace, got ${Math.max(found, 0)} lines of points`,
       { name: 'n_points', limit: count, found },
     );
-  const shift = options.oneBased ? 1 : 0;
+  const shift = oneBased ? 1 : 0;
   const points = new Float64Array(2 * count);
   for (let i = 0; i < count; i++) {
     const line = lines[at++];

@@ -31,7 +31,7 @@ export async function readArrayFile(who: string, path: string): Promise<Tensor<T
  * the limit.
  */
 export async function openRows(who: string, path: string, memoryLimit: number): Promise<RowReader> {
-  return inFile(who, path, async () => {
+  const reader = await inFile(who, path, async (): Promise<RowReader> => {
     const fs = requireNode(who, 'node:fs');
     const fileBytes = fs.statSync(path).size;
     if (path.endsWith('.gz')) return openCompressed(who, path, fileBytes, memoryLimit);
@@ -52,6 +52,7 @@ export async function openRows(who: string, path: string, memoryLimit: number): 
       throw error;
     }
   });
+  return namedReader(who, path, reader);
 }
 
 type Fs = ReturnType<typeof requireNode<'node:fs'>>;
@@ -222,10 +223,27 @@ export async function inFile<T>(who: string, path: string, work: () => T | Promi
   try {
     return await work();
   } catch (cause) {
-    if (!isError(cause)) throw cause;
-    if (cause instanceof EspalierError)
-      throw new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
-    if (hasField(cause, 'code') || cause.name === 'RangeError') throw fileError(who, path, 'read', cause);
-    throw cause;
+    throw named(who, path, cause);
   }
+}
+
+/** A reader whose errors say the same, hours after it was opened. */
+function namedReader(who: string, path: string, reader: RowReader): RowReader {
+  return {
+    ...reader,
+    read(first, count) {
+      try {
+        return reader.read(first, count);
+      } catch (cause) {
+        throw named(who, path, cause);
+      }
+    },
+  };
+}
+
+function named(who: string, path: string, cause: unknown): unknown {
+  if (!isError(cause)) return cause;
+  if (cause instanceof EspalierError)
+    return new EspalierError(cause.code, `${who}: ${path}: ${cause.message}`, { ...cause.details, name: path, cause });
+  return hasField(cause, 'code') || cause.name === 'RangeError' ? fileError(who, path, 'read', cause) : cause;
 }

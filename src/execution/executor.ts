@@ -1,11 +1,21 @@
 /** The inference half: a network bound to a batch size, a heap and threads. */
 import { checkInteger, EspalierError, show, showAll } from '../base/errors.ts';
 import { arrayName } from '../base/realm.ts';
+import { ownOptions } from '../base/rules.ts';
+import { givenKernels } from '../kernels/given.ts';
+import { loadInferenceKernels } from '../kernels/load-inference.ts';
 import type { Workspace } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
-import { checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps } from './layout.ts';
+import {
+  checkExecutorOptions,
+  EXECUTOR_NAMES,
+  checkWords,
+  createLayout,
+  fillParameter,
+  forwardSteps,
+} from './layout.ts';
 import type { Layout } from './layout.ts';
 import { analyse } from './lifetimes.ts';
 import type { Structure } from './lifetimes.ts';
@@ -22,8 +32,11 @@ const FORWARD = 0;
  * @throws {TypeError | RangeError} for wrong arguments
  * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE for a network that does not fit together, MEMORY, WORKER
  */
-export async function createExecutor(network: Network, options: ExecutorOptions): Promise<Executor> {
-  const { kernels, threads, precision, watch, batch } = checkExecutorOptions('createExecutor', network, options);
+export async function createExecutor(network: Network, given: ExecutorOptions = {}): Promise<Executor> {
+  const who = 'createExecutor';
+  const options = ownOptions(who, 'options', given, EXECUTOR_NAMES);
+  const { threads, precision, watch, batch } = checkExecutorOptions(who, network, options);
+  const kernels = await givenKernels(who, 'options.kernels', options.kernels, loadInferenceKernels);
   const structure = analyse('createExecutor', network, batch, watch, undefined);
   const valueWords = place(structure.storage.values());
   const layout = createLayout(structure, kernels, valueWords, true);

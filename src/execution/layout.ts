@@ -2,6 +2,7 @@
  * The layout of a network on a heap: offsets for parameters, constants and whatever operators ask for, above the words of
  * the values, and the steps of kernels that make up its passes. Nothing runs here.
  */
+import { checkNetwork } from '../graph/check.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
 import { checkLengths, decodeOnHeap, fillEncoding, placeEncoding, trainedCount } from '../encodings/reading.ts';
@@ -288,23 +289,27 @@ export function forwardSteps(layout: Layout): Step[][] {
   });
 }
 
+export const EXECUTOR_NAMES = [
+  'batch',
+  'kernels',
+  'threads',
+  'precision',
+  'watch',
+] as const satisfies readonly (keyof ExecutorOptions)[];
+
 /**
  * Network and options of either executor, with the defaults; threads and precision are checked where the kernels are
- * opened. @throws {TypeError | RangeError}
+ * opened, kernels where they are loaded. @throws {TypeError | RangeError}
  */
 export function checkExecutorOptions(
   who: string,
   network: Network,
   options: ExecutorOptions,
-): Required<ExecutorOptions> {
-  if (!Array.isArray(network?.nodes)) throw new TypeError(`${who}: network: expected a network, got ${show(network)}`);
-  if (typeof options?.kernels?.open !== 'function')
-    throw new TypeError(
-      `${who}: options.kernels: expected a kernel set (await loadKernels()), got ${show(options?.kernels)}`,
-    );
-  const { kernels, threads = 1, precision = 'float32', watch = [] } = options;
+): Omit<Required<ExecutorOptions>, 'kernels'> {
+  checkNetwork(who, 'network', network);
+  const { threads = 1, precision = 'float32', watch = [] } = options;
   if (!Array.isArray(watch)) throw new TypeError(`${who}: watch: expected an array of names, got ${show(watch)}`);
-  return { kernels, threads, precision, watch, batch: checkInteger(who, 'batch', options.batch ?? 1, 1) };
+  return { threads, precision, watch, batch: checkInteger(who, 'batch', options.batch ?? 1, 1) };
 }
 
 /** 2^30 words are the 4 GiB that WebAssembly can address. @throws {EspalierError} MEMORY for more */

@@ -14,10 +14,20 @@ import type { RoleRule } from '../operators/types.ts';
 import { backwardSteps, gradientStorages, reachedParameters } from './backward.ts';
 import type { Trained } from './backward.ts';
 import { passes } from './executor.ts';
-import { checkExecutorOptions, checkWords, createLayout, fillParameter, forwardSteps } from './layout.ts';
+import {
+  checkExecutorOptions,
+  EXECUTOR_NAMES,
+  checkWords,
+  createLayout,
+  fillParameter,
+  forwardSteps,
+} from './layout.ts';
 import type { Layout, PlacedParameter } from './layout.ts';
 import { analyse } from './lifetimes.ts';
 import { place } from './placement.ts';
+import { givenKernels } from '../kernels/given.ts';
+import { loadKernels } from '../kernels/load.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { TrainingExecutor, TrainingExecutorOptions } from './types.ts';
 import { updateSteps } from './update.ts';
 
@@ -35,10 +45,18 @@ const SLOTS = { sgd: ['velocity'], adam: ['first', 'second'] } as const;
  */
 export async function createTrainingExecutor(
   network: Network,
-  options: TrainingExecutorOptions,
+  given: TrainingExecutorOptions,
 ): Promise<TrainingExecutor> {
   const who = 'createTrainingExecutor';
-  const { kernels, threads, precision, watch, batch } = checkExecutorOptions(who, network, options);
+  const options = ownOptions(who, 'options', given, [
+    ...EXECUTOR_NAMES,
+    'optimizer',
+    'frozen',
+    'seed',
+    'inputGradients',
+  ]);
+  const { threads, precision, watch, batch } = checkExecutorOptions(who, network, options);
+  const kernels = await givenKernels(who, 'options.kernels', options.kernels, loadKernels);
   const { frozen = new Set<string>(), optimizer, seed = 0 } = options;
   checkOneOf(who, 'optimizer.kind', optimizer?.kind, ['sgd', 'adam']);
   for (const name of frozen) {

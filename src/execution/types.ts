@@ -6,7 +6,8 @@ import type { FloatArray, Shape } from '../base/tensor.ts';
 export interface ExecutorOptions {
   /** Samples per call, at most; fewer may be given. Default 1. */
   batch?: number;
-  kernels: KernelSet;
+  /** Default: the best set that the platform runs, for inference alone where nothing is trained. */
+  kernels?: KernelSet;
   /** Default 1. */
   threads?: number;
   /** Default 'float32'. */

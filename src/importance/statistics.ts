@@ -8,9 +8,13 @@
  * pairs (`positions`) are drawn of all that lie inside the image. A channel that a flatten spreads over several inputs
  * of a dense layer has one r per input; the same number of inputs is drawn.
  */
+import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
+import { resolveContext } from '../graph/context.ts';
+import type { GivenContext } from '../graph/context.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { weightedLayers } from '../network/shapes.ts';
@@ -18,7 +22,7 @@ import { couplingOf, operatorOf } from '../operators/table.ts';
 import type { Pointwise, Tap } from '../operators/types.ts';
 import { below, permutation, stream } from '../base/random.ts';
 import type { Stream } from '../base/random.ts';
-import { sameShape, sizeOf } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
 import { defaultLoss } from '../losses/losses.ts';
@@ -36,6 +40,9 @@ import type {
   Measurement,
   ProducerStatistics,
 } from './types.ts';
+
+/** What of a context measuring needs. */
+export type MeasureContext = Pick<Context, 'kernels' | 'threads' | 'seed' | 'training' | 'signal'>;
 
 /** The measurements default to those that the default criterion reads. */
 export interface MeasureOptions extends Partial<Record<Measurement, boolean>> {
@@ -102,7 +109,7 @@ interface Spreads {
  * weight for gradients; time: the passes, and per consumer samples x positions x channels x outputs multiply-adds in
  * double.
  *
- * @param context - kernels, threads, seed, training set, abort signal
+ * @param givenContext - kernels (default: loaded), threads, seed, training set, abort signal
  * @throws {EspalierError} DATA if there is no training set, it is empty, has one sample where correlations are wanted,
  *   no labels where gradients are, or an input or activation is not finite (node named)
  * @example
@@ -114,10 +121,23 @@ interface Spreads {
 export async function measureActivations(
   network: Network,
   groups: readonly ChannelGroup[],
-  context: Pick<Context, 'kernels' | 'threads' | 'seed' | 'training' | 'signal'>,
-  options: MeasureOptions = {},
+  givenContext: GivenContext<MeasureContext>,
+  given: MeasureOptions = {},
 ): Promise<ActivationStatistics> {
   const who = 'measureActivations';
+  checkNetwork(who, 'network', network);
+  const context = await resolveContext<MeasureContext>(who, givenContext);
+  const options = ownOptions(who, 'options', given, [
+    'samples',
+    'batch',
+    'positions',
+    'correlations',
+    'activity',
+    'gradients',
+    'loss',
+    'covariances',
+    'deviations',
+  ]);
   const wanted = checkInteger(who, 'samples', options.samples ?? 512, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
   const positions = checkInteger(who, 'positions', options.positions ?? 16, 1);
@@ -131,12 +151,7 @@ export async function measureActivations(
   }
   if (network.inputs.length !== 1)
     throw new EspalierError('UNSUPPORTED', `${who}: network: expected one input, got ${network.inputs.length}`);
-  if (!sameShape(training.inputShape, network.inputs[0].shape)) {
-    throw new EspalierError(
-      'DATA',
-      `${who}: context.training: expected samples of shape [${network.inputs[0].shape.join(', ')}], got [${training.inputShape.join(', ')}]`,
-    );
-  }
+  checkInputs(who, 'context.training', training, network.inputs[0].shape);
   const samples = Math.min(wanted, training.count);
   if (samples < 2 && (correlations || deviations || covariances))
     throw new EspalierError(

@@ -4,6 +4,7 @@
  */
 import { exp, log, log1p } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
 import { producersOf } from '../graph/walk.ts';
@@ -52,7 +53,7 @@ export interface Loss {
 
 /** Mean of x²: `mse_loss` of PyTorch. @throws {TypeError | RangeError} if `scale` is not above 0 */
 export function l2(options: ScaleOptions = {}): Loss {
-  const scale = checkScale('l2', options);
+  const scale = checkScale('l2', ownOptions('l2', 'options', options, ['scale']));
   return elementwise(
     { kind: 'l2', scale },
     (x) => x * x,
@@ -69,8 +70,9 @@ export function l2(options: ScaleOptions = {}): Loss {
  * const loss = smoothL1({ beta: 0.1, scale: 0.1 }); // landmarks in crop units
  */
 export function smoothL1(options: SmoothL1Options = {}): Loss {
-  const scale = checkScale('smoothL1', options);
-  const beta = checkNumber('smoothL1', 'beta', options.beta ?? 1, 0, Infinity, true);
+  const given = ownOptions('smoothL1', 'options', options, ['beta', 'scale']);
+  const scale = checkScale('smoothL1', given);
+  const beta = checkNumber('smoothL1', 'beta', given.beta ?? 1, 0, Infinity, true);
   return elementwise(
     { kind: 'smoothL1', beta, scale },
     (x) => (Math.abs(x) < beta ? (x * x) / (2 * beta) : Math.abs(x) - beta / 2),
@@ -84,9 +86,10 @@ export function smoothL1(options: SmoothL1Options = {}): Loss {
  * @throws {RangeError} if w, epsilon or scale is not above 0
  */
 export function wing(options: WingOptions = {}): Loss {
-  const scale = checkScale('wing', options);
-  const w = checkNumber('wing', 'w', options.w ?? 10, 0, Infinity, true);
-  const epsilon = checkNumber('wing', 'epsilon', options.epsilon ?? 2, 0, Infinity, true);
+  const given = ownOptions('wing', 'options', options, ['w', 'epsilon', 'scale']);
+  const scale = checkScale('wing', given);
+  const w = checkNumber('wing', 'w', given.w ?? 10, 0, Infinity, true);
+  const epsilon = checkNumber('wing', 'epsilon', given.epsilon ?? 2, 0, Infinity, true);
   const constant = w - w * log1p(w / epsilon);
   return elementwise(
     { kind: 'wing', w, epsilon, scale },
@@ -98,9 +101,11 @@ export function wing(options: WingOptions = {}): Loss {
 /**
  * Softmax cross-entropy of logits, mean over samples: `cross_entropy` of PyTorch. Targets are labels (0 ... size - 1,
  * one number per sample: `target.length` below count x size) or rows of probabilities (soft targets of a teacher).
+ * It has no options. @throws {TypeError} if it is given any
  * @throws {RangeError} from `measure`, for fewer than two classes and for a label that is not one of them
  */
-export function crossEntropy(): Loss {
+export function crossEntropy(options: Readonly<Record<never, never>> = {}): Loss {
+  ownOptions('crossEntropy', 'options', options, []);
   return { name: 'crossEntropy', options: { kind: 'crossEntropy' }, classes: true, measure: measureCrossEntropy };
 }
 
@@ -109,18 +114,21 @@ export function crossEntropy(): Loss {
  * | RangeError} for unknown kinds and wrong numbers
  */
 export function lossFromOptions(options: LossOptions): Loss {
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`lossFromOptions: options: expected { kind, ... }, got ${show(options)}`);
-  checkOneOf('lossFromOptions', 'options.kind', options.kind, ['l2', 'smoothL1', 'wing', 'crossEntropy']);
-  switch (options.kind) {
+  const { kind, ...given } = ownOptions<{ kind?: unknown } & SmoothL1Options & WingOptions>(
+    'lossFromOptions',
+    'options',
+    options,
+    ['kind', 'scale', 'beta', 'w', 'epsilon'],
+  );
+  switch (checkOneOf('lossFromOptions', 'options.kind', kind, ['l2', 'smoothL1', 'wing', 'crossEntropy'])) {
     case 'l2':
-      return l2(options);
+      return l2(given);
     case 'smoothL1':
-      return smoothL1(options);
+      return smoothL1(given);
     case 'wing':
-      return wing(options);
+      return wing(given);
     case 'crossEntropy':
-      return crossEntropy();
+      return crossEntropy(given);
   }
 }
 

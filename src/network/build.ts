@@ -7,8 +7,10 @@
  */
 import { EspalierError, show, showAll } from '../base/errors.ts';
 import { asFloat32 } from '../base/realm.ts';
+import { ownOptions } from '../base/rules.ts';
 import { checkShape, sizeOf, toTensor } from '../base/tensor.ts';
 import type { Shape, TensorLike } from '../base/tensor.ts';
+import { channelsHint } from '../graph/check.ts';
 import { denseEncoding } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import type { ElementType, Network, Node } from '../graph/network.ts';
@@ -27,6 +29,13 @@ export interface NetworkOptions {
   task?: Task;
 }
 
+export const NETWORK_NAMES = [
+  'name',
+  'seed',
+  'preprocessing',
+  'task',
+] as const satisfies readonly (keyof NetworkOptions)[];
+
 /** What the function given to `graph` builds with: every call adds a node and returns the name of its value. */
 export interface GraphBuilder {
   input(shape: Shape, name?: string, type?: ElementType): string;
@@ -44,11 +53,8 @@ export interface GraphBuilder {
  * A network of any shape: `describe` adds nodes and returns the name of the output, or of several.
  * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE, naming the node
  */
-export function graph(
-  options: NetworkOptions,
-  describe: (builder: GraphBuilder) => string | readonly string[],
-): Network {
-  const { name = 'network', seed = 0 } = options;
+export function graph(given: NetworkOptions, describe: (builder: GraphBuilder) => string | readonly string[]): Network {
+  const { name = 'network', seed = 0, preprocessing, task } = ownOptions('graph', 'options', given, NETWORK_NAMES);
   const inputs: Network['inputs'][number][] = [];
   const nodes: Node[] = [];
   const parameters = new Map<string, Encoding>();
@@ -70,7 +76,8 @@ export function graph(
     }
     return shape;
   };
-  const addNodes: GraphBuilder['nodes'] = (layer, ...from) => {
+  const addNodes: GraphBuilder['nodes'] = (given, ...from) => {
+    const layer = checkLayer(given);
     const number = (counts.get(layer.kind) ?? 0) + 1;
     counts.set(layer.kind, number);
     const node = layer.name ?? `${layer.kind}${number}`;
@@ -126,16 +133,26 @@ export function graph(
     nodes,
     parameters,
     outputs: typeof outputs === 'string' ? [outputs] : [...outputs],
-    ...(options.preprocessing && { preprocessing: options.preprocessing }),
-    ...(options.task && { task: options.task }),
+    ...(preprocessing && { preprocessing }),
+    ...(task && { task }),
   };
   inferShapes(network);
   return network;
 }
 
+/** The layer, own properties only. @throws {TypeError} for what is none, such as the function that makes one */
+function checkLayer(layer: unknown): Layer {
+  if (typeof layer === 'function')
+    throw new TypeError(`graph: layer: expected a layer such as relu(), got a function; call it`);
+  const own = Object.assign(Object.create(null) as Partial<Layer>, layer);
+  if (typeof own.kind !== 'string' || typeof own.attributes !== 'function' || typeof own.parameters !== 'function')
+    throw new TypeError(`graph: layer: expected a layer such as relu() or conv(8, 3), got ${show(layer)}`);
+  return own as Layer;
+}
+
 /**
  * A chain of layers behind one input of shape `options.input` per sample, for example [1, 64, 64].
- * @throws {TypeError | RangeError} for wrong arguments of a layer
+ * @throws {TypeError | RangeError} for wrong arguments of a layer, or what is no layer
  * @throws {EspalierError} SHAPE, ATTRIBUTE, naming the node
  * @example
  * const network = sequential({ input: [1, 16, 16] }, [conv(8, 3), relu(), maxPool(2), flatten(), dense(10)]);
@@ -144,7 +161,20 @@ export function sequential(
   options: NetworkOptions & { input: Shape; inputName?: string },
   layers: readonly Layer[],
 ): Network {
-  return graph(options, (builder) =>
-    layers.reduce((value, layer) => builder.node(layer, value), builder.input(options.input, options.inputName)),
-  );
+  const { input, inputName, ...described } = ownOptions('sequential', 'options', options, [
+    ...NETWORK_NAMES,
+    'input',
+    'inputName',
+  ]);
+  if (!Array.isArray(layers))
+    throw new TypeError(`sequential: layers: expected an array of layers, got ${show(layers)}`);
+  try {
+    return graph(described, (builder) =>
+      layers.reduce((value, layer) => builder.node(layer, value), builder.input(input, inputName)),
+    );
+  } catch (error) {
+    const hint = channelsHint(input);
+    if (!(error instanceof EspalierError) || hint === '') throw error;
+    throw new EspalierError(error.code, `${error.message}${hint}`, { ...error.details, cause: error });
+  }
 }

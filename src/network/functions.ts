@@ -1,4 +1,5 @@
 /** Layers of the operators that are rows of a table: functions of one number and of two, elementwise, and reductions. */
+import { ownOptions } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import type { Attributes } from '../graph/network.ts';
 import { ACTIVATIONS } from '../kernels/specification/activations.ts';
@@ -15,7 +16,11 @@ import type { Layer, NamedOptions } from './layers.ts';
 export type UnaryOptions<K extends UnaryKind> = NamedOptions & Partial<RuledBy<(typeof ACTIVATIONS)[K]['parameters']>>;
 
 function unary<K extends UnaryKind>(kind: K) {
-  return ({ name, ...parameters }: UnaryOptions<K> = {}): Layer => {
+  return (options: UnaryOptions<K> = {}): Layer => {
+    const { name, ...parameters } = ownOptions<NamedOptions & Record<string, unknown>>(kind, 'options', options, [
+      'name',
+      ...Object.keys(ACTIVATIONS[kind].parameters),
+    ]);
     const given = Object.entries<unknown>(parameters).filter(([, value]) => value !== undefined);
     // What they are is checked by the operator's rules, with the name of the node.
     const attributes = { ...ACTIVATIONS[kind].defaults, ...Object.fromEntries(given) } as Attributes;
@@ -44,8 +49,10 @@ export interface ReductionOptions extends NamedOptions {
 }
 
 function reduction(kind: ReductionKind) {
-  return (axes: readonly number[], { keep = false, ...options }: ReductionOptions = {}): Layer =>
-    plain(kind, { axes, keep }, options);
+  return (axes: readonly number[], options: ReductionOptions = {}): Layer => {
+    const { keep = false, ...rest } = ownOptions(kind, 'options', options, ['name', 'keep']);
+    return plain(kind, { axes, keep }, rest);
+  };
 }
 
 /** max(x, 0). */
@@ -102,5 +109,7 @@ export const reduceMin = /* @__PURE__ */ reduction('reduceMin');
  * The place of the largest element along `axis` of a sample: whole numbers, the lowest of equals; a NaN counts as the
  * largest. Default axis 0, the class of a vector of scores. No gradient goes through.
  */
-export const argMax = (axis = 0, { keep = false, ...options }: ReductionOptions = {}): Layer =>
-  plain('argMax', { axis, keep }, options);
+export const argMax = (axis = 0, options: ReductionOptions = {}): Layer => {
+  const { keep = false, ...rest } = ownOptions('argMax', 'options', options, ['name', 'keep']);
+  return plain('argMax', { axis, keep }, rest);
+};

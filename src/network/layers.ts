@@ -1,5 +1,6 @@
 /** Layers: what builders put into a network. Each is a kind with attributes and first values of its parameters. */
 import { checkInteger, checkOneOf } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { Shape } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Attributes } from '../graph/network.ts';
@@ -46,6 +47,7 @@ export interface ConvOptions extends WeightOptions {
 
 const pair = (value: number | Pair): Pair =>
   Array.isArray(value) ? (value as unknown as Pair) : [value as number, value as number];
+const WEIGHT_NAMES = ['name', 'bias', 'initializer'] as const satisfies readonly (keyof WeightOptions)[];
 const none = (): Record<never, never> => ({});
 
 function paddingFor(padding: ConvOptions['padding'], input: Shape, size: Pair, stride: Pair, dilation: Pair): Padding {
@@ -71,7 +73,8 @@ function paddingFor(padding: ConvOptions['padding'], input: Shape, size: Pair, s
  * `filters` convolutions of `size` x `size`: [in, H, W] to [filters, H', W']. Weight [filters, in / groups, size, size].
  * @throws {TypeError | RangeError} for numbers that are not whole and above 0, or groups that do not divide the channels
  */
-export function conv(filters: number, size: number | Pair, options: ConvOptions = {}): Layer {
+export function conv(filters: number, size: number | Pair, given: ConvOptions = {}): Layer {
+  const options = ownOptions('conv', 'options', given, [...WEIGHT_NAMES, 'stride', 'padding', 'dilation', 'groups']);
   checkInteger('conv', 'filters', filters, 1);
   const kernel = pair(size);
   kernel.forEach((side) => checkInteger('conv', 'size', side, 1));
@@ -79,7 +82,7 @@ export function conv(filters: number, size: number | Pair, options: ConvOptions 
   const dilation = pair(options.dilation ?? 1);
   const groups = checkInteger('conv', 'groups', options.groups ?? 1, 1);
   return {
-    ...named('conv', options),
+    ...labelled('conv', options),
     attributes: (input) => ({
       stride,
       dilation,
@@ -99,10 +102,11 @@ export function conv(filters: number, size: number | Pair, options: ConvOptions 
  * [units, in].
  * @throws {TypeError | RangeError} if `units` is not a whole number above 0
  */
-export function dense(units: number, options: WeightOptions = {}): Layer {
+export function dense(units: number, given: WeightOptions = {}): Layer {
+  const options = ownOptions('dense', 'options', given, WEIGHT_NAMES);
   checkInteger('dense', 'units', units, 1);
   return {
-    ...named('dense', options),
+    ...labelled('dense', options),
     attributes: none,
     parameters: (input) => withBias(options, [units, sizeOf(input)]),
   };
@@ -115,7 +119,7 @@ function withBias(options: WeightOptions, shape: Shape): ReturnType<Layer['param
     : { weight, bias: { shape: [shape[0]], initialize: constantInitializer(0) } };
 }
 
-function named(kind: string, { name }: NamedOptions): Pick<Layer, 'kind' | 'name'> {
+function labelled(kind: string, { name }: NamedOptions): Pick<Layer, 'kind' | 'name'> {
   return name === undefined ? { kind } : { kind, name };
 }
 
@@ -128,7 +132,13 @@ export interface PoolOptions extends NamedOptions {
   countPadding?: boolean;
 }
 
-function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, options: PoolOptions): Layer {
+function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, given: PoolOptions): Layer {
+  const options = ownOptions(kind, 'options', given, [
+    'name',
+    'stride',
+    'padding',
+    ...(kind === 'averagePool' ? (['countPadding'] as const) : []),
+  ]);
   const { padding = 0 } = options;
   const window = {
     size: pair(size),
@@ -136,7 +146,7 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, options: Poo
     padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding,
   };
   return {
-    ...named(kind, options),
+    ...labelled(kind, options),
     attributes: () => (kind === 'averagePool' ? { ...window, countPadding: options.countPadding ?? false } : window),
     parameters: none,
   };
@@ -150,7 +160,11 @@ export const averagePool = (size: number | Pair, options: PoolOptions = {}): Lay
 
 /** A layer of any kind without parameters of its own: `plain('relu')`, `plain('elu', { alpha: 1 })`. */
 export function plain(kind: string, attributes: Attributes = {}, options: NamedOptions = {}): Layer {
-  return { ...named(kind, options), attributes: () => attributes, parameters: none };
+  return {
+    ...labelled(kind, ownOptions(kind, 'options', options, ['name'])),
+    attributes: () => attributes,
+    parameters: none,
+  };
 }
 
 /** The mean of each channel over all positions: [C, H, W] to [C]. */
@@ -170,10 +184,11 @@ export const split = (sizes: readonly number[], options: NamedOptions = {}): Lay
 export const dropout = (rate: number, options: NamedOptions = {}): Layer => plain('dropout', { rate }, options);
 
 /** epsilon default 1e-5, momentum (share of the new statistics) default 0.1. */
-export function batchNorm(options: NamedOptions & { epsilon?: number; momentum?: number } = {}): Layer {
+export function batchNorm(given: NamedOptions & { epsilon?: number; momentum?: number } = {}): Layer {
+  const options = ownOptions('batchNorm', 'options', given, ['name', 'epsilon', 'momentum']);
   const { epsilon = 1e-5, momentum = 0.1 } = options;
   return {
-    ...named('batchNorm', options),
+    ...labelled('batchNorm', options),
     attributes: () => ({ epsilon, momentum }),
     // A sample without axes is refused by the operator's shape rule, in its words.
     parameters: ([channels = 1]) => ({
@@ -199,7 +214,7 @@ export function affine(scale: number | Float32Array, shift: number | Float32Arra
       return Float32Array.from(value);
     };
   return {
-    ...named('affine', options),
+    ...labelled('affine', ownOptions('affine', 'options', options, ['name'])),
     attributes: none,
     parameters: ([channels = 1]) => ({
       scale: { shape: [channels], initialize: constant(scale) },

@@ -7,6 +7,7 @@ import { decode } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { halfToNumber } from '../encodings/half.ts';
 import { checkFinite, EspalierError, show, showAll } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { operatorOf } from '../operators/table.ts';
 import { sameShape } from '../base/tensor.ts';
 import type { Tensor } from '../base/tensor.ts';
@@ -23,7 +24,7 @@ export interface PlainOptions {
  * @throws {EspalierError} UNSUPPORTED for integer tensors, NONFINITE, and whatever `readSafetensors` throws
  */
 export function readPlain(input: Uint8Array | ArrayBuffer, options: PlainOptions = {}): Map<string, Tensor> {
-  const { allowNonFinite = false } = options;
+  const { allowNonFinite = false } = ownOptions('readPlain', 'options', options, ['allowNonFinite']);
   const tensors = new Map<string, Tensor>();
   for (const [name, stored] of readSafetensors(input).tensors) {
     const data = toFloats(name, stored);

@@ -12,6 +12,7 @@ import type { Encoding, EncodingHeader, StoredTensor } from '../encodings/types.
 import { EspalierError, show, withMemory } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import { inferTypes } from './shapes.ts';
+import { ownOptions } from '../base/rules.ts';
 import { checkGraph } from './check.ts';
 import { fail, list, NETWORK_KEY, object, readDescription, readShape, text, toPlain } from './description.ts';
 import type { Network } from '../graph/network.ts';
@@ -39,7 +40,7 @@ const STORED_DTYPES = ['F32', 'F16', 'U8', 'U16', 'I32'] as const satisfies read
  *   what is wrong inside; MEMORY; and whatever `readSafetensors` throws
  */
 export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOptions = {}): Network {
-  const { verify = true, limits } = options;
+  const { verify = true, limits } = ownOptions(WHO, 'options', options, ['verify', 'limits']);
   const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
   const check = budgetOf(WHO, bytes.length, limits);
   return withMemory(WHO, () => readChecked(bytes, verify, check));

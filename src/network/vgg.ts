@@ -2,7 +2,8 @@
  * The VGG-like landmark network of the experiments: pairs of 3x3 convolutions, each pair followed by pooling, then
  * dense layers.
  */
-import { sequential } from './build.ts';
+import { ownOptions } from '../base/rules.ts';
+import { NETWORK_NAMES, sequential } from './build.ts';
 import type { NetworkOptions } from './build.ts';
 import { relu } from './functions.ts';
 import { affine, conv, dense, dropout, flatten, maxPool } from './layers.ts';
@@ -40,7 +41,18 @@ export interface VggOptions extends NetworkOptions {
  * Names: conv1_1, conv1_2, pool1, ..., flatten, dense1, ...; the output is the last dense layer, or with `unit` the
  * node 'output' behind it. Dense weights He normal, the last layer N(0, 0.01^2).
  */
-export function vgg(options: VggOptions = {}): Network {
+export function vgg(given: VggOptions = {}): Network {
+  const options = ownOptions('vgg', 'options', given, [
+    ...NETWORK_NAMES,
+    'side',
+    'channels',
+    'widths',
+    'hidden',
+    'outputs',
+    'dropout',
+    'strided',
+    'unit',
+  ]);
   const {
     side = 64,
     channels = 1,
@@ -49,6 +61,11 @@ export function vgg(options: VggOptions = {}): Network {
     outputs = 136,
     strided = false,
     unit,
+    dropout: rate = 0,
+    name = 'vgg',
+    seed,
+    preprocessing,
+    task,
   } = options;
   const stages = widths.flatMap((width, i): Layer[] => [
     conv(width, 3, { name: `conv${i + 1}_1` }),
@@ -60,10 +77,16 @@ export function vgg(options: VggOptions = {}): Network {
   const denses = hidden.flatMap((units, i): Layer[] => [
     dense(units, { name: `dense${i + 1}` }),
     relu({ name: `relu_dense${i + 1}` }),
-    ...(options.dropout ? [dropout(options.dropout, { name: `dropout${i + 1}` })] : []),
+    ...(rate !== 0 ? [dropout(rate, { name: `dropout${i + 1}` })] : []),
   ]);
   const last = dense(outputs, { name: `dense${hidden.length + 1}`, initializer: normalInitializer(0.01) });
-  return sequential({ name: 'vgg', ...options, input: [channels, side, side], inputName: 'image' }, [
+  const described: NetworkOptions = {
+    name,
+    ...(seed === undefined ? {} : { seed }),
+    ...(preprocessing && { preprocessing }),
+    ...(task && { task }),
+  };
+  return sequential({ ...described, input: [channels, side, side], inputName: 'image' }, [
     ...stages,
     flatten({ name: 'flatten' }),
     ...denses,

@@ -3,12 +3,14 @@
  * in its metadata under 'espalier', and a checksum. A dense parameter is the tensor of its name; the parts of an
  * encoded one are its name with a suffix.
  */
+import { checkNetwork } from '../graph/check.ts';
 import { CHECKSUM_KEY, writeChecked } from '../container/checksum.ts';
 import { parseJson } from '../container/json.ts';
 import { metadataPairs } from '../container/safetensors.ts';
 import type { Metadata, NamedArray } from '../container/safetensors.ts';
 import { isDense, trainedValues, writeEncoding } from '../encodings/index.ts';
 import { checkFinite, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { checkGraph } from './check.ts';
 import { describe, NETWORK_KEY, readDescription } from './description.ts';
 import type { Network } from '../graph/network.ts';
@@ -27,11 +29,13 @@ export interface WriteOptions {
  * @throws {RangeError} if `metadata` uses a key of espalier's own
  */
 export function writeNetwork(network: Network, options: WriteOptions = {}): Uint8Array {
-  const further = metadataPairs(options.metadata ?? {});
+  const { metadata = {} } = ownOptions('writeNetwork', 'options', options, ['metadata']);
+  const further = metadataPairs(metadata);
   for (const [key] of further) {
     if (key === NETWORK_KEY || key === CHECKSUM_KEY)
       throw new RangeError(`writeNetwork: metadata: the key ${show(key)} is espalier's own; use another`);
   }
+  checkNetwork('writeNetwork', 'network', network);
   checkGraph(network, 'writeNetwork');
 
   const taken = new Set(['__metadata__']);

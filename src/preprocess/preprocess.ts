@@ -4,6 +4,7 @@
  */
 import { square } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import { checkNames } from '../base/rules.ts';
 import type { Preprocessing } from '../graph/preprocessing.ts';
 import { checkShape, sizeOf, toTensor } from '../base/tensor.ts';
 import type { Shape, TensorLike } from '../base/tensor.ts';
@@ -107,6 +108,7 @@ export function checkPreprocessing(who: string, preprocessing: unknown): asserts
     throw new TypeError(
       `${who}: preprocessing: expected an object { width, height, channels, filter, scale, standardize }, got ${show(preprocessing)}`,
     );
+  checkNames(who, 'preprocessing', preprocessing, ['width', 'height', 'channels', 'filter', 'scale', 'standardize']);
   const { width, height, channels, filter, scale, standardize } = preprocessing as Partial<
     Record<keyof Preprocessing, unknown>
   >;
@@ -122,7 +124,9 @@ export function checkPreprocessing(who: string, preprocessing: unknown): asserts
       `${who}: preprocessing.standardize: expected { kind: 'none' | 'image' | 'fixed' }, got ${show(standardize)}`,
     );
   const { kind, epsilon, mean, deviation } = standardize as Record<string, unknown>;
-  checkOneOf(who, 'preprocessing.standardize.kind', kind, ['none', 'image', 'fixed']);
+  const kinds = { none: [], image: ['epsilon'], fixed: ['mean', 'deviation'] };
+  const fields = kinds[checkOneOf(who, 'preprocessing.standardize.kind', kind, ['none', 'image', 'fixed'])];
+  checkNames(who, 'preprocessing.standardize', standardize, ['kind', ...fields]);
   if (kind === 'image') checkNumber(who, 'preprocessing.standardize.epsilon', epsilon, 0);
   if (kind === 'fixed') {
     for (const [name, list, from] of [

@@ -2,6 +2,7 @@
  * Which channels go together. Walks the graph once and carries, for every value, of which groups its first axis is made
  * up; what a node does with them is said by its operator's coupling. What cannot be cut is marked with the reason.
  */
+import { checkNetwork } from '../graph/check.ts';
 import { EspalierError, show } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import { isDense } from '../encodings/index.ts';
@@ -35,7 +36,7 @@ interface Draft {
  */
 export function findGroups(
   network: Network,
-  shapes: ReadonlyMap<string, Shape> = inferShapes(network),
+  shapes: ReadonlyMap<string, Shape> = inferShapes(checkNetwork('findGroups', 'network', network)),
 ): ChannelGroup[] {
   const values = new Map<string, Channels>();
   const drafts: Draft[] = [];

@@ -1,14 +1,16 @@
 /** Pruning as one step: measure, score, choose, remove; for a whole network or one group. */
 import { createRunControl } from '../base/control.ts';
+import { ownOptions } from '../base/rules.ts';
 import { checkNumber, show } from '../base/errors.ts';
 import { checkCriterion, criterionName, measurementsOf, resolveScoring, score } from '../importance/score.ts';
 import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
 import { measureActivations } from '../importance/statistics.ts';
 import type { MeasureOptions } from '../importance/statistics.ts';
 import type { ActivationStatistics, ChannelGroup } from '../importance/types.ts';
+import type { GivenContext } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
 import { parameterCount } from '../network/shapes.ts';
-import type { Context, Transform, TransformReport } from '../graph/transform.ts';
+import type { Transform, TransformReport } from '../graph/transform.ts';
 import { findGroups, largestKeep, prunableGroup } from './groups.ts';
 import { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
 import type { RemovalReport } from './remove.ts';
@@ -57,6 +59,16 @@ export const PRUNE_DEFAULTS = {
   ridge: DEFAULT_RIDGE,
 } as const satisfies Omit<Required<PruneGroupOptions>, 'keep' | 'repair'>;
 
+const GROUP_NAMES = [
+  'criterion',
+  'scoring',
+  'keep',
+  'multipleOf',
+  'fold',
+  'repair',
+  'ridge',
+] as const satisfies readonly (keyof PruneGroupOptions)[];
+
 export interface GroupReport
   extends
     Omit<RemovalReport, 'transform'>,
@@ -87,12 +99,13 @@ export interface PruneReport extends TransformReport {
  * const { network: thinner, report } = await prune({ keep: 0.5 })(network, context);
  */
 export function prune(
-  options: PruneOptions,
-): (network: Network, context: Context) => Promise<{ network: Network; report: PruneReport }> {
+  given: PruneOptions,
+): (network: Network, context: GivenContext) => Promise<{ network: Network; report: PruneReport }> {
+  const options = ownOptions('prune', 'options', given, [...GROUP_NAMES, 'samples', 'positions', 'batch', 'loss']);
   const criterion = checkCriterion('prune', options.criterion ?? PRUNE_DEFAULTS.criterion);
   resolveScoring('prune', 'scoring', criterion, options.scoring);
   checkKeep(options.keep);
-  const step = async (network: Network, context: Context): Promise<{ network: Network; report: PruneReport }> => {
+  const step = async (network: Network, context: GivenContext): Promise<{ network: Network; report: PruneReport }> => {
     const control = createRunControl(context);
     const all = findGroups(network);
     const shares = shareByGroup(all, options.keep);
@@ -121,10 +134,14 @@ export function prune(
     const reports: GroupReport[] = [];
     chosen.forEach((group, i) => {
       control.emit({ kind: 'stage', name: 'prune', index: i, count: chosen.length, detail: group.name });
-      const { network: thinner, report } = removeWorst(pruned, group, scores[i], statistics, {
-        ...options,
-        keep: shares.get(group) ?? 1,
-      });
+      const { network: thinner, report } = removeWorst(
+        pruned,
+        group,
+        scores[i],
+        statistics,
+        shares.get(group) ?? 1,
+        options,
+      );
       pruned = thinner;
       reports.push(report);
     });
@@ -154,8 +171,9 @@ export function pruneGroup(
   network: Network,
   group: string,
   statistics: ActivationStatistics | undefined,
-  options: PruneGroupOptions,
+  given: PruneGroupOptions,
 ): { network: Network; report: GroupReport } {
+  const options = ownOptions('pruneGroup', 'options', given, GROUP_NAMES);
   const criterion = checkCriterion('pruneGroup', options.criterion ?? PRUNE_DEFAULTS.criterion);
   const found = prunableGroup('pruneGroup', findGroups(network), group);
   return removeWorst(
@@ -163,6 +181,7 @@ export function pruneGroup(
     found,
     score(criterion, network, found, statistics, resolveScoring('pruneGroup', 'scoring', criterion, options.scoring)),
     statistics,
+    options.keep,
     options,
   );
 }
@@ -172,14 +191,10 @@ function removeWorst(
   group: ChannelGroup,
   scores: Float64Array,
   statistics: ActivationStatistics | undefined,
-  options: PruneGroupOptions,
+  keep: number,
+  options: Omit<PruneGroupOptions, 'keep'>,
 ): { network: Network; report: GroupReport } {
-  const {
-    keep,
-    multipleOf = PRUNE_DEFAULTS.multipleOf,
-    fold = PRUNE_DEFAULTS.fold,
-    ridge = PRUNE_DEFAULTS.ridge,
-  } = options;
+  const { multipleOf = PRUNE_DEFAULTS.multipleOf, fold = PRUNE_DEFAULTS.fold, ridge = PRUNE_DEFAULTS.ridge } = options;
   const {
     kept,
     report: { asked, raised, lowestKept, highestRemoved },

@@ -2,6 +2,7 @@
  * Removal of neurons for real: smaller tensors, no masks. What the removed channels contributed is folded into their
  * consumers: the mean into the bias, and on demand the part that the remaining channels predict into their columns.
  */
+import { ownOptions } from '../base/rules.ts';
 import { isDense } from '../encodings/index.ts';
 import type { DenseEncoding, Encoding } from '../encodings/types.ts';
 import { EspalierError, show } from '../base/errors.ts';
@@ -72,9 +73,10 @@ export function removeNeurons(
   network: Network,
   group: string,
   kept: ArrayLike<number>,
-  options: RemoveOptions = {},
+  given: RemoveOptions = {},
 ): { network: Network; report: RemovalReport } {
   const who = 'removeNeurons';
+  const options = ownOptions(who, 'options', given, ['moments', 'repair', 'ridge']);
   const found = prunableGroup(who, findGroups(network), group);
   const stays = keptMask(who, kept, found);
   const removed = indicesOf(stays, false);

@@ -3,6 +3,7 @@
  * everywhere.
  */
 import { checkFinite, checkInteger, checkNumber, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 
 export interface KeepOptions {
   /** Share to keep, 0 to 1, rounded to the nearest number of channels. Give this or `count`. */
@@ -40,7 +41,12 @@ export interface Selection {
  */
 export function keepBest(scores: ArrayLike<number>, options: KeepOptions): Selection {
   const channels = checkScores('keepBest', scores);
-  const { fraction, count, multipleOf = 1, minimum = 1 } = options;
+  const {
+    fraction,
+    count,
+    multipleOf = 1,
+    minimum = 1,
+  } = ownOptions('keepBest', 'options', options, ['fraction', 'count', 'multipleOf', 'minimum']);
   if ((fraction === undefined) === (count === undefined))
     throw new RangeError(
       `keepBest: options: expected either fraction or count, got ${fraction === undefined ? 'neither' : 'both'}`,
@@ -63,7 +69,8 @@ export function keepBest(scores: ArrayLike<number>, options: KeepOptions): Selec
 export function keepAbove(scores: ArrayLike<number>, threshold: number, options: { minimum?: number } = {}): Selection {
   const channels = checkScores('keepAbove', scores);
   checkNumber('keepAbove', 'threshold', threshold);
-  const minimum = Math.min(channels, checkInteger('keepAbove', 'minimum', options.minimum ?? 1, 1));
+  const given = ownOptions('keepAbove', 'options', options, ['minimum']);
+  const minimum = Math.min(channels, checkInteger('keepAbove', 'minimum', given.minimum ?? 1, 1));
   let asked = 0;
   for (let c = 0; c < channels; c++) if (scores[c] > threshold) asked++;
   return select(scores, Math.max(asked, minimum), asked, asked < minimum);

@@ -3,7 +3,10 @@
  * than it had. Glossary: n points, d coordinates, K codewords.
  */
 import { createRunControl } from '../base/control.ts';
-import { checkFinite, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import { checkFinite, checkInteger, checkNumber, checkOneOf } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
+import { checkKernels, givenKernels } from '../kernels/given.ts';
+import { loadKernels } from '../kernels/load.ts';
 import type { KernelSet, Workspace } from '../kernels/types.ts';
 import { stream } from '../base/random.ts';
 import { columnRanges, flattened, toFloat32 } from '../base/float32.ts';
@@ -35,12 +38,26 @@ export interface KMeansOptions {
   restarts?: number;
 }
 
-export interface KMeansAsyncOptions extends KMeansOptions {
+export interface KMeansAsyncOptions extends Omit<KMeansOptions, 'kernels'> {
+  /** Default: the best set that the platform runs. */
+  kernels?: KernelSet;
   /** Threads that help where there is work enough to be worth their start, and the platform has them. Default 1. */
   threads?: number;
   /** Stops between two iterations. */
   signal?: AbortSignal;
 }
+
+const KMEANS_NAMES = [
+  'codewordCount',
+  'kernels',
+  'seed',
+  'iterations',
+  'tolerance',
+  'init',
+  'weights',
+  'coordinateWeights',
+  'restarts',
+] as const satisfies readonly (keyof KMeansOptions)[];
 
 /** Defaults of {@link KMeansOptions}. */
 export const KMEANS_DEFAULTS = { seed: 0, iterations: 25, tolerance: 0, init: 'plusPlus', restarts: 1 } as const;
@@ -103,12 +120,12 @@ export function kmeans(points: Tensor, options: KMeansOptions): KMeansResult<Flo
 export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult;
 export function kmeans(points: TensorLike, options: KMeansOptions): KMeansResult {
   const fit = prepareFit(points, options);
-  return unshifted(runAtOnce(fit, options.kernels), fit.offsets);
+  return unshifted(runAtOnce(fit), fit.offsets);
 }
 
 /** Runs a k-means without turns. */
-export function runAtOnce(fit: Fit, kernels: KernelSet): FitResult {
-  const workspace = kernels.openSync(fit.plan.workspace);
+export function runAtOnce(fit: Fit): FitResult {
+  const workspace = fit.kernels.openSync(fit.plan.workspace);
   try {
     const run = fit.begin()(workspace);
     for (;;) {
@@ -139,8 +156,14 @@ function unshifted(result: FitResult, offsets: Float64Array | undefined): KMeans
 export function kmeansAsync(points: Tensor, options: KMeansAsyncOptions): Promise<KMeansResult<Float32Array>>;
 export function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult>;
 export async function kmeansAsync(points: TensorLike, options: KMeansAsyncOptions): Promise<KMeansResult> {
-  const fit = prepareFit(points, options);
-  const { kernels, threads = 1, signal } = options;
+  const {
+    kernels: given,
+    threads = 1,
+    signal,
+    ...rest
+  } = ownOptions('kmeansAsync', 'options', options, [...KMEANS_NAMES, 'threads', 'signal']);
+  const kernels = await givenKernels('kmeansAsync', 'options.kernels', given, loadKernels);
+  const fit = prepareFit(points, { ...rest, kernels });
   const workspaces = createWorkspaces(kernels, checkInteger('kmeansAsync', 'threads', threads, 1), fit.work);
   try {
     return unshifted(await runInTurns(fit, workspaces, signal), fit.offsets);
@@ -177,6 +200,7 @@ export type FitResult = KMeansResult<Float32Array>;
 
 /** A checked k-means, and what it asks of a workspace. */
 export interface Fit {
+  readonly kernels: KernelSet;
   /** (d) what was taken off the points; undefined: nothing. */
   readonly offsets: Float64Array | undefined;
   readonly plan: AssignmentPlan;
@@ -190,10 +214,10 @@ export interface Fit {
 }
 
 /** Checks a k-means and plans it; nothing is computed yet. @throws {TypeError | RangeError} for wrong arguments; {EspalierError} NONFINITE */
-export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
+export function prepareFit(points: TensorLike, given: KMeansOptions): Fit {
   const { data, n, d, offsets } = checkPoints(points);
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`kmeans: options: expected an object, got ${show(options)}`);
+  const options = ownOptions('kmeans', 'options', given, KMEANS_NAMES);
+  const kernels = checkKernels('kmeans', 'options.kernels', options.kernels);
   const K = checkInteger('kmeans', 'codewordCount', options.codewordCount, 1);
   const iterations = checkInteger('kmeans', 'iterations', options.iterations ?? KMEANS_DEFAULTS.iterations, 0);
   const tolerance = checkNumber('kmeans', 'tolerance', options.tolerance ?? KMEANS_DEFAULTS.tolerance, 0);
@@ -208,7 +232,7 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
   const init = checkInit(options.init ?? KMEANS_DEFAULTS.init, K, d, offsets);
 
   const plan = planAssignment({
-    kernels: options.kernels,
+    kernels,
     points: data,
     d,
     codewordCount: Math.min(K, n),
@@ -236,7 +260,7 @@ export function prepareFit(points: TensorLike, options: KMeansOptions): Fit {
       return finish(problem, best as Run);
     };
   };
-  return { plan, offsets, work: n <= K ? 0 : n * K * d * iterations * restarts, begin };
+  return { kernels, plan, offsets, work: n <= K ? 0 : n * K * d * iterations * restarts, begin };
 }
 
 interface Problem {

@@ -2,18 +2,25 @@
  * Quantization of a network's weights: one parameter, one layer, or all. Biases and whatever else is trained stay
  * dense.
  */
+import { checkNetwork } from '../graph/check.ts';
 import { decode, encodingSize, isDense, writeEncoding } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { createRunControl } from '../base/control.ts';
 import { checkInteger, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { TensorLike } from '../base/tensor.ts';
+import { resolveContext } from '../graph/context.ts';
+import type { GivenTransform } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
-import type { Context, Transform } from '../graph/transform.ts';
+import type { Context } from '../graph/transform.ts';
+import { givenKernels } from '../kernels/given.ts';
+import { loadKernels } from '../kernels/load.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import { weightedLayers } from '../network/shapes.ts';
 import type { FitContext, FitReport } from './quantizer.ts';
 import {
+  QUANTIZER_NAMES,
   quantizerOf,
   resolveQuantizer,
   type QuantizerName,
@@ -49,7 +56,8 @@ export type LayerOptions = QuantizerSettings & {
 };
 
 export type ParameterOptions = LayerOptions & {
-  readonly kernels: KernelSet;
+  /** Default: the best set that the platform runs. */
+  readonly kernels?: KernelSet;
   /** Default 1. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
@@ -77,14 +85,25 @@ export async function quantizeParameterAsync(
   parameter: string,
   options: ParameterOptions,
 ): Promise<{ network: Network; report: ParameterReport }> {
-  const { kernels, threads = 1, signal, ...own } = options;
+  const who = 'quantizeParameterAsync';
+  const { kernels, threads = 1, signal, ...own } = ownSettings(who, options, ['kernels', 'threads', 'signal']);
   const context = {
-    kernels,
-    threads: checkInteger('quantizeParameter', 'threads', threads, 1),
+    kernels: await givenKernels(who, 'options.kernels', kernels, loadKernels),
+    threads: checkInteger(who, 'threads', threads, 1),
     seed: 0,
     ...(signal && { signal }),
   };
-  return fitParameter('quantizeParameter', network, parameter, planFit('quantizeParameter', [own], context));
+  return fitParameter(who, network, parameter, planFit(who, [own], context));
+}
+
+/**
+ * Own properties, of names that some quantizer has or that stand beside it; whether it is the one that is chosen is
+ * checked where that is known.
+ */
+function ownSettings<T extends LayerOptions>(who: string, given: T, beside: readonly (keyof T & string)[] = []): T {
+  const ofQuantizers = QUANTIZER_NAMES.flatMap((kind) => Object.keys(quantizerOf(kind).options));
+  const names = ['quantizer', ...new Set(ofQuantizers), 'seed', 'importance', ...beside];
+  return ownOptions<T>(who, 'options', given, names as (keyof T & string)[]);
 }
 
 interface Fit extends ResolvedQuantizer {
@@ -92,7 +111,8 @@ interface Fit extends ResolvedQuantizer {
 }
 
 /** What is to be fitted and how, checked. @param given - the later over the earlier */
-function planFit(who: string, given: readonly LayerOptions[], context: FitContext): Fit {
+function planFit(who: string, settingsGiven: readonly LayerOptions[], context: FitContext): Fit {
+  const given = settingsGiven.map((one) => ownSettings(who, one));
   const seed = given.findLast((one) => one.seed !== undefined)?.seed ?? context.seed;
   const importance = given.findLast((one) => one.importance !== undefined)?.importance;
   const settings = given.map(({ seed: _seed, importance: _importance, ...rest }): QuantizerSettings => rest);
@@ -108,6 +128,7 @@ async function fitParameter(
   parameter: string,
   { kind, quantizer, options, context }: Fit,
 ): Promise<{ network: Network; report: ParameterReport }> {
+  checkNetwork(who, 'network', network);
   const encoding = network.parameters.get(parameter);
   const names = weightNames(network);
   if (!encoding || !names.includes(parameter))
@@ -149,11 +170,12 @@ async function fitParameter(
  * @example
  * const { network: small, report } = await quantize({ overrides: { 'dense1.weight': { codewordCount: 1024 } } })(network, context);
  */
-export function quantize(options: QuantizeOptions): Transform {
-  const { parameters, overrides = {}, ...shared } = options;
-  return async (network, context) => {
+export function quantize(options: QuantizeOptions): GivenTransform {
+  const { parameters, overrides = {}, ...shared } = ownSettings('quantize', options, ['parameters', 'overrides']);
+  return async (network, given) => {
+    const context = await resolveContext('quantize', given);
     const control = createRunControl(context);
-    const names = weightNames(network);
+    const names = weightNames(checkNetwork('quantize', 'network', network));
     const unknown = Object.keys(overrides).find((name) => !names.includes(name));
     if (unknown !== undefined)
       throw new RangeError(
@@ -191,9 +213,10 @@ export function quantize(options: QuantizeOptions): Transform {
  * Quantizes the weight of one layer, by the name of its node.
  * @throws {RangeError} if there is no such node, or it has no weight
  */
-export function quantizeLayer(name: string, options: LayerOptions): Transform {
-  return async (network, context) => {
-    const layers = weightedLayers(network);
+export function quantizeLayer(name: string, options: LayerOptions): GivenTransform {
+  return async (network, given) => {
+    const context = await resolveContext('quantizeLayer', given);
+    const layers = weightedLayers(checkNetwork('quantizeLayer', 'network', network));
     const weight = layers.find((layer) => layer.name === name)?.weight;
     if (weight === undefined)
       throw new RangeError(

@@ -49,7 +49,8 @@ export function resolveQuantizer(
     if (settings === undefined) continue;
     if (typeof settings !== 'object' || settings === null)
       throw new TypeError(`${who}: ${name}: expected an object, got ${show(settings)}`);
-    const { quantizer: named, ...rest } = settings;
+    // Own properties only; which names it takes is known when the quantizer is.
+    const { quantizer: named, ...rest } = Object.assign(Object.create(null) as QuantizerSettings, settings);
     if (named !== undefined && checkOneOf(who, `${name}.quantizer`, named, QUANTIZER_NAMES) !== kind) {
       kind = named;
       merged = {};

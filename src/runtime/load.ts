@@ -3,8 +3,10 @@ import { preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 import type { Preprocessor } from '../preprocess/preprocess.ts';
 import { checkInteger, EspalierError, show, showAll, withMemory } from '../base/errors.ts';
 import { asFloat32, hasField } from '../base/realm.ts';
+import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { Executor } from '../execution/types.ts';
+import { givenKernels } from '../kernels/given.ts';
 import { loadInferenceKernels } from '../kernels/load-inference.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Limits } from '../network/limits.ts';
@@ -85,7 +87,15 @@ export interface Model {
  * const model = await load(await (await fetch('small.safetensors')).arrayBuffer());
  * const { data } = model.predict(context.getImageData(0, 0, 96, 96)); // x0, y0, x1, y1, ...
  */
-export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions = {}): Promise<Model> {
+export async function load(bytes: Uint8Array | ArrayBuffer, given: LoadOptions = {}): Promise<Model> {
+  const options = ownOptions('load', 'options', given, [
+    'kernels',
+    'batch',
+    'threads',
+    'verify',
+    'limits',
+    'preprocessing',
+  ]);
   const { batch = 1, threads = 1, verify = true, limits } = options;
   checkInteger('load', 'batch', batch, 1);
   checkInteger('load', 'threads', threads, 1);
@@ -107,7 +117,7 @@ export async function load(bytes: Uint8Array | ArrayBuffer, options: LoadOptions
   }
   const open = async (kernels: KernelSet): Promise<Model> =>
     modelOf(await createExecutor(network, { batch, kernels, threads }), kernels, preprocessing);
-  const kernels = options.kernels ?? (await loadInferenceKernels());
+  const kernels = await givenKernels('load', 'options.kernels', options.kernels, loadInferenceKernels);
   try {
     return await open(kernels);
   } catch (error) {

@@ -2,15 +2,18 @@
  * Re-estimation of the statistics of batch normalization, which pruning and quantization leave wrong: cheap and
  * label-free.
  */
+import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { isDense } from '../encodings/index.ts';
 import { EspalierError, checkInteger } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { NO_UPDATE } from '../execution/no-update.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
+import { resolveContext } from '../graph/context.ts';
+import type { GivenContext } from '../graph/context.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { operatorOf, trainingOf } from '../operators/table.ts';
 import { permutation, stream } from '../base/random.ts';
-import { sameShape } from '../base/tensor.ts';
-import type { Context, TransformReport } from '../graph/transform.ts';
+import type { TransformReport } from '../graph/transform.ts';
 import { createBatchReader } from './batches.ts';
 import { createRunControl } from '../base/control.ts';
 import { checkExamples } from './options.ts';
@@ -33,10 +36,13 @@ export interface ReestimateOptions {
  */
 export async function reestimateBatchNorm(
   network: Network,
-  context: Context,
-  options: ReestimateOptions = {},
+  givenContext: GivenContext,
+  given: ReestimateOptions = {},
 ): Promise<{ network: Network; report: TransformReport }> {
   const who = 'reestimateBatchNorm';
+  const context = await resolveContext(who, givenContext);
+  const options = ownOptions(who, 'options', given, ['batches', 'batchSize']);
+  checkNetwork(who, 'network', network);
   const examples = checkExamples(who, 'context.training', context.training);
   const batch = Math.min(checkInteger(who, 'batchSize', options.batchSize ?? 32, 1), examples.count);
   const batches = Math.min(checkInteger(who, 'batches', options.batches ?? 20, 1), Math.floor(examples.count / batch));
@@ -46,13 +52,7 @@ export async function reestimateBatchNorm(
   const layers = network.nodes.filter((node) => statesOf(node).length > 0).length;
   const report = { transform: who, layers, samples: batches * batch };
   if (report.layers === 0) return { network, report: { ...report, samples: 0 } };
-  if (!sameShape(examples.inputShape, network.inputs[0].shape)) {
-    throw new EspalierError(
-      'DATA',
-      `${who}: context.training: expected inputs of shape [${network.inputs[0].shape.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`,
-      { name: 'context.training' },
-    );
-  }
+  checkInputs(who, 'context.training', examples, network.inputs[0].shape);
   const control = createRunControl(context);
   const { kernels, threads, seed } = context;
   // Everything but the statistics: they are what is to move.

@@ -1,10 +1,12 @@
 /** Evaluation: predictions of a network over a whole set, and how far they are from the targets. */
+import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { EspalierError, checkInteger } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
-import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
+import { rootMeanSquare, sizeOf } from '../base/tensor.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { Predictions } from './batches.ts';
 import { createRunControl } from '../base/control.ts';
@@ -13,13 +15,16 @@ import type { Loss } from '../losses/losses.ts';
 import { checkExamples } from './options.ts';
 
 export interface PredictOptions {
-  readonly kernels: KernelSet;
+  /** Default: what `loadInferenceKernels` gives. */
+  readonly kernels?: KernelSet;
   /** Default 1. */
   readonly threads?: number;
   /** Samples per pass. Default 32. Predictions do not depend on it. */
   readonly batch?: number;
   readonly signal?: AbortSignal;
 }
+
+const PREDICT_NAMES = ['kernels', 'threads', 'batch', 'signal'] as const satisfies readonly (keyof PredictOptions)[];
 
 export interface EvaluateOptions extends PredictOptions {
   /** Also measures this loss. */
@@ -43,17 +48,28 @@ export interface Evaluation {
  * @throws {TypeError | RangeError} for wrong arguments; {EspalierError} DATA for samples that do not fit or cannot be
  *   read; `signal.reason` when aborted
  */
-export async function predictAll(network: Network, examples: Examples, options: PredictOptions): Promise<Float32Array> {
-  return (await predictSet('predictAll', network, examples, options, false)).predictions;
+export async function predictAll(
+  network: Network,
+  examples: Examples,
+  options: PredictOptions = {},
+): Promise<Float32Array> {
+  const given = ownOptions('predictAll', 'options', options, PREDICT_NAMES);
+  return (await predictSet('predictAll', network, examples, given, false)).predictions;
 }
 
 /**
  * Predictions and targets of a labelled set, the root of their mean squared difference, and `options.loss` if given.
  * @throws as {@link predictAll}
  */
-export async function evaluate(network: Network, examples: Examples, options: EvaluateOptions): Promise<Evaluation> {
-  if (options.loss) checkLogits('evaluate', 'network', options.loss, network);
-  const { predictions, targets } = await predictSet('evaluate', network, examples, options, true);
+export async function evaluate(
+  network: Network,
+  examples: Examples,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const given = ownOptions('evaluate', 'options', options, [...PREDICT_NAMES, 'loss']);
+  checkNetwork('evaluate', 'network', network);
+  if (given.loss) checkLogits('evaluate', 'network', given.loss, network);
+  const { predictions, targets } = await predictSet('evaluate', network, examples, given, true);
   const samples = examples.count;
   if (!targets)
     throw new EspalierError('DATA', 'evaluate: examples: expected targets, got an unlabelled set; use predictAll', {
@@ -64,9 +80,7 @@ export async function evaluate(network: Network, examples: Examples, options: Ev
     predictions,
     targets,
     ...(predictions.length === targets.length ? { rmse: rootMeanSquare(predictions, targets) } : {}),
-    ...(options.loss
-      ? { loss: options.loss.measure(predictions, targets, samples, predictions.length / samples) }
-      : {}),
+    ...(given.loss ? { loss: given.loss.measure(predictions, targets, samples, predictions.length / samples) } : {}),
   };
 }
 
@@ -78,21 +92,16 @@ async function predictSet(
   targets: boolean,
 ): Promise<Predictions> {
   const { kernels, threads = 1, signal } = options;
+  checkNetwork(who, 'network', network);
   checkExamples(who, 'examples', examples);
   const batch = Math.min(checkInteger(who, 'batch', options.batch ?? 32, 1), examples.count);
   const [input] = network.inputs;
   if (network.inputs.length !== 1)
     throw new RangeError(`${who}: network: expected one input, got ${network.inputs.length}`);
-  if (!sameShape(examples.inputShape, input.shape)) {
-    throw new EspalierError(
-      'DATA',
-      `${who}: examples: expected inputs of shape [${input.shape.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`,
-      { name: 'examples', found: examples.inputShape },
-    );
-  }
+  checkInputs(who, 'examples', examples, input.shape);
   const control = createRunControl(signal ? { signal } : {});
   control.check();
-  const executor = await createExecutor(network, { batch, kernels, threads });
+  const executor = await createExecutor(network, { batch, threads, ...(kernels === undefined ? {} : { kernels }) });
   try {
     const classes = network.task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
     const reader = createBatchReader({ who, name: 'examples', examples, batch, control, targets, classes });

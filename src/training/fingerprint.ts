@@ -56,7 +56,8 @@ const PROBE = 32;
  * in a pass, which is augmentation, all of them as the first epoch has them. CRC-32: finds every change of a value, and
  * of two sets that differ at random takes one pair in four thousand millions for the same.
  *
- * Cost: one reading of the set, two if it is augmented, in blocks of 4 MB; beside the reading 1.3 ms a megabyte.
+ * Cost: one reading of the set, two if it is augmented, in blocks of 4 MB. From memory 1.8 ms a megabyte, reading and
+ * checks included: 60 ms for 2000 samples of 64 x 64 with 136 targets.
  * @throws {EspalierError} DATA, naming the sample that is not finite or cannot be read
  */
 export async function digestExamples(

@@ -4,11 +4,13 @@
  */
 import { checkRunCheckpoint } from '../container/store.ts';
 import type { RunCheckpoint } from '../container/store.ts';
+import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { EspalierError, checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
-import { sameShape, sizeOf } from '../base/tensor.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
 import { checkLogits, defaultLoss } from '../losses/losses.ts';
@@ -128,9 +130,10 @@ export interface TrainSettings {
   readonly keep: 'best' | 'last';
   readonly training: Examples;
   readonly validation: Examples | undefined;
+  readonly checkpoint: TrainOptions['checkpoint'];
 }
 
-const OPTION_NAMES: ReadonlySet<string> = new Set([
+const OPTION_NAMES = [
   'epochs',
   'batchSize',
   'learningRate',
@@ -146,23 +149,18 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   'evaluateEvery',
   'keep',
   'checkpoint',
-] satisfies (keyof TrainOptions)[]);
+] as const satisfies readonly (keyof TrainOptions)[];
+const OPTIMIZER_NAMES = {
+  sgd: ['kind', 'momentum', 'nesterov', 'weightDecay', 'codewordGradient'],
+  adam: ['kind', 'beta1', 'beta2', 'epsilon', 'decoupled', 'weightDecay', 'codewordGradient'],
+} as const satisfies { sgd: readonly (keyof SgdChoice)[]; adam: readonly (keyof AdamChoice)[] };
 
 /**
  * Checks everything that can be checked without reading data, and fills in the defaults. @throws {TypeError |
  * RangeError} for arguments, {EspalierError} DATA for sets that do not fit
  */
-export function resolveTrainOptions(network: Network, context: Context, options: TrainOptions): TrainSettings {
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`train: options: expected { epochs, ... }, got ${show(options)}`);
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name))
-      throw new TypeError(`train: options: expected ${[...OPTION_NAMES].join(', ')}, got ${show(name)}`);
-  }
-  if (typeof context !== 'object' || context === null || typeof context.kernels?.open !== 'function')
-    throw new TypeError(
-      `train: context.kernels: expected a kernel set (await loadKernels()), got ${show(context?.kernels)}`,
-    );
+export function resolveTrainOptions(network: Network, context: Context, given: TrainOptions): TrainSettings {
+  const options = ownOptions('train', 'options', given, OPTION_NAMES);
   const { schedule, validationMetric, teacher, checkpoint } = options;
   const training = checkExamples('train', 'context.training', context.training);
   const validation =
@@ -180,8 +178,7 @@ export function resolveTrainOptions(network: Network, context: Context, options:
     throw new TypeError(`train: schedule: expected a schedule such as cosine(), got ${show(schedule)}`);
   if (validationMetric !== undefined && typeof validationMetric !== 'function')
     throw new TypeError(`train: validationMetric: expected a function, got ${show(validationMetric)}`);
-  if (teacher !== undefined && !Array.isArray(teacher?.nodes))
-    throw new TypeError(`train: teacher: expected a network, got ${show(teacher)}`);
+  if (teacher !== undefined) checkNetwork('train', 'teacher', teacher);
   if (checkpoint !== undefined) checkRunCheckpoint('train', checkpoint);
   if (options.frozen !== undefined && !Array.isArray(options.frozen))
     throw new TypeError(`train: frozen: expected an array of names, got ${show(options.frozen)}`);
@@ -211,6 +208,7 @@ export function resolveTrainOptions(network: Network, context: Context, options:
     teacher,
     training,
     validation,
+    checkpoint,
     validationMetric,
     learningRate: checkNumber(
       'train',
@@ -253,13 +251,7 @@ function targetSize(loss: Loss, output: Shape): readonly number[] {
 }
 
 function checkSet(name: string, examples: Examples, input: Shape, targets: readonly number[] | 0): void {
-  if (!sameShape(examples.inputShape, input)) {
-    throw new EspalierError(
-      'DATA',
-      `train: ${name}: expected inputs of shape [${input.join(', ')}] as the network takes, got [${examples.inputShape.join(', ')}]; prepare the data for this network`,
-      { name, found: examples.inputShape },
-    );
-  }
+  checkInputs('train', name, examples, input);
   if (targets === 0) return;
   if (!examples.targetShape)
     throw new EspalierError(
@@ -289,22 +281,24 @@ export function checkExamples(who: string, name: string, examples: Examples | un
   return examples;
 }
 
+/** Fields of either optimizer. */
+type OptimizerFields = { readonly kind: string } & Omit<SgdChoice, 'kind'> & Omit<AdamChoice, 'kind'>;
+
 function resolveOptimizer(choice: SgdChoice | AdamChoice): OptimizerOptions {
   if (typeof choice !== 'object' || choice === null)
     throw new TypeError(`train: optimizer: expected { kind: 'sgd' | 'adam', ... }, got ${show(choice)}`);
-  checkOneOf('train', 'optimizer.kind', choice.kind, ['sgd', 'adam']);
-  const sgd = choice.kind === 'sgd' ? choice : { kind: 'sgd' as const };
-  const adam = choice.kind === 'adam' ? choice : { kind: 'adam' as const };
+  const kind = checkOneOf('train', 'optimizer.kind', choice.kind, ['sgd', 'adam']);
+  const own = ownOptions<OptimizerFields>('train', 'optimizer', choice, OPTIMIZER_NAMES[kind]);
   const options: OptimizerOptions = {
-    kind: choice.kind,
-    momentum: share('momentum', sgd.momentum ?? 0.9),
-    nesterov: flag('nesterov', sgd.nesterov ?? false),
-    beta1: share('beta1', adam.beta1 ?? 0.9),
-    beta2: share('beta2', adam.beta2 ?? 0.999),
-    epsilon: checkNumber('train', 'optimizer.epsilon', adam.epsilon ?? 1e-8, 0, Infinity, true),
-    decoupled: flag('decoupled', adam.decoupled ?? true),
-    weightDecay: checkNumber('train', 'optimizer.weightDecay', choice.weightDecay ?? 1e-4, 0),
-    codewordGradient: checkOneOf('train', 'optimizer.codewordGradient', choice.codewordGradient ?? 'mean', [
+    kind,
+    momentum: share('momentum', own.momentum ?? 0.9),
+    nesterov: flag('nesterov', own.nesterov ?? false),
+    beta1: share('beta1', own.beta1 ?? 0.9),
+    beta2: share('beta2', own.beta2 ?? 0.999),
+    epsilon: checkNumber('train', 'optimizer.epsilon', own.epsilon ?? 1e-8, 0, Infinity, true),
+    decoupled: flag('decoupled', own.decoupled ?? true),
+    weightDecay: checkNumber('train', 'optimizer.weightDecay', own.weightDecay ?? 1e-4, 0),
+    codewordGradient: checkOneOf('train', 'optimizer.codewordGradient', own.codewordGradient ?? 'mean', [
       'mean',
       'sum',
     ]),

@@ -4,6 +4,7 @@
  */
 import { cosPi, power } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
 
 /** A schedule as plain JSON-able data. */
 export type ScheduleOptions =
@@ -32,12 +33,17 @@ export interface Schedule {
 
 /** Always 1, after the warm-up. */
 export function constant(options: WarmUpOptions = {}): Schedule {
-  return withWarmUp('constant', { kind: 'constant' }, options, () => 1);
+  return withWarmUp('constant', { kind: 'constant' }, ownOptions('constant', 'options', options, ['warmUp']), () => 1);
 }
 
 /** (1 + cos(pi step / totalSteps)) / 2: from 1 towards 0 (Loshchilov, Hutter, "SGDR", ICLR 2017, without restarts). */
 export function cosine(options: WarmUpOptions = {}): Schedule {
-  return withWarmUp('cosine', { kind: 'cosine' }, options, (step, totalSteps) => 0.5 * (1 + cosPi(step / totalSteps)));
+  return withWarmUp(
+    'cosine',
+    { kind: 'cosine' },
+    ownOptions('cosine', 'options', options, ['warmUp']),
+    (step, totalSteps) => 0.5 * (1 + cosPi(step / totalSteps)),
+  );
 }
 
 /**
@@ -45,13 +51,14 @@ export function cosine(options: WarmUpOptions = {}): Schedule {
  * within (0, 1) or a factor outside (0, 1]
  */
 export function step(options: StepOptions = {}): Schedule {
-  const by = checkNumber('step', 'by', options.by ?? 0.1, 0, 1, true);
-  const at: unknown = options.at ?? [0.5, 0.75];
+  const given = ownOptions('step', 'options', options, ['at', 'by', 'warmUp']);
+  const by = checkNumber('step', 'by', given.by ?? 0.1, 0, 1, true);
+  const at: unknown = given.at ?? [0.5, 0.75];
   if (!Array.isArray(at)) throw new TypeError(`step: at: expected an array of shares of the run, got ${show(at)}`);
   const shares = at.map((share, i) => checkNumber('step', `at[${i}]`, share, 0, 1, true));
   if (shares.some((share, i) => i > 0 && share <= shares[i - 1]))
     throw new RangeError(`step: at: expected ascending shares of the run, got ${show(shares)}`);
-  return withWarmUp('step', { kind: 'step', at: shares, by }, options, (now, totalSteps) =>
+  return withWarmUp('step', { kind: 'step', at: shares, by }, given, (now, totalSteps) =>
     power(by, shares.filter((share) => now >= share * totalSteps).length),
   );
 }
@@ -61,16 +68,19 @@ export function step(options: StepOptions = {}): Schedule {
  * @throws {TypeError | RangeError} for unknown kinds and wrong numbers
  */
 export function scheduleFromOptions(options: ScheduleOptions): Schedule {
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`scheduleFromOptions: options: expected { kind, ... }, got ${show(options)}`);
-  checkOneOf('scheduleFromOptions', 'options.kind', options.kind, ['constant', 'cosine', 'step']);
-  switch (options.kind) {
+  const { kind, ...given } = ownOptions<{ kind?: unknown } & StepOptions>('scheduleFromOptions', 'options', options, [
+    'kind',
+    'at',
+    'by',
+    'warmUp',
+  ]);
+  switch (checkOneOf('scheduleFromOptions', 'options.kind', kind, ['constant', 'cosine', 'step'])) {
     case 'constant':
-      return constant(options);
+      return constant(given);
     case 'cosine':
-      return cosine(options);
+      return cosine(given);
     case 'step':
-      return step(options);
+      return step(given);
   }
 }
 

@@ -3,10 +3,13 @@ import { EspalierError, show } from '../base/errors.ts';
 import { createExecutor } from '../execution/executor.ts';
 import { createTrainingExecutor } from '../execution/training-executor.ts';
 import type { Executor, TrainingExecutor } from '../execution/types.ts';
+import { checkNetwork } from '../graph/check.ts';
+import { resolveContext } from '../graph/context.ts';
+import type { GivenContext, GivenTransform } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
 import { permutation, stream } from '../base/random.ts';
 import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
-import type { Context, Transform } from '../graph/transform.ts';
+import type { Context } from '../graph/transform.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { BatchReader, Predictions } from './batches.ts';
 import { openCheckpoint } from './checkpoint.ts';
@@ -43,7 +46,8 @@ interface Run {
  * Events: one 'batch' per step, one 'epoch' per epoch (counted from 0), after its checkpoint is written. A listener
  * that throws ends the run with its error. `context.signal` is looked at before every step.
  *
- * @param context - training set in `context.training`; validation set, if any, in `context.validation`
+ * @param given - the context: training set in `training`; validation set, if any, in `validation`; `kernels` are loaded
+ *   where they are left out
  * @throws {TypeError | RangeError} for wrong arguments, before any work
  * @throws {EspalierError} SHAPE (a batch normalization that one value per channel would reach: batch x positions = 1),
  *   DATA (samples that do not fit, are not finite, or cannot be read: the sample is named),
@@ -55,7 +59,9 @@ interface Run {
  * import { smoothL1, train } from 'espalier/training';
  * const { network, kept } = await train(start, { kernels, threads: 2, seed: 1, training, validation }, { epochs: 20, loss: smoothL1({ beta: 0.1, scale: 0.1 }) });
  */
-export async function train(network: Network, context: Context, options: TrainOptions): Promise<TrainResult> {
+export async function train(network: Network, given: GivenContext, options: TrainOptions): Promise<TrainResult> {
+  checkNetwork('train', 'network', network);
+  const context = await resolveContext('train', given);
   const settings = resolveTrainOptions(network, context, options);
   const control = createRunControl(context);
   control.check();
@@ -89,7 +95,7 @@ export async function train(network: Network, context: Context, options: TrainOp
       classes: classesOf(settings, output),
     });
     const judge = settings.validation && (await createJudge(settings, control, executor, teacher));
-    return await runKept(network, options, { settings, context, control, executor, teacher, reader, judge });
+    return await runKept(network, { settings, context, control, executor, teacher, reader, judge });
   } finally {
     teacher?.dispose();
     executor.dispose();
@@ -97,14 +103,15 @@ export async function train(network: Network, context: Context, options: TrainOp
 }
 
 /** {@link train} as a step of a pipeline. */
-export function trainTransform(options: TrainOptions): Transform {
+export function trainTransform(options: TrainOptions): GivenTransform {
   return async (network, context) => {
     const { network: trained, ...report } = await train(network, context, options);
     return { network: trained, report: { transform: 'train', ...report } };
   };
 }
 
-async function runKept(network: Network, { checkpoint: place }: TrainOptions, run: Run): Promise<TrainResult> {
+async function runKept(network: Network, run: Run): Promise<TrainResult> {
+  const { checkpoint: place } = run.settings;
   if (!place) return runEpochs(network, run);
   const checkpoint = await openCheckpoint(place, run.executor, run.settings, run.context, run.control);
   try {

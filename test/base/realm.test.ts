@@ -49,10 +49,21 @@ describe('kinds of values', () => {
       new Array(3).fill('Float32Array'),
     );
     expect([Buffer.alloc(1), foreign.bytes([1])].map(arrayName)).toEqual(['Uint8Array', 'Uint8Array']);
-    for (const other of [{ [Symbol.toStringTag]: 'Float32Array', length: 1 }, [1], null, 1, new DataView(new ArrayBuffer(8))])
+    for (const other of [
+      { [Symbol.toStringTag]: 'Float32Array', length: 1 },
+      [1],
+      null,
+      1,
+      new DataView(new ArrayBuffer(8)),
+    ])
       expect([arrayName(other), asFloat32(other), asBytes(other)]).toEqual([undefined, undefined, undefined]);
     expect([new Map(), foreign.map([])].map(isMap)).toEqual([true, true]);
-    expect([{}, new Set(), { [Symbol.toStringTag]: 'Map', size: 0 }, null].map(isMap)).toEqual([false, false, false, false]);
+    expect([{}, new Set(), { [Symbol.toStringTag]: 'Map', size: 0 }, null].map(isMap)).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
     expect([new TypeError('x'), inRealm('new RangeError("x")', 0)].map(isError)).toEqual([true, true]);
     expect([{ message: 'x' }, 'x', null].map(isError)).toEqual([false, false, false]);
   });
@@ -106,14 +117,17 @@ describe('another realm', () => {
   });
 
   it('gives what is written: bytes of tensors, metadata in a Map', () => {
-    const made = writeSafetensors([{ name: 'w', dtype: 'U8', shape: [2], bytes: foreign.bytes([7, 8]) }], foreign.map([['a', 'b']]));
+    const made = writeSafetensors(
+      [{ name: 'w', dtype: 'U8', shape: [2], bytes: foreign.bytes([7, 8]) }],
+      foreign.map([['a', 'b']]),
+    );
     const { tensors, metadata } = readSafetensors(made);
     expect([...metadata]).toEqual([['a', 'b']]);
     expect([...tensors.get('w')!.bytes]).toEqual([7, 8]);
     const network = sequential({ input: [1] }, [dense(1)]);
-    expect(readSafetensors(writeNetwork(network, { metadata: foreign.map([['from', 'there']]) })).metadata.get('from')).toBe(
-      'there',
-    );
+    expect(
+      readSafetensors(writeNetwork(network, { metadata: foreign.map([['from', 'there']]) })).metadata.get('from'),
+    ).toBe('there');
   });
 
   it('gives inputs, points, weights, samples, pixels and scores', async () => {
@@ -127,7 +141,9 @@ describe('another realm', () => {
     model.dispose();
 
     const points = { data: foreign.floats([0, 1, 10, 11]), shape: [4, 1] };
-    expect([...kmeans(points, { codewordCount: 2, kernels }).codewords.data].sort((a, b) => a - b)).toEqual([0.5, 10.5]);
+    expect([...kmeans(points, { codewordCount: 2, kernels }).codewords.data].sort((a, b) => a - b)).toEqual([
+      0.5, 10.5,
+    ]);
     const { data } = denseEncoding(points);
     expect([data instanceof Float32Array, ...data]).toEqual([true, 0, 1, 10, 11]);
     const encoding = denseEncoding({ data: Float32Array.of(1, 2), shape: [2] });
@@ -140,10 +156,19 @@ describe('another realm', () => {
     const pixels = { data: foreign.bytes([0, 255, 255, 0]), shape: [2, 2] };
     expect([...resizeImage(pixels, 1, 1, 'area').data]).toEqual([127.5]);
     expect([
-      ...preprocess(pixels, { width: 1, height: 1, channels: 1, filter: 'area', scale: 1, standardize: { kind: 'none' } }),
+      ...preprocess(pixels, {
+        width: 1,
+        height: 1,
+        channels: 1,
+        filter: 'area',
+        scale: 1,
+        standardize: { kind: 'none' },
+      }),
     ]).toEqual([127.5]);
     expect(
-      sequential({ input: [1] }, [dense(1, { initializer: () => foreign.floats([4]) })]).parameters.get('dense1.weight'),
+      sequential({ input: [1] }, [dense(1, { initializer: () => foreign.floats([4]) })]).parameters.get(
+        'dense1.weight',
+      ),
     ).toMatchObject({ data: Float32Array.of(4) });
     expect(constantInitializer(2)([1], 0, '')).toEqual(Float32Array.of(2));
     const group = { name: 'g', channels: 2, producers: [], consumers: [] } as never;
@@ -179,7 +204,7 @@ describe('the source', () => {
           .map((line) => `${path}: ${line.trim()}`),
       );
     expect(found.sort()).toEqual([
-      'base/realm.ts: return value instanceof Error || Object.prototype.toString.call(value) === \'[object Error]\';',
+      "base/realm.ts: return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';",
       // The heap is ours.
       'execution/executor.ts: if (!(found instanceof Int32Array))',
       'execution/executor.ts: if (found instanceof Int32Array)',

@@ -12,7 +12,9 @@ import {
   LARGEST,
   number,
   obeys,
+  ownOptions,
   resolveOptions,
+  suggestion,
 } from '../../src/base/rules.ts';
 import type { Rule } from '../../src/base/rules.ts';
 import { breaking, obeying } from './rule-values.ts';
@@ -125,10 +127,62 @@ describe('resolveOptions', () => {
     for (const name of ['counts', 'toString', '__proto__']) {
       const error = thrownBy(() => resolve(JSON.parse(`{ ${JSON.stringify(name)}: 1 }`)));
       expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toBe(`f: options: expected count, rate, word, got ${JSON.stringify(name)}`);
+      expect(error.message).toBe(
+        `f: options: expected count, rate, word, got ${JSON.stringify(name)}${name === 'counts' ? '; did you mean count?' : ''}`,
+      );
     }
     expect(() => resolveOptions('f', 'options', {}, {}, { a: 1 })).toThrow('expected no options, got "a"');
     for (const wrong of [null, 3, 'count'])
-      expect(() => resolve(wrong)).toThrow(/^f: options: expected an object, got/);
+      expect(() => resolve(wrong)).toThrow(/^f: options: expected an object, got .*; it may have count, rate, word$/);
+  });
+});
+
+it('a name with one letter changed, lost, doubled or swapped is guessed', () => {
+  const names = ['output', 'epochs', 'learning-rate', 'widths', 'signs', 'tolerance'];
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...names),
+      fc.nat(),
+      fc.constantFrom('change', 'lose', 'double', 'swap'),
+      (name, where, how) => {
+        const at = where % (name.length - 1);
+        const typo = {
+          change: `${name.slice(0, at)}_${name.slice(at + 1)}`,
+          lose: name.slice(0, at) + name.slice(at + 1),
+          double: name.slice(0, at + 1) + name.slice(at),
+          swap: name.slice(0, at) + name[at + 1] + name[at] + name.slice(at + 2),
+        }[how];
+        expect(suggestion(typo, names)).toBe(`; did you mean ${name}?`);
+      },
+    ),
+  );
+});
+
+it('of a long text no name is near, and that is known at once', () => {
+  expect(suggestion('e'.repeat(1e6), ['epochs'])).toBe('');
+});
+
+describe('ownOptions', () => {
+  const own = (given: unknown) =>
+    ownOptions('f', 'options', given as { rate?: number; count?: number }, ['rate', 'count']);
+
+  it('what stands on a prototype was not given', () => {
+    expect(own(Object.create({ rate: 3 })).rate).toBeUndefined();
+    Object.defineProperty(Object.prototype, 'rate', { value: 3, configurable: true });
+    try {
+      expect(own({ count: 1 }).rate).toBeUndefined();
+      expect(own(undefined).rate).toBeUndefined();
+    } finally {
+      delete (Object.prototype as { rate?: number }).rate;
+    }
+  });
+
+  it('an unknown name is refused with the nearest, and so is what is no object', () => {
+    expect(() => own({ rat: 1 })).toThrow(
+      new TypeError('f: options: expected rate, count, got "rat"; did you mean rate?'),
+    );
+    expect(() => own({ momentum: 1 })).toThrow(new TypeError('f: options: expected rate, count, got "momentum"'));
+    for (const wrong of [null, 3, [], 'rate', () => 1])
+      expect(() => own(wrong)).toThrow(/expected an object, got .*; it may have rate, count$/);
   });
 });

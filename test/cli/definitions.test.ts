@@ -1,4 +1,5 @@
 /** Every option of every quantizer and criterion in the tables has a flag: a new one is held to that without a test. */
+import { vgg } from '../../src/index.ts';
 import { describe, expect, it, test } from 'vitest';
 import { COMPRESS_OPTIONS, compressOptions } from '../../src/cli/compress-options.ts';
 import { flagName, parseOptions } from '../../src/cli/options.ts';
@@ -6,6 +7,8 @@ import { CRITERIA, obeys, QUANTIZERS } from '../../src/index.ts';
 import type { Criterion, Quantizer, Rule } from '../../src/index.ts';
 import { edgesOf } from '../base/rule-values.ts';
 import { call } from './fixtures.ts';
+
+const NETWORK = vgg({ side: 8, widths: [2], hidden: [3] });
 
 const DEFINITIONS = [
   ...Object.entries(QUANTIZERS).map(([kind, one]) => ({
@@ -33,7 +36,7 @@ const OPTIONS = DEFINITIONS.flatMap(({ one, ...rest }) =>
     })),
 );
 const read = async (...args: string[]) =>
-  compressOptions(parseOptions(['m', '--data', 'd', '-o', 'o', ...args], COMPRESS_OPTIONS, ['MODEL']).values);
+  compressOptions(parseOptions(['m', '--data', 'd', '-o', 'o', ...args], COMPRESS_OPTIONS, ['MODEL']).values, NETWORK);
 const { stdout: help } = await call(['compress', '--help']);
 const words = help.replaceAll(/\s+/g, ' ');
 

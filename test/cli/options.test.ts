@@ -4,14 +4,12 @@ import { UsageError } from '../../src/cli/io.ts';
 import {
   choice,
   flag,
-  flagName,
   integer,
   integers,
   number,
   orWord,
   parseOptions,
   required,
-  suggestion,
   text,
   withDefault,
 } from '../../src/cli/options.ts';
@@ -100,27 +98,4 @@ it.each([
 it('what is required and missing is asked for, arguments before options', () => {
   expect(() => parseOptions([], TABLE, ['MODEL'])).toThrow('MODEL is missing');
   expect(() => parseOptions(['m'], TABLE, ['MODEL'])).toThrow('--data DIR is missing: a folder');
-});
-
-it('a name with one letter changed, lost, doubled or swapped is guessed', () => {
-  const names = Object.keys(TABLE)
-    .map(flagName)
-    .filter((name) => name.length > 4);
-  fc.assert(
-    fc.property(
-      fc.constantFrom(...names),
-      fc.nat(),
-      fc.constantFrom('change', 'lose', 'double', 'swap'),
-      (name, where, how) => {
-        const at = where % (name.length - 1);
-        const typo = {
-          change: `${name.slice(0, at)}_${name.slice(at + 1)}`,
-          lose: name.slice(0, at) + name.slice(at + 1),
-          double: name.slice(0, at + 1) + name.slice(at),
-          swap: name.slice(0, at) + name[at + 1] + name[at] + name.slice(at + 2),
-        }[how];
-        expect(suggestion(typo, names)).toBe(`; did you mean ${name}?`);
-      },
-    ),
-  );
 });

@@ -593,7 +593,7 @@ describe('wrong arguments, each before any work', () => {
       /expected keep, quantize, quantizer, subvectorLength.*got "beauty"/,
     ],
     [{ final: { epochs: -1, learningRate: 1 } }, /final.epochs/],
-    [{ final: 3 }, /final: expected \{ epochs, learningRate \}, got 3/],
+    [{ final: 3 }, /final: expected an object, got 3; it may have epochs, learningRate/],
     [{ codewords: 'float8' }, /codewords/],
     [{ originalBytes: 0 }, /originalBytes/],
     [null, /options: expected an object, got null/],

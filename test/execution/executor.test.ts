@@ -142,8 +142,10 @@ describe('wrong arguments', () => {
     await expect(createExecutor(chain(), { kernels, batch: '2' as never })).rejects.toThrow(TypeError);
   });
   it('no options, no kernels, no network', async () => {
-    await expect(createExecutor(chain(), undefined as never)).rejects.toThrow(
-      /createExecutor: options.kernels: expected a kernel set \(await loadKernels\(\)\), got undefined/,
+    const alone = await createExecutor(chain());
+    alone.dispose();
+    await expect(createExecutor(chain(), { kernels: loadKernels() as never })).rejects.toThrow(
+      /createExecutor: options.kernels: expected a kernel set \(await loadKernels\(\)\), got a promise that was not awaited/,
     );
     await expect(createExecutor(chain(), { kernels: 'simd' } as never)).rejects.toThrow(TypeError);
     await expect(createExecutor(undefined as never, { kernels })).rejects.toThrow(/createExecutor: network/);

@@ -274,7 +274,7 @@ describe('training executor', () => {
 
   it('wrong arguments are named', async () => {
     await expect(createTrainingExecutor(chain(), undefined as never)).rejects.toThrow(
-      /createTrainingExecutor: options.kernels/,
+      /createTrainingExecutor: optimizer.kind/,
     );
     await expect(trainer(chain(), { optimizer: undefined as never })).rejects.toThrow(
       /optimizer.kind: expected one of sgd, adam, got undefined/,

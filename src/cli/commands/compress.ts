@@ -6,7 +6,7 @@ import type { CompressionReport, Context, Outcome } from '../../index.ts';
 import { COMMON, createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
-import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints } from '../files.ts';
+import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints, checkEnding } from '../files.ts';
 import { fitted, openModel, openPart } from '../model.ts';
 import { flagName } from '../options.ts';
 import { augmented, howToGoOn, inCheckpoint, inUnit, onWriteError } from '../runs.ts';
@@ -32,6 +32,8 @@ async function run(invocation: Compress): Promise<Result> {
     progress,
   } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
+  checkEnding('--output', values.output, '.safetensors');
+  if (values.report !== undefined) checkEnding('--report', values.report, '.html');
   await checkPlaces({
     sources: { MODEL: path, '--options': values.options, '--layers': values.layers, '--preprocess': values.preprocess },
     data: values.data,
@@ -39,8 +41,8 @@ async function run(invocation: Compress): Promise<Result> {
     checkpoint: folder,
   });
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
-  const options = await compressOptions(values);
   const model = await openModel(path, values, values.preprocess);
+  const options = await compressOptions(values, model.network);
 
   const training = await openPart(values, values.part, model.network.preprocessing, model.network.task);
   const validation = await openPart(

@@ -14,7 +14,7 @@ import {
 import type { Tensor } from '../../index.ts';
 import { defineCommand, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import { checkPlaces } from '../files.ts';
+import { checkPlaces, checkEnding } from '../files.ts';
 import { inFile, openModel, PLAIN_OPTIONS, READ_OPTIONS, THREADS_OPTION } from '../model.ts';
 import { integer, required, text, withDefault } from '../options.ts';
 
@@ -38,6 +38,7 @@ export const runCommand = defineCommand({
 });
 
 async function run({ values, positionals: [path], progress, signal }: Invocation<typeof OPTIONS>): Promise<Result> {
+  checkEnding('--output', values.output, '.npy');
   await checkPlaces({ sources: { MODEL: path, '--input': values.input }, outputs: { '--output': values.output } });
   const { network } = await openModel(path, values);
   if (network.inputs.length !== 1)

@@ -3,7 +3,14 @@ import { EspalierError, parameterCount, saveFile, sizeOf, train, vgg, writeNetwo
 import type { AdamChoice, Dataset, Network, SgdChoice, TrainResult } from '../../index.ts';
 import { createContext, defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import { checkpointFolder, checkPlaces, openCheckpoint, readPreprocessing, removeCheckpoints } from '../files.ts';
+import {
+  checkEnding,
+  checkpointFolder,
+  checkPlaces,
+  openCheckpoint,
+  readPreprocessing,
+  removeCheckpoints,
+} from '../files.ts';
 import {
   DATA_OPTIONS,
   fitted,
@@ -71,6 +78,7 @@ export const trainCommand = defineCommand({
 async function run(invocation: Train): Promise<Result> {
   const { values, progress } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
+  checkEnding('--output', values.output, '.safetensors');
   await checkPlaces({
     sources: { '--init': values.init, '--preprocess': values.preprocess },
     data: values.data,

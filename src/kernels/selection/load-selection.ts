@@ -1,5 +1,6 @@
 /** Which set of a selection of kernels this platform can run. */
 import { checkOneOf } from '../../base/errors.ts';
+import { ownOptions } from '../../base/rules.ts';
 import { portableSet } from '../portable/set.ts';
 import type { Selection } from './selection.ts';
 import { unpack } from './unpack.ts';
@@ -15,7 +16,12 @@ export interface LoadOptions {
 
 /** SIMD, or portable where it is asked for or SIMD cannot run; never rejects for want of SIMD. */
 export async function loadSelection(who: string, selection: Selection, options: LoadOptions): Promise<KernelSet> {
-  const { prefer = 'simd', webAssembly = globalThis.WebAssembly as typeof WebAssembly | undefined } = options;
+  const { prefer = 'simd', webAssembly = globalThis.WebAssembly as typeof WebAssembly | undefined } = ownOptions(
+    who,
+    'options',
+    options,
+    ['prefer', 'webAssembly'],
+  );
   const portable = (reason: string): KernelSet => portableSet(selection, reason);
   if (checkOneOf(who, 'prefer', prefer, ['simd', 'portable']) === 'portable') return portable('asked for');
   if (!webAssembly) return portable('this platform has no WebAssembly');

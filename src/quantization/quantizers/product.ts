@@ -8,8 +8,10 @@ import { matrixSides } from '../../encodings/checks.ts';
 import { canonicalSigns, productSize, productWords } from '../../encodings/kinds/product.ts';
 import type { ProductBlock, ProductEncoding } from '../../encodings/types.ts';
 import { exponentOf } from '../../base/elementary.ts';
-import { checkInteger, checkOneOf, show } from '../../base/errors.ts';
-import { boolean, choice, integer } from '../../base/rules.ts';
+import { checkInteger, checkOneOf } from '../../base/errors.ts';
+import { boolean, choice, integer, ownOptions } from '../../base/rules.ts';
+import { checkKernels, givenKernels } from '../../kernels/given.ts';
+import { loadKernels } from '../../kernels/load.ts';
 import type { KernelSet } from '../../kernels/types.ts';
 import type { Tensor, TensorLike } from '../../base/tensor.ts';
 import { planAssignment, type Metric } from '../assignment.ts';
@@ -60,7 +62,22 @@ export interface MatrixOptions {
   kernels: KernelSet;
 }
 
-export interface MatrixAsyncOptions extends MatrixOptions, Pick<KMeansAsyncOptions, 'threads' | 'signal'> {}
+export interface MatrixAsyncOptions
+  extends Omit<MatrixOptions, 'kernels'>, Pick<KMeansAsyncOptions, 'kernels' | 'threads' | 'signal'> {}
+
+const MATRIX_NAMES = [
+  'subvectorLength',
+  'subspaceCount',
+  'codewordCount',
+  'codebooks',
+  'signs',
+  'clampCodewords',
+  'seed',
+  'iterations',
+  'init',
+  'weights',
+  'kernels',
+] as const satisfies readonly (keyof MatrixOptions)[];
 
 /** Defaults of {@link MatrixOptions}; the length of a sub-vector has none. */
 export const MATRIX_DEFAULTS = {
@@ -181,7 +198,7 @@ export function quantizeMatrix(
   return finish(
     blocks.map((block) => {
       const { points, kmeansOptions } = problemOf(block);
-      return runAtOnce(prepareFit(points, kmeansOptions), options.kernels);
+      return runAtOnce(prepareFit(points, kmeansOptions));
     }),
   );
 }
@@ -196,9 +213,16 @@ export async function quantizeMatrixAsync(
   matrix: TensorLike,
   options: MatrixAsyncOptions,
 ): Promise<{ encoding: ProductEncoding; report: MatrixReport }> {
-  const { blocks, problemOf, finish, work } = prepareMatrix(matrix, options);
-  const { kernels, threads = 1, signal } = options;
-  const workspaces = createWorkspaces(kernels, checkInteger('quantizeMatrixAsync', 'threads', threads, 1), work);
+  const who = 'quantizeMatrixAsync';
+  const {
+    kernels: given,
+    threads = 1,
+    signal,
+    ...rest
+  } = ownOptions(who, 'options', options, [...MATRIX_NAMES, 'threads', 'signal']);
+  const kernels = await givenKernels(who, 'options.kernels', given, loadKernels);
+  const { blocks, problemOf, finish, work } = prepareMatrix(matrix, { ...rest, kernels });
+  const workspaces = createWorkspaces(kernels, checkInteger(who, 'threads', threads, 1), work);
   try {
     const fits: FitResult[] = [];
     for (const block of blocks) {
@@ -215,11 +239,11 @@ export async function quantizeMatrixAsync(
  * Checked arguments, the blocks to be fitted, the k-means of each, and the encoding that they make. `work`: weights x
  * codewords x iterations.
  */
-function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
+function prepareMatrix(matrix: TensorLike, given: MatrixOptions) {
   const who = 'quantizeMatrix';
   const values = checkMatrix(who, matrix);
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`${who}: options: expected an object, got ${show(options)}`);
+  const options = ownOptions(who, 'options', given, MATRIX_NAMES);
+  const kernels = checkKernels(who, 'options.kernels', options.kernels);
   const [rows, columns] = values.shape;
   const K = checkInteger(who, 'codewordCount', options.codewordCount ?? MATRIX_DEFAULTS.codewordCount, 2, 65536);
   const codebooks = checkOneOf(who, 'codebooks', options.codebooks ?? MATRIX_DEFAULTS.codebooks, ['layer', 'subspace']);
@@ -235,7 +259,7 @@ function prepareMatrix(matrix: TensorLike, options: MatrixOptions) {
     const coordinateWeights = blockMetric(importance, rows, block);
     const kmeansOptions: KMeansOptions = {
       codewordCount: mostCodewords(K, shape[0], clamp),
-      kernels: options.kernels,
+      kernels,
       seed: options.seed ?? KMEANS_DEFAULTS.seed,
       iterations,
       init: options.init ?? KMEANS_DEFAULTS.init,
@@ -290,12 +314,14 @@ export function encode(
   matrix: TensorLike,
   options: { kernels: KernelSet; weights?: TensorLike },
 ): ProductEncoding {
+  const { kernels: given, weights } = ownOptions('encode', 'options', options, ['kernels', 'weights']);
+  const kernels = checkKernels('encode', 'options.kernels', given);
   const values = checkMatrix('encode', matrix);
   const [rows, columns] = values.shape;
   const expected = matrixSides(codebook.shape).columns;
   if (columns !== expected)
     throw new RangeError(`encode: matrix: expected ${expected} columns as the codebook has, got ${columns}`);
-  const importance = checkImportance('encode', options.weights, values);
+  const importance = checkImportance('encode', weights, values);
   // Codewords that training moved below zero are no absolute values: they are made so first, or their signs would be
   // lost.
   const blocks = canonicalSigns(codebook).blocks.map((block): ProductBlock => {
@@ -303,14 +329,14 @@ export function encode(
     const signed = block.signs !== undefined;
     const points = blockPoints(values, block, signed);
     const plan = planAssignment({
-      kernels: options.kernels,
+      kernels,
       points: points.data,
       d,
       codewordCount,
       largestCodeword: largestMagnitude(codewords),
       metric: blockMetric(importance, rows, block),
     });
-    const workspace = options.kernels.openSync(plan.workspace);
+    const workspace = kernels.openSync(plan.workspace);
     try {
       return {
         ...block,

@@ -1,0 +1,78 @@
+/** Settings that were measured, by name: those of docs/results.md, chosen on validation, and that of the quickstart. */
+import { checkOneOf } from '../base/errors.ts';
+import type { Network } from '../graph/network.ts';
+import { compressibleLayers } from './options.ts';
+import type { CompressOptions, LayerSetting } from './options.ts';
+
+/**
+ * All but `paper` treat all layers in one step: at the same number of epochs that ended far better than one layer at a
+ * time. `dense`: how much of the first dense layer stays.
+ */
+const PRESETS = {
+  /** The paper's schedule, one layer at a time. */
+  paper: {
+    dense: 0.25,
+    options: {
+      settings: { keep: 0.75, subvectorLength: 4, codewordCount: 256 },
+      retrainPruned: { epochs: 1, learningRate: 0.02 },
+      retrainQuantized: { epochs: 1, learningRate: 0.02 },
+      final: { epochs: 14, learningRate: 0.02 },
+    },
+  },
+  /** The smallest file at the original's error: 3 bits a weight. */
+  size: {
+    dense: 0.25,
+    options: {
+      layersPerStep: Infinity,
+      settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 },
+      retrainPruned: { epochs: 24, learningRate: 0.04 },
+      retrainQuantized: { epochs: 0, learningRate: 0.01 },
+      final: { epochs: 12, learningRate: 0.02 },
+    },
+  },
+  /** The fewest multiply-adds: 4 bits a weight. */
+  speed: {
+    dense: 0.25,
+    options: {
+      layersPerStep: Infinity,
+      settings: { keep: 0.4, subvectorLength: 2, codewordCount: 64 },
+      retrainPruned: { epochs: 24, learningRate: 0.04 },
+      retrainQuantized: { epochs: 0, learningRate: 0.01 },
+      final: { epochs: 8, learningRate: 0.01 },
+    },
+  },
+  /** Ten epochs in all. */
+  quick: {
+    dense: 0.5,
+    options: {
+      layersPerStep: Infinity,
+      settings: { keep: 0.7, subvectorLength: 2, codewordCount: 32 },
+      retrainPruned: { epochs: 6, learningRate: 0.03 },
+      retrainQuantized: { epochs: 0, learningRate: 0.01 },
+      final: { epochs: 4, learningRate: 0.01 },
+    },
+  },
+} as const satisfies Readonly<Record<string, { readonly dense: number; readonly options: CompressOptions }>>;
+
+export type PresetName = keyof typeof PRESETS;
+/** Names of presets: 'paper', 'size', 'speed', 'quick'. */
+export const PRESET_NAMES = /* @__PURE__ */ Object.keys(PRESETS) as readonly PresetName[];
+
+/**
+ * Options of `compress` by name, for a network: `size` and `speed` are the settings of docs/results.md, `paper` its
+ * schedule of one layer at a time, `quick` the quickstart's. The first layer stays dense, and of the first dense layer,
+ * unless it is the last, a smaller share stays than of the others. Spread your own over them.
+ * @throws {TypeError | RangeError} for another name
+ * @example
+ * import { compress, presetOptions } from 'espalier/compression';
+ * const { bytes } = await compress(network, context, { ...presetOptions('size', network), tolerance: 0.1 });
+ */
+export function presetOptions(name: PresetName, network: Network): CompressOptions {
+  const { dense, options } = PRESETS[checkOneOf('presetOptions', 'name', name, PRESET_NAMES)];
+  const names = compressibleLayers(network);
+  const firstDense = names.find((layer) => network.nodes.find((node) => node.name === layer)?.kind === 'dense');
+  const layers: Record<string, LayerSetting> = {};
+  if (firstDense !== undefined && firstDense !== names.at(-1)) layers[firstDense] = { keep: dense };
+  if (names.length > 1) layers[names[0]] = { ...layers[names[0]], quantize: false };
+  return { ...options, layers };
+}

@@ -1,0 +1,42 @@
+/** Presets: the settings that docs/results.md was measured with, for any network. */
+import { describe, expect, it } from 'vitest';
+import { conv, dense, flatten, PRESET_NAMES, presetOptions, sequential, vgg } from '../../src/index.ts';
+import { resolveCompressOptions } from '../../src/compression/options.ts';
+
+const network = vgg({ side: 16, widths: [4, 8], hidden: [8] });
+
+describe('presetOptions', () => {
+  it('of the reference network the layers are those of the results', () => {
+    expect(presetOptions('size', network)).toEqual({
+      layersPerStep: Infinity,
+      settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 },
+      layers: { conv1_1: { quantize: false }, dense1: { keep: 0.25 } },
+      retrainPruned: { epochs: 24, learningRate: 0.04 },
+      retrainQuantized: { epochs: 0, learningRate: 0.01 },
+      final: { epochs: 12, learningRate: 0.02 },
+    });
+    expect(presetOptions('quick', network).layers).toEqual({ conv1_1: { quantize: false }, dense1: { keep: 0.5 } });
+    expect(presetOptions('paper', network)).not.toHaveProperty('layersPerStep');
+  });
+
+  it.each(PRESET_NAMES)('%s names only layers that a network has, and never thins its output', (name) => {
+    const others = [
+      sequential({ input: [1, 8, 8] }, [conv(4, 3), conv(4, 3), flatten(), dense(2)]),
+      sequential({ input: [4] }, [dense(2)]),
+      sequential({ input: [4] }, [dense(8, { name: 'a' }), dense(2)]),
+    ];
+    for (const one of others) {
+      const options = presetOptions(name, one);
+      resolveCompressOptions(one, options);
+      expect(
+        Object.entries(options.layers ?? {}).filter(([layer, { keep }]) => keep !== undefined && layer !== 'a'),
+      ).toEqual([]);
+    }
+  });
+
+  it('another name is refused, with those that there are', () => {
+    expect(() => presetOptions('tiny' as never, network)).toThrow(
+      /expected one of paper, size, speed, quick, got "tiny"/,
+    );
+  });
+});
