@@ -4,8 +4,7 @@
  */
 import { styleText } from 'node:util';
 import { version } from '../../package.json';
-import { EspalierError, visible, visibleLines, suggestion } from '../index.ts';
-import { EspalierError, show, visible, visibleLines } from '../index.ts';
+import { EspalierError, show, suggestion, visible, visibleLines } from '../index.ts';
 import { Stopped } from './command.ts';
 import type { Command } from './command.ts';
 import { compressCommand } from './commands/compress.ts';

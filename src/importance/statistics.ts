@@ -52,7 +52,11 @@ export interface MeasureOptions extends Partial<Record<Measurement, boolean>> {
   samples?: number;
   /** Samples per pass; gradients are taken of the mean loss of so many. Default 32. */
   batch?: number;
-  /** Pairs of positions per consumer, and positions per sample for the covariance. Default 16. */
+  /**
+   * Pairs of positions per consumer, and positions per sample for the covariance. Default: as many as fill 16384 numbers
+   * of a consumer's channels and outputs, from 16 to 256, so that layers of few channels and many positions, where two
+   * seeds otherwise choose differently, get more and none takes more memory than the widest (docs/method.md).
+   */
   positions?: number;
   /** Measure correlations with the consumers' outputs. Default true. */
   correlations?: boolean;
@@ -142,7 +146,7 @@ export async function measureActivations(
   ]);
   const wanted = checkInteger(who, 'samples', options.samples ?? 512, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
-  const positions = checkInteger(who, 'positions', options.positions ?? 16, 1);
+  const positions = options.positions === undefined ? undefined : checkInteger(who, 'positions', options.positions, 1);
   const { correlations = true, deviations = true, covariances = false, activity = false, gradients = false } = options;
   const { training, seed, kernels, threads } = context;
   const control = createRunControl(context.signal ? { signal: context.signal } : {});
@@ -273,7 +277,7 @@ function weightOf(network: Network, node: string): string | undefined {
 
 interface ProbeSettings {
   readonly samples: number;
-  readonly positions: number;
+  readonly positions: number | undefined;
   readonly seed: number;
   readonly correlations: boolean;
   readonly deviations: boolean;
@@ -287,12 +291,13 @@ function probeOf(
   executor: Executor,
   settings: ProbeSettings,
 ): Probe {
-  const { samples, positions, seed, correlations, deviations, covariances } = settings;
+  const { samples, seed, correlations, deviations, covariances } = settings;
   const node = nodeOf(network, consumer.node);
   const shape = executor.shapeOf(consumer.value);
   const output = activationOf(network, consumer.node);
   const outputShape = executor.shapeOf(output);
   const [outputs, ...outputSides] = outputShape;
+  const { positions = defaultPositions(group.channels + outputs) } = settings;
   const weight = network.parameters.get(consumer.parameter)?.shape ?? [];
   // Over positions that share the weight, or element by element.
   const taps = couplingOf(node).taps?.(node, weight, shape, outputShape);
@@ -332,6 +337,11 @@ function probeOf(
     spread: new Float32Array(group.channels * samples * spreadCount),
     spreadCount,
   };
+}
+
+/** See {@link MeasureOptions}. */
+function defaultPositions(rows: number): number {
+  return Math.min(256, Math.max(16, Math.floor(16384 / rows)));
 }
 
 /** What a producer's channels become: its activation, also where that is of a sum that it goes into first. */
@@ -476,16 +486,17 @@ function summarize(probe: Probe, samples: number): ConsumerStatistics {
     spread,
     spreadCount,
   } = probe;
-  const observations = samples * (span / width);
-  const mean = probe.sums.map((sum) => sum / observations);
+  const seen = samples * (span / width);
+  const mean = probe.sums.map((sum) => sum / seen);
   const summary: { -readonly [K in keyof ConsumerStatistics]: ConsumerStatistics[K] } = { node, mean, outputs };
   if (spreads) {
     const { sums, squares } = spreads;
-    summary.deviation = squares.map((sum, j) =>
-      Math.sqrt(Math.max(0, sum - square(sums[j]) / observations) / observations),
-    );
+    summary.deviation = squares.map((sum, j) => Math.sqrt(Math.max(0, sum - square(sums[j]) / seen) / seen));
   }
-  if (spreadCount > 0) summary.covariance = covarianceMatrix(spread, channels, samples * spreadCount);
+  if (spreadCount > 0) {
+    summary.observations = samples * spreadCount;
+    summary.covariance = covarianceMatrix(spread, channels, summary.observations);
+  }
   if (pairs.length > 0) summary.correlation = meanCorrelation(probe, samples);
   return summary;
 }

@@ -66,6 +66,8 @@ export interface ChannelMoments {
   readonly mean: ArrayLike<number>;
   /** (channels, channels), over samples and positions. */
   readonly covariance?: Float64Array;
+  /** How many observations the covariance is of; left out: plenty. */
+  readonly observations?: number;
 }
 
 /** What was measured at one consumer. */

@@ -1,5 +1,7 @@
 /** Shape inference and costs: what every value, parameter and node of a network amounts to. */
 import { EspalierError, show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
+import { LARGEST_FLOAT32 } from '../base/float32.ts';
 import { expectation, obeys } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
@@ -12,7 +14,7 @@ import type { ParameterShapes, ValueType } from '../operators/types.ts';
 /** Stored shapes of a node's parameters by role. @throws {EspalierError} GRAPH if one is missing or has no place there */
 export function parameterShapes(network: Pick<Network, 'parameters'>, node: Node): ParameterShapes {
   const { roles } = operatorOf(node);
-  const shapes: Partial<Record<string, Shape>> = {};
+  const shapes: Partial<Record<string, Shape>> = own({});
   for (const [role, name] of Object.entries(node.parameters)) {
     if (!roles.some((rule) => rule.role === role))
       throw nodeError('GRAPH', node, `parameters: the operator has no role ${show(role)}`);
@@ -41,6 +43,8 @@ export function checkAttributes(node: Node): void {
     if (!obeys(rule, value)) {
       throw nodeError('ATTRIBUTE', node, `${name}: expected ${expectation(rule)}, got ${show(value)}`);
     }
+    if (rule.kind === 'number' && Math.abs(value as number) > LARGEST_FLOAT32)
+      throw nodeError('ATTRIBUTE', node, `${name}: ${show(value)} is beyond float32 (${LARGEST_FLOAT32})`);
   }
 }
 
@@ -99,7 +103,10 @@ export function inferTypes(network: Network): Map<string, ValueType> {
     }
     types.set(name, type);
   };
-  for (const { name, shape, type = 'float' } of network.inputs) define(name, { shape, type, isConstant: false });
+  for (const input of network.inputs) {
+    const { name, shape, type = 'float' } = own(input);
+    define(name, { shape, type, isConstant: false });
+  }
   for (const node of network.nodes) {
     const yielded = nodeTypes(network, node, (name) => types.get(name));
     outputsOf(node).forEach((name, i) => define(name, yielded[i]));

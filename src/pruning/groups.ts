@@ -3,7 +3,6 @@
  * up; what a node does with them is said by its operator's coupling. What cannot be cut is marked with the reason.
  */
 import { checkNetwork } from '../graph/check.ts';
-import { EspalierError, show } from '../base/errors.ts';
 import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import { isDense } from '../encodings/index.ts';

@@ -16,10 +16,16 @@ import { findGroups, prunableGroup } from './groups.ts';
 import { regression } from './repair.ts';
 
 /**
- * Ridge of the least-squares repair. Measured on a trained landmark network from 512 samples: convolutions like 0.01 or
- * less (flat to 0.1), a dense layer with more channels than samples 0.1 to 0.3.
+ * Ridge of the least-squares repair. Measured on a trained landmark network from 512 samples (docs/method.md): flat from
+ * 0.001 to 0.01, worse above; for channels chosen at random, where more is left to predict, flat to 0.03.
  */
-export const DEFAULT_RIDGE = 0.03;
+export const DEFAULT_RIDGE = 0.003;
+
+/**
+ * Below so many observations per kept channel the ridge grows in proportion: 768 dense units from 512 samples want a
+ * hundred times that of a convolution, which sees as many at every position (docs/method.md).
+ */
+const PLENTY = 30;
 
 export interface RemoveOptions {
   /**
@@ -32,7 +38,8 @@ export interface RemoveOptions {
   repair?: boolean;
   /**
    * Share of the mean of what the kept channels contribute that repair adds to the contribution of each; see
-   * `regression`. Default {@link DEFAULT_RIDGE}.
+   * `regression`. More where the moments are of fewer than 30 observations per kept channel: times 30 kept / observations.
+   * Default {@link DEFAULT_RIDGE}.
    */
   ridge?: number;
 }
@@ -262,7 +269,7 @@ function fold(
           channels,
           kept,
           removed,
-          options.ridge ?? DEFAULT_RIDGE,
+          (options.ridge ?? DEFAULT_RIDGE) * Math.max(1, (PLENTY * kept.length) / (moments.observations ?? Infinity)),
           outgoingOf(draft, consumer, moments.covariance, channels),
         )
       : { coefficients: undefined, merged: 0 };

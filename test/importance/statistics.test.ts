@@ -89,7 +89,7 @@ describe('measureActivations', () => {
     expect(a).not.toEqual(b);
   });
 
-  test('the same seed gives the same numbers for any batch size; another seed another choice of samples', async () => {
+  test('the same seed gives the same numbers for any batch size', async () => {
     const network = parallel(2);
     const inputs = randomInputs(network, 30, 1);
     const options = { samples: 10, covariances: true };
@@ -102,8 +102,85 @@ describe('measureActivations', () => {
           largestDifference(consumer.correlation ?? [], other.groups.get(name)?.consumers[i].correlation ?? []),
         ).toBeLessThan(1e-5),
       );
-    expect(await measure(network, inputs, options, { seed: 2 })).not.toEqual(once);
     expect(once.samples).toBe(10);
+  });
+
+  test('samples are drawn by the seed, each once, and read in order; with all of them and all positions a seed changes nothing (< 1e-12)', async () => {
+    const network = parallel(2);
+    const inputs = randomInputs(network, 30, 1);
+    const read: number[][] = [];
+    const measured = (seed: number, samples: number): Promise<ActivationStatistics> => {
+      read.length = 0;
+      const set = examplesOf(network, inputs);
+      const training: typeof set = {
+        ...set,
+        read: (indices, into, targets) => {
+          read.push(Array.from(indices));
+          return set.read(indices, into, targets);
+        },
+      };
+      const options = { samples, batch: 4, positions: 1000, covariances: true };
+      return measure(network, inputs, options, { seed, training });
+    };
+    const draws: number[][] = [];
+    for (const seed of [1, 2, 3]) {
+      const statistics = await measured(seed, 10);
+      const indices = read.flat();
+      expect(statistics).toMatchObject({ samples: 10 });
+      expect(new Set(indices).size).toBe(10);
+      expect(indices).toEqual([...indices].sort((a, b) => a - b));
+      expect(indices.every((i) => i >= 0 && i < 30)).toBe(true);
+      expect(read.map((batch) => batch.length)).toEqual([4, 4, 2]);
+      draws.push(indices);
+    }
+    expect(new Set(draws.map(String)).size).toBe(3);
+    const [all, again, more] = [await measured(1, 30), await measured(2, 30), await measured(3, 99)];
+    expect(read.flat()).toEqual(Array.from({ length: 30 }, (_, i) => i));
+    for (const other of [again, more]) {
+      expect(other.samples).toBe(30);
+      for (const [name, { consumers }] of all.groups)
+        consumers.forEach(({ mean, deviation = [], correlation = [], covariance = [] }, i) => {
+          const theirs = other.groups.get(name)!.consumers[i];
+          expect(largestDifference(mean, theirs.mean)).toBeLessThan(1e-12);
+          expect(largestDifference(deviation, theirs.deviation ?? [])).toBeLessThan(1e-12);
+          expect(largestDifference(correlation, theirs.correlation ?? [])).toBeLessThan(1e-12);
+          expect(largestDifference(covariance, theirs.covariance ?? [])).toBeLessThan(1e-12);
+        });
+    }
+  });
+
+  test('positions by default: 16384 numbers of channels and outputs, from 16 to 256; else as many as asked for', async () => {
+    const build = (side: number, channels: number, outputs: number): Network =>
+      randomize(
+        sequential({ input: [1, side, side] }, [conv(channels, 1, { name: 'a' }), relu(), conv(outputs, 1)]),
+        1,
+      );
+    for (const [side, channels, outputs, positions] of [
+      [17, 2, 3, 256],
+      [17, 60, 40, 163],
+      [5, 900, 200, 16],
+    ]) {
+      const network = build(side, channels, outputs);
+      const inputs = randomInputs(network, 2, 1);
+      const [group] = prunable(network);
+      const of = async (options: object): Promise<string> => {
+        const statistics = await measureActivations(network, [group], contextOf(network, inputs), {
+          correlations: false,
+          covariances: true,
+          ...options,
+        });
+        return String(statistics.groups.get('a')?.consumers[0].covariance?.slice(0, 40));
+      };
+      const [byDefault, same, one, fewer] = [
+        await of({}),
+        await of({ positions }),
+        await of({ positions: positions + 1 }),
+        await of({ positions: positions - 1 }),
+      ];
+      expect(byDefault).toBe(same);
+      expect(byDefault).not.toBe(one);
+      expect(byDefault).not.toBe(fewer);
+    }
   });
 
   test("activationCorrelation is unchanged (< 1e-5) when a neuron is scaled up and its consumers' columns down", async () => {
@@ -176,6 +253,7 @@ describe('measureActivations', () => {
     const [consumer] = statistics.groups.get('b')?.consumers ?? [];
     expect(largestDifference(consumer.covariance ?? [], expected)).toBeLessThan(1e-6);
     expect(largestDifference(consumer.mean, means)).toBeLessThan(1e-6);
+    expect(consumer.observations).toBe(6 * 36);
   });
 
   test('deviations are those of all observations (< 1e-6): per channel over positions for a convolution, per column behind a flatten; 0 for a constant', async () => {
@@ -204,15 +282,15 @@ describe('measureActivations', () => {
     expect([...still!].slice(0, 4)).toEqual([0, 0, 0, 0]);
   });
 
-  test('a mean of a million cancels nothing of a deviation (1e-12)', async () => {
+  test('a mean of ten million cancels nothing of a deviation (1e-12)', async () => {
     const network = change(
       change(sequential({ input: [1] }, [dense(2, { name: 'a' }), dense(1)]), 'a.weight', (w) => w.set([1, -2])),
       'a.bias',
-      (b) => b.set([1e6, -1e6]),
+      (b) => b.set([1e7, -1e7]),
     );
-    const { groups } = await measure(network, Float32Array.of(0.25, 0.5, -1, 3));
-    const [deviation] = [groups.get('a')?.consumers[0].deviation ?? []];
-    const expected = Math.sqrt((0.25 ** 2 + 0.5 ** 2 + 1 + 9) / 4 - (2.75 / 4) ** 2);
+    const { groups } = await measure(network, Float32Array.of(2, 5, -1, 3, 7, 0, -4));
+    const deviation = groups.get('a')?.consumers[0].deviation ?? [];
+    const expected = Math.sqrt((4 + 25 + 1 + 9 + 49 + 16) / 7 - (12 / 7) ** 2);
     expect(largestDifference(deviation, [expected, 2 * expected])).toBeLessThan(1e-12);
   });
 

@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { EspalierError } from '../../src/base/errors.ts';
-import { CRITERION_NAMES, measureActivations } from '../../src/importance/index.ts';
+import { CRITERION_NAMES, measureActivations, score } from '../../src/importance/index.ts';
+import type { ScoringOptions } from '../../src/importance/index.ts';
+import { conv, dense, flatten, relu, sequential } from '../../src/network/index.ts';
 import { parameterCount } from '../../src/network/shapes.ts';
-import { findGroups, prune, pruneGroup } from '../../src/pruning/index.ts';
+import { findGroups, keepBest, prune, pruneGroup, removeNeurons } from '../../src/pruning/index.ts';
+import type { PruneOptions } from '../../src/pruning/index.ts';
 import type { RunEvent } from '../../src/base/control.ts';
 import {
   chain,
@@ -12,11 +15,31 @@ import {
   largestDifference,
   parallel,
   randomInputs,
+  randomize,
   residual,
   run,
   separable,
   shape,
 } from './networks.ts';
+
+/** Wide, and with tails, so that two criteria or norms do not choose alike by chance. */
+const wide = change(
+  randomize(
+    sequential({ input: [2, 6, 6] }, [
+      conv(24, 3, { name: 'a' }),
+      relu(),
+      conv(20, 3, { name: 'b' }),
+      relu(),
+      flatten(),
+      dense(30),
+      relu(),
+      dense(3),
+    ]),
+    1,
+  ),
+  'b.weight',
+  (values) => values.forEach((w, i) => (values[i] = 4 * w ** 3)),
+);
 
 describe('prune', () => {
   test.each(CRITERION_NAMES)(
@@ -56,6 +79,76 @@ describe('prune', () => {
       }
     },
   );
+
+  test.each<[string, PruneOptions, ScoringOptions]>([
+    ['a criterion', { criterion: 'magnitude', keep: 0.5 }, {}],
+    ['its options', { criterion: 'magnitude', scoring: { norm: 'L2' }, keep: 0.5 }, { norm: 'L2' }],
+    ['its seed', { criterion: 'random', scoring: { seed: 7 }, keep: 0.5 }, { seed: 7 }],
+    ['the seed of the run', { criterion: 'random', keep: 0.5 }, { seed: 5 }],
+    ['the default criterion, cut only', { keep: 0.5, fold: false }, {}],
+    ['means only', { criterion: 'weightCorrelation', keep: 0.5, repair: false }, {}],
+    ['repair though not fold', { criterion: 'magnitude', keep: 0.5, fold: false, repair: true }, {}],
+    ['a ridge', { criterion: 'zeroFraction', keep: 0.5, ridge: 0.5 }, {}],
+    ['a multiple', { criterion: 'geometricMedian', keep: 0.5, multipleOf: 3 }, {}],
+    ['samples, positions, batch', { keep: 0.5, samples: 9, positions: 5, batch: 4 }, {}],
+  ])(
+    '%s: what is asked for is done, group by group: scored and measured on the network as it was, the best kept, the rest removed',
+    async (_what, options, scoring) => {
+      const network = chain(2);
+      const context = contextOf(network, randomInputs(network, 20, 1), { seed: 5 });
+      const { criterion = 'activationCorrelation', fold = true, repair = fold } = options;
+      const groups = findGroups(network).filter((group) => group.prunable);
+      const statistics = await measureActivations(network, groups, context, {
+        samples: options.samples ?? 512,
+        batch: options.batch ?? 32,
+        ...(options.positions === undefined ? {} : { positions: options.positions }),
+        activity: true,
+        covariances: true,
+      });
+      let expected = network;
+      for (const group of groups) {
+        const { kept } = keepBest(score(criterion, network, group, statistics, scoring), {
+          fraction: 0.5,
+          multipleOf: options.multipleOf ?? 1,
+        });
+        expected = removeNeurons(expected, group.name, kept, {
+          ...(fold || repair ? { moments: statistics.groups.get(group.name)?.consumers ?? [] } : {}),
+          repair,
+          ...(options.ridge === undefined ? {} : { ridge: options.ridge }),
+        }).network;
+      }
+      const { network: pruned, report } = await prune(options)(network, context);
+      expect(pruned).toEqual(expected);
+      expect(report.groups.every(({ folded, repaired }) => folded === (fold || repair) && repaired === repair)).toBe(
+        true,
+      );
+    },
+  );
+
+  test('criteria and their options make a difference', async () => {
+    const network = wide;
+    const context = contextOf(network, randomInputs(network, 16, 1));
+    const choices = [
+      {},
+      { scoring: { weighting: 'none' } },
+      { criterion: 'weightCorrelation' },
+      { criterion: 'weightCorrelation', scoring: { neighbours: 9 } },
+      { criterion: 'magnitude' },
+      { criterion: 'magnitude', scoring: { norm: 'L2' } },
+      { criterion: 'random' },
+      { criterion: 'random', scoring: { seed: 7 } },
+      { repair: false },
+      { fold: false },
+      { ridge: 0.5 },
+    ] as const;
+    const results = await Promise.all(
+      choices.map(async (choice) => {
+        const { network: pruned } = await prune({ ...choice, keep: 0.5 })(network, context);
+        return JSON.stringify([...pruned.parameters]);
+      }),
+    );
+    expect(new Set(results).size).toBe(choices.length);
+  });
 
   test('the same seed gives the same network', async () => {
     const network = chain();
@@ -207,4 +300,28 @@ test('pruneGroup is prune for one group, given its statistics', async () => {
     folded: false,
     repaired: false,
   });
+});
+
+test('pruneGroup does what it is asked for, as prune does', async () => {
+  const context = contextOf(wide, randomInputs(wide, 16, 1));
+  const group = findGroups(wide).filter(({ name }) => name === 'b');
+  const statistics = await measureActivations(wide, group, context, { covariances: true });
+  const choices = [
+    {},
+    { criterion: 'magnitude' },
+    { criterion: 'magnitude', scoring: { norm: 'L2' } },
+    { criterion: 'random', scoring: { seed: 4 } },
+    { multipleOf: 5 },
+    { ridge: 0.5 },
+    { repair: false },
+    { fold: false },
+  ] as const;
+  const results = await Promise.all(
+    choices.map(async (choice) => {
+      const { network: pruned } = pruneGroup(wide, 'b', statistics, { ...choice, keep: 0.4 });
+      expect(pruned).toEqual((await prune({ ...choice, keep: { b: 0.4 } })(wide, context)).network);
+      return JSON.stringify([...pruned.parameters]);
+    }),
+  );
+  expect(new Set(results).size).toBe(choices.length);
 });

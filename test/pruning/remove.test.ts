@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { EspalierError } from '../../src/base/errors.ts';
 import { covarianceMatrix } from '../../src/importance/index.ts';
 import type { ChannelGroup, ChannelMoments } from '../../src/importance/types.ts';
-import { conv, dense, flatten } from '../../src/network/layers.ts';
+import { concat, conv, dense, flatten } from '../../src/network/layers.ts';
 import { relu } from '../../src/network/functions.ts';
-import { sequential } from '../../src/network/build.ts';
+import { graph, sequential } from '../../src/network/build.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { multiplyAdds, parameterCount } from '../../src/network/shapes.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
@@ -344,6 +344,53 @@ describe('repair', () => {
     expect(largestDifference(await run(copies, inputs), await run(merged, inputs))).toBeLessThan(1e-5);
   });
 
+  test('copies merge also where the kept one contributes next to nothing, and where its column is 0', async () => {
+    for (const share of [0, 1e-6]) {
+      const network = randomize(
+        sequential({ input: [3] }, [dense(4, { name: 'a' }), relu(), dense(2, { name: 'b' })]),
+        2,
+      );
+      const copies = ['a.weight', 'a.bias'].reduce(
+        (edited, name) =>
+          change(edited, name, (values) => values.copyWithin(0, (values.length * 3) / 4, values.length)),
+        change(network, 'b.weight', (values) => [0, 4].forEach((i) => (values[i] *= share))),
+      );
+      const group = findGroups(copies)[0];
+      const inputs = randomInputs(copies, 12, 1);
+      const moments = await measure(copies, group, inputs);
+      const { network: merged } = removeNeurons(copies, 'a', [0, 1, 2], { moments, repair: true, ridge: 0.1 });
+      expect(largestDifference(await run(copies, inputs), await run(merged, inputs))).toBeLessThan(1e-5);
+      // Without repair, columns stay as they are.
+      const { network: folded } = removeNeurons(copies, 'a', [0, 1, 2], { moments });
+      expect(data(folded, 'b.weight')[0]).toBe(data(copies, 'b.weight')[0]);
+    }
+  });
+
+  test('copies that a convolution reads merge tap by tap, at their place behind a concat', () => {
+    const network = randomize(
+      graph({}, (g) => {
+        const x = g.input([2, 4, 4]);
+        const [z, a] = [g.node(conv(2, 1, { name: 'z' }), x), g.node(conv(3, 1, { name: 'a' }), x)];
+        return g.node(conv(2, 3, { name: 'b' }), g.node(concat(), z, a));
+      }),
+      2,
+    );
+    const copies = change(
+      change(network, 'a.weight', (values) => values.copyWithin(0, 4, 6)),
+      'a.bias',
+      (values) => values.copyWithin(0, 2, 3),
+    );
+    const moments = { mean: new Float64Array(3), covariance: Float64Array.of(1, 0, 1, 0, 1, 0, 1, 0, 1) };
+    const before = data(copies, 'b.weight');
+    const after = data(removeNeurons(copies, 'a', [0, 1], { moments, repair: true }).network, 'b.weight');
+    for (let o = 0; o < 2; o++)
+      for (let c = 0; c < 4; c++)
+        for (let t = 0; t < 9; t++) {
+          const was = before[(o * 5 + c) * 9 + t] + (c === 2 ? before[(o * 5 + 4) * 9 + t] : 0);
+          expect(after[(o * 4 + c) * 9 + t]).toBeCloseTo(was, 6);
+        }
+  });
+
   test("never worse than folding the mean: the consumers' pre-activations are nearer to the original on the samples measured", async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(1000), async (seed) => {
@@ -369,6 +416,53 @@ describe('repair', () => {
       }),
       { numRuns: 15 },
     );
+  });
+});
+
+describe('repair by default', () => {
+  // What goes is predicted by what stays but for one part in a hundred: a ridge that is far too large leaves it, one that
+  // is far too small gives a channel that hardly fires all the say.
+  const network = randomize(sequential({ input: [4] }, [dense(5, { name: 'a' }), dense(3, { name: 'b' })]), 3);
+  const group = findGroups(network)[0];
+  const even = change(network, 'b.weight', (values) => values.fill(1));
+  const meansOf = new Float64Array(5);
+
+  test('follows what is predictable: at most 5 % of a sum of two kept channels is left', () => {
+    // 4 = 0 + 1, all of them of variance 1 or 2, the rest apart.
+    const covariance = Float64Array.of(1, 0, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 1, 0, 0, 2);
+    const moments = { mean: meansOf, covariance };
+    const { network: repaired } = removeNeurons(even, group.name, [0, 1, 2, 3], { moments, repair: true });
+    const gained = data(repaired, 'b.weight').map((w) => w - 1);
+    for (const o of [0, 4, 8]) {
+      for (const c of [0, 1]) expect(gained[o + c]).toBeGreaterThan(0.95);
+      for (const c of [2, 3]) expect(Math.abs(gained[o + c])).toBeLessThan(1e-6);
+    }
+  });
+
+  test('trusts few observations less: below 30 for each kept channel the ridge grows in proportion', () => {
+    const covariance = Float64Array.from({ length: 25 }, (_, i) => (i % 6 === 0 ? 1 : 0.3));
+    const repaired = (ridge: number, observations?: number): Network =>
+      removeNeurons(even, group.name, [0, 1, 2, 3], {
+        moments: { mean: meansOf, covariance, ...(observations === undefined ? {} : { observations }) },
+        repair: true,
+        ridge,
+      }).network;
+    for (const plenty of [120, 121, 1e6]) expect(repaired(0.01, plenty)).toEqual(repaired(0.01));
+    expect(repaired(0.01, 60)).toEqual(repaired(0.02));
+    expect(repaired(0.01, 4)).toEqual(repaired(0.3));
+    expect(repaired(0.3)).not.toEqual(repaired(0.01));
+  });
+
+  test('does not follow a kept channel of a hundredth of the others', () => {
+    // Channel 3 has a deviation of 0.01 and a correlation of 0.9 with 4, by chance: followed, it would be multiplied by 90.
+    const covariance = new Float64Array(25);
+    for (let c = 0; c < 5; c++) covariance[6 * c] = c === 3 ? 1e-4 : 1;
+    covariance[19] = covariance[23] = 0.009;
+    const { network: repaired } = removeNeurons(even, group.name, [0, 1, 2, 3], {
+      moments: { mean: meansOf, covariance },
+      repair: true,
+    });
+    expect(data(repaired, 'b.weight')[3]).toBeLessThan(10);
   });
 });
 

@@ -53,9 +53,51 @@ describe('regression', () => {
     expect([...coefficients].every((b) => Number.isFinite(b) && Math.abs(b) < 10)).toBe(true);
   });
 
+  test("outgoing weights are a channel's units: what is scaled up as they are scaled down is predicted and predicts alike (1e-12)", () => {
+    const draw = stream(3, 'test');
+    const x = Array.from({ length: 5 * 20 }, () => normal(draw));
+    const outgoing = [0.5, 1, 2, 0.25, 3];
+    const factors = [8, 0.125, 1, 64, 0.5];
+    const { coefficients } = regression(covarianceMatrix(x, 5, 20), 5, [0, 1, 2], [3, 4], 0.1, outgoing);
+    const scaled = regression(
+      covarianceMatrix(
+        x.map((v, i) => v * factors[Math.floor(i / 20)]),
+        5,
+        20,
+      ),
+      5,
+      [0, 1, 2],
+      [3, 4],
+      0.1,
+      outgoing.map((s, c) => s / factors[c]),
+    );
+    scaled.coefficients.forEach((b, i) => {
+      const back = (b * factors[i % 3]) / factors[3 + Math.floor(i / 3)];
+      expect(Math.abs(back - coefficients[i])).toBeLessThan(1e-12);
+    });
+    expect(Math.abs(coefficients[0])).toBeGreaterThan(1e-3);
+    // And it is not the same as without them.
+    expect(regression(covarianceMatrix(x, 5, 20), 5, [0, 1, 2], [3, 4], 0.1).coefficients).not.toEqual(coefficients);
+  });
+
+  test('one kept, one removed, by hand: covariance / (variance + ridge x what it contributes, in its own units)', () => {
+    const found = regression(Float64Array.of(4, 3, 3, 9), 2, [0], [1], 0.5, [7, 1]);
+    expect(found.coefficients[0]).toBeCloseTo(3 / (4 + 0.5 * 4), 12);
+    const two = regression(Float64Array.of(4, 0, 2, 0, 1, 3, 2, 3, 99), 3, [0, 1], [2], 0.1, [1, 4, 1]);
+    // Contributions 4 and 16, mean 10: 1 is added to the first variance, 1 / 16 to the second.
+    expect(two.coefficients[0]).toBeCloseTo(2 / 5, 12);
+    expect(two.coefficients[1]).toBeCloseTo(3 / (1 + 1 / 16), 12);
+  });
+
+  test('a kept channel that nobody reads predicts nothing', () => {
+    const found = regression(Float64Array.of(4, 3, 3, 9), 2, [0], [1], 0.5, [0, 1]);
+    expect([...found.coefficients]).toEqual([0]);
+  });
+
   test('refused: a ridge of 0, a covariance of another size or with NaN, and one that is not positive definite', () => {
     expect(() => regression(new Float64Array(4), 2, [0], [1], 0)).toThrow(RangeError);
     expect(() => regression(new Float64Array(3), 2, [0], [1], 0.1)).toThrow(RangeError);
+    expect(() => regression(new Float64Array(4), 2, [0], [1], 0.1, [1])).toThrow(/outgoing: expected 2 numbers, got 1/);
     expect(() => regression(Float64Array.of(1, 0, 0, NaN), 2, [0], [1], 0.1)).toThrow(EspalierError);
     expect(() => regression(Float64Array.of(1, 5, 0, 5, 1, 0, 0, 0, 1), 3, [0, 1], [2], 0.1)).toThrow(
       /not positive definite/,
