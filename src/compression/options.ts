@@ -200,7 +200,10 @@ type UndecidedPlan = Omit<LayerPlan, 'quantize' | 'reason'> & { readonly quantiz
 
 /** A layer's own settings win over those of all; one that is given as undefined is not given. */
 function resolveLayer(name: string, all: LayerSetting | undefined, own: LayerSetting | undefined): UndecidedPlan {
-  let treatment: { keep: number; quantize?: boolean } = { keep: LAYER_DEFAULTS.keep };
+  let keep: number = LAYER_DEFAULTS.keep;
+  let quantize: boolean | undefined;
+  let isOwnKeep = false;
+  let hasOptions = false;
   let named: QuantizerName = DEFAULT_QUANTIZER;
   const settings: QuantizerSettings[] = [];
   for (const one of [all, own]) {
@@ -214,20 +217,21 @@ function resolveLayer(name: string, all: LayerSetting | undefined, own: LayerSet
       'quantizer',
       ...Object.keys(quantizerOf(named).options),
     ] as (keyof LayerSetting)[]);
-    const { keep = treatment.keep, quantize = treatment.quantize, ...rest } = given;
-    if (quantize !== undefined && typeof quantize !== 'boolean')
-      throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(quantize)}`);
-    treatment = { keep, ...(quantize !== undefined && { quantize }) };
+    const { keep: share, quantize: wanted, ...rest } = given;
+    if (wanted !== undefined && typeof wanted !== 'boolean')
+      throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(wanted)}`);
+    keep = share ?? keep;
+    quantize = wanted ?? quantize;
+    isOwnKeep = one === own && share !== undefined;
+    hasOptions = one === own && Object.values(rest).some((value) => value !== undefined);
     settings.push(rest);
   }
-  checkNumber(WHO, `${name}.keep`, treatment.keep, 0, 1, true);
+  checkNumber(WHO, `${name}.keep`, keep, 0, 1, true);
   const { kind, options } = resolveQuantizer(WHO, name, ...settings);
-  const { keep, quantize: _asSet, ...ofQuantizer }: LayerSetting = own === undefined ? {} : { ...own };
-  const hasOptions = Object.values(ofQuantizer).some((value) => value !== undefined);
   return {
-    keep: treatment.keep,
-    keepIsOwn: keep !== undefined,
-    quantize: treatment.quantize ?? (hasOptions || undefined),
+    keep,
+    keepIsOwn: isOwnKeep,
+    quantize: quantize ?? (hasOptions || undefined),
     quantizer: kind,
     options,
   };

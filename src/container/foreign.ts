@@ -45,7 +45,7 @@ export function looksLike(bytes: Uint8Array): string | undefined {
     return 'JSON text (an error message, or a description without its weights?)';
   if (isOnnx(bytes)) return 'an ONNX model; save its weights as safetensors';
   if (bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5)
-    return 'a Python pickle (an old PyTorch file?); export the weights as safetensors or ONNX';
+    return 'a Python pickle (an old PyTorch file?); export the weights as safetensors';
   return undefined;
 }
 

@@ -109,7 +109,8 @@ async function fingerprintOf(
   context: Context,
   control: RunControl,
 ): Promise<Fingerprint> {
-  const { training, validation, teacher, loss, schedule, ...options } = settings;
+  // Where the state is kept, and what happens if it cannot be, changes nothing of the run.
+  const { training, validation, teacher, loss, schedule, checkpoint: _place, ...options } = settings;
   const pass = { seed: context.seed, epoch: 0 };
   return {
     network: digestNetwork(network),

@@ -162,7 +162,7 @@ const FAILED = (
     ['evaluate {five} --data {data} --part test', /five yields 10 numbers, the targets are 136/],
     ['inspect {page}', /page: .*HTML/],
     ['inspect {nowhere}', /cannot read .*nowhere/],
-    ['run {model} --input {file} --output {y}', /file: readNpy: expected at least 10 bytes/],
+    ['run {model} --input {file} --output {y}', /file: expected at least 10 bytes/],
     ['run {model} --input {x.npy} --output {nowhere/y}', /--output: .* there is no folder/],
   ] as const
 ).map(([args, message]) => ({ args, message, expected: 1 }));

@@ -118,7 +118,7 @@ describe('preprocess', () => {
   it('refuses images that are none, and names the field of a preprocessing that is wrong', () => {
     expect(() => preprocess({ data: new Uint8Array(24), shape: [3, 4, 2] }, PLAIN)).toThrow(/1, 3 or 4 channels/);
     expect(() => preprocess({ data: new Uint8Array(0), shape: [0, 4] }, PLAIN)).toThrow(RangeError);
-    expect(() => preprocess({ data: new Uint8Array(5), shape: [3, 4] }, PLAIN)).toThrow(/expected 12 values/);
+    expect(() => preprocess({ data: new Uint8Array(5), shape: [3, 4] }, PLAIN)).toThrow(/expected 12 elements/);
     expect(() => preprocess(7 as never, PLAIN)).toThrow(TypeError);
     const wrong: [unknown, RegExp][] = [
       [undefined, /preprocessing: expected an object/],

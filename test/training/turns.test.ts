@@ -14,7 +14,7 @@ const network = sequential({ input: [3] }, [dense(64), batchNorm(), relu(), dens
 const set = smoothSet(1_000_000, 1);
 const WORK: [string, (context: Context) => Promise<unknown>][] = [
   ['train', (given) => train(network, given, { epochs: 1000, batchSize: 32 })],
-  ['evaluate', (given) => evaluate(network, set, given)],
+  ['evaluate', ({ kernels, signal }) => evaluate(network, set, { kernels, ...(signal && { signal }) })],
   ['reestimateBatchNorm', (given) => reestimateBatchNorm(network, given, { batches: 1_000_000 })],
   [
     'measureActivations',

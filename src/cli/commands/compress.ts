@@ -32,14 +32,14 @@ async function run(invocation: Compress): Promise<Result> {
     progress,
   } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
-  checkEnding('--output', values.output, '.safetensors');
-  if (values.report !== undefined) checkEnding('--report', values.report, '.html');
   await checkPlaces({
     sources: { MODEL: path, '--options': values.options, '--layers': values.layers, '--preprocess': values.preprocess },
     data: values.data,
     outputs: { '--output': values.output, '--report': values.report },
     checkpoint: folder,
   });
+  checkEnding('--output', values.output, '.safetensors');
+  if (values.report !== undefined) checkEnding('--report', values.report, '.html');
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
   const model = await openModel(path, values, values.preprocess);
   const options = await compressOptions(values, model.network);

@@ -39,8 +39,8 @@ export const runCommand = defineCommand({
 });
 
 async function run({ values, positionals: [path], progress, signal }: Invocation<typeof OPTIONS>): Promise<Result> {
-  checkEnding('--output', values.output, '.npy');
   await checkPlaces({ sources: { MODEL: path, '--input': values.input }, outputs: { '--output': values.output } });
+  checkEnding('--output', values.output, '.npy');
   const { network } = await openModel(path, values);
   if (network.inputs.length !== 1)
     throw new EspalierError('UNSUPPORTED', `${path}: expected a network of one input, got ${network.inputs.length}`, {

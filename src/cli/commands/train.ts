@@ -78,13 +78,13 @@ export const trainCommand = defineCommand({
 async function run(invocation: Train): Promise<Result> {
   const { values, progress } = invocation;
   const folder = checkpointFolder(values.checkpoint, values.output);
-  checkEnding('--output', values.output, '.safetensors');
   await checkPlaces({
     sources: { '--init': values.init, '--preprocess': values.preprocess },
     data: values.data,
     outputs: { '--output': values.output },
     checkpoint: folder,
   });
+  checkEnding('--output', values.output, '.safetensors');
   const place = await openCheckpoint(folder, 'train', onWriteError(values.onCheckpointError));
 
   const { start, training, validation } = await prepare(values);
