@@ -107,7 +107,7 @@ if (values.baseline === undefined) {
 } else {
   // Weights that give landmarks in units of the crop; the unit goes into a node of its own, so that the recipe's rates
   // fit.
-  original = withOutputUnit(withWeights(vgg(plan), readPlain(await readFile(values.baseline))), unit);
+  original = withOutputUnit(withWeights(vgg(plan), readPlain(await readFile(values.baseline)).tensors), unit);
 }
 await saveFile(join(out, 'baseline.safetensors'), writeNetwork(original));
 const before = await landmarkErrors(original, validation, context);

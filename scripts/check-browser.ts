@@ -1,11 +1,12 @@
 /**
  * Threads in a real browser: pages with and without the headers that shared memory needs, with strict content policies,
- * on the main thread and in workers, compared with Node bit by bit. Needs a Chromium; where there is none it says so
+ * on the main thread and in workers, compared with Node bit by bit; and gzip files, of which engines think differently. Needs a Chromium; where there is none it says so
  * and passes, unless CHROMIUM names one that is not there.
  */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { writeNetwork } from '../src/network/index.ts';
 import { load } from '../src/runtime/index.ts';
 import { observeNumbers, type Numbers } from '../test/browser/numbers.ts';
@@ -16,6 +17,7 @@ interface Report {
   readonly failure?: string;
   readonly observations: readonly Observation[];
   readonly death?: Death;
+  readonly unpacked?: readonly (string | readonly number[])[];
   readonly numbers?: Numbers;
   readonly example?: readonly {
     readonly threads?: number;
@@ -46,6 +48,16 @@ const alone =
     match(found, reason);
     deepEqual(rest, { kernels: 'simd', threads: 1, modelThreads: 1, digest: expected[0].digest });
   };
+
+/** gzip files that engines' own streams answer differently, and what is right. */
+const member = (text: string): Buffer => gzipSync(text);
+const gzipFiles: readonly (readonly [name: string, file: Buffer, right: string])[] = [
+  ['gzip-two', Buffer.concat([member('one'), member('two')]), 'onetwo'],
+  ['gzip-padded', Buffer.concat([member('one'), Buffer.alloc(512)]), 'one'],
+  ['gzip-both', Buffer.concat([member('one'), Buffer.alloc(3), member('two'), Buffer.alloc(5)]), 'onetwo'],
+  ['gzip-junk', Buffer.concat([member('one'), Buffer.from('junk')]), 'LAYOUT'],
+  ['gzip-cut', Buffer.concat([member('one'), member('two').subarray(0, 12)]), 'TRUNCATED'],
+];
 
 const scenarios: readonly Scenario[] = [
   {
@@ -125,6 +137,17 @@ const scenarios: readonly Scenario[] = [
     },
   },
   {
+    title: 'gzip of several members, padded, with junk, cut: as in Node',
+    headers: {},
+    hash: '#gzip',
+    check({ unpacked = [] }) {
+      deepEqual(
+        unpacked.map((answer) => (typeof answer === 'string' ? answer : String.fromCharCode(...answer))),
+        gzipFiles.map(([, , right]) => right),
+      );
+    },
+  },
+  {
     title: 'examples/page-worker.ts: a model on the threads that the machine has, outputs as in Node',
     headers: ISOLATED,
     hash: '#example',
@@ -145,7 +168,13 @@ if (chromium === undefined) {
 } else {
   const bundle = (path: string): Promise<string> => bundlePage(fileURLToPath(new URL(path, import.meta.url)));
   const script = await bundle('../test/browser/page.ts');
-  const files = { model: modelFile, 'worker.js': new TextEncoder().encode(await bundle('../examples/page-worker.ts')) };
+  const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+  const files = {
+    model: modelFile,
+    'worker.js': text(await bundle('../examples/page-worker.ts')),
+    'gzip-names': text(JSON.stringify(gzipFiles.map(([name]) => name))),
+    ...Object.fromEntries(gzipFiles.map(([name, file]) => [name, new Uint8Array(file)])),
+  };
   const reports = (await visitPages(
     chromium,
     scenarios.map(({ headers, hash }) => ({ headers, hash, script, files })),

@@ -4,14 +4,16 @@ export type { ErrorCode, ErrorDetails } from './base/errors.ts';
 export * from './compression/index.ts';
 export {
   checkWritable,
+  DTYPE_BYTES,
   folderStore,
   loadFile,
   memoryStore,
   parseJson,
   readSafetensors,
   saveFile,
+  writeSafetensors,
 } from './container/index.ts';
-export type { CheckpointStore, Json, Lock, RunCheckpoint } from './container/index.ts';
+export type { CheckpointStore, Dtype, Json, Lock, Metadata, NamedArray, ReadLimits, RunCheckpoint, SafetensorsFile, StoredArray } from './container/index.ts';
 export * from './data/index.ts';
 export { decode, encodingSize } from './encodings/index.ts';
 export type { DenseEncoding, Encoding, EncodingSize, ProductBlock, ProductEncoding } from './encodings/types.ts';
@@ -35,7 +37,7 @@ export { expectation, obeys, suggestion } from './base/rules.ts';
 export type { Rule, Ruled, RuledBy, Rules } from './base/rules.ts';
 export { below, normal, permutation, stream, uniform } from './base/random.ts';
 export type { Stream } from './base/random.ts';
-export { sameShape, sizeOf, tensor } from './base/tensor.ts';
+export { sameShape, sizeOf, tensor, toTensor } from './base/tensor.ts';
 export type { Shape, StridedArray, Tensor, TensorLike } from './base/tensor.ts';
 export * from './training/index.ts';
 export type { RunEvent } from './base/control.ts';

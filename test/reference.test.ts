@@ -31,7 +31,7 @@ describe.skipIf(realData === undefined)('weights trained in PyTorch, on real fac
     const faces = join(realData!, 'faces68');
     const plain = withWeights(
       vgg({ preprocessing, task: landmarks68Task() }),
-      readPlain(await readFile(join(realData!, 'models', 'vgg-face68.safetensors'))),
+      readPlain(await readFile(join(realData!, 'models', 'vgg-face68.safetensors'))).tensors,
     );
     const kernels = await loadKernels();
     const errors = async (network: typeof plain, part: string): Promise<{ rmse: number; nme?: number }> => {

@@ -190,7 +190,7 @@ export const TARGETS: readonly Target[] = [
       const { tensors } = readSafetensors(bytes);
       const stored = [...tensors.values()].reduce((sum, tensor) => sum + tensor.bytes.length, 0);
       check(stored <= bytes.length, `${stored} bytes of tensors in a file of ${bytes.length}`);
-      for (const { data, shape } of readPlain(bytes).values()) {
+      for (const { data, shape } of readPlain(bytes).tensors.values()) {
         check(
           data.length === shape.reduce((product, length) => product * length, 1),
           'values that do not fill their shape',

@@ -158,6 +158,22 @@ function cosineSeries(r: number): number {
   return most + (1 - most - half - half * series - angle * rest);
 }
 
+/** The angle from 0 to pi with cosine x, below 1.5 ulp: by its sine's, or by that of its half where |x| > 1/2. */
+export function acos(x: number): number {
+  if (x > 0.5) return 2 * arcSineSeries(Math.sqrt((1 - x) / 2));
+  if (x < -0.5) return Math.PI - 2 * arcSineSeries(Math.sqrt((1 + x) / 2));
+  return Math.PI / 2 - arcSineSeries(x);
+}
+
+/** The angle of sine x, |x| <= 1/2, by its series (Abramowitz, Stegun, equation 4.4.40). */
+function arcSineSeries(x: number): number {
+  const z = x * x;
+  let series = 0;
+  // Term k is (2 k - 1)^2 / (2 k (2 k + 1)) z times the one before.
+  for (let k = 24; k >= 1; k--) series = ((z * square(2 * k - 1)) / (2 * k * (2 * k + 1))) * (1 + series);
+  return x + x * series;
+}
+
 /**
  * Hyperbolic tangent, below 1.1 ulp. Near 0 by Lambert's continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...)))
  * (Abramowitz, Stegun, equation 4.5.70), as x less a correction; else 1 - 2 / (e^2x + 1).

@@ -3,6 +3,7 @@
  * data or a run is an {@link EspalierError} with a stable code. Every text says who, which argument, what was
  * expected, what came, and the cure.
  */
+import { arrayName, isError } from './realm.ts';
 
 /** Stable codes: a program may switch on them; their meaning does not change between versions. */
 export type ErrorCode =
@@ -68,6 +69,8 @@ const MOST_DEPTH = 2;
  * safe to print, whatever the file holds ({@link visible}); `details` has names as they are.
  */
 export class EspalierError extends Error {
+  // As a field of its own: where a host has frozen Error.prototype, nothing inherited can be assigned.
+  override readonly name = 'EspalierError';
   readonly code: ErrorCode;
   readonly details: Readonly<ErrorDetails>;
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -75,7 +78,6 @@ export class EspalierError extends Error {
       clipped(visibleLines(message), MOST_MESSAGE),
       details.cause === undefined ? undefined : { cause: details.cause },
     );
-    this.name = 'EspalierError';
     this.code = code;
     this.details = details;
   }
@@ -148,7 +150,7 @@ function shown(value: unknown, depth: number): string {
     return depth === MOST_DEPTH ? '[...]' : `[${value.map((one) => shown(one, depth + 1)).join(', ')}]`;
   }
   if (ArrayBuffer.isView(value))
-    return `${value.constructor.name} of ${(value as { length?: number }).length ?? value.byteLength}`;
+    return `${arrayName(value) ?? 'DataView'} of ${(value as { length?: number }).length ?? value.byteLength}`;
   return `an object`;
 }
 
@@ -162,7 +164,7 @@ export function withMemory<T>(who: string, work: () => T): T {
   } catch (cause) {
     // Every engine has texts of its own for it ('Array buffer allocation failed', 'Invalid typed array length', 'Out of
     // memory'); SpiderMonkey's is no RangeError at times.
-    if (!(cause instanceof RangeError || (cause instanceof Error && cause.name === 'InternalError'))) throw cause;
+    if (!isError(cause) || !['RangeError', 'InternalError'].includes(cause.name)) throw cause;
     throw new EspalierError(
       'MEMORY',
       `${who}: there is no memory for it (${cause.message}); let other models and data go, take fewer samples at once, or give the process more`,

@@ -61,3 +61,8 @@ export function hasField<K extends string>(value: object, name: K): value is Rec
   }
   return false;
 }
+
+/** A copy with nothing but its own fields: no option or optional part comes from `Object.prototype`. */
+export function own<T extends object>(fields: T): T {
+  return { __proto__: null, ...fields } as unknown as T;
+}

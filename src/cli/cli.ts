@@ -4,7 +4,7 @@
  */
 import { styleText } from 'node:util';
 import { version } from '../../package.json';
-import { EspalierError, visible, visibleLines, suggestion } from '../index.ts';
+import { EspalierError, show, suggestion, visible, visibleLines } from '../index.ts';
 import { Stopped } from './command.ts';
 import type { Command } from './command.ts';
 import { compressCommand } from './commands/compress.ts';
@@ -40,7 +40,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
       `espalier: ${
         first === undefined
           ? 'a command is missing'
-          : `unknown command ${JSON.stringify(first)}${suggestion(
+          : `unknown command ${show(first)}${suggestion(
               first,
               COMMANDS.map(({ name }) => name),
             )}`

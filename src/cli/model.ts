@@ -5,14 +5,11 @@
 import { availableParallelism } from 'node:os';
 import {
   EspalierError,
-  gunzip,
-  landmarks68Task,
   loadFile,
   NO_LIMITS,
   openFolder,
   preprocessedShape,
   readNetwork,
-  readNpy,
   readPlain,
   vgg,
   withWeights,
@@ -115,7 +112,7 @@ export async function openModel(
       { name: '--network' },
     );
   }
-  const tensors = inFile(path, () => readPlain(bytes));
+  const { tensors } = inFile(path, () => readPlain(bytes));
   const network = networkFor(tensors, values, preprocessing);
   return { network: inFile(path, () => withWeights(network, tensors)), fileBytes: bytes.length, isPlain: true };
 }
@@ -205,9 +202,8 @@ export async function openPart(
 ): Promise<Dataset> {
   if (task && values.task !== undefined && values.task !== task.kind)
     throw new UsageError(`--task: the model is for ${task.kind}, got ${values.task}`);
-  const wanted = task ?? (values.task === undefined ? undefined : await taskOf(values.data, part, values.task));
   try {
-    return await openFolder(values.data, part, { preprocessing, task: wanted });
+    return await openFolder(values.data, part, { preprocessing, task: task ?? values.task });
   } catch (error) {
     if (error instanceof EspalierError && error.code === 'MISSING' && error.details.name === 'preprocessing') {
       throw new EspalierError(
@@ -218,16 +214,4 @@ export async function openPart(
     }
     throw error;
   }
-}
-
-/** The task of this kind that the targets of a part are. */
-async function taskOf(directory: string, part: string, kind: (typeof TASKS)[number]): Promise<Task> {
-  if (kind === 'regression') return { kind };
-  const file = kind === 'landmarks' ? 'landmarks' : 'labels';
-  const path = `${directory}/${part}-${file}.npy`;
-  const packed = await loadFile(`${path}.gz`).catch(() => undefined);
-  const { data, shape } = readNpy(packed ? await gunzip(packed) : await loadFile(path));
-  if (kind === 'classes')
-    return { kind, classes: 1 + Float64Array.from(data).reduce((most, label) => Math.max(most, label), 0) };
-  return shape[1] === 68 ? landmarks68Task() : { kind, points: shape[1] ?? 0 };
 }

@@ -1,4 +1,5 @@
 /** Faces in the report: each picture with one set of landmarks on it, large, and larger when it is chosen. */
+import { square } from '../base/elementary.ts';
 import { escapeHtml } from './charts.ts';
 
 /** A grey picture with landmarks of the original and of the compressed network. */
@@ -50,7 +51,7 @@ function distances({ truth, before, after }: ReportFace): string[] {
   const apart = (name: string, a: ArrayLike<number> | undefined, b: ArrayLike<number> | undefined): string[] => {
     if (!a || !b || a.length !== b.length || a.length === 0) return [];
     let sum = 0;
-    for (let i = 0; i < a.length; i += 2) sum += Math.sqrt((a[i] - b[i]) ** 2 + (a[i + 1] - b[i + 1]) ** 2);
+    for (let i = 0; i < a.length; i += 2) sum += Math.sqrt(square(a[i] - b[i]) + square(a[i + 1] - b[i + 1]));
     return [`${name} ${((200 * sum) / a.length).toFixed(2)} % of the side`];
   };
   return [

@@ -4,6 +4,7 @@
  * compressor. Nothing is said by a background alone, which printers leave out.
  */
 import { escapeHtml, svgLines } from './charts.ts';
+import { checkReportInput } from './html-input.ts';
 import type { Line } from './charts.ts';
 import { faceFigures } from './faces.ts';
 import type { ReportFace } from './faces.ts';
@@ -27,8 +28,12 @@ export interface ReportInput {
   readonly made?: readonly { readonly name: string; readonly value: string }[];
 }
 
-/** A whole HTML document, self-contained: charts as SVG, pictures inline, nothing loaded, no script. */
+/**
+ * A whole HTML document, self-contained: charts as SVG, pictures inline, nothing loaded, no script.
+ * @throws {TypeError | RangeError} naming the part of `input` that is missing or of another kind
+ */
 export function reportHtml(input: ReportInput): string {
+  checkReportInput('reportHtml', input);
   const { title, description, report, metrics = [], faces = [], made = [] } = input;
   const { ratio, sentence } = headline(report);
   return `<!doctype html>

@@ -3,6 +3,7 @@
  * a meaning and has no bound on depth; this one refuses the first, keeps objects as Maps, and has bounds. Linear time.
  */
 import { EspalierError, show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import type { ErrorCode } from '../base/errors.ts';
 
 /** Objects are Maps, so that every key is a key like any other. */
@@ -23,7 +24,8 @@ export interface JsonOptions {
  * @throws {EspalierError} HEADER where it is not JSON, DUPLICATE for a repeated key, TOO_LARGE for more values than
  * allowed
  */
-export function parseJson(text: string, { who, start, maxDepth = 32, maxValues = 4_000_000 }: JsonOptions): Json {
+export function parseJson(text: string, options: JsonOptions): Json {
+  const { who, start, maxDepth = 32, maxValues = 4_000_000 } = own(options);
   let at = 0;
   let values = 0;
 

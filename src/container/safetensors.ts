@@ -4,7 +4,7 @@
  * hand before anything is allocated. Format: https://github.com/huggingface/safetensors
  */
 import { EspalierError, show } from '../base/errors.ts';
-import { arrayName, asBytes, isMap } from '../base/realm.ts';
+import { arrayName, asBytes, isMap, own } from '../base/realm.ts';
 import { checkShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { looksLike } from './foreign.ts';
@@ -156,7 +156,7 @@ export function metadataPairs(metadata: Metadata): [string, string][] {
  *   INPUT
  */
 export function readSafetensors(input: Uint8Array | ArrayBuffer, limits: ReadLimits = {}): SafetensorsFile {
-  const { maxHeaderBytes = 100_000_000, maxTensors = 250_000, maxRank = 32 } = limits;
+  const { maxHeaderBytes = 100_000_000, maxTensors = 250_000, maxRank = 32 } = own(limits);
   const bytes = steadyBytes('readSafetensors', input);
   const headerLength = readHeaderLength(bytes, maxHeaderBytes);
   const dataStart = LENGTH_BYTES + headerLength;

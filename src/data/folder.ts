@@ -6,7 +6,9 @@ import { checkNumber, EspalierError, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Preprocessing, Task } from '../graph/preprocessing.ts';
+import { checkFloat32, columnRanges, flattened, flattenedError, toFloat32 } from '../base/float32.ts';
 import { requireNode } from '../base/platform.ts';
+import { arrayName } from '../base/realm.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { checkRead, checkSamplesFinite, copyRows } from './arrays.ts';
@@ -19,8 +21,11 @@ import type { RowReader } from './rows.ts';
 export interface FolderOptions {
   /** How images become inputs; needed where the part has images. */
   preprocessing?: Preprocessing | undefined;
-  /** What the targets mean. Default: by the files there (landmarks, labels or targets). */
-  task?: Task | undefined;
+  /**
+   * What the targets mean, or only of which kind they are: then the files say the rest. Default: by the files there
+   * (landmarks, labels or targets).
+   */
+  task?: Task | Task['kind'] | undefined;
   /**
    * Bytes of inputs that may be held in memory; a larger set is read from the disk, batch by batch. Default 512 MiB.
    */
@@ -49,9 +54,12 @@ export interface Dataset extends Examples {
  * Opens a part of an array folder.
  *
  * images: uint8, (n, height, width) or (n, height, width, 1 | 3 | 4), sent through `preprocessing`. inputs: float, (n,
- * ...), used as they are. landmarks: float, (n, points, 2), in units of the crop's side: targets x0, y0, x1, y1, ....
- * labels: integers, (n): one target each. targets: float, (n, ...). Without any of these the set is unlabelled. Targets
- * are held in memory always.
+ * ...), used as they are. landmarks: (n, points, 2), in units of the crop's side: targets x0, y0, x1, y1, .... labels:
+ * whole numbers, (n): one target each. targets: (n, ...). All three of floats or integers of any width. Without any of
+ * these the set is unlabelled. Targets are held in memory always. A file there both as `.npy` and as `.npy.gz` is refused.
+ *
+ * Everything becomes float32: a number beyond it is refused, and numbers that would all become one, such as times in
+ * seconds since 1970 (for which inputs of doubles are read through once, also where they stay on the disk).
  *
  * Inputs that take at most `memoryLimit` bytes as float32 are prepared once and kept. Else they are read by range and
  * prepared at each read; of a `.npy.gz` that is itself larger than the limit, a temporary file is inflated in the
@@ -59,7 +67,8 @@ export interface Dataset extends Examples {
  *
  * @param part - 'train', 'validation', 'test', ...
  * @throws {EspalierError} MISSING (no such folder, part or preprocessing), DATA (empty, other counts, types or shapes,
- *   a value that is not finite, a label out of range), IO, and what {@link readNpy} and {@link gunzip} throw; file and
+ *   a value that is not finite, a label out of range, a file twice), RANGE (numbers that float32 does not hold or does
+ *   not tell apart), IO, and what {@link readNpy} and {@link gunzip} throw; file and
  *   sample are named
  * @example
  * import { openFolder } from 'espalier/data';
@@ -89,7 +98,8 @@ export async function openFolder(directory: string, part: string, given: FolderO
     const source = prepared(who, files, rows, options.preprocessing, memoryLimit);
     const targets = await readTargets(who, files, options.task, count);
     const names = await readNames(who, files.namesPath, count);
-    const task = targets?.task ?? options.task;
+    const task =
+      targets?.task ?? (options.task === 'regression' ? { kind: 'regression' } : (options.task as Task | undefined));
     const { inputShape, imageShape, inMemory } = source;
     const inputSize = sizeOf(inputShape);
     let isOpen = true;
@@ -144,8 +154,16 @@ async function findFiles(who: string, directory: string, part: string): Promise<
           });
     }),
   );
-  const find = (kind: string): string | undefined =>
-    [`${part}-${kind}.npy`, `${part}-${kind}.npy.gz`].find((name) => there.has(name));
+  const find = (kind: string): string | undefined => {
+    const [name, other] = [`${part}-${kind}.npy`, `${part}-${kind}.npy.gz`].filter((name) => there.has(name));
+    if (other !== undefined)
+      throw new EspalierError(
+        'DATA',
+        `${who}: ${join(directory, name)}: ${other} is there too, and nothing says which is meant; remove one of them`,
+        { name: join(directory, name) },
+      );
+    return name;
+  };
   const found = INPUT_KINDS.filter((kind) => find(kind) !== undefined);
   const inputKind = found[0];
   if (inputKind === undefined) {
@@ -234,10 +252,11 @@ function prepared(
   } else {
     if (!type.startsWith('f') || rowShape.length === 0 || rowSize === 0) throw bad('float inputs (n, ...)');
     inputShape = rowShape;
+    if (type === 'f8') checkRowsApart(who, inputPath, rows, count, rowSize);
     prepare = (first, n, out, offset) => {
       const values = rows.read(first, n);
-      out.set(values, offset);
       checkSamplesFinite(who, inputPath, values, rowSize, (row) => first + row);
+      out.set(values, offset);
     };
   }
   const images = inputKind === 'images' && { imageShape: rowShape };
@@ -270,6 +289,19 @@ function prepared(
 /** Samples that are read at once when a whole set is prepared. */
 const BLOCK = 64;
 
+/** What {@link toFloat32} checks, of doubles that are not all in memory at once. */
+function checkRowsApart(who: string, path: string, rows: RowReader, count: number, rowSize: number): void {
+  const ranges = columnRanges(rowSize);
+  for (let first = 0; first < count; first += BLOCK) {
+    const values = rows.read(first, Math.min(BLOCK, count - first));
+    checkSamplesFinite(who, path, values, rowSize, (row) => first + row);
+    for (let i = 0; i < values.length; i++) checkFloat32(who, path, values[i]);
+    ranges.add(values);
+  }
+  const [worst] = flattened(ranges);
+  if (worst) throw flattenedError(who, path, worst);
+}
+
 interface Targets {
   readonly data: Float32Array;
   readonly shape: Shape;
@@ -279,23 +311,31 @@ interface Targets {
 async function readTargets(
   who: string,
   { inputPath, targetPaths }: PartFiles,
-  task: Task | undefined,
+  wanted: FolderOptions['task'],
   count: number,
 ): Promise<Targets | undefined> {
+  const taskKind = typeof wanted === 'string' ? wanted : wanted?.kind;
+  const task = typeof wanted === 'string' ? undefined : wanted;
   const kinds = [...targetPaths.keys()];
+  if (kinds.length === 0 && (wanted === 'landmarks' || wanted === 'classes'))
+    throw new EspalierError(
+      'MISSING',
+      `${who}: ${inputPath}: expected a file of ${TARGET_KINDS[wanted]} beside it, which says more of the task, got none`,
+      { name: TARGET_KINDS[wanted] },
+    );
   if (kinds.length === 0) return undefined;
-  if (!task && kinds.length > 1)
+  if (!taskKind && kinds.length > 1)
     throw new EspalierError(
       'MISSING',
       `${who}: ${inputPath}: there are ${kinds.join(' and ')} beside it: expected task (options.task, on the command line --task) to say which, got none`,
       { name: 'task' },
     );
-  const kind = task ? TARGET_KINDS[task.kind] : kinds[0];
+  const kind = taskKind ? TARGET_KINDS[taskKind] : kinds[0];
   const path = targetPaths.get(kind);
   if (path === undefined)
     throw new EspalierError(
       'MISSING',
-      `${who}: ${inputPath}: expected a file of ${kind} beside it for the task ${task?.kind}, got ${kinds.join(', ')}`,
+      `${who}: ${inputPath}: expected a file of ${kind} beside it for the task ${taskKind}, got ${kinds.join(', ')}`,
       { name: kind },
     );
   const { data, shape } = await readArrayFile(who, path);
@@ -304,8 +344,7 @@ async function readTargets(
       name: path,
       ...(sample !== undefined && { offset: sample }),
     });
-  const isFloat = data instanceof Float32Array || data instanceof Float64Array;
-  const found = `${isFloat ? 'floats' : data.constructor.name} of shape [${shape.join(', ')}]`;
+  const found = `${arrayName(data)} of shape [${shape.join(', ')}]`;
   if (shape[0] !== count)
     throw bad(`expected ${count} samples, as many as in ${inputPath}, got ${shape[0] ?? 'a single number'}`);
   const width = sizeOf(shape.slice(1));
@@ -322,13 +361,12 @@ async function readTargets(
         );
       most = Math.max(most, label);
     });
-    if (!task && most === 0)
+    if (!wanted && most === 0)
       throw bad(
         'every label is 0: one class cannot be learnt; give the task if this part is no more than one class of several',
       );
-    return { data: Float32Array.from(data), shape: [1], task: task ?? { kind: 'classes', classes: most + 1 } };
+    return { data: toFloat32(who, path, data), shape: [1], task: task ?? { kind: 'classes', classes: most + 1 } };
   }
-  if (!isFloat) throw bad(`expected float32, got ${found}`);
   checkSamplesFinite(who, path, data, width);
   if (kind === 'landmarks') {
     if (shape.length !== 3 || shape[2] !== 2 || shape[1] === 0) throw bad(`expected (n, points, 2), got ${found}`);
@@ -336,14 +374,14 @@ async function readTargets(
     if (task?.kind === 'landmarks' && task.points !== points)
       throw bad(`expected ${task.points} points, as the task says, got ${points}`);
     return {
-      data: Float32Array.from(data),
+      data: toFloat32(who, path, data, width),
       shape: [2 * points],
       task: task ?? (points === 68 ? landmarks68Task() : { kind: 'landmarks', points }),
     };
   }
   if (width === 0) throw bad(`expected (n, ...) without an empty side, got ${found}`);
   return {
-    data: Float32Array.from(data),
+    data: toFloat32(who, path, data, width),
     shape: shape.length === 1 ? [1] : shape.slice(1),
     task: task ?? { kind: 'regression' },
   };
@@ -351,7 +389,14 @@ async function readTargets(
 
 async function readNames(who: string, path: string | undefined, count: number): Promise<readonly string[] | undefined> {
   if (path === undefined) return undefined;
-  const text = await inFile(who, path, () => requireNode(who, 'node:fs').promises.readFile(path, 'utf8'));
+  const bytes = await inFile(who, path, () => requireNode(who, 'node:fs').promises.readFile(path));
+  let text: string;
+  try {
+    // Without the mark that some editors put in front.
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new EspalierError('DATA', `${who}: ${path}: expected text in UTF-8; save it so`, { name: path, cause });
+  }
   const names = text.split('\n').map((line) => line.trimEnd());
   if (names.at(-1) === '') names.pop();
   if (names.length !== count)

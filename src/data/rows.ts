@@ -55,6 +55,9 @@ export async function openRows(who: string, path: string, memoryLimit: number): 
   return namedReader(who, path, reader);
 }
 
+/** All of it is said: what a host put on every object (`start`, `end`, ...) is no option. */
+const READING = { highWaterMark: 1 << 18, start: 0, end: Infinity, flags: 'r', autoClose: true };
+
 type Fs = ReturnType<typeof requireNode<'node:fs'>>;
 
 /** Where inflated bytes go. */
@@ -66,7 +69,7 @@ interface Sink {
 
 async function openCompressed(who: string, path: string, fileBytes: number, memoryLimit: number): Promise<RowReader> {
   const fs = requireNode(who, 'node:fs');
-  const parts = inflate(who, fs.createReadStream(path, { highWaterMark: 1 << 18 }));
+  const parts = inflate(who, fs.createReadStream(path, { ...READING }));
   let sink: Sink | undefined;
   try {
     let start = new Uint8Array(0);

@@ -1,9 +1,10 @@
 /** Walks over a graph that need to know no operator: who yields a value, who reads it. Iterative and linear. */
+import { hasField } from '../base/realm.ts';
 import type { Network, Node } from './network.ts';
 
 /** Names of the values that a node yields. */
 export function outputsOf(node: Pick<Node, 'name' | 'outputs'>): readonly string[] {
-  return node.outputs ?? [node.name];
+  return (hasField(node, 'outputs') && node.outputs) || [node.name];
 }
 
 /** Names of the parameters that serve a node in its roles. */

@@ -3,6 +3,7 @@
  * they read it, all taps of a kernel. Blind to what changes no function, which is a neuron scaled up and its outgoing
  * weights down, here and in the consumers.
  */
+import { square } from '../base/elementary.ts';
 import { EspalierError, show } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
 import { decode } from '../encodings/index.ts';
@@ -29,7 +30,7 @@ export function outgoingSquares(
   for (let o = 0; o < outputs; o++) {
     const row = (o * inputs + consumer.first) * taps;
     own.fill(0);
-    for (let i = 0; i < own.length * taps; i++) own[Math.floor(i / taps)] += weights[row + i] ** 2;
+    for (let i = 0; i < own.length * taps; i++) own[Math.floor(i / taps)] += square(weights[row + i]);
     const heard = own.reduce((sum, square, j) => sum + square * variance[j], 0);
     if (heard > 0) for (let j = 0; j < own.length; j++) squares[j] += own[j] / heard;
   }
@@ -57,7 +58,7 @@ export function contributions(
   const measured = statistics?.groups.get(group.name)?.consumers ?? [];
   const outputs = group.consumers.reduce((sum, consumer) => sum + weightOf(network, consumer).shape[0], 0);
   group.consumers.forEach((consumer, i) => {
-    const variance = (measured[i].deviation ?? new Float64Array(group.channels * consumer.width)).map((d) => d ** 2);
+    const variance = (measured[i].deviation ?? new Float64Array(group.channels * consumer.width)).map((d) => square(d));
     outgoingSquares(network, consumer, variance).forEach((square, j) => {
       shares[Math.floor(j / consumer.width)] += (variance[j] * square) / outputs;
     });

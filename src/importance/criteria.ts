@@ -2,7 +2,7 @@
  * Importance criteria, a definition each: what it reads, its options, and one number per channel of a group, larger =
  * more important. The table at the end lists them; whoever measures, prunes, documents or offers options asks it.
  */
-import { square } from '../base/elementary.ts';
+import { acos, square } from '../base/elementary.ts';
 import { choice, integer } from '../base/rules.ts';
 import type { Rule, Ruled, RuledBy } from '../base/rules.ts';
 import { EspalierError, show } from '../base/errors.ts';
@@ -109,7 +109,7 @@ export const weightCorrelation: Criterion<typeof WEIGHT_CORRELATION_OPTIONS> = {
  * "Kernel Methods for Deep Learning", NIPS 2009, the kernel of degree 1, less the means.
  */
 function behindRelu(r: number): number {
-  return (Math.sqrt(1 - r ** 2) + r * (Math.PI - Math.acos(r)) - 1) / (Math.PI - 1);
+  return (Math.sqrt(1 - square(r)) + r * (Math.PI - acos(r)) - 1) / (Math.PI - 1);
 }
 
 const MAGNITUDE_OPTIONS = { norm: choice('L1', 'L2') };

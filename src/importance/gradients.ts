@@ -1,4 +1,5 @@
 /** Gradients of the training loss by single weights: what criteria of the Taylor kind read. */
+import { createRunControl } from '../base/control.ts';
 import { EspalierError } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
 import { trainedCount } from '../encodings/index.ts';
@@ -41,7 +42,8 @@ export async function measureGradients(
     loss,
   }: { readonly who: string; readonly order: Int32Array; readonly batch: number; readonly loss: Loss },
 ): Promise<ReadonlyMap<string, GradientMoments>> {
-  const { kernels, threads, seed, signal } = context;
+  const { kernels, threads, seed } = context;
+  const control = createRunControl(context.signal ? { signal: context.signal } : {});
   const training = checkLabelled(who, context.training);
   checkLogits(who, 'network', loss, network);
   const wanted = parameters.filter((name) => {
@@ -75,12 +77,13 @@ export async function measureGradients(
     );
     const steps = Math.floor(order.length / batch);
     for (let step = 0; step < steps; step++) {
-      signal?.throwIfAborted();
+      await control.pause();
       const { inputs, targets } = await readSamples(
         who,
         training,
         order.subarray(step * batch, (step + 1) * batch),
         true,
+        control,
       );
       executor.input().set(inputs);
       executor.forwardTraining(step);

@@ -1,4 +1,5 @@
 /** Reading of the samples that measurements are made on. */
+import type { RunControl } from '../base/control.ts';
 import { EspalierError } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Examples } from '../graph/examples.ts';
@@ -19,13 +20,14 @@ export async function readSamples(
   training: Examples,
   indices: Int32Array,
   withTargets: boolean,
+  control: RunControl,
 ): Promise<Samples> {
   const size = sizeOf(training.inputShape);
   const targetSize = withTargets ? sizeOf(training.targetShape ?? []) : 0;
   // What the source leaves out stays NaN and is found below.
   const inputs = new Float32Array(indices.length * size).fill(NaN);
   const targets = new Float32Array(indices.length * targetSize).fill(NaN);
-  await training.read(indices, inputs, withTargets ? targets : undefined);
+  await control.wait(training.read(indices, inputs, withTargets ? targets : undefined));
   check('inputs', inputs, size);
   check('targets', targets, targetSize);
   return { inputs, targets };

@@ -9,6 +9,8 @@
  * of a dense layer has one r per input; the same number of inputs is drawn.
  */
 import { checkInputs, checkNetwork } from '../graph/check.ts';
+import { createRunControl } from '../base/control.ts';
+import { square } from '../base/elementary.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
@@ -146,7 +148,8 @@ export async function measureActivations(
   const batch = checkInteger(who, 'batch', options.batch ?? 32, 1);
   const positions = options.positions === undefined ? undefined : checkInteger(who, 'positions', options.positions, 1);
   const { correlations = true, deviations = true, covariances = false, activity = false, gradients = false } = options;
-  const { training, seed, kernels, threads, signal } = context;
+  const { training, seed, kernels, threads } = context;
+  const control = createRunControl(context.signal ? { signal: context.signal } : {});
   if (!training || training.count === 0) {
     throw new EspalierError(
       'DATA',
@@ -203,9 +206,9 @@ export async function measureActivations(
       ? groups.map((group) => group.producers.map((name) => counterOf(network, group, name, executor)))
       : [];
     for (let first = 0; first < samples; first += executor.batch) {
-      signal?.throwIfAborted();
+      await control.pause();
       const some = indices.subarray(first, Math.min(first + executor.batch, samples));
-      executor.input().set((await readSamples(who, training, some, false)).inputs);
+      executor.input().set((await readSamples(who, training, some, false, control)).inputs);
       executor.forward();
       for (const probe of probes.flat())
         for (let i = 0; i < some.length; i++) collect(probe, executor, i, first + i, samples, some[i], seed);
@@ -453,7 +456,7 @@ function addSpread({ origin, sums, squares }: Spreads, seen: FloatArray, c: numb
     if (at === 0 && (p === 0 || width > 1)) origin[j] = seen[p];
     const distance = seen[p] - origin[j];
     sums[j] += distance;
-    squares[j] += distance ** 2;
+    squares[j] += square(distance);
   }
 }
 
@@ -488,7 +491,7 @@ function summarize(probe: Probe, samples: number): ConsumerStatistics {
   const summary: { -readonly [K in keyof ConsumerStatistics]: ConsumerStatistics[K] } = { node, mean, outputs };
   if (spreads) {
     const { sums, squares } = spreads;
-    summary.deviation = squares.map((sum, j) => Math.sqrt(Math.max(0, sum - sums[j] ** 2 / seen) / seen));
+    summary.deviation = squares.map((sum, j) => Math.sqrt(Math.max(0, sum - square(sums[j]) / seen) / seen));
   }
   if (spreadCount > 0) {
     summary.observations = samples * spreadCount;

@@ -3,6 +3,7 @@
  * costs nothing: a node whose only input is the value before it does not say so, and empty parts are left out.
  */
 import { EspalierError, show, showAll } from '../base/errors.ts';
+import { hasField, own } from '../base/realm.ts';
 import type { Json } from '../container/json.ts';
 import type { Shape } from '../base/tensor.ts';
 import { checkNodeCount } from './check.ts';
@@ -29,7 +30,11 @@ export function describe({ name, inputs, nodes, outputs, preprocessing, task }: 
   return {
     version: FORMAT_VERSION,
     name,
-    inputs: inputs.map((input) => ({ name: input.name, shape: input.shape, ...(input.type && { type: input.type }) })),
+    inputs: inputs.map((input) => ({
+      name: input.name,
+      shape: input.shape,
+      ...(hasField(input, 'type') && { type: input.type }),
+    })),
     nodes: nodes.map((node, i) => describeNode(node, valueBefore(inputs, nodes, i))),
     outputs,
     ...(preprocessing && { preprocessing }),
@@ -38,10 +43,8 @@ export function describe({ name, inputs, nodes, outputs, preprocessing, task }: 
 }
 
 /** @param before - what the node reads if nothing else is said */
-function describeNode(
-  { name, kind, inputs, outputs, parameters, attributes }: Node,
-  before: string | undefined,
-): Record<string, unknown> {
+function describeNode(node: Node, before: string | undefined): Record<string, unknown> {
+  const { name, kind, inputs, outputs, parameters, attributes } = own(node);
   const readsDefault = inputs.length === 1 && inputs[0] === before;
   const isEmpty = (fields: object): boolean => Object.keys(fields).length === 0;
   return {

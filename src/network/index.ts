@@ -14,7 +14,7 @@ export type { VggOptions } from './vgg.ts';
 export { inferShapes, inferTypes, multiplyAdds, nodeCosts, parameterCount, weightedLayers } from './shapes.ts';
 export type { NodeCost, WeightedLayer } from './shapes.ts';
 export { plainWeights, readPlain, withWeights } from './plain.ts';
-export type { PlainOptions } from './plain.ts';
+export type { PlainOptions, PlainWeights, WeightsOptions } from './plain.ts';
 export { readNetwork } from './read.ts';
 export type { ReadOptions } from './read.ts';
 export { NO_LIMITS } from './limits.ts';

@@ -1,6 +1,7 @@
 /** Layers: what builders put into a network. Each is a kind with attributes and first values of its parameters. */
-import { checkInteger, checkOneOf } from '../base/errors.ts';
+import { checkFinite, checkInteger, checkOneOf } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
+import { toFloat32 } from '../base/float32.ts';
 import type { Shape } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Attributes } from '../graph/network.ts';
@@ -203,15 +204,18 @@ export function batchNorm(given: NamedOptions & { epsilon?: number; momentum?: n
 /**
  * y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels.
  * @throws {RangeError} when the network is built, if there are not as many values as channels
+ * @throws {EspalierError} NONFINITE, or RANGE for numbers that float32 does not hold, when it is built
  */
 export function affine(scale: number | Float32Array, shift: number | Float32Array, options: NamedOptions = {}): Layer {
   const constant =
     (value: number | Float32Array): Initializer =>
     (shape) => {
-      if (typeof value === 'number') return new Float32Array(sizeOf(shape)).fill(value);
-      if (value.length !== sizeOf(shape))
-        throw new RangeError(`affine: scale and shift: expected ${sizeOf(shape)} values, got ${value.length}`);
-      return Float32Array.from(value);
+      if (typeof value === 'number') return constantInitializer(value)(shape, 0, 'affine');
+      const values = toFloat32('affine', 'scale and shift', value);
+      checkFinite('affine', 'scale and shift', values);
+      if (values.length !== sizeOf(shape))
+        throw new RangeError(`affine: scale and shift: expected ${sizeOf(shape)} values, got ${values.length}`);
+      return values.slice();
     };
   return {
     ...labelled('affine', ownOptions('affine', 'options', options, ['name'])),

@@ -23,8 +23,9 @@ export interface Limits {
   /** Bytes of the values that live at one time in a pass over one sample. Default: 1 GiB, or 1024 times the file. */
   activations?: number;
   /**
-   * Of a pass over one sample; an element read or written, or a tap of a pool, counts as one too. Default: 2^36 (7e10,
-   * some seconds), or 2^18 for each byte of the file.
+   * Of a pass over one sample; an element read or written, or a tap of a pool, counts as 32, about what it takes.
+   * Default: 2^36 (7e10, seconds to half a minute), or 2^22 for each byte of the file (8 weights to a byte, each for
+   * 724 x 724 positions).
    */
   multiplyAdds?: number;
 }
@@ -33,7 +34,7 @@ export interface Limits {
 export const NO_LIMITS: Required<Limits> = { bytes: Infinity, activations: Infinity, multiplyAdds: Infinity };
 
 const FREE: Required<Limits> = { bytes: 2 ** 26, activations: 2 ** 30, multiplyAdds: 2 ** 36 };
-const PER_BYTE: Required<Limits> = { bytes: 256, activations: 1024, multiplyAdds: 2 ** 18 };
+const PER_BYTE: Required<Limits> = { bytes: 256, activations: 1024, multiplyAdds: 2 ** 22 };
 const NAMES = ['bytes', 'activations', 'multiplyAdds'] as const satisfies readonly (keyof Limits)[];
 
 const ASKS = {

@@ -1,5 +1,7 @@
 /** Shape inference and costs: what every value, parameter and node of a network amounts to. */
 import { EspalierError, show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
+import { LARGEST_FLOAT32 } from '../base/float32.ts';
 import { expectation, obeys } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
@@ -12,7 +14,7 @@ import type { ParameterShapes, ValueType } from '../operators/types.ts';
 /** Stored shapes of a node's parameters by role. @throws {EspalierError} GRAPH if one is missing or has no place there */
 export function parameterShapes(network: Pick<Network, 'parameters'>, node: Node): ParameterShapes {
   const { roles } = operatorOf(node);
-  const shapes: Partial<Record<string, Shape>> = {};
+  const shapes: Partial<Record<string, Shape>> = own({});
   for (const [role, name] of Object.entries(node.parameters)) {
     if (!roles.some((rule) => rule.role === role))
       throw nodeError('GRAPH', node, `parameters: the operator has no role ${show(role)}`);
@@ -41,6 +43,8 @@ export function checkAttributes(node: Node): void {
     if (!obeys(rule, value)) {
       throw nodeError('ATTRIBUTE', node, `${name}: expected ${expectation(rule)}, got ${show(value)}`);
     }
+    if (rule.kind === 'number' && Math.abs(value as number) > LARGEST_FLOAT32)
+      throw nodeError('ATTRIBUTE', node, `${name}: ${show(value)} is beyond float32 (${LARGEST_FLOAT32})`);
   }
 }
 
@@ -99,7 +103,10 @@ export function inferTypes(network: Network): Map<string, ValueType> {
     }
     types.set(name, type);
   };
-  for (const { name, shape, type = 'float' } of network.inputs) define(name, { shape, type, isConstant: false });
+  for (const input of network.inputs) {
+    const { name, shape, type = 'float' } = own(input);
+    define(name, { shape, type, isConstant: false });
+  }
   for (const node of network.nodes) {
     const yielded = nodeTypes(network, node, (name) => types.get(name));
     outputsOf(node).forEach((name, i) => define(name, yielded[i]));
@@ -165,19 +172,19 @@ function valuesOf(
   };
 }
 
-/** Steps of a node per sample: multiply-adds or taps, whichever is more, and elements read and written. */
+/**
+ * Multiply-adds that an element which is read or written, or a tap of a pool, is worth: 0.8 to 17 ns (ReLU, GELU) against
+ * some 0.05 in a large convolution.
+ */
+const ELEMENT_WORK = 32;
+
+/** Work of a node per sample: its multiply-adds, elements and taps, in multiply-adds. */
 export function nodeWork(network: Network, node: Node, types: ReadonlyMap<string, ValueType>): number {
   const { multiplyAdds, taps } = operatorOf(node);
   const { inputs, outputs } = valuesOf(network, node, types);
   const elements = (shapes: readonly Shape[]): number => shapes.reduce((sum, shape) => sum + sizeOf(shape), 0);
-  return (
-    Math.max(
-      multiplyAdds(node, inputs, outputs, parameterShapes(network, node)),
-      (taps?.(node) ?? 0) * elements(outputs),
-    ) +
-    elements(inputs.map(({ shape }) => shape)) +
-    elements(outputs)
-  );
+  const touched = elements(inputs.map(({ shape }) => shape)) + elements(outputs) * (1 + (taps?.(node) ?? 0));
+  return multiplyAdds(node, inputs, outputs, parameterShapes(network, node)) + ELEMENT_WORK * touched;
 }
 
 /** Trained parameters of the whole network. */

@@ -1,6 +1,7 @@
 /** The unit of the output: learning rates suit a network whose last layer yields numbers around 1. */
 import { decode, isDense } from '../encodings/index.ts';
 import { checkFinite, checkNumber, EspalierError, show } from '../base/errors.ts';
+import { checkFloat32, toFloat32 } from '../base/float32.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { operatorOf } from '../operators/table.ts';
 
@@ -17,11 +18,19 @@ export interface OutputUnit {
  * that was trained in other units can be retrained with the usual rates.
  *
  * @throws {EspalierError} GRAPH if the network's one output is not a layer with unencoded weights and a bias that
- *   nothing else uses; NONFINITE
+ *   nothing else uses; NONFINITE, or RANGE for numbers that float32 does not hold
+ * @throws {TypeError | RangeError} for arguments of another kind
  */
 export function withOutputUnit(network: Network, unit: OutputUnit): Network {
   const who = 'withOutputUnit';
-  checkNumber(who, 'unit.scale', unit.scale, 0, Infinity, true);
+  if (typeof network !== 'object' || !Array.isArray(network?.nodes) || !Array.isArray(network.outputs))
+    throw new TypeError(`${who}: network: expected a network, got ${show(network)}`);
+  if (typeof unit !== 'object' || unit === null)
+    throw new TypeError(`${who}: unit: expected { scale, shift }, got ${show(unit)}`);
+  checkFloat32(who, 'unit.scale', checkNumber(who, 'unit.scale', unit.scale, 0, Infinity, true));
+  if (typeof unit.shift?.length !== 'number')
+    throw new TypeError(`${who}: unit.shift: expected a number per output, got ${show(unit.shift)}`);
+  const shift = toFloat32(who, 'unit.shift', unit.shift);
   const [output] = network.outputs;
   const node = network.nodes.find(({ name }) => name === output);
   const { weight, bias } = node?.parameters ?? {};
@@ -38,16 +47,23 @@ export function withOutputUnit(network: Network, unit: OutputUnit): Network {
       { name: output },
     );
   }
-  const weights = network.parameters.get(weight)!;
-  const biases = decode(network.parameters.get(bias)!);
+  const weights = network.parameters.get(weight);
+  const givenBias = network.parameters.get(bias);
+  if (!weights || !givenBias)
+    throw new EspalierError(
+      'GRAPH',
+      `${who}: network: ${show(node.name)} names ${show(weights ? bias : weight)}, which is no parameter of it`,
+      { name: node.name },
+    );
+  const biases = decode(givenBias);
   if (!isDense(weights))
     throw new EspalierError('GRAPH', `${who}: network: ${show(weight)} is encoded; set the unit before quantizing`, {
       name: weight,
     });
   const count = biases.length;
-  if (unit.shift.length !== count)
-    throw new RangeError(`${who}: unit.shift: expected ${count} numbers, one per output, got ${unit.shift.length}`);
-  checkFinite(who, 'unit.shift', unit.shift);
+  if (shift.length !== count)
+    throw new RangeError(`${who}: unit.shift: expected ${count} numbers, one per output, got ${shift.length}`);
+  checkFinite(who, 'unit.shift', shift);
   // Whatever else read the old values would go on with those of the new unit.
   const other = network.nodes.find(
     (one) =>
@@ -69,14 +85,17 @@ export function withOutputUnit(network: Network, unit: OutputUnit): Network {
     parameters: { scale: `${name}.scale`, shift: `${name}.shift` },
     attributes: {},
   };
+  if (network.nodes.some((one) => one.name === name))
+    throw new EspalierError('GRAPH', `${who}: network: ${show(name)} is taken; give that node another name`, { name });
   const parameters = new Map(network.parameters);
-  parameters.set(weight, { ...weights, data: weights.data.map((value) => value / unit.scale) });
-  parameters.set(bias, {
-    kind: 'dense',
-    shape: [count],
-    data: biases.map((value, i) => (value - unit.shift[i]) / unit.scale),
-  });
+  // What overflows here is a scale too small for the weights.
+  const scaled = weights.data.map((value) => value / unit.scale);
+  const shifted = biases.map((value, i) => (value - shift[i]) / unit.scale);
+  checkFinite(who, `${weight} / unit.scale`, scaled);
+  checkFinite(who, `(${bias} - unit.shift) / unit.scale`, shifted);
+  parameters.set(weight, { ...weights, data: scaled });
+  parameters.set(bias, { kind: 'dense', shape: [count], data: shifted });
   parameters.set(`${name}.scale`, { kind: 'dense', shape: [count], data: new Float32Array(count).fill(unit.scale) });
-  parameters.set(`${name}.shift`, { kind: 'dense', shape: [count], data: Float32Array.from(unit.shift) });
+  parameters.set(`${name}.shift`, { kind: 'dense', shape: [count], data: shift.slice() });
   return { ...network, nodes: [...network.nodes, affine], outputs: [name], parameters };
 }

@@ -1,5 +1,6 @@
 /** The tables of operators: a line for each, or for each family. Three tables, so that a program carries what it uses. */
 import { EspalierError, show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import type { Node } from '../graph/network.ts';
 import { BINARY_COUPLINGS, BINARY_OPERATORS, BINARY_TRAINING } from './binary.ts';
 import { conv, convCoupling, convTraining } from './conv.ts';
@@ -133,7 +134,7 @@ export function isOperatorKind(kind: unknown): kind is OperatorKind {
 }
 
 function lookUp<T>(table: Readonly<Record<OperatorKind, T>>, { name, kind }: Pick<Node, 'name' | 'kind'>): T {
-  if (isOperatorKind(kind)) return table[kind];
+  if (isOperatorKind(kind)) return own(table[kind] as object) as T;
   throw new EspalierError('UNSUPPORTED', `node ${show(name)}: unknown operator ${show(kind)}`, { name });
 }
 

@@ -3,10 +3,11 @@
  * model.
  */
 import { square } from '../base/elementary.ts';
-import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import { checkFinite, checkInteger, checkNumber, checkOneOf, EspalierError, show } from '../base/errors.ts';
 import { checkNames } from '../base/rules.ts';
 import type { Preprocessing } from '../graph/preprocessing.ts';
-import { checkShape, sizeOf, toTensor } from '../base/tensor.ts';
+import { checkFloat32 } from '../base/float32.ts';
+import { contiguous, sizeOf } from '../base/tensor.ts';
 import type { Shape, TensorLike } from '../base/tensor.ts';
 import { planeResizer, RESIZE_FILTERS } from './resize.ts';
 
@@ -23,24 +24,31 @@ export type Preprocessor = (pixels: ArrayLike<number>, out: Float32Array, offset
  * or per channel by fixed numbers.
  *
  * @throws {TypeError | RangeError} if the image or the preprocessing is not of this form
+ * @throws {EspalierError} NONFINITE if a pixel is not finite, RANGE for one beyond float32, or a scale that leads there
  * @example
  * import { preprocess } from 'espalier/data';
  * const input = preprocess({ data: pixels, shape: [96, 96] }, { width: 64, height: 64, channels: 1, filter: 'area', scale: 1 / 255, standardize: { kind: 'image', epsilon: 1e-3 } });
  */
 export function preprocess(image: TensorLike, preprocessing: Preprocessing): Float32Array {
   checkPreprocessing('preprocess', preprocessing);
-  const contiguous =
-    typeof image === 'object' && image !== null && 'shape' in image && !('stride' in image)
-      ? image
-      : toTensor('preprocess', 'image', image);
-  checkShape('preprocess', 'image.shape', contiguous.shape);
-  if (contiguous.data?.length !== sizeOf(contiguous.shape))
-    throw new RangeError(
-      `preprocess: image: expected ${sizeOf(contiguous.shape)} values for shape [${contiguous.shape.join(', ')}], got ${contiguous.data?.length}`,
-    );
+  const { data, shape } = contiguous('preprocess', 'image', image);
   const out = new Float32Array(sizeOf(preprocessedShape(preprocessing)));
-  preprocessor('preprocess', contiguous.shape, preprocessing)(contiguous.data, out);
+  preprocessor('preprocess', shape, preprocessing)(data, out);
+  checkPrepared('preprocess', data, out);
   return out;
+}
+
+/**
+ * What came of an image is finite; if not, the pixel is looked for that made it so.
+ * @throws {EspalierError} NONFINITE, RANGE
+ */
+export function checkPrepared(who: string, pixels: ArrayLike<number>, input: Float32Array): void {
+  if (input.every(Number.isFinite)) return;
+  checkFinite(who, 'image', pixels);
+  for (let i = 0; i < pixels.length; i++) checkFloat32(who, 'image', pixels[i]);
+  throw new EspalierError('RANGE', `${who}: image: scaled and standardized it leaves float32; take a smaller scale`, {
+    name: 'preprocessing.scale',
+  });
 }
 
 /** Shape per sample of what a preprocessing yields. */

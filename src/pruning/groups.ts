@@ -3,7 +3,7 @@
  * up; what a node does with them is said by its operator's coupling. What cannot be cut is marked with the reason.
  */
 import { checkNetwork } from '../graph/check.ts';
-import { EspalierError, show } from '../base/errors.ts';
+import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import { isDense } from '../encodings/index.ts';
 import type { Network, Node } from '../graph/network.ts';
@@ -57,6 +57,7 @@ export function findGroups(
 
   const order = new Map(network.nodes.map((node, i) => [node.name, i]));
   const users = parameterUsers(network);
+  const biases = new Map(network.nodes.map(({ name, parameters }) => [name, parameters.bias]));
   const place = (name: string): number => order.get(name) ?? 0;
   return [...new Set(drafts.map((draft) => current(draft)))]
     .map((draft) => {
@@ -65,7 +66,7 @@ export function findGroups(
       const consumers = draft.consumers.sort((a, b) => place(a.node) - place(b.node) || a.first - b.first);
       const reason =
         draft.reason ??
-        parameterObstacle(network, users, [...rows, ...consumers], consumers) ??
+        parameterObstacle(network, users, biases, [...rows, ...consumers], consumers) ??
         (consumers.length === 0 ? 'nothing reads its channels' : undefined);
       return {
         name: producers[0],
@@ -88,7 +89,7 @@ export function findGroup(who: string, groups: readonly ChannelGroup[], name: st
   const group = groups.find(({ producers }) => producers.includes(name));
   if (!group)
     throw new RangeError(
-      `${who}: group: expected one of ${groups.map((known) => known.name).join(', ')}, got ${show(name)}`,
+      `${who}: group: expected one of ${showAll(groups.map((known) => known.name))}, got ${show(name)}`,
     );
   return group;
 }
@@ -132,16 +133,23 @@ function refuse(draft: Draft, reason: string): void {
 }
 
 function join(a: object, b: object): Draft {
-  const [into, from] = [current(a), current(b)];
-  if (into === from) return into;
+  const [first, second] = [current(a), current(b)];
+  if (first === second) return first;
+  // The shorter lists move, so that a chain of n skips moves n log n entries, and chains of drafts stay as short.
+  const [into, from] = sizeOf(first) < sizeOf(second) ? [second, first] : [first, second];
   append(into.producers, from.producers);
   append(into.rows, from.rows);
   append(into.counts, from.counts);
   append(into.consumers, from.consumers);
-  if (from.reason !== undefined) into.reason ??= from.reason;
+  const reason = first.reason ?? second.reason;
+  if (reason !== undefined) into.reason = reason;
   from.joined = into;
   return into;
 }
+
+/** Entries of a draft. */
+const sizeOf = ({ producers, rows, counts, consumers }: Draft): number =>
+  producers.length + rows.length + counts.length + consumers.length;
 
 /** As `push(...more)`, whose arguments lie on the stack, which is too small for the nodes of a large network. */
 function append<T>(list: T[], more: readonly T[]): void {
@@ -254,15 +262,14 @@ function planCoupling(
 function parameterObstacle(
   network: Network,
   users: ReadonlyMap<string, readonly string[]>,
+  biasOf: ReadonlyMap<string, string | undefined>,
   slices: readonly ParameterSlice[],
   consumers: readonly Consumer[],
 ): string | undefined {
-  const biases = consumers
-    .map(({ node }) => network.nodes.find(({ name }) => name === node)?.parameters.bias)
-    .filter((bias) => bias !== undefined);
+  const biases = consumers.map(({ node }) => biasOf.get(node)).filter((bias) => bias !== undefined);
   for (const parameter of [...slices.map((slice) => slice.parameter), ...biases]) {
     const all = users.get(parameter) ?? [];
-    if (all.length > 1) return `the parameter ${show(parameter)} is shared by ${all.join(', ')}`;
+    if (all.length > 1) return `the parameter ${show(parameter)} is shared by ${showAll(all)}`;
     const encoding = network.parameters.get(parameter);
     if (!encoding || !isDense(encoding)) {
       return `the parameter ${show(parameter)} is ${encoding?.kind}-encoded, and no step cuts an encoded tensor; prune before quantizing`;

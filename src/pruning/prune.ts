@@ -132,7 +132,8 @@ export function prune(
     const scores = chosen.map((group) => score(criterion, network, group, statistics, scoring));
     let pruned = network;
     const reports: GroupReport[] = [];
-    chosen.forEach((group, i) => {
+    for (const [i, group] of chosen.entries()) {
+      await control.pause();
       control.emit({ kind: 'stage', name: 'prune', index: i, count: chosen.length, detail: group.name });
       const { network: thinner, report } = removeWorst(
         pruned,
@@ -144,7 +145,7 @@ export function prune(
       );
       pruned = thinner;
       reports.push(report);
-    });
+    }
     await control.end();
     return {
       network: pruned,

@@ -4,6 +4,7 @@
  * reconstruction step of He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, here
  * on channels instead of outputs, so that one solution serves all taps.
  */
+import { square } from '../base/elementary.ts';
 import { checkInteger, checkNumber, EspalierError } from '../base/errors.ts';
 
 /** Correlation from which a removed channel counts as an exact multiple of a kept one. */
@@ -55,7 +56,7 @@ export function regression(
     });
 
   const coefficients = new Float64Array(removed.length * kept.length);
-  const contributed = variance.map((v, c) => v * outgoing[c] ** 2);
+  const contributed = variance.map((v, c) => v * square(outgoing[c]));
   // Places (in `kept`) of the channels that vary and are read.
   const active = Array.from({ length: kept.length }, (_, i) => i).filter((i) => contributed[kept[i]] > 0);
   const n = active.length;
@@ -65,7 +66,7 @@ export function regression(
     for (let j = 0; j <= i; j++)
       factor[i * n + j] =
         covariance[kept[active[i]] * channels + kept[active[j]]] +
-        (i === j ? damping / outgoing[kept[active[i]]] ** 2 : 0);
+        (i === j ? damping / square(outgoing[kept[active[i]]]) : 0);
   let factored = false;
   let merged = 0;
   for (let r = 0; r < removed.length; r++) {

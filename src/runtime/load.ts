@@ -1,5 +1,5 @@
 /** A model file, run: in a page or in Node. Nothing here trains, writes files, generates code or needs a package. */
-import { preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
+import { checkPrepared, preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 import type { Preprocessor } from '../preprocess/preprocess.ts';
 import { checkInteger, EspalierError, show, showAll, withMemory } from '../base/errors.ts';
 import { asFloat32, hasField } from '../base/realm.ts';
@@ -158,6 +158,7 @@ function modelOf(executor: Executor, kernels: KernelSet, preprocessing: Preproce
       last = { shape, prepare: preprocessor('predict', shape, preprocessing) };
     const input = new Float32Array(inputSize);
     last.prepare(data, input);
+    checkPrepared('predict', data, input);
     return input;
   }
 

@@ -1,10 +1,22 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { cosPi, exp, exponentOf, lengthOf, log, log1p, power, sinPi, square, tanh } from '../../src/base/elementary.ts';
+import {
+  acos,
+  cosPi,
+  exp,
+  exponentOf,
+  lengthOf,
+  log,
+  log1p,
+  power,
+  sinPi,
+  square,
+  tanh,
+} from '../../src/base/elementary.ts';
 import { observeNumbers } from '../browser/numbers.ts';
 
-type Name = 'exp' | 'log' | 'log1p' | 'cosPi' | 'sinPi' | 'tanh';
+type Name = 'exp' | 'log' | 'log1p' | 'cosPi' | 'sinPi' | 'tanh' | 'acos';
 const vectors = JSON.parse(readFileSync(new URL('../vectors/elementary.json', import.meta.url), 'utf8')) as Readonly<
   Record<Name, readonly (readonly [x: number, nearest: number, rest: number])[]>
 >;
@@ -22,6 +34,7 @@ describe('elementary functions', () => {
     ['cosPi', 0.75, cosPi],
     ['sinPi', 0.75, sinPi],
     ['tanh', 1.1, tanh],
+    ['acos', 1.5, acos],
   ])('%s is the exact value of mpmath within %d ulp', (name, bound, f) => {
     for (const [x, nearest, rest] of vectors[name]) {
       const error = Math.abs(f(x) - nearest - rest) / ulp(nearest);
@@ -40,6 +53,7 @@ describe('elementary functions', () => {
       cosPi: '1a1f3309',
       sinPi: '29d09489',
       tanh: '833747eb',
+      acos: '156b789d',
       exponentOf: 'bce18af6',
       power: 'bd2842f2',
     });
@@ -56,6 +70,14 @@ describe('elementary functions', () => {
     expect([log1p(-1), log1p(0), log1p(Infinity), log1p(-2), log1p(NaN)]).toEqual([-Infinity, 0, Infinity, NaN, NaN]);
     expect([tanh(-Infinity), tanh(-30), tanh(30), tanh(Infinity), tanh(NaN)]).toEqual([-1, -1, 1, 1, NaN]);
     expect([tanh(0), tanh(-0), tanh(1e-300), tanh(5e-324)]).toEqual([0, -0, 1e-300, 5e-324]);
+    expect([acos(1), acos(-1), acos(0), acos(2), acos(-2), acos(NaN)]).toEqual([
+      0,
+      Math.PI,
+      Math.PI / 2,
+      NaN,
+      NaN,
+      NaN,
+    ]);
     expect([cosPi(Infinity), cosPi(NaN), sinPi(-Infinity), sinPi(NaN)]).toEqual([NaN, NaN, NaN, NaN]);
   });
 

@@ -20,6 +20,7 @@ const OURS: Readonly<Record<string, Unary>> = {
   cosPi: elementary.cosPi,
   sinPi: elementary.sinPi,
   tanh: elementary.tanh,
+  acos: (x) => elementary.acos(x % 1),
   exponentOf: (x) => elementary.exponentOf(Math.abs(x)),
   power: (x) => elementary.power(x, Math.floor(Math.abs(x))),
 };

@@ -2,6 +2,7 @@
  * The page of scripts/check-browser.ts, and the worker that it starts: `location.hash` says which of the two does the
  * work, and what.
  */
+import { gunzip } from '../../src/data/gzip.ts';
 import { observeNumbers } from './numbers.ts';
 import { observe, observeDeath, SIDE } from './observe.ts';
 
@@ -37,6 +38,18 @@ async function useExample(): Promise<unknown> {
   };
 }
 
+/** What `gunzip` says of each file: its bytes, or the code of the error. */
+async function unpack(): Promise<unknown> {
+  const names = (await (await fetch('gzip-names')).json()) as string[];
+  const answers = names.map(async (name) =>
+    gunzip(await (await fetch(name)).arrayBuffer()).then(
+      (bytes) => [...bytes],
+      (error: { code?: string }) => error.code,
+    ),
+  );
+  return { unpacked: await Promise.all(answers) };
+}
+
 async function report(result: unknown): Promise<void> {
   const response = await fetch('result', { method: 'POST', body: JSON.stringify(result) });
   location.href = await response.text();
@@ -46,6 +59,8 @@ if (typeof document === 'undefined') {
   postMessage(await work());
 } else if (hash.includes('example')) {
   await report(await useExample());
+} else if (hash.includes('gzip')) {
+  await report(await unpack());
 } else if (hash.includes('worker')) {
   const worker = new Worker(`page.js${hash}`, { type: 'module' });
   worker.onmessage = ({ data }) => void report(data);

@@ -233,7 +233,10 @@ describe('charts', () => {
       }),
     );
   });
-  it('text is escaped', () => expect(escapeHtml('<a href="b">&')).toBe('&lt;a href=&quot;b&quot;&gt;&amp;'));
+  it('text is escaped, and what cannot be seen in it is', () => {
+    expect(escapeHtml('<a href="b">&')).toBe('&lt;a href=&quot;b&quot;&gt;&amp;');
+    expect(escapeHtml('conv\u202e1\u200b\x1b')).toBe('conv\\u202e1\\u200b\\u001b');
+  });
 });
 
 describe('BMP', () => {

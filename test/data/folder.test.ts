@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -281,13 +281,26 @@ describe('openFolder', () => {
       },
       /got Infinity in sample 1, element 1/,
     ],
-    [
-      'landmarks that are no floats',
+    ...(['images', 'landmarks', 'labels', 'targets'] as const).map((kind): [string, () => void, RegExp] => [
+      `${kind} both packed and not`,
       () => {
-        put('train-images.npy', images(1), [1, 6, 5]);
-        put('train-landmarks.npy', Int32Array.of(0, 0), [1, 1, 2]);
+        put('train-images.npy', images(2), [2, 6, 5]);
+        put(
+          `train-${kind}.npy`,
+          kind === 'images' ? images(2) : Float32Array.of(0, 1),
+          kind === 'images' ? [2, 6, 5] : [2],
+        );
+        put(`train-${kind}.npy.gz`, Float32Array.of(1, 0), [2]);
       },
-      /expected float32, got Int32Array/,
+      new RegExp(`train-${kind}.npy: train-${kind}.npy.gz is there too`),
+    ]),
+    [
+      'names that are no text',
+      () => {
+        put('train-images.npy', images(2), [2, 6, 5]);
+        writeFileSync(join(folder, 'train-names.txt'), Buffer.from('\ufeffa\nb\n', 'utf16le'));
+      },
+      /expected text in UTF-8/,
     ],
     [
       'landmarks of another shape',
@@ -295,7 +308,7 @@ describe('openFolder', () => {
         put('train-images.npy', images(1), [1, 6, 5]);
         put('train-landmarks.npy', floats(2), [1, 2]);
       },
-      /expected \(n, points, 2\), got floats of shape \[1, 2\]/,
+      /expected \(n, points, 2\), got Float32Array of shape \[1, 2\]/,
     ],
     [
       'targets without numbers',
@@ -336,12 +349,96 @@ describe('openFolder', () => {
     },
   );
 
+  it('takes targets of floats and of whole numbers of every width, and the kind of task alone', async () => {
+    const widths = [
+      Float64Array,
+      Float32Array,
+      Int8Array,
+      Uint8Array,
+      Int16Array,
+      Uint16Array,
+      Int32Array,
+      Uint32Array,
+    ];
+    for (const Width of widths) {
+      put('train-inputs.npy', floats(4), [2, 2]);
+      put('train-landmarks.npy', Width.of(1, 2, 3, 4), [2, 1, 2]);
+      put('train-labels.npy', Width.of(0, 2), [2]);
+      put('train-targets.npy', Width.of(5, 6), [2]);
+      const expected = { landmarks: [1, 2, 3, 4], classes: [0, 2], regression: [5, 6] };
+      for (const kind of ['landmarks', 'classes', 'regression'] as const) {
+        const set = await open({ task: kind });
+        expect((await readAll(set)).targets).toEqual(expected[kind]);
+        expect(set.task).toEqual(
+          { landmarks: { kind, points: 1 }, classes: { kind, classes: 3 }, regression: { kind } }[kind],
+        );
+        set.close();
+      }
+    }
+    rmSync(join(folder, 'train-labels.npy'));
+    rmSync(join(folder, 'train-targets.npy'));
+    await expect(open({ task: 'classes' })).rejects.toMatchObject({ code: 'MISSING' });
+  });
+
+  it('reads names with a mark of the byte order and with ends of lines as Windows writes them', async () => {
+    put('train-inputs.npy', floats(4), [2, 2]);
+    writeFileSync(join(folder, 'train-names.txt'), '\ufeffa.png\r\nb.png\r\n');
+    const set = await open();
+    expect(set.names).toEqual(['a.png', 'b.png']);
+    set.close();
+  });
+
+  it('refuses numbers that float32 does not hold or tell apart, in memory and on the disk', async () => {
+    const times = Float64Array.from({ length: 2 * COUNT }, (_, i) => (i % 2 ? 1.6e9 + i : Math.sin(i)));
+    for (const memoryLimit of [0, 2 ** 20]) {
+      put('train-inputs.npy', times, [COUNT, 2]);
+      await expect(open({ memoryLimit })).rejects.toMatchObject({
+        code: 'RANGE',
+        message: expect.stringMatching(
+          /train-inputs.npy: 16000\d+ would become 16000\d+ in float32.* column 1, 1600000001 to 1600000139/,
+        ) as string,
+      });
+      put(
+        'train-inputs.npy',
+        times.map((value) => value - 1.6e9),
+        [COUNT, 2],
+      );
+      await expect(open({ memoryLimit })).rejects.toThrow(/column 0/);
+      put(
+        'train-inputs.npy',
+        times.map((value) => (value > 1 ? value - 1.6e9 : value)),
+        [COUNT, 2],
+      );
+      (await open({ memoryLimit })).close();
+      put('train-inputs.npy', Float64Array.of(1, 1e39), [2, 1]);
+      await expect(open({ memoryLimit })).rejects.toThrow(/1e\+39.* beyond float32/);
+    }
+    put('train-inputs.npy', floats(2), [2, 1]);
+    put('train-targets.npy', Float64Array.of(1.6e9, 1.6e9 + 7), [2]);
+    await expect(open()).rejects.toMatchObject({ code: 'RANGE' });
+    put('train-targets.npy', Uint32Array.of(0, 2 ** 24 + 1), [2]);
+    await expect(open()).rejects.toThrow(/16777217 at element 1 is no float32/);
+  });
+
   it('finds a value that is not finite when it is read from the disk', async () => {
     put('train-inputs.npy', Float32Array.of(1, 2, 3, NaN), [2, 2]);
     const set = await open({ memoryLimit: 0 });
     await expect(readAll(set, [0])).resolves.toBeDefined();
     await expect(readAll(set, [0, 1])).rejects.toThrow(/got NaN in sample 1, element 1/);
     set.close();
+  });
+
+  it('names a file that is too large to be read in one piece', async () => {
+    for (const name of ['train-labels.npy', 'train-names.txt']) {
+      put('train-images.npy', images(2), [2, 6, 5]);
+      put('train-labels.npy', Int32Array.of(0, 1), [2]);
+      writeFileSync(join(folder, name), '');
+      truncateSync(join(folder, name), 2 ** 31);
+      await expect(open()).rejects.toMatchObject({
+        code: 'TOO_LARGE',
+        message: expect.stringMatching(/train-(labels\.npy|names\.txt)".*cut it in several/) as string,
+      });
+    }
   });
 
   it('passes on what is wrong with a file: truncated, foreign, falsely declared, cut while open', async () => {

@@ -219,3 +219,72 @@ describe('npy', () => {
     expect(() => writeNpy({ data: new Float32Array(3), shape: [2] })).toThrow(RangeError);
   });
 });
+
+describe('files of another kind', () => {
+  const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+  const zip = (name: string): Uint8Array =>
+    Buffer.concat([
+      Buffer.from('PK\x03\x04'),
+      Buffer.alloc(22),
+      Buffer.from([name.length, 0, 0, 0]),
+      text(name),
+      Buffer.alloc(50),
+    ]);
+
+  it.each([
+    ['a .npz archive', zip('arr_0.npy'), /\.npz archive; unpack it/],
+    ['a PyTorch file', zip('archive/data.pkl'), /PyTorch file/],
+    ['another zip file', zip('model.json'), /a zip file/],
+    ['a page', text('<!DOCTYPE html><title>404</title>'), /HTML/],
+    ['a pointer of Git LFS', text('version https://git-lfs.github.com/spec/v1\noid sha256:0\n'), /git lfs pull/],
+    ['gzip', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0), /gzip/],
+    ['nothing known', text('once upon a time'), /no format known here/],
+    ['a short page', text('<html>'), /HTML/],
+  ])('%s is named as what it is', (_name, bytes, expected) => {
+    expect(codeOf(bytes)).toBe('NPY_HEADER');
+    expect(() => readNpy(bytes)).toThrow(expected);
+  });
+
+  it('reads sides that Python 2 wrote as long', () => {
+    const [two, three] = [
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L), }",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (6L,), }",
+    ].map((header) => readNpy(file(header, 24)).shape);
+    expect([two, three]).toEqual([[2, 3], [6]]);
+    for (const shape of ['(L,)', '(2LL,)', '(2 L,)'])
+      expect(codeOf(file(`{'descr': '<f4', 'fortran_order': False, 'shape': ${shape}, }`, 8))).toBe('NPY_HEADER');
+  });
+});
+
+describe('memory that moves', () => {
+  const values = Float64Array.of(1.5, -2, 3);
+  const whole = writeNpy({ data: values, shape: [3] });
+
+  it('of a Buffer at any place is read without its neighbours', () => {
+    for (const before of [0, 1, 3, 8]) {
+      const around = Buffer.alloc(whole.length + before + 9, 0xaa);
+      around.set(whole, before);
+      expect([...readNpy(around.subarray(before, before + whole.length)).data]).toEqual([...values]);
+      expect(codeOf(around.subarray(before, before + whole.length + 1))).toBe('LAYOUT');
+    }
+  });
+
+  it('that is gone is INPUT, shared memory is copied first', () => {
+    const moved = whole.slice();
+    structuredClone(moved.buffer, { transfer: [moved.buffer] });
+    expect(codeOf(moved)).toBe('INPUT');
+    const shared = new Uint8Array(new SharedArrayBuffer(whole.length));
+    shared.set(whole);
+    expect([...readNpy(shared).data]).toEqual([...values]);
+    const Resizable = ArrayBuffer as unknown as new (
+      length: number,
+      options: { maxByteLength: number },
+    ) => ArrayBuffer & { resize(length: number): void };
+    const resizable = new Resizable(whole.length, { maxByteLength: 4096 });
+    const view = new Uint8Array(resizable, 0, whole.length);
+    view.set(whole);
+    expect([...readNpy(view).data]).toEqual([...values]);
+    resizable.resize(20);
+    expect(codeOf(view)).toBe('INPUT');
+  });
+});

@@ -151,6 +151,22 @@ describe('gradients against central differences in double (eps 1e-6, atol 1e-5, 
 });
 
 describe('training executor', () => {
+  it('infers with the statistics that a training pass left, folded anew, before any update', async () => {
+    const network = sequential({ input: [3], seed: 2 }, [dense(4), batchNorm({ momentum: 0.5 }), relu(), dense(2)]);
+    const one = await trainer(network);
+    prepare(one, 1);
+    const inputs = Float32Array.from(one.input());
+    one.forward();
+    const before = Float32Array.from(one.output());
+    one.forwardTraining(1);
+    one.forward();
+    const fresh = await trainer(one.snapshot());
+    fresh.input().set(inputs);
+    fresh.forward();
+    expect(Float32Array.from(one.output())).toEqual(Float32Array.from(fresh.output()));
+    expect(Float32Array.from(one.output())).not.toEqual(before);
+  });
+
   it('without dropout and batch normalization the training pass equals inference, bit for bit', async () => {
     const network = chain();
     const one = await trainer(network, { kernels: simd });

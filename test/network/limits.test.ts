@@ -143,11 +143,11 @@ describe('what a small file may ask for', () => {
         ]),
     ],
     [
-      'pools of 4096 x 4096',
+      'pools of 512 x 512',
       () =>
         sequential({ input: [1, 1, 1] }, [
           conv(1, 1, { padding: 4200 }),
-          maxPool(4096, { stride: 1 }),
+          maxPool(512, { stride: 1 }),
           globalAveragePool(),
           dense(1),
         ]),
@@ -196,7 +196,7 @@ describe('what is counted', () => {
   it('work: multiply-adds, elements read and written, taps of pools', () => {
     const elements = 128 + 256 + (256 + 256) + 256 + (64 + 64) + (64 + 10);
     expect(multiplyAdds(network)).toBe(256 * 18 + 640);
-    expect(passWork(network, inferTypes(network))).toBe(multiplyAdds(network) + elements + 64 + 64 * 4);
+    expect(passWork(network, inferTypes(network))).toBe(multiplyAdds(network) + 32 * (elements + 64 + 64 * 4));
   });
 });
 
@@ -210,6 +210,22 @@ describe('limits', () => {
     expect(read({ multiplyAdds: -1 })).toThrow(RangeError);
     expect(read({ multiplyAdd: 1 })).toThrow(/expected bytes, activations, multiplyAdds, got "multiplyAdd"/);
   });
+  it('grow with the file beyond the free allowance: 256 and 1024 bytes and 2^22 multiply-adds for each of its own', () => {
+    const asking = sequential({ input: [1, 1, 1] }, [conv(1, 1, { padding: 10_000 }), conv(1, 401), maxPool(2)]);
+    const huge = withZeroBits(sequential({ input: [16] }, [dense(2, { bias: false })]), 'dense1.weight');
+    const limitOf = (network: Network, text: number): [string | undefined, number] => {
+      const padded = writeNetwork(network, { metadata: { story: 'x'.repeat(text) } });
+      const wide = edited(padded, (d) => {
+        if (network === huge) d.parameters[0].header.shape = json([2 ** 25, 16]);
+      });
+      const { details } = expectCode(() => readNetwork(wide), 'BUDGET');
+      return [details.name, details.limit! / wide.length];
+    };
+    expect(limitOf(huge, 300_000)).toEqual(['limits.bytes', 256]);
+    expect(limitOf(asking, 1_200_000)).toEqual(['limits.activations', 1024]);
+    expect(limitOf(asking, 3_500_000)).toEqual(['limits.multiplyAdds', 2 ** 22]);
+  });
+
   it('hold also below the defaults', () => {
     for (const of of ['bytes', 'activations', 'multiplyAdds'] as const)
       expectCode(() => readNetwork(file, { limits: { [of]: 1 } }), 'BUDGET');

@@ -37,6 +37,24 @@ describe('findGroups', () => {
     expect(group(network, 'dense2').reason).toContain('network output "affine1"');
   });
 
+  test('8,000 skips joined one after another take no more than 24 times as long as 1,000', () => {
+    const skips = (count: number): Network =>
+      graph({}, (builder) => {
+        const x = builder.input([2]);
+        let sum = builder.node(dense(2), x);
+        for (let i = 1; i < count; i++) sum = builder.node(add(), builder.node(dense(2), x), sum);
+        return builder.node(dense(1), sum);
+      });
+    const milliseconds = (network: Network): number => {
+      const start = performance.now();
+      expect(findGroups(network)).toHaveLength(2);
+      return performance.now() - start;
+    };
+    const [few, many] = [skips(1000), skips(8000)];
+    const least = Math.min(milliseconds(few), milliseconds(few));
+    expect(milliseconds(many) / least).toBeLessThan(24);
+  });
+
   test('a flatten widens a channel to its H W columns', () => {
     expect(columns(group(chain(), 'conv2'))).toEqual([['dense1', 0, 4]]);
   });
@@ -176,7 +194,7 @@ describe('findGroups', () => {
         return { ...network, nodes };
       },
       'a',
-      /"a.weight" is shared by a, b/,
+      /"a.weight" is shared by "a", "b"/,
     ],
     [
       'product-encoded weights of a consumer',

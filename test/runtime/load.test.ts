@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { preprocess } from '../../src/preprocess/preprocess.ts';
 import { readNpy } from '../../src/data/npy.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
@@ -77,9 +77,10 @@ describe('a network that was saved and loaded', () => {
     'is the real one: the landmarks that onnxruntime gives, within 2e-6 of the crop side',
     async () => {
       const folder = join(realData ?? '', 'models');
-      const model = await open(withWeights(vgg(), readPlain(readFileSync(join(folder, 'vgg-face68.safetensors')))), {
-        kernels: sets[1],
-      });
+      const model = await open(
+        withWeights(vgg(), readPlain(readFileSync(join(folder, 'vgg-face68.safetensors'))).tensors),
+        { kernels: sets[1] },
+      );
       const { data, shape } = model.predict(readNpy(readFileSync(join(folder, 'vgg-face68.input.npy'))));
       const expected = readNpy(readFileSync(join(folder, 'vgg-face68.output-landmarks.npy')));
       expect(shape).toEqual(expected.shape);
@@ -220,6 +221,75 @@ describe('load', () => {
     const { details } = expectError(await rejection(load(file, { kernels: portable })), 'BUDGET');
     expect(details).toMatchObject({ name: 'limits.activations', limit: 2 ** 30 });
     expectError(await rejection(load(file, { kernels: portable, limits: NO_LIMITS })), 'MEMORY');
+  });
+
+  describe('where WebAssembly gets no memory', () => {
+    afterEach(() => {
+      vi.unstubAllGlobals();
+    });
+    const { Memory } = WebAssembly;
+    const starve = (): void => {
+      vi.stubGlobal(
+        'WebAssembly',
+        Object.assign(Object.create(WebAssembly) as typeof WebAssembly, {
+          Memory: function (descriptor: WebAssembly.MemoryDescriptor) {
+            if (descriptor.initial > 1) throw new RangeError('could not allocate memory');
+            return new Memory(descriptor);
+          },
+        }),
+      );
+    };
+    // More than a page of weights.
+    const large = sequential({ input: [128] }, [dense(256)]);
+
+    it('runs on the portable kernels, says why, and gives their bits', async () => {
+      const expected = (await open(large)).predict(values(128)).data;
+      starve();
+      const model = await load(writeNetwork(large));
+      expect(model.kernels.name).toBe('portable');
+      expect(model.kernels.reason).toMatch(/refused the memory.*could not get \d+ bytes/);
+      expect(bits(model.predict(values(128)).data as Float32Array)).toEqual(bits(expected as Float32Array));
+      model.dispose();
+    });
+
+    it('is MEMORY where the kernels were asked for, or arrays are refused too', async () => {
+      starve();
+      const file = writeNetwork(large);
+      expectError(await rejection(load(file, { kernels: await loadKernels() })), 'MEMORY');
+      vi.stubGlobal(
+        'ArrayBuffer',
+        new Proxy(ArrayBuffer, {
+          construct(target, [length]: [number]) {
+            if (length > 65536) throw new RangeError('Array buffer allocation failed');
+            return new target(length);
+          },
+        }),
+      );
+      const error = expectError(await rejection(load(file)), 'MEMORY');
+      vi.unstubAllGlobals();
+      expect(error.message).toContain('could not get');
+      (await load(file)).dispose();
+    });
+  });
+
+  it('of outputs that there is no room for is MEMORY, and runs again with fewer', async () => {
+    const model = await open(sequential({ input: [2] }, [dense(64)]));
+    const inputs = values(2 * 1000);
+    vi.stubGlobal(
+      'Float32Array',
+      new Proxy(Float32Array, {
+        construct(target, [length, ...rest]: [unknown, ...unknown[]], newTarget) {
+          if (length === 64_000) throw new RangeError('Array buffer allocation failed');
+          return Reflect.construct(target, [length, ...rest], newTarget) as object;
+        },
+      }),
+    );
+    try {
+      expectCode(() => model.predict(inputs), 'MEMORY');
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    expect(model.predict(inputs.subarray(0, 2)).data.length).toBe(64);
   });
 
   it('is DISPOSED after dispose, which may be called twice', async () => {

@@ -321,11 +321,8 @@ describe('a teacher', () => {
       bytesOf(byLabels.network),
     );
     expect(
-      bytesOf((await train(tiny(1), context(labelled), { ...options, teacher, teacherWeight: 0.5 })).network),
+      bytesOf((await train(tiny(1), context(labelled), { ...options, teacher, teacherWeight: 0.25 })).network),
     ).toEqual(bytesOf(byLabels.network));
-    expect(
-      bytesOf((await train(tiny(1), context(smoothSet(16, 1)), { ...options, teacher, teacherWeight: 0.5 })).network),
-    ).not.toEqual(bytesOf(byLabels.network));
   });
 
   test('is the yardstick on an unlabelled validation set: the metric of the teacher itself is 0', async () => {
@@ -354,7 +351,7 @@ describe('a teacher', () => {
     const byLabels = await train(base, context(set), options);
     const byTeacher = await train(base, context(set), { ...options, teacher });
     byLabels.history.forEach(({ loss }, i) => expect(Math.abs(loss - byTeacher.history[i].loss)).toBeLessThan(1e-6));
-    const mixed = await train(base, context(set), { ...options, teacher, teacherWeight: 0.5 });
+    const mixed = await train(base, context(set), { ...options, teacher, teacherWeight: 0.75 });
     expect(Math.abs(mixed.history[1].loss - byLabels.history[1].loss)).toBeLessThan(1e-6);
   });
 });

@@ -9,6 +9,7 @@ import {
   sameShape,
   saveFile,
   sizeOf,
+  toTensor,
   writeNpy,
 } from '../../index.ts';
 import type { Tensor } from '../../index.ts';
@@ -88,10 +89,10 @@ async function run({ values, positionals: [path], progress, signal }: Invocation
 async function readInputs(path: string, shape: readonly number[]): Promise<Tensor> {
   const bytes = await loadFile(path);
   const { data, shape: found } = inFile(path, () => readNpy(bytes));
-  if (!(data instanceof Float32Array || data instanceof Float64Array)) {
+  if (!['Float32Array', 'Float64Array'].includes(data[Symbol.toStringTag])) {
     throw new EspalierError(
       'UNSUPPORTED',
-      `--input: ${path}: expected floats, which are the network's inputs as they are, got ${data.constructor.name}; images go through espalier evaluate, or are preprocessed first`,
+      `--input: ${path}: expected floats, which are the network's inputs as they are, got integers; images go through espalier evaluate, or are preprocessed first`,
       { name: path },
     );
   }
@@ -103,5 +104,5 @@ async function readInputs(path: string, shape: readonly number[]): Promise<Tenso
     );
   }
   checkFinite('--input', path, data, sizeOf(shape));
-  return { data: data instanceof Float32Array ? data : Float32Array.from(data), shape: found };
+  return { ...toTensor('--input', path, { data, shape: [found[0], sizeOf(shape)] }), shape: found };
 }

@@ -15,7 +15,7 @@ export function codesOf<Name extends string, Row>(
 
 /** The name of a code. @throws {RangeError} if no row has it */
 export function nameOf<Name extends string>(who: string, argument: string, codes: Codes<Name>, code: number): Name {
-  for (const name in codes) if (codes[name] === code) return name;
+  for (const name of Object.keys(codes) as Name[]) if (codes[name] === code) return name;
   const words = Object.entries(codes).map(([name, known]) => `${known} (${name})`);
   throw new RangeError(`${who}: ${argument}: expected one of ${words.join(', ')}, got ${show(code)}`);
 }

@@ -38,7 +38,7 @@ type Piece = Readonly<Record<string, number>>;
 function checkPiece(who: string, where: string, piece: Piece, specification: KernelSpecification): void {
   const { arguments: names, codes = {} } = specification;
   for (const name of names) checkInteger(who, `${name} of ${where}`, piece[name], -(2 ** 31), 2 ** 31 - 1);
-  for (const name in codes) nameOf(who, `${name} of ${where}`, codes[name], piece[name]);
+  for (const name of Object.keys(codes)) nameOf(who, `${name} of ${where}`, codes[name], piece[name]);
   const unknown = Object.keys(piece).find((name) => !names.includes(name));
   if (unknown !== undefined)
     throw new TypeError(`${who}: ${where}: expected the arguments ${names.join(', ')}, got ${show(unknown)} too`);

@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import { reportHtml } from '../../src/compression/index.ts';
+import { dense, heNormal, sequential, withOutputUnit, constantInitializer, affine } from '../../src/network/index.ts';
+
+describe('arguments of a wrong kind', () => {
+  it.each([
+    [undefined, /input: expected \{ title/],
+    [{}, /title: expected text, got undefined/],
+    [{ title: 'a', description: 'b' }, /report: expected the report of compress/],
+    [{ title: 'a', description: 'b', report: { layers: [], split: {} }, faces: 3 }, /faces: expected a list/],
+    [
+      { title: 'a', description: 'b', report: { layers: [], split: {} }, faces: [{ side: 2, pixels: [1] }] },
+      /faces\[0\]/,
+    ],
+  ])('of reportHtml are named: %j', (input, text) => {
+    expect(() => reportHtml(input as never)).toThrow(TypeError);
+    expect(() => reportHtml(input as never)).toThrow(text);
+  });
+
+  it('and numbers beyond float32 are named by withOutputUnit and initializers', () => {
+    const network = sequential({ input: [2] }, [dense(1)]);
+    const unit = (value: unknown) => () => withOutputUnit(network, value as never);
+    expect(unit(undefined)).toThrow(/unit: expected \{ scale, shift \}/);
+    expect(unit({ scale: 1 })).toThrow(/unit.shift: expected a number per output/);
+    expect(unit({ scale: 1e39, shift: [0] })).toThrow(/1e\+39 is beyond float32/);
+    expect(unit({ scale: 1e-40, shift: [1] })).toThrow(/unit.scale/);
+    expect(() => withOutputUnit(7 as never, { scale: 1, shift: new Float32Array(1) })).toThrow(/expected a network/);
+    expect(() => constantInitializer(1e39)).toThrow(/beyond float32/);
+    expect(() => sequential({ input: [2] }, [affine(1e39, 0)])).toThrow(/beyond float32/);
+  });
+
+  it('and shapes that no memory holds are MEMORY, naming the parameter', () => {
+    expect(() => heNormal([2 ** 26, 2 ** 20], 0, 'w')).toThrow(
+      expect.objectContaining({ code: 'MEMORY', message: expect.stringContaining('"w"') as string }) as Error,
+    );
+  });
+});
