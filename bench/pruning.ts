@@ -59,7 +59,7 @@ const [training, validation] = await Promise.all(
 );
 const trained = withWeights(
   vgg({ name: 'vgg-face68', preprocessing, task: landmarks68Task() }),
-  readPlain(await readFile(values.baseline)),
+  readPlain(await readFile(values.baseline)).tensors,
 );
 const original = values.units ? inOtherUnits(trained) : trained;
 const groups = findGroups(original).filter((group) => group.prunable);
