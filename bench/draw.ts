@@ -38,7 +38,7 @@ const INTRODUCTION = `# Benchmarks
 
 \`npm run bench\` measures all of this in one run and verifies each result before it is timed: kernels and outputs against the portable TypeScript kernels,
 peers' outputs against the same. Contenders take turns, one call each per round, those that run whole networks or k-means each in a process of its own; tables and charts give the least time over the rounds,
-the CSV files in [bench/results](../bench/results) the median as well. Everything runs on one thread unless it says otherwise. GFLOP/s count a multiplication and an addition as two.
+the CSV files in \`bench/results\` the median as well. Everything runs on one thread unless it says otherwise. GFLOP/s count a multiplication and an addition as two.
 
 The peers are installed with \`npm ci --prefix bench/peers\` (750 MB; \`--omit=optional\` leaves out onnxruntime-node, 290 MB). PyTorch, faiss and scikit-learn are Debian's
 \`python3-torch\`, \`python3-faiss\` and \`python3-sklearn\`. onnxruntime-web, tfjs and jax-js are WebAssembly like espalier, 128 bits wide; onnxruntime-node, PyTorch, faiss and scikit-learn
@@ -159,7 +159,7 @@ function standalone({ title, legend, svg }: Chart): string {
   });
   const inner = svg.replace(/^<svg[^>]*>/, '').replace(/<\/svg>$/, '');
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-16 ${-top} ${width + 32} ${height + top + 14}" role="img" aria-label="${escapeHtml(title)}">
-<style>svg { --line: #d7dbe2; } text { fill: #3a4452; font: 12px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; } .title { font-size: 15px; font-weight: 600; fill: #1c2430; }</style>
+<style>svg { --line: #d7dbe2; font: 12px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; } text { fill: #3a4452; } .title { font-size: 15px; font-weight: 600; fill: #1c2430; }</style>
 <rect x="-16" y="${-top}" width="${width + 32}" height="${height + top + 14}" fill="#fff"/>
 <text class="title" x="0" y="${-top + 26}">${escapeHtml(title)}</text>
 ${names.join('')}

@@ -126,9 +126,10 @@ if (values['only-baseline']) {
   process.exit(0);
 }
 
+const preset = presetOptions(setting, original);
 const options: CompressOptions = {
-  ...presetOptions(setting, original),
-  training: { loss },
+  ...preset,
+  training: { ...preset.training, loss },
   ...(values.options === undefined ? {} : (JSON.parse(values.options) as CompressOptions)),
 };
 const result = await compress(original, context, {

@@ -22,7 +22,7 @@ import {
   writeNetwork,
 } from 'espalier';
 import type { Context, Preprocessing } from 'espalier';
-import { syntheticFaces } from './faces/index.ts';
+import { drawFaces } from './faces/draw.ts';
 import { fitRidge, predictRidge } from './faces/ridge.ts';
 import { facesAsExamples, progressLines, writeOutcome } from './run.ts';
 
@@ -40,8 +40,19 @@ const preprocessing: Preprocessing = {
 
 const start = Date.now();
 await mkdir(FOLDER, { recursive: true });
-console.error(`drawing ${TRAINING + VALIDATION + TEST} faces`);
-const faces = syntheticFaces({ count: TRAINING + VALIDATION + TEST, seed: 1 });
+const COUNT = TRAINING + VALIDATION + TEST;
+const threads = Math.min(4, availableParallelism());
+let told = 0;
+const faces = await drawFaces({
+  count: COUNT,
+  seed: 1,
+  threads,
+  onProgress(drawn) {
+    if (drawn < COUNT && Date.now() - told < 2000) return;
+    told = Date.now();
+    console.error(`${((told - start) / 1000).toFixed(0).padStart(5)} s  drawn ${drawn} of ${COUNT} faces`);
+  },
+});
 const part = (first: number, count: number): { images: Uint8Array; landmarks: Float32Array } => ({
   images: faces.images.subarray(first * SIDE * SIDE, (first + count) * SIDE * SIDE),
   landmarks: faces.landmarks.subarray(first * 136, (first + count) * 136),
@@ -56,7 +67,7 @@ const training = facesAsExamples(trainingFaces.images, trainingFaces.landmarks, 
 const kernels = await loadKernels();
 const context: Context = {
   kernels,
-  threads: Math.min(4, availableParallelism()),
+  threads,
   seed: 1,
   training: augmentLandmarks(training, { mirror: MIRROR_68 }),
   validation: facesAsExamples(validationFaces.images, validationFaces.landmarks, SIDE, preprocessing),

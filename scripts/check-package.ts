@@ -47,7 +47,10 @@ try {
   ) as [{ filename: string; size: number; unpackedSize: number; files: { path: string }[] }];
   const stray = files
     .map(({ path }) => path)
-    .filter((path) => !/^(dist\/|README\.md$|CHANGELOG\.md$|LICENSE$|package\.json$)/.test(path));
+    .filter(
+      (path) =>
+        !/^(dist\/|docs\/|examples\/page-worker\.ts$|README\.md$|CHANGELOG\.md$|LICENSE$|package\.json$)/.test(path),
+    );
   check(stray.length === 0, `the tarball holds ${stray.join(', ')}`);
 
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));

@@ -13,6 +13,7 @@ import {
   QUANTIZERS,
   scheduleFromOptions,
   show,
+  TOLERANCES,
 } from '../index.ts';
 import type { CompressOptions, LayerSetting, Network, LossOptions, RetrainSetting, ScheduleOptions } from '../index.ts';
 import { definedOptions } from './definitions.ts';
@@ -65,13 +66,13 @@ export const COMPRESS_OPTIONS = {
   batch: defaultShown('32', integer('N', 'samples per step', 1)),
   ...AUGMENT_OPTION,
   tolerance: defaultShown(
-    String(COMPRESS_DEFAULTS.tolerance),
+    `${TOLERANCES.rmse}; of classes ${TOLERANCES.errorRate}, without labels ${TOLERANCES.outputError}`,
     orWord(
       'none',
       Infinity,
       number(
         'FRACTION',
-        "a step that ends with a validation error above (1 + this) x the original's is tried again, milder",
+        "what the whole may cost: a share of the original's error, of classes a share of the samples, without labels of the outputs; a step that goes beyond is tried again, milder",
         { from: 0 },
       ),
     ),
@@ -81,7 +82,10 @@ export const COMPRESS_OPTIONS = {
     String(COMPRESS_DEFAULTS.teacherWeight),
     number('WEIGHT', "of the original network's outputs as targets; 1: no labels are needed", { from: 0, to: 1 }),
   ),
-  halfCodewords: flag('store codewords in half precision'),
+  codewordPrecision: defaultShown(
+    COMPRESS_DEFAULTS.codewords,
+    choice(['float32', 'float16'], 'how codewords are stored'),
+  ),
   options: text('FILE.json', 'any of the options of compress() as JSON; the options given here go before it'),
   ...PLAIN_OPTIONS,
   ...UNIT_OPTION,
@@ -126,7 +130,7 @@ export async function compressOptions(
       ? {}
       : { order: order === 'lastToFirst' || order === 'firstToLast' ? order : order.split(',') }),
     ...(values.noRepair ? { repair: false } : {}),
-    ...(values.halfCodewords ? { codewords: 'float16' } : {}),
+    ...given({ codewords: values.codewordPrecision }),
     scoring: { ...criterionOfFile(file, criterion), ...CRITERION_OPTIONS.given(values) },
     settings: {
       ...settingsOfFile(file, values.quantizer),

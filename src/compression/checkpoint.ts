@@ -18,7 +18,7 @@ import { digestExamples, digestNetwork, digestOptions } from '../training/finger
 import { criterionName, measurementsOf } from '../importance/score.ts';
 import type { Context, TransformReport } from '../graph/transform.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
-import type { Stage, StageReport } from './stage.ts';
+import type { Stage, StageReport, StepReport } from './stage.ts';
 
 /** Where a schedule stands. */
 export interface Progress {
@@ -33,7 +33,11 @@ export interface Progress {
   readonly stepStart: Network;
   readonly startValidation: number;
   /** Best of the tries of the present step so far. */
-  readonly best: { readonly network: Network; readonly validation: number } | undefined;
+  readonly best: { readonly network: Network; readonly validation: number; readonly attempt: number } | undefined;
+  /** Validation metrics of the tries of the present step that were undone. */
+  readonly tries: readonly number[];
+  /** Of the steps before it that were judged. */
+  readonly steps: readonly StepReport[];
   /** Validation metric of the original. */
   readonly baseline: number;
   readonly stages: readonly StageReport[];
@@ -56,11 +60,11 @@ type StartPlace = (typeof START_PLACES)[number];
 
 type Stored = Omit<Progress, 'network' | 'stepStart' | 'best'> & {
   readonly start: StartPlace;
-  readonly best: number | null;
+  readonly best: { readonly validation: number; readonly attempt: number } | null;
 };
 
 /** What stands in a checkpoint as plain numbers. */
-type Numbers = Omit<Stored, 'start' | 'best' | 'stages'>;
+type Numbers = Omit<Stored, 'start' | 'best' | 'stages' | 'tries' | 'steps'>;
 
 /**
  * @throws {EspalierError} CHECKPOINT if there is a checkpoint of another run or a damaged one without a good one beside
@@ -123,7 +127,14 @@ function describe(
   };
   const start: StartPlace = stepStart === network ? 'now' : stepStart === original ? 'original' : 'stored';
   return {
-    metadata: { [KEY]: JSON.stringify({ ...numbers, stages, start, best: best?.validation ?? null } satisfies Stored) },
+    metadata: {
+      [KEY]: JSON.stringify({
+        ...numbers,
+        stages,
+        start,
+        best: best ? { validation: best.validation, attempt: best.attempt } : null,
+      } satisfies Stored),
+    },
     tensors: [
       blob('network', network),
       ...(start === 'stored' ? [blob('stepStart', stepStart)] : []),
@@ -148,10 +159,14 @@ function restore(
   const fields = parseJson(text, { who: 'compress' });
   const field = (name: string): Json | undefined => (fields instanceof Map ? fields.get(name) : undefined);
   const numbers = readNumbers(field, settings, plan, bad);
-  const [start, best, reports] = [field('start'), field('best'), field('stages')];
+  const [start, best, reports, tries, judged] = ['start', 'best', 'stages', 'tries', 'steps'].map(field);
   if (!START_PLACES.includes(start as StartPlace))
     throw bad(`start: expected one of ${START_PLACES.join(', ')}, got ${show(start)}`);
-  if (best !== null && typeof best !== 'number') throw bad(`best: expected a number or null, got ${show(best)}`);
+  const kept = best === null ? undefined : readObject(best, BEST_RULES, 'best', bad);
+  if (!Array.isArray(tries) || !tries.every((one) => typeof one === 'number'))
+    throw bad(`tries: expected numbers, got ${show(tries)}`);
+  if (!Array.isArray(judged)) throw bad(`steps: expected a list, got ${show(judged)}`);
+  const steps = (judged as readonly Json[]).map((one, i) => readStep(one, `steps[${i}]`, bad));
   if (!Array.isArray(reports)) throw bad(`stages: expected a list, got ${show(reports)}`);
   const stages = (reports as readonly Json[]).map((report, i) => readStage(report, `stages[${i}]`, bad));
   const network = (name: string): Network => {
@@ -166,11 +181,35 @@ function restore(
     stages,
     network: now,
     stepStart: start === 'now' ? now : start === 'original' ? original : network('stepStart'),
-    best: best === null ? undefined : { network: network('best'), validation: best },
+    tries,
+    steps,
+    best: kept && { ...(kept as { validation: number; attempt: number }), network: network('best') },
   };
 }
 
 type Bad = (problem: string) => EspalierError;
+
+const BEST_RULES = { validation: number(), attempt: integer(0) };
+const STEP_RULES = { start: number(), kept: integer(0) };
+
+function readObject(value: Json | undefined, rules: Readonly<Record<string, Rule>>, where: string, bad: Bad): object {
+  if (!(value instanceof Map)) throw bad(`${where}: expected an object, got ${show(value)}`);
+  const plain = toPlain(value as ReadonlyMap<string, Json>) as Readonly<Record<string, unknown>>;
+  ruled((key) => plain[key], rules, `${where}.`, bad);
+  return plain;
+}
+
+function readStep(step: Json, where: string, bad: Bad): StepReport {
+  const plain = readObject(step, STEP_RULES, where, bad) as Partial<StepReport>;
+  const { layers, limit = 0, tries, within } = plain;
+  if (!Array.isArray(layers) || !layers.every((layer) => typeof layer === 'string'))
+    throw bad(`${where}.layers: expected names, got ${show(layers)}`);
+  if (!Array.isArray(tries) || !tries.every((one) => typeof one === 'number'))
+    throw bad(`${where}.tries: expected numbers, got ${show(tries)}`);
+  if (typeof limit !== 'number') throw bad(`${where}.limit: expected a number, got ${show(limit)}`);
+  if (typeof within !== 'boolean') throw bad(`${where}.within: expected true or false, got ${show(within)}`);
+  return plain as StepReport;
+}
 
 function readNumbers(
   field: (name: string) => unknown,
@@ -189,15 +228,9 @@ function readNumbers(
 }
 
 function readStage(report: Json, where: string, bad: Bad): StageReport {
-  if (!(report instanceof Map)) throw bad(`${where}: expected an object, got ${show(report)}`);
-  const plain = toPlain(report as ReadonlyMap<string, Json>) as Partial<StageReport>;
+  const rules = { attempt: integer(0), parameters: integer(0, Number.MAX_SAFE_INTEGER), validation: number() };
+  const plain = readObject(report, rules, where, bad) as Partial<StageReport>;
   const { name, layers, changed, report: own } = plain;
-  ruled(
-    (key) => (plain as Record<string, unknown>)[key],
-    { attempt: integer(0), parameters: integer(0, Number.MAX_SAFE_INTEGER), validation: number() },
-    `${where}.`,
-    bad,
-  );
   if (typeof name !== 'string') throw bad(`${where}.name: expected a string, got ${show(name)}`);
   if (!Array.isArray(layers) || !layers.every((layer) => typeof layer === 'string'))
     throw bad(`${where}.layers: expected names, got ${show(layers)}`);

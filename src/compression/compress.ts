@@ -6,12 +6,11 @@
  * In that order no step ever cuts an encoded tensor: what feeds a layer is still dense, and so are the rows before it.
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.
  */
-import { atOnce, createRunControl, within } from '../base/control.ts';
+import { createRunControl, within } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
 import { checkNetwork } from '../graph/check.ts';
-import { checkInteger, EspalierError, show } from '../base/errors.ts';
+import { checkInteger, show } from '../base/errors.ts';
 import { isMap } from '../base/realm.ts';
-import { rootMeanSquare } from '../base/tensor.ts';
 import { canonicalEncoding } from '../encodings/index.ts';
 import { resolveContext } from '../graph/context.ts';
 import type { GivenContext } from '../graph/context.ts';
@@ -19,18 +18,18 @@ import type { Network } from '../graph/network.ts';
 import type { Context, TransformReport } from '../graph/transform.ts';
 import { checkLabelled } from '../importance/gradients.ts';
 import { measurementsOf } from '../importance/score.ts';
-import { defaultLoss } from '../losses/losses.ts';
 import { writeNetwork } from '../network/write.ts';
 import { inferShapes, multiplyAdds, parameterCount } from '../network/shapes.ts';
-import { evaluate, predictAll } from '../training/index.ts';
 import { checkFit, resolveTrainOptions } from '../training/options.ts';
 import { openProgress } from './checkpoint.ts';
 import type { Progress, ProgressStore } from './checkpoint.ts';
+import { createJudge, limitOf, TOLERANCES, yardstickOf } from './judge.ts';
+import type { Allowance } from './judge.ts';
 import { resolveCompressOptions, compressOptions } from './options.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
-import { compareLayers, splitBytes } from './report.ts';
+import { compareLayers, comparePlans, splitBytes } from './report.ts';
 import type { CompressionReport } from './report.ts';
-import type { Stage } from './stage.ts';
+import type { Stage, StepReport } from './stage.ts';
 import { planStages, trainOptions } from './stages.ts';
 
 export interface CompressResult {
@@ -80,7 +79,8 @@ export async function compress(
   const inner = within(control, context);
   const progress = await openProgress(network, inner, control, options, settings, stages);
   try {
-    let state: Progress = progress.restored ?? (await begin(network, inner, settings));
+    const run = openRun(network, inner, control, settings, stages);
+    let state: Progress = progress.restored ?? (await begin(network, run));
     while (state.next < stages.length) {
       const stage = stages[state.next];
       control.emit({
@@ -90,15 +90,43 @@ export async function compress(
         count: stages.length,
         detail: stage.layers.join(', '),
       });
-      const after = await runStage(stages, state, network, inner, settings, progress);
-      state = settle(after, stage, stages, settings, control);
+      state = settle(await runStage(stages, state, network, inner, run, progress), stages, run);
       await progress.save(state);
     }
     await control.end();
-    return finish(network, state, options);
+    return finish(network, state, run, options);
   } finally {
     await progress.close();
   }
+}
+
+/** What all steps share. */
+interface Run {
+  readonly settings: CompressSettings;
+  readonly measure: (network: Network) => Promise<number>;
+  readonly judged: Omit<Allowance, 'baseline'>;
+  /** Says that a step ended beyond its limit. */
+  note(stage: Stage, validation: number, limit: number, consequence: string): void;
+}
+
+function openRun(
+  network: Network,
+  context: Context,
+  control: RunControl,
+  settings: CompressSettings,
+  stages: readonly Stage[],
+): Run {
+  const yardstick = yardstickOf(network, context, settings);
+  const steps = new Set(stages.filter(isJudged).map(({ step }) => step)).size;
+  return {
+    settings,
+    measure: createJudge(network, context, settings),
+    judged: { yardstick, tolerance: settings.tolerance ?? TOLERANCES[yardstick], steps: Math.max(1, steps) },
+    note(stage, validation, limit, consequence) {
+      const text = `step of ${stage.layers.join(', ')}: validation ${validation.toPrecision(4)} is above ${limit.toPrecision(4)}; ${consequence}`;
+      control.emit({ kind: 'note', text });
+    },
+  };
 }
 
 /** The schedule as the caller arranges it. @throws {TypeError | RangeError} for what is no schedule */
@@ -119,8 +147,8 @@ function arrange(planned: readonly Stage[], { stages: rearrange }: CompressOptio
   return stages as Stage[];
 }
 
-async function begin(network: Network, context: Context, settings: CompressSettings): Promise<Progress> {
-  const validation = await measure(network, network, context, settings);
+async function begin(network: Network, { measure }: Run): Promise<Progress> {
+  const validation = await measure(network);
   return {
     next: 0,
     attempt: 0,
@@ -130,6 +158,8 @@ async function begin(network: Network, context: Context, settings: CompressSetti
     startValidation: validation,
     best: undefined,
     baseline: validation,
+    tries: [],
+    steps: [],
     stages: [],
   };
 }
@@ -154,7 +184,7 @@ async function runStage(
   state: Progress,
   original: Network,
   context: Context,
-  settings: CompressSettings,
+  { measure }: Run,
   progress: ProgressStore,
 ): Promise<Progress> {
   const { name, layers, step, transform } = stages[state.next];
@@ -174,7 +204,7 @@ async function runStage(
     }),
   );
   const changed = network !== state.network;
-  const validation = changed ? await measure(original, network, context, settings) : state.validation;
+  const validation = changed ? await measure(network) : state.validation;
   const parameters = parameterCount(network);
   return {
     ...state,
@@ -197,78 +227,56 @@ function checkOutcome(name: string, outcome: unknown): { network: Network; repor
   );
 }
 
-/** At the end of a step: within the tolerance go on; else undo it and try milder, or take the best of the tries. */
-function settle(
-  state: Progress,
-  stage: Stage,
-  stages: readonly Stage[],
-  settings: CompressSettings,
-  control: RunControl,
-): Progress {
+/** At the end of a step: within its limit go on; else undo it and try milder, or take the best of the tries. */
+function settle(state: Progress, stages: readonly Stage[], run: Run): Progress {
+  const stage = stages[state.next - 1];
+  const ofStep = stages.filter(({ step }) => step === stage.step);
   const isLast = stages[state.next]?.step !== stage.step;
-  const isJudged = stages.some(({ step, layers }) => step === stage.step && layers.length > 0);
-  if (!isLast || !isJudged) return state;
-  const { validation } = state;
-  // A metric of the caller's may be negative, as minus an accuracy is.
-  const limit =
-    settings.tolerance === Infinity ? Infinity : state.baseline + settings.tolerance * Math.abs(state.baseline);
-  const best = state.best && state.best.validation <= validation ? state.best : { network: state.network, validation };
-  if (validation > limit && state.attempt < settings.retries) {
-    control.emit({
-      kind: 'note',
-      text: `step of ${stage.layers.join(', ')}: validation ${validation.toPrecision(4)} is above ${limit.toPrecision(4)}; trying again, milder`,
-    });
+  if (!isLast || !ofStep.some(isJudged)) return state;
+  const { retries } = run.settings;
+  const { validation, attempt, network, stepStart } = state;
+  const tries = [...state.tries, validation];
+  const limit = limitOf({ ...run.judged, baseline: state.baseline }, state.startValidation);
+  const best = state.best && state.best.validation <= validation ? state.best : { network, validation, attempt };
+  const differs = (one: Stage): boolean => one.differs?.(attempt + 1, stepStart, network) ?? true;
+  if (validation > limit && attempt < retries && ofStep.some(differs)) {
+    run.note(stage, validation, limit, 'trying again, milder');
     return {
       ...state,
       next: firstOf(stages, stage.step),
-      attempt: state.attempt + 1,
-      network: state.stepStart,
+      attempt: attempt + 1,
+      network: stepStart,
       validation: state.startValidation,
       best,
+      tries,
     };
   }
-  return { ...state, ...best, attempt: 0, stepStart: best.network, startValidation: best.validation, best: undefined };
-}
-
-/** The validation metric: lower is better. Without labels the original's outputs are the yardstick. */
-async function measure(
-  original: Network,
-  network: Network,
-  context: Context,
-  settings: CompressSettings,
-): Promise<number> {
-  const examples = context.validation!;
-  const how = {
-    kernels: context.kernels,
-    threads: context.threads,
-    ...(context.signal ? { signal: context.signal } : {}),
+  const within = best.validation <= limit;
+  if (!within) run.note(stage, best.validation, limit, 'the best of its tries stays');
+  const step: StepReport = {
+    layers: stage.layers,
+    start: state.startValidation,
+    ...(limit === Infinity ? {} : { limit }),
+    tries,
+    kept: best.attempt,
+    within,
   };
-  const { validationMetric, loss: given = defaultLoss(network) } = settings.training;
-  if (!examples.targetShape) {
-    const [wanted, found] = [await predictAll(original, examples, how), await predictAll(network, examples, how)];
-    return validationMetric
-      ? atOnce('compress', 'validationMetric', validationMetric(found, wanted, examples.count))
-      : rootMeanSquare(found, wanted);
-  }
-  const { predictions, targets, samples, rmse, loss } = await evaluate(network, examples, {
-    ...how,
-    ...(given.classes ? { loss: given } : {}),
-  });
-  const value = validationMetric
-    ? atOnce('compress', 'validationMetric', validationMetric(predictions, targets, samples))
-    : given.classes
-      ? loss
-      : rmse;
-  if (value === undefined)
-    throw new EspalierError(
-      'DATA',
-      `compress: context.validation: expected targets of ${predictions.length / samples} numbers, got ${targets.length / samples}; give such targets, or a validationMetric that can judge these`,
-      { name: 'validation' },
-    );
-  return value;
+  return {
+    ...state,
+    network: best.network,
+    validation: best.validation,
+    attempt: 0,
+    stepStart: best.network,
+    startValidation: best.validation,
+    best: undefined,
+    tries: [],
+    steps: [...state.steps, step],
+  };
 }
 
-function finish(original: Network, state: Progress, options: CompressOptions): CompressResult {
+const isJudged = ({ layers }: Stage): boolean => layers.length > 0;
+
+function finish(original: Network, state: Progress, run: Run, options: CompressOptions): CompressResult {
   const parameters = new Map(
     [...state.network.parameters].map(([name, encoding]) => [name, canonicalEncoding(encoding)]),
   );
@@ -286,8 +294,11 @@ function finish(original: Network, state: Progress, options: CompressOptions): C
       split: splitBytes(network, bytes.length),
       parameters: { before, after: parameterCount(network) },
       multiplyAdds: { before: multiplyAdds(original), after: multiplyAdds(network) },
-      validation: { before: state.baseline, after: state.validation },
+      validation: { before: state.baseline, after: state.validation, yardstick: run.judged.yardstick },
+      ...(run.judged.tolerance === Infinity ? {} : { tolerance: run.judged.tolerance }),
       layers: compareLayers(original, network),
+      plans: comparePlans(original, network, run.settings, state.steps),
+      steps: state.steps,
       stages: state.stages,
     },
   };

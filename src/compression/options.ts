@@ -8,6 +8,7 @@ import { checkCriterion, resolveScoring } from '../importance/score.ts';
 import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
 import type { Network } from '../graph/network.ts';
 import { weightedLayers } from '../network/shapes.ts';
+import { denseByDefault } from '../quantization/worth.ts';
 import { DEFAULT_QUANTIZER, QUANTIZER_NAMES, quantizerOf, resolveQuantizer } from '../quantization/settings.ts';
 import type { QuantizerName, QuantizerSettings } from '../quantization/settings.ts';
 import type { TrainOptions } from '../training/index.ts';
@@ -20,7 +21,10 @@ export interface LayerTreatment {
    * layer that they feed. Default 0.75.
    */
   readonly keep: number;
-  /** false: the weights stay dense. Default true. */
+  /**
+   * false: the weights stay dense. Default: true where a layer's own setting has options of a quantizer; else false for
+   * layers of which quantization saves little and costs much, by the rule of `denseByDefault`.
+   */
   readonly quantize: boolean;
 }
 
@@ -31,12 +35,16 @@ export interface LayerTreatment {
 export type LayerSetting = Partial<LayerTreatment> & QuantizerSettings;
 
 /** What is done to a layer where nothing is said; its quantizer has defaults of its own. */
-export const LAYER_DEFAULTS: LayerTreatment = { keep: 0.75, quantize: true };
+export const LAYER_DEFAULTS = { keep: 0.75 } as const satisfies Partial<LayerTreatment>;
 
 /** {@link LayerSetting} with everything decided. */
 export interface LayerPlan extends LayerTreatment {
   readonly quantizer: QuantizerName;
   readonly options: RuledBy<Rules>;
+  /** `keep` is set for this layer by name, which counts before what is set for all where layers go together. */
+  readonly keepIsOwn: boolean;
+  /** Why it stays dense, where the rule says so and not the settings. */
+  readonly reason?: string;
 }
 
 export interface RetrainSetting {
@@ -56,7 +64,8 @@ export interface CompressOptions {
   readonly settings?: LayerSetting;
   /**
    * By name of a layer ({@link compressibleLayers}): overrides `settings`; of another quantizer it takes nothing over.
-   * The first and last layers are layers like the others: give them here what they need.
+   * Layers that are cut together, as the branches of a sum are, keep the largest share that is set for one of them by name,
+   * or if there is none the largest at all.
    */
   readonly layers?: Readonly<Record<string, LayerSetting>>;
   /** Order of the steps: from the output to the input (default), the other way, or by name (those left out are not touched). */
@@ -69,21 +78,27 @@ export interface CompressOptions {
   readonly retrainQuantized?: RetrainSetting;
   /** The final pass over everything that is still trained. Default 8 epochs at 0.02. */
   readonly final?: RetrainSetting;
-  /** What all retraining has in common: batch size, loss, optimizer, schedule, clipping. Defaults as in `train`. */
-  readonly training?: Pick<TrainOptions, 'batchSize' | 'loss' | 'optimizer' | 'schedule' | 'clip' | 'validationMetric'>;
+  /** What all retraining has in common: batch size, loss, rate of codebooks, optimizer, schedule, clipping. Defaults as in `train`. */
+  readonly training?: Pick<
+    TrainOptions,
+    'batchSize' | 'loss' | 'codebookRate' | 'optimizer' | 'schedule' | 'clip' | 'validationMetric'
+  >;
   /** Weight of the original network's outputs as targets, from 0 (labels only, default) to 1 (no labels needed). */
   readonly teacherWeight?: number;
   /**
-   * A step that ends with a validation error above (1 + tolerance) times the original's is undone and tried milder.
-   * Default 0.25; Infinity: never. Without labels the original's error is 0, and every step is above it.
+   * What the whole may cost, by the yardstick that fits the data: with labels a share of the original's RMSE (default
+   * 0.25), for classes a share of the samples (0.02: two points of accuracy), without labels the relative error of the
+   * outputs (0.2), with a `validationMetric` a share of its value for the original (0.25; in its own units if that is 0).
+   * A step that takes the network beyond it and costs more than its own share of it, 1 / the number of steps, is undone
+   * and tried milder. Infinity: never.
    */
   readonly tolerance?: number;
   /**
    * How often a step is tried milder: half as many neurons removed, the quantizer as it says itself (product: four times
-   * the codewords). The best try stays. Default 1.
+   * the codewords), codewords not rounded; not where that is the same again. The best try stays. Default 1.
    */
   readonly retries?: number;
-  /** How codewords are stored. Default 'float32'. */
+  /** How codewords are stored: rounding them to halves is the last step. Default 'float16'. */
   readonly codewords?: 'float32' | 'float16';
   /**
    * Bytes of the original as it was given; the ratio is counted from these or from 4 bytes a trained parameter,
@@ -120,9 +135,8 @@ export const COMPRESS_DEFAULTS = {
   retrainQuantized: { epochs: 1, learningRate: 0.02 },
   final: { epochs: 8, learningRate: 0.02 },
   teacherWeight: 0,
-  tolerance: 0.25,
   retries: 1,
-  codewords: 'float32',
+  codewords: 'float16',
 } as const satisfies CompressOptions;
 
 /** {@link CompressOptions} with everything decided. */
@@ -139,7 +153,8 @@ export interface CompressSettings {
   readonly final: RetrainSetting;
   readonly training: NonNullable<CompressOptions['training']>;
   readonly teacherWeight: number;
-  readonly tolerance: number;
+  /** undefined: the default of the yardstick. */
+  readonly tolerance: number | undefined;
   readonly retries: number;
   readonly codewords: 'float32' | 'float16';
 }
@@ -148,6 +163,7 @@ const WHO = 'compress';
 const TRAINING_NAMES = [
   'batchSize',
   'loss',
+  'codebookRate',
   'optimizer',
   'schedule',
   'clip',
@@ -179,30 +195,56 @@ export function compressOptions(given: CompressOptions): CompressOptions {
   return ownOptions(WHO, 'options', given, OPTION_NAMES);
 }
 
-/** The later settings win; one that is given as undefined is not given. */
-function resolveLayer(name: string, ...given: readonly (LayerSetting | undefined)[]): LayerPlan {
-  let treatment = LAYER_DEFAULTS;
+/** A plan before the rule has spoken. */
+type UndecidedPlan = Omit<LayerPlan, 'quantize' | 'reason'> & { readonly quantize: boolean | undefined };
+
+/** A layer's own settings win over those of all; one that is given as undefined is not given. */
+function resolveLayer(name: string, all: LayerSetting | undefined, own: LayerSetting | undefined): UndecidedPlan {
+  let treatment: { keep: number; quantize?: boolean } = { keep: LAYER_DEFAULTS.keep };
   let named: QuantizerName = DEFAULT_QUANTIZER;
   const settings: QuantizerSettings[] = [];
-  for (const one of given) {
+  for (const one of [all, own]) {
     if (one === undefined) continue;
     const quantizer =
       typeof one === 'object' && one !== null && Object.hasOwn(one, 'quantizer') ? one.quantizer : undefined;
     if (quantizer !== undefined) named = checkOneOf(WHO, `${name}.quantizer`, quantizer, QUANTIZER_NAMES);
-    const own = ownOptions<LayerSetting>(WHO, name, one, [
-      ...Object.keys(LAYER_DEFAULTS),
+    const given = ownOptions<LayerSetting>(WHO, name, one, [
+      'keep',
+      'quantize',
       'quantizer',
       ...Object.keys(quantizerOf(named).options),
     ] as (keyof LayerSetting)[]);
-    const { keep = treatment.keep, quantize = treatment.quantize, ...rest } = own;
-    treatment = { keep, quantize };
+    const { keep = treatment.keep, quantize = treatment.quantize, ...rest } = given;
+    if (quantize !== undefined && typeof quantize !== 'boolean')
+      throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(quantize)}`);
+    treatment = { keep, ...(quantize !== undefined && { quantize }) };
     settings.push(rest);
   }
   checkNumber(WHO, `${name}.keep`, treatment.keep, 0, 1, true);
-  if (typeof treatment.quantize !== 'boolean')
-    throw new TypeError(`${WHO}: ${name}.quantize: expected true or false, got ${show(treatment.quantize)}`);
   const { kind, options } = resolveQuantizer(WHO, name, ...settings);
-  return { ...treatment, quantizer: kind, options };
+  const { keep, quantize: _asSet, ...ofQuantizer }: LayerSetting = own === undefined ? {} : { ...own };
+  const hasOptions = Object.values(ofQuantizer).some((value) => value !== undefined);
+  return {
+    keep: treatment.keep,
+    keepIsOwn: keep !== undefined,
+    quantize: treatment.quantize ?? (hasOptions || undefined),
+    quantizer: kind,
+    options,
+  };
+}
+
+/** Where nobody has said whether a layer is quantized, the rule does. */
+function decide(network: Network, plans: ReadonlyMap<string, UndecidedPlan>): Map<string, LayerPlan> {
+  const reasons = denseByDefault(
+    network,
+    new Map([...plans].map(([name, { quantizer, options }]) => [name, { kind: quantizer, options }])),
+  );
+  return new Map(
+    [...plans].map(([name, { quantize, ...plan }]): [string, LayerPlan] => {
+      const reason = quantize === undefined ? reasons.get(name) : undefined;
+      return [name, { ...plan, quantize: quantize ?? reason === undefined, ...(reason !== undefined && { reason }) }];
+    }),
+  );
 }
 
 function resolveRetrain(name: string, setting: RetrainSetting): RetrainSetting {
@@ -251,15 +293,18 @@ export function resolveCompressOptions(network: Network, options: CompressOption
         `${WHO}: layers: expected names of layers that can be compressed (${names.join(', ')}), got ${show(name)}`,
       );
   }
-  const layers = new Map(
-    names.map((name) => [
-      name,
-      resolveLayer(
+  const layers = decide(
+    network,
+    new Map(
+      names.map((name) => [
         name,
-        options.settings,
-        Object.hasOwn(options.layers ?? {}, name) ? options.layers?.[name] : undefined,
-      ),
-    ]),
+        resolveLayer(
+          name,
+          options.settings,
+          Object.hasOwn(options.layers ?? {}, name) ? options.layers?.[name] : undefined,
+        ),
+      ]),
+    ),
   );
   const order = resolveOrder(names, options.order);
   const perStep = options.layersPerStep ?? COMPRESS_DEFAULTS.layersPerStep;
@@ -268,10 +313,10 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   const steps = Array.from({ length: Math.ceil(order.length / length) }, (_, i) =>
     order.slice(i * length, (i + 1) * length),
   );
-  const { criterion = COMPRESS_DEFAULTS.criterion, scoring = {}, tolerance = COMPRESS_DEFAULTS.tolerance } = options;
+  const { criterion = COMPRESS_DEFAULTS.criterion, scoring = {}, tolerance } = options;
   checkCriterion(WHO, criterion);
   resolveScoring(WHO, 'scoring', criterion, scoring);
-  if (tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
+  if (tolerance !== undefined && tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
   const { repair = COMPRESS_DEFAULTS.repair, stages, checkpoint } = options;
   const training = ownOptions(WHO, 'training', options.training, TRAINING_NAMES);
   if (stages !== undefined && typeof stages !== 'function')

@@ -9,10 +9,12 @@ import type { CompressOptions, LayerSetting } from './options.ts';
  * time. `dense`: how much of the first dense layer stays.
  */
 const PRESETS = {
-  /** The paper's schedule, one layer at a time. */
+  /** The paper's schedule, one layer at a time, as it was measured: float32 codewords at the rate of everything else. */
   paper: {
     dense: 0.25,
     options: {
+      codewords: 'float32',
+      training: { codebookRate: 1 },
       settings: { keep: 0.75, subvectorLength: 4, codewordCount: 256 },
       retrainPruned: { epochs: 1, learningRate: 0.02 },
       retrainQuantized: { epochs: 1, learningRate: 0.02 },

@@ -1,11 +1,14 @@
 /** What a compression did, as plain data: the stages as they went, and the layers before and after. */
-import { describeEncoding, encodingSize } from '../encodings/index.ts';
+import { describeEncoding, encodingSize, isDense } from '../encodings/index.ts';
 import type { Encoding, EncodingSize } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
 import { parametersOf } from '../graph/walk.ts';
-import { nodeCosts } from '../network/shapes.ts';
+import { nodeCosts, weightedLayers } from '../network/shapes.ts';
 import type { Shape } from '../base/tensor.ts';
-import type { StageReport } from './stage.ts';
+import type { Yardstick } from './judge.ts';
+import { milder } from './options.ts';
+import type { CompressSettings, LayerPlan } from './options.ts';
+import type { StageReport, StepReport } from './stage.ts';
 
 /** A node with parameters. Bytes are those of its parameters as stored, without headers. */
 export interface LayerReport {
@@ -27,6 +30,21 @@ export interface LayerState {
   readonly encoding: string;
 }
 
+/** A layer's setting, and what came of it. */
+export interface PlanReport {
+  readonly layer: string;
+  readonly asked: LayerPlan;
+  readonly got: {
+    /** Share of its neurons that stayed. */
+    readonly keep: number;
+    readonly quantize: boolean;
+    /** Options of the quantizer as they were in the try that stayed. */
+    readonly options: LayerPlan['options'];
+    /** Number of that try: above 0 where its step was tried milder. */
+    readonly attempt: number;
+  };
+}
+
 export interface CompressionReport {
   readonly bytes: number;
   /** The smaller of 4 bytes per trained parameter and the bytes as given. */
@@ -42,9 +60,15 @@ export interface CompressionReport {
   };
   readonly parameters: { readonly before: number; readonly after: number };
   readonly multiplyAdds: { readonly before: number; readonly after: number };
-  /** Validation metric, before and after. */
-  readonly validation: { readonly before: number; readonly after: number };
+  /** Validation metric, before and after, and what it is. In words: `describeValidation`. */
+  readonly validation: { readonly before: number; readonly after: number; readonly yardstick: Yardstick };
+  /** What the whole was allowed to cost, as the option says; absent: anything. */
+  readonly tolerance?: number;
   readonly layers: readonly LayerReport[];
+  /** What was asked of each layer that can be compressed, and what became of it. In words: `describePlan`. */
+  readonly plans: readonly PlanReport[];
+  /** The steps that were judged, in order. */
+  readonly steps: readonly StepReport[];
   readonly stages: readonly StageReport[];
 }
 
@@ -90,6 +114,27 @@ export function compareLayers(before: Network, after: Network): LayerReport[] {
     if (state.bytes === 0 || !found) return [];
     const { kind: _kind, ...rest } = found;
     return [{ name, kind, before: state, after: rest }];
+  });
+}
+
+/** What was asked of the layers beside what they are now, in the order of the network. */
+export function comparePlans(
+  before: Network,
+  after: Network,
+  { layers: plans }: CompressSettings,
+  steps: readonly StepReport[],
+): PlanReport[] {
+  const weights = new Map(weightedLayers(after).map(({ name, weight }) => [name, weight]));
+  return weightedLayers(before).flatMap(({ name, weight }): PlanReport[] => {
+    const asked = plans.get(name);
+    const now = after.parameters.get(weights.get(name) ?? '');
+    if (!asked || !now) return [];
+    // The step of a layer is the first that names it; the last, of rounding, names all.
+    const attempt = steps.find(({ layers }) => layers.includes(name))?.kept ?? 0;
+    const keep = now.shape[0] / before.parameters.get(weight)!.shape[0];
+    return [
+      { layer: name, asked, got: { keep, quantize: !isDense(now), options: milder(asked, attempt).options, attempt } },
+    ];
   });
 }
 

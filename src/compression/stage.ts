@@ -31,9 +31,29 @@ export interface Stage {
   readonly name: string;
   /** Number of the step, from 0, in ascending order. */
   readonly step: number;
-  /** Layers of the step; a step without any closes the schedule and is not judged. */
+  /** Layers of the step; a step without any, as is the final pass, is not judged. */
   readonly layers: readonly string[];
   readonly transform: StageTransform;
+  /**
+   * Whether try number `attempt` would do anything else than the one before it; of a step where no stage would there is no
+   * further try. `start` is the network as the step begins, `tried` as the try before left it. Default: it would.
+   */
+  differs?(attempt: number, start: Network, tried: Network): boolean;
+}
+
+/** What became of a step that was judged. */
+export interface StepReport {
+  readonly layers: readonly string[];
+  /** Validation metric when it began. */
+  readonly start: number;
+  /** What it might end at. Absent: anything, as the tolerance is Infinity. */
+  readonly limit?: number;
+  /** Validation metric after each try: the first as asked for, the others milder. */
+  readonly tries: readonly number[];
+  /** Number of the try that stays. */
+  readonly kept: number;
+  /** Whether that is within the limit. */
+  readonly within: boolean;
 }
 
 /** What one stage did. */

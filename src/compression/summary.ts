@@ -3,6 +3,7 @@ import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { CompressionReport } from './report.ts';
+import { describeValidation } from './words.ts';
 
 /**
  * Milliseconds per sample of a forward pass, one sample at a time on one thread: the least of `runs` after one that
@@ -57,17 +58,18 @@ export function headline({ originalBytes, bytes, validation }: CompressionReport
   readonly ratio: string;
   readonly sentence: string;
 } {
-  const changed = change(validation.before, validation.after);
-  const price = `${validation.before.toPrecision(4)} to ${validation.after.toPrecision(4)}${changed === '' ? '' : ` (${changed})`}`;
+  const { name, before, after, change: changed } = describeValidation(validation);
+  const price = `${before} to ${after}${changed === '' ? '' : ` (${changed})`}`;
   return {
     ratio: times(originalBytes, bytes),
-    sentence: `${size(originalBytes)} became ${size(bytes)}; the validation error went from ${price}.`,
+    sentence: `${size(originalBytes)} became ${size(bytes)}; the ${name} went from ${price}.`,
   };
 }
 
 /** Name, before, after and change of the whole, the measures of the caller's last. */
 export function summaryRows(report: CompressionReport, metrics: readonly ReportMetric[]): string[][] {
   const { originalBytes, bytes, parameters, multiplyAdds, validation } = report;
+  const validated = describeValidation(validation);
   const row = (name: string, before: number, after: number): string[] => [
     name,
     count(before),
@@ -78,12 +80,7 @@ export function summaryRows(report: CompressionReport, metrics: readonly ReportM
     row('bytes', originalBytes, bytes),
     row('parameters', parameters.before, parameters.after),
     row('multiply-adds', multiplyAdds.before, multiplyAdds.after),
-    [
-      'validation error',
-      validation.before.toPrecision(4),
-      validation.after.toPrecision(4),
-      change(validation.before, validation.after),
-    ],
+    [validated.name, validated.before, validated.after, validated.change],
     ...metrics.map(({ name, before, after, change: changed = '' }) => [name, before, after, changed]),
   ];
 }

@@ -3,6 +3,7 @@ import type { TransformReport } from '../graph/transform.ts';
 import type { PruneReport } from '../pruning/index.ts';
 import { describeParameter } from '../quantization/index.ts';
 import type { EpochRecord } from '../training/index.ts';
+import type { CompressionReport, PlanReport } from './report.ts';
 import type { StageReport } from './stage.ts';
 import type { QuantizeStageReport, RetrainStageReport } from './stages.ts';
 
@@ -22,6 +23,54 @@ export function describeStage({ report }: StageReport): string {
       typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean' ? [`${name} ${value}`] : [],
     ),
   ].join(', ');
+}
+
+/** What the validation metric is called, its two values, and the change, in words. */
+export function describeValidation({ before, after, yardstick }: CompressionReport['validation']): {
+  readonly name: string;
+  readonly before: string;
+  readonly after: string;
+  /** '+2.6 %', '-0.3 points'; empty where there is nothing to compare with. */
+  readonly change: string;
+} {
+  const signed = (value: number): string => `${value > 0 ? '+' : ''}${value.toFixed(1)}`;
+  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+  switch (yardstick) {
+    case 'errorRate':
+      return {
+        name: 'validation accuracy',
+        before: percent(1 - before),
+        after: percent(1 - after),
+        change: `${signed(100 * (before - after))} points`,
+      };
+    case 'outputError':
+      return {
+        name: "difference from the original's outputs",
+        before: percent(before),
+        after: percent(after),
+        change: '',
+      };
+    default:
+      return {
+        name: yardstick === 'rmse' ? 'validation RMSE' : 'validation metric',
+        before: before.toPrecision(4),
+        after: after.toPrecision(4),
+        change: before === 0 ? '' : `${signed(((after - before) / Math.abs(before)) * 100)} %`,
+      };
+  }
+}
+
+/** Where a layer became another than was asked, in words: 'conv2: keep 0.5 asked, 0.75 got'; undefined where it did not. */
+export function describePlan({ layer, asked, got }: PlanReport): string | undefined {
+  const parts = Object.entries(got.quantize ? got.options : {}).flatMap(([name, value]) =>
+    value === asked.options[name] ? [] : [`${name} ${asked.options[name]} asked, ${value} got`],
+  );
+  // Half a neuron is nobody's fault.
+  if (Math.abs(got.keep - asked.keep) > 0.05)
+    parts.unshift(`keep ${asked.keep} asked, ${Number(got.keep.toFixed(3))} got`);
+  if (asked.reason !== undefined) parts.push(`dense, ${asked.reason}`);
+  else if (asked.quantize && !got.quantize) parts.push('quantized asked, dense got');
+  return parts.length === 0 ? undefined : `${layer}: ${parts.join(', ')}`;
 }
 
 /** Losses by epoch, of a stage that trained. */

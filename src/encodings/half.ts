@@ -3,6 +3,11 @@
  * lack a Float16Array. Rounding is to nearest, ties to even, straight from the number given: never by way of a float32.
  */
 
+/** Least half that has all eleven bits of its precision. */
+const LEAST_WHOLE = 2 ** -14;
+/** Least magnitude that becomes infinite. */
+const TOO_LARGE = 65520;
+
 /** Largest finite half. */
 export const LARGEST_HALF = 65504;
 
@@ -21,7 +26,7 @@ export function numberToHalf(value: number): number {
   if (Number.isNaN(value)) return 0x7e00;
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
   const magnitude = Math.abs(value);
-  if (magnitude >= 65520) return sign | 0x7c00;
+  if (magnitude >= TOO_LARGE) return sign | 0x7c00;
   // Spacing of the halves around the magnitude: 2^-24 up to 2^-14, then 2^-10 of the power of two below.
   let exponent = -14;
   while (magnitude >= 2 ** (exponent + 1)) exponent++;
@@ -33,12 +38,30 @@ export function numberToHalf(value: number): number {
   return sign | (((exponent + 14) << 10) + rounded);
 }
 
-/** The values, each rounded to the nearest half. */
-export function roundToHalves(values: Float32Array): Float32Array {
-  return values.map((value) => halfToNumber(numberToHalf(value)));
+/**
+ * The exponent e with which values are stored best as halves times 2^e: 0 where each keeps its eleven bits that way,
+ * else the one that puts the largest just below 2^15. Then all within 2^29 of the largest keep theirs.
+ */
+export function halfExponent(values: Float32Array): number {
+  let largest = 0;
+  let least = Infinity;
+  for (const value of values) {
+    const magnitude = Math.abs(value);
+    largest = Math.max(largest, magnitude);
+    if (magnitude > 0) least = Math.min(least, magnitude);
+  }
+  if (largest === 0 || (least >= LEAST_WHOLE && largest < TOO_LARGE)) return 0;
+  let exponent = -164;
+  while (exponent < 113 && largest >= 2 ** (exponent + 15)) exponent++;
+  return exponent;
 }
 
-/** Whether every value is a half already, so that storing it as one loses nothing. */
-export function areHalves(values: Float32Array): boolean {
-  return values.every((value) => Object.is(halfToNumber(numberToHalf(value)), value));
+/** The values, each rounded to the nearest half times 2^exponent. */
+export function roundToHalves(values: Float32Array, exponent = 0): Float32Array {
+  return values.map((value) => halfToNumber(numberToHalf(value * 2 ** -exponent)) * 2 ** exponent);
+}
+
+/** Whether every value is a half times 2^exponent already, so that storing it as one loses nothing. */
+export function areHalves(values: Float32Array, exponent = 0): boolean {
+  return values.every((value) => Object.is(halfToNumber(numberToHalf(value * 2 ** -exponent)) * 2 ** exponent, value));
 }

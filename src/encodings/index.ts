@@ -14,7 +14,7 @@ import type {
 } from './types.ts';
 
 export { codeWidth, packCodes, packedBytes, unpackCodes } from './bits.ts';
-export { halfToNumber, numberToHalf, roundToHalves, areHalves, LARGEST_HALF } from './half.ts';
+export { halfToNumber, numberToHalf, roundToHalves, areHalves, halfExponent, LARGEST_HALF } from './half.ts';
 export { denseEncoding, isDense } from './kinds/dense.ts';
 export { canonicalSigns } from './kinds/product.ts';
 export {

@@ -118,8 +118,8 @@ export interface EncodingOperations<E extends Encoded, P extends EncodingPlace =
   /** The form in which an encoding is written at last: the same dense values, bit for bit. */
   canonical(encoding: E): E;
   /**
-   * With trained values in half precision, each rounded to the nearest, where the kind can store such; undefined where
-   * one would become infinite.
+   * With trained values in half precision, where the kind can store such: each within 2^-11 of itself if it is within
+   * 2^29 of the largest, by powers of two that are stored too; undefined where one would become infinite.
    */
   toHalves?(encoding: E): E | undefined;
   /** In words, for tables: '256 codewords of 4, signs apart'. */

@@ -85,12 +85,13 @@ export async function createTrainingExecutor(
   const training = trainingSteps(layout, inference, frozen);
   const backward = backwardSteps(layout, gradients, trained);
   const hyper = layout.allocate(8);
+  const encodedHyper = layout.allocate(8);
   const clip = layout.allocate(2);
   const limit = layout.allocate(1);
   // What no gradient reaches has one of zeros, and stays as it is: it is not even decayed.
   const reached = reachedParameters(network, gradients);
   const moved = new Map([...trained].filter(([name]) => reached.has(name)));
-  const update = updateSteps(layout, moved, options.optimizer, { hyper, clip, limit });
+  const update = updateSteps(layout, moved, options.optimizer, { hyper, encodedHyper, clip, limit });
   checkWords(who, layout.top);
   const programs = [preparation(layout), inference.flat(), training.flat(), backward, update.steps];
   const workspace = await kernels.open({
@@ -106,12 +107,14 @@ export async function createTrainingExecutor(
   for (const { offset, values } of update.averages) floats().set(values, offset);
   const { kind, momentum, nesterov, beta1, beta2, epsilon, weightDecay, decoupled } = optimizer;
   // The rate, which comes first, and what depends on the step are written with each update.
-  floats().set(
-    kind === 'sgd'
-      ? [0, momentum, weightDecay, nesterov ? 1 : 0]
-      : [0, beta1, beta2, epsilon, weightDecay, decoupled ? 1 : 0],
-    hyper,
-  );
+  const hypers = [hyper, encodedHyper] as const;
+  for (const at of hypers)
+    floats().set(
+      kind === 'sgd'
+        ? [0, momentum, weightDecay, nesterov ? 1 : 0]
+        : [0, beta1, beta2, epsilon, weightDecay, decoupled ? 1 : 0],
+      at,
+    );
 
   // Decoded and packed weights, folded batch statistics: made again before the next pass once a parameter has moved.
   let stale = true;
@@ -156,13 +159,16 @@ export async function createTrainingExecutor(
       return floats().subarray(storage.offset, storage.offset + layout.value(name).words);
     },
     backward: () => workspace.run(BACKWARD),
-    update({ rate, clip: most }, step) {
+    update({ rate, codebookRate = rate, clip: most }, step) {
       checkInteger('update', 'step', step, 1);
       const float = floats();
       float[hyper] = rate;
+      float[encodedHyper] = codebookRate;
       if (kind === 'adam') {
-        float[hyper + 6] = 1 - power(beta1, step);
-        float[hyper + 7] = 1 - power(beta2, step);
+        for (const at of hypers) {
+          float[at + 6] = 1 - power(beta1, step);
+          float[at + 7] = 1 - power(beta2, step);
+        }
       }
       float[limit] = most;
       workspace.run(UPDATE);

@@ -55,6 +55,8 @@ export interface Executor {
 /** Options of the update, read anew each step. */
 export interface UpdateOptions {
   rate: number;
+  /** For the trained values of encodings: codewords, scales. Default: `rate`. */
+  codebookRate?: number;
   /** Global gradient norm limit; 0: none. */
   clip: number;
 }

@@ -8,6 +8,8 @@ import type { OptimizerOptions } from './types.ts';
 /** Offsets of what the kernels of the update read and write beside the parameters. */
 export interface UpdatePlaces {
   readonly hyper: number;
+  /** The same numbers for what encodings train, but the rate, which may be another. */
+  readonly encodedHyper: number;
   readonly clip: number;
   readonly limit: number;
 }
@@ -20,7 +22,7 @@ export function updateSteps(
   layout: Layout,
   trained: ReadonlyMap<string, Trained>,
   optimizer: OptimizerOptions,
-  { hyper, clip, limit }: UpdatePlaces,
+  { hyper, encodedHyper, clip, limit }: UpdatePlaces,
 ): { steps: Step[]; averages: { offset: number; values: Float32Array }[] } {
   const averages: { offset: number; values: Float32Array }[] = [];
   const steps: Step[] = [];
@@ -38,10 +40,17 @@ export function updateSteps(
     limit,
     out: clip,
   });
-  run(optimizer.kind === 'sgd' ? 'sgdUpdate' : 'adamUpdate', {
-    moved: all.map(({ parameter: { values, count }, gradient, state }) => ({ values, gradient, state, count })),
-    hyper,
-    clip,
-  });
+  const isEncoded = ({ parameter: { values, dense } }: Trained): boolean => values !== dense;
+  for (const [moving, place] of [
+    [all.filter((one) => !isEncoded(one)), hyper],
+    [all.filter(isEncoded), encodedHyper],
+  ] as const) {
+    if (moving.length === 0) continue;
+    run(optimizer.kind === 'sgd' ? 'sgdUpdate' : 'adamUpdate', {
+      moved: moving.map(({ parameter: { values, count }, gradient, state }) => ({ values, gradient, state, count })),
+      hyper: place,
+      clip,
+    });
+  }
   return { steps, averages };
 }

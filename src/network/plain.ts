@@ -8,7 +8,6 @@ import type { Encoding } from '../encodings/types.ts';
 import { halfToNumber } from '../encodings/half.ts';
 import { checkFinite, checkOneOf, EspalierError, show, showAll } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
-import { own } from '../base/realm.ts';
 import { operatorOf } from '../operators/table.ts';
 import { sameShape } from '../base/tensor.ts';
 import type { Shape, Tensor } from '../base/tensor.ts';
@@ -87,7 +86,8 @@ export function withWeights(
   tensors: ReadonlyMap<string, Tensor>,
   options: WeightsOptions = {},
 ): Network {
-  const extras = checkOneOf('withWeights', 'extras', own(options).extras ?? 'refuse', ['refuse', 'drop']);
+  const { extras: wanted = 'refuse' } = ownOptions('withWeights', 'options', options, ['extras']);
+  const extras = checkOneOf('withWeights', 'extras', wanted, ['refuse', 'drop']);
   const constants = new Set(
     network.nodes.flatMap((node) =>
       operatorOf(node)

@@ -45,8 +45,11 @@ export interface Assignment {
    * codewords of a run, whatever they are.
    */
   start(codewords: Float32Array): Int32Array;
-  /** The same, and faster, for codewords that came from those of the last call. */
-  assign(codewords: Float32Array): Int32Array;
+  /**
+   * The same, and faster, for codewords that came from those of the last call: written to `into`. Returns how many
+   * differ from `before`.
+   */
+  assign(codewords: Float32Array, before: Int32Array, into: Int32Array): number;
   /**
    * Of the last assignment, to the codewords that it was given: weighted squared error of each point, in double,
    * overwritten by the next call, and their sum.
@@ -228,11 +231,16 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
     const scaled = float.subarray(table, table + K * d);
     const metricWeights = metric && float.subarray(metricAt, metricAt + metric.weights.length);
 
-    const nearestCodes = (program: number, codewords: Float32Array): Int32Array => {
-      workspace.run(program);
-      for (let i = 0; i < n; i++)
+    // One pass over the points does all that is left to one thread.
+    const settle = (codewords: Float32Array, before: Int32Array, into: Int32Array): number => {
+      let moved = 0;
+      for (let i = 0; i < n; i++) {
         if (near[i] < UNDERFLOW) found[i] = nearestInDouble(points, i, d, codewords, found[i], metric);
-      return found;
+        const code = found[i];
+        if (code !== before[i]) moved++;
+        into[i] = code;
+      }
+      return moved;
     };
     const load = (codewords: Float32Array): void => {
       for (let i = 0; i < K * d; i++) scaled[i] = codewords[i] * scale;
@@ -248,12 +256,15 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
       start(codewords) {
         load(codewords);
         ways?.start(scaled);
-        return nearestCodes(PROGRAM.start, codewords);
+        workspace.run(PROGRAM.start);
+        settle(codewords, found, found);
+        return found;
       },
-      assign(codewords) {
+      assign(codewords, before, into) {
         load(codewords);
         ways?.move(scaled, metricWeights);
-        return nearestCodes(PROGRAM.assign, codewords);
+        workspace.run(PROGRAM.assign);
+        return settle(codewords, before, into);
       },
       measure(codewords) {
         float.set(codewords, rawTable);

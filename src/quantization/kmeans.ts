@@ -328,22 +328,16 @@ function* lloyd(
     const { codewords: next, empty } = assignment.means(codewords);
     const reseeded = empty.length > 0 ? reseed(points, d, distinct, next, empty, errors) : 0;
     if (next.every((value, i) => value === codewords[i])) break;
-    spare.set(assignment.assign(next));
+    const moved = assignment.assign(next, codes, spare);
     const measured = assignment.measure(next);
     if (!(measured.objective < objective)) break;
-    history.push({ objective: measured.objective, moved: countDifferent(spare, codes), reseeded });
+    history.push({ objective: measured.objective, moved, reseeded });
     const gained = (objective - measured.objective) / objective;
     ({ objective, errors } = measured);
     [codewords, codes, spare] = [next, spare, codes];
     if (gained < tolerance) break;
   }
   return { codewords, codes, objective, history };
-}
-
-function countDifferent(a: Int32Array, b: Int32Array): number {
-  let count = 0;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) count++;
-  return count;
 }
 
 /**

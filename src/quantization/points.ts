@@ -43,9 +43,7 @@ export function distinctPoints(
   d: number,
   weights: Float32Array | undefined,
 ): DistinctPoints {
-  const positive = new Float32Array(n * d);
-  const bits = new Int32Array(positive.buffer);
-  for (let i = 0; i < n * d; i++) positive[i] = points[i] + 0; // -0 + 0 = 0
+  const bits = bitsOf(points);
   const mask = 2 ** codeWidth(2 * n + 1) - 1;
   const slots = new Int32Array(mask + 1).fill(-1);
   const ids = new Int32Array(n).fill(-1);
@@ -66,6 +64,13 @@ export function distinctPoints(
     ids[i] = slots[slot];
   }
   return { ids, first };
+}
+
+/** Bits of values of which none is -0: its own, or of a copy. */
+function bitsOf(points: Float32Array): Int32Array {
+  const bits = new Int32Array(points.buffer, points.byteOffset, points.length);
+  // -0 has the sign's bit alone, as the least whole number has.
+  return bits.includes(-(2 ** 31)) ? bits.map((word) => (word === -(2 ** 31) ? 0 : word)) : bits;
 }
 
 function equalRows(bits: Int32Array, a: number, b: number, d: number): boolean {

@@ -63,6 +63,11 @@ export interface TrainOptions {
   /** Default 0.05 for SGD, 0.001 for Adam. */
   readonly learningRate?: number;
   /**
+   * Factor on the learning rate for what encoded parameters train, codewords and scales. Default 10 for SGD with averaged
+   * gradients, of which a codeword moves less than its members would have; else 1.
+   */
+  readonly codebookRate?: number;
+  /**
    * Factor on the learning rate over the run. Default cosine, with a warm-up of 100 steps or of a tenth of the run if
    * that is less.
    */
@@ -116,6 +121,7 @@ export interface TrainSettings {
   readonly batch: number;
   readonly stepsPerEpoch: number;
   readonly learningRate: number;
+  readonly codebookRate: number;
   readonly schedule: Schedule;
   readonly optimizer: OptimizerOptions;
   readonly clip: number;
@@ -137,6 +143,7 @@ const OPTION_NAMES = [
   'epochs',
   'batchSize',
   'learningRate',
+  'codebookRate',
   'schedule',
   'optimizer',
   'clip',
@@ -214,6 +221,14 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
       'train',
       'learningRate',
       options.learningRate ?? (optimizer.kind === 'sgd' ? 0.05 : 0.001),
+      0,
+      Infinity,
+      true,
+    ),
+    codebookRate: checkNumber(
+      'train',
+      'codebookRate',
+      options.codebookRate ?? (optimizer.kind === 'sgd' && optimizer.codewordGradient === 'mean' ? 10 : 1),
       0,
       Infinity,
       true,

@@ -209,7 +209,7 @@ function hasStopped({ history, best }: TrainState, { patience }: TrainSettings):
 /** One pass over the training set. Returns the mean loss. */
 async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<number> {
   const { settings, context, control, executor, reader, teacher } = run;
-  const { batch, stepsPerEpoch, epochs, loss, schedule, learningRate, clip, teacherWeight } = settings;
+  const { batch, stepsPerEpoch, epochs, loss, schedule, learningRate, codebookRate, clip, teacherWeight } = settings;
   const steps = epochs * stepsPerEpoch;
   const order = permutation(stream(context.seed, 'order', epoch), settings.training.count);
   const pass = { seed: context.seed, epoch };
@@ -241,7 +241,7 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
     if (!Number.isFinite(value)) throw await divergence(run, step, `the loss is ${value}`, lastGood);
     executor.backward();
     const rate = learningRate * schedule.factor(step, steps);
-    const gradientNorm = executor.update({ rate, clip }, step + 1);
+    const gradientNorm = executor.update({ rate, codebookRate: codebookRate * rate, clip }, step + 1);
     if (!Number.isFinite(gradientNorm))
       throw await divergence(run, step, `the gradient norm is ${gradientNorm}`, lastGood);
     sum += value;

@@ -281,7 +281,8 @@ describe('compress', () => {
         'all',
         '--epochs-final',
         '2',
-        '--half-codewords',
+        '--codeword-precision',
+        'float16',
         '--report',
         html,
         '--threads',
@@ -342,7 +343,7 @@ describe('compress', () => {
       '1',
     ]);
     expect(code).toBe(0);
-    expect(stdout).toContain('validation error');
+    expect(stdout).toContain('validation accuracy');
     expect(stdout).toMatch(/dense1 +8x64 +6x48/);
   });
 

@@ -181,7 +181,7 @@ describe('a checkpoint of a schedule', () => {
     ['tolerance, from 0 to none', { tolerance: Infinity }],
     ['repair', { repair: false }],
     ['scoring', { criterion: 'magnitude', scoring: { norm: 'L2' } }],
-    ['precision of codewords', { codewords: 'float16' }],
+    ['precision of codewords', { codewords: 'float32' }],
     ['setting of a layer', { layers: { second: { quantize: false } } }],
   ])('another %s is other options', async (_, options) => {
     await expect(run(await begun(), {}, { ...OPTIONS, ...options })).rejects.toMatchObject({

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { compress, describeStage, epochsOf } from '../../src/compression/index.ts';
+import { compress, describeStage, describeValidation, epochsOf } from '../../src/compression/index.ts';
 import type { CompressOptions, CompressResult, Stage, StageContext } from '../../src/compression/index.ts';
 import { memoryStore } from '../../src/container/index.ts';
 import { examplesFromArrays } from '../../src/data/index.ts';
 import { decode, trainedValues, withTrainedValues } from '../../src/encodings/index.ts';
-import type { Encoding } from '../../src/encodings/index.ts';
+import type { Encoding, ProductEncoding } from '../../src/encodings/index.ts';
 import { CRITERION_NAMES } from '../../src/importance/index.ts';
 import { QUANTIZER_NAMES } from '../../src/quantization/index.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
@@ -108,7 +108,14 @@ describe('compress', () => {
 
   it('all layers in one step: everything is pruned, then everything quantized', async () => {
     const { report } = await compress(original, context, { ...quick, layersPerStep: Infinity });
-    expect(report.stages.map(({ name }) => name)).toEqual(['prune', 'retrain', 'quantize', 'retrain', 'final']);
+    expect(report.stages.map(({ name }) => name)).toEqual([
+      'prune',
+      'retrain',
+      'quantize',
+      'retrain',
+      'final',
+      'round',
+    ]);
     expect(describeStage(report.stages[0])).toBe('conv1 16 -> 12; conv2 24 -> 18; dense1 32 -> 24');
   });
 
@@ -122,12 +129,52 @@ describe('compress', () => {
     );
   });
 
-  it('codewords of absolute values that retraining made negative are turned: none is left, and outputs are the same', async () => {
-    const { network } = await compress(original, context, { ...quick, final: { epochs: 3, learningRate: 0.05 } });
-    for (const encoding of network.parameters.values()) {
-      if (encoding.kind === 'product')
-        for (const { codewords } of encoding.blocks) expect(codewords.every((value) => value >= 0)).toBe(true);
-    }
+  it('codewords of absolute values that a stage made negative are turned: none is left, and outputs are the same', async () => {
+    const negated: Transform = async (network) => ({
+      network: {
+        ...network,
+        parameters: new Map(
+          [...network.parameters].map(([name, encoding]) => [
+            name,
+            encoding.kind === 'product'
+              ? withTrainedValues(
+                  encoding,
+                  trainedValues(encoding).map((value, i) => (i % 3 === 0 ? -value : value)),
+                )
+              : encoding,
+          ]),
+        ),
+      },
+      report: { transform: 'negated' },
+    });
+    let before: Network | undefined;
+    const { network } = await compress(original, context, {
+      ...quick,
+      final: { epochs: 0, learningRate: 1 },
+      codewords: 'float32',
+      stages: (planned) => [
+        ...planned,
+        {
+          name: 'negated',
+          step: planned.at(-1)!.step + 1,
+          layers: [],
+          transform: async (given, run) => {
+            const outcome = await negated(given, run);
+            before = outcome.network;
+            return outcome;
+          },
+        },
+      ],
+    });
+    const products = ({ parameters }: Network): ProductEncoding[] =>
+      [...parameters.values()].filter((encoding) => encoding.kind === 'product');
+    const below = (encoding: ProductEncoding): boolean => trainedValues(encoding).some((value) => value < 0);
+    expect(products(before!).length).toBeGreaterThan(1);
+    expect(products(before!).every(below)).toBe(true);
+    expect(products(network).some(below)).toBe(false);
+    expect(await predictAll(network, context.validation!, { kernels })).toEqual(
+      await predictAll(before!, context.validation!, { kernels }),
+    );
   });
 
   it('the same seed gives the same bytes, another seed others', async () => {
@@ -209,8 +256,10 @@ describe('compress', () => {
     let looks = 0;
     const { report } = await compress(original, context, {
       ...quick,
-      settings: { keep: 0.5, codewordCount: 16 },
+      settings: { keep: 0.5, codewordCount: 2 },
       order: ['dense2', 'conv1'],
+      layers: { conv1: { quantize: true } },
+      codewords: 'float32',
       tolerance: 0,
       retries: 1,
       final: { epochs: 0, learningRate: 1 },
@@ -222,6 +271,10 @@ describe('compress', () => {
       ['dense2', 1],
       ['conv1', 0],
       ['conv1', 1],
+    ]);
+    expect(report.steps.map(({ tries, kept, within }) => [tries, kept, within])).toEqual([
+      [[ends[0].validation, ends[1].validation], 0, false],
+      [[ends[2].validation, ends[3].validation], 0, false],
     ]);
     expect(report.validation.after).toBe(ends[2].validation);
     // The step of conv1 begins with nothing to remove: with the first try of dense2, not with the one that was undone.
@@ -249,7 +302,7 @@ describe('compress', () => {
     expect(twice.report.stages.some(({ attempt }) => attempt === 1)).toBe(true);
   });
 
-  it('a loss of classes judges by itself, without a task; without labels a metric of the caller judges against the original', async () => {
+  it('classes are judged by accuracy, without a task; without labels a metric of the caller judges against the original', async () => {
     const classes = (set: Examples): Examples => ({
       ...set,
       targetShape: [1],
@@ -266,9 +319,12 @@ describe('compress', () => {
       training: { loss: crossEntropy() },
     };
     const { report } = await compress(original, labelled, options);
-    expect(report.validation.before).toBe(
-      (await evaluate(original, labelled.validation, { kernels, loss: crossEntropy() })).loss,
-    );
+    const { predictions } = await evaluate(original, labelled.validation, { kernels });
+    const right = Array.from({ length: 40 }, (_, i) => predictions.subarray(4 * i, 4 * i + 4)).filter(
+      (row) => row.indexOf(Math.max(...row)) === 1,
+    ).length;
+    expect(right).toBeGreaterThan(0);
+    expect(report.validation).toMatchObject({ before: 1 - right / 40, yardstick: 'errorRate' });
     const { targetShape: _shape, ...bare } = context.validation!;
     const seen: boolean[] = [];
     const validationMetric = (predictions: Float32Array, targets: Float32Array): number =>
@@ -320,9 +376,10 @@ describe('compress', () => {
       { ...context, training: bare(context.training!), validation: bare(context.validation!) },
       { ...quick, teacherWeight: 1 },
     );
-    expect(report.validation.before).toBe(0);
+    expect(report.validation).toMatchObject({ before: 0, yardstick: 'outputError' });
     expect(report.validation.after).toBeGreaterThan(0);
-    expect(report.validation.after).toBeLessThan(0.5);
+    expect(report.validation.after).toBeLessThan(2);
+    expect(describeValidation(report.validation).change).toBe('');
   });
 
   it('a keep of 0.001 leaves one neuron in every layer', async () => {
@@ -336,15 +393,22 @@ describe('compress', () => {
   });
 
   it('rounded codebooks are halves and the file is smaller', async () => {
-    const whole = await compress(original, context, quick);
-    const half = await compress(original, context, { ...quick, codewords: 'float16' });
+    const whole = await compress(original, context, { ...quick, codewords: 'float32' });
+    const half = await compress(original, context, quick);
     expect(half.bytes.length).toBeLessThan(whole.bytes.length);
     expect(half.report.stages.at(-1)!.name).toBe('round');
+    expect(whole.report.stages.at(-1)!.name).toBe('final');
+    expect(half.report.split.codebooks * 2).toBe(whole.report.split.codebooks);
   });
 });
 
 describe('stages', () => {
-  const short: CompressOptions = { ...quick, order: ['dense2', 'dense1'], final: { epochs: 0, learningRate: 0.01 } };
+  const short: CompressOptions = {
+    ...quick,
+    order: ['dense2', 'dense1'],
+    final: { epochs: 0, learningRate: 0.01 },
+    codewords: 'float32',
+  };
   /** A user's three lines: every weight a little smaller. */
   const shrink: Transform = async (network) => ({
     network: {
@@ -584,7 +648,7 @@ describe('wrong arguments, each before any work', () => {
     [{ layersPerStep: 0 }, /layersPerStep/],
     [{ tolerance: -1 }, /tolerance/],
     [{ retries: 1.5 }, /retries/],
-    [{ teacherWeight: 2 }, /teacherWeight/],
+    [{ teacherWeight: 1.5 }, /teacherWeight/],
     [{ criterion: 'beauty' }, /criterion: expected one of/],
     [{ criterion: 'magnitude', scoring: { neighbours: 2 } }, /scoring: expected norm, got "neighbours"/],
     [{ settings: { quantizer: 'best' } }, /quantizer: expected one of .*product.*got "best"/],

@@ -16,7 +16,9 @@ const report: CompressionReport = {
   split: { codes: 300, signs: 200, codebooks: 250, values: 50, rest: 200 },
   parameters: { before: 6500, after: 1700 },
   multiplyAdds: { before: 90000, after: 30000 },
-  validation: { before: 0.0188, after: 0.019 },
+  validation: { before: 0.0188, after: 0.019, yardstick: 'rmse' },
+  plans: [],
+  steps: [],
   layers: [
     {
       name: 'dense<1>',
@@ -111,10 +113,10 @@ describe('report', () => {
 
   it('says first how much smaller and at what price, and the validation error in one row', () => {
     expect(text).toMatch(
-      /\|26\.0x\|.*26\.0 kB became 1\.00 kB; the validation error went from 0\.01880 to 0\.01900 \(\+1\.1 %\)\./,
+      /\|26\.0x\|.*26\.0 kB became 1\.00 kB; the validation RMSE went from 0\.01880 to 0\.01900 \(\+1\.1 %\)\./,
     );
-    expect(html.match(/<td[^>]*>validation error</g)).toHaveLength(1);
-    expect(summaryTable(report).match(/^validation error .*\+1\.1 %$/gm)).toHaveLength(1);
+    expect(html.match(/<td[^>]*>validation RMSE</g)).toHaveLength(1);
+    expect(summaryTable(report).match(/^validation RMSE .*\+1\.1 %$/gm)).toHaveLength(1);
   });
 
   it('sums of the tables are the size of the file', () => {

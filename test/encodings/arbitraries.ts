@@ -38,6 +38,7 @@ export function productEncodings(recipe: Recipe = {}): fc.Arbitrary<ProductEncod
     d: fc.integer({ min: 1, max: 5 }),
     K: codewordCount,
     signed: signs,
+    exponent: fc.constantFrom(0, 0, -34, 20),
   });
   return fc
     .record({
@@ -51,7 +52,7 @@ export function productEncodings(recipe: Recipe = {}): fc.Arbitrary<ProductEncod
     .map(({ rows, cuts, halves, seed, values, halfValues }) => {
       const next = <T>(stream: Iterator<T>): T => stream.next().value as T;
       let first = 0;
-      const blocks = cuts.map(({ M, d, K, signed }): ProductBlock => {
+      const blocks = cuts.map(({ M, d, K, signed, exponent }): ProductBlock => {
         const start = first;
         first += M * d;
         const signBytes = Uint8Array.from({ length: Math.ceil((rows * M * d) / 8) }, () => next(seed) & 255);
@@ -62,7 +63,10 @@ export function productEncodings(recipe: Recipe = {}): fc.Arbitrary<ProductEncod
           subspaceCount: M,
           subvectorLength: d,
           codewordCount: K,
-          codewords: Float32Array.from({ length: K * d }, () => (halves ? next(halfValues) : next(values))),
+          codewords: Float32Array.from({ length: K * d }, () =>
+            halves ? next(halfValues) * 2 ** exponent : next(values),
+          ),
+          ...(halves && exponent !== 0 && { codewordExponent: exponent }),
           codes: Uint16Array.from({ length: rows * M }, () => next(seed) % K),
           ...(signed && { signs: signBytes }),
         };

@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { areHalves, halfToNumber, numberToHalf, roundToHalves, LARGEST_HALF } from '../../src/encodings/index.ts';
+import {
+  areHalves,
+  halfExponent,
+  halfToNumber,
+  numberToHalf,
+  roundToHalves,
+  LARGEST_HALF,
+} from '../../src/encodings/index.ts';
 
 const vectors = JSON.parse(readFileSync(new URL('../vectors/halves.json', import.meta.url), 'utf8')) as {
   floatBits: number[];
@@ -50,5 +57,16 @@ describe('half precision', () => {
         expect(areHalves(values)).toBe(values.every((value, i) => Object.is(value, once[i])));
       }),
     );
+  });
+
+  test('the exponent: none while all bits stay without one, else the largest goes to [2^14, 2^15)', () => {
+    const exponent = (...values: number[]): number => halfExponent(Float32Array.from(values));
+    expect([exponent(), exponent(0, -0), exponent(2 ** -14, 65503), exponent(-1, 3)]).toEqual([0, 0, 0, 0]);
+    expect([exponent(2 ** -14.01, 1), exponent(65520), exponent(-65536)]).toEqual([-14, 1, 2]);
+    expect([exponent(2 ** -149), exponent(2 ** 127), exponent(2 ** 14, 1e-9)]).toEqual([-163, 113, 0]);
+    const tiny = Float32Array.of(3e-40, -(2 ** -149), 5e-39);
+    const rounded = roundToHalves(tiny, halfExponent(tiny));
+    rounded.forEach((value, i) => expect(Math.abs(value / tiny[i] - 1)).toBeLessThanOrEqual(2 ** -11));
+    expect([areHalves(rounded, halfExponent(tiny)), areHalves(rounded)]).toEqual([true, false]);
   });
 });

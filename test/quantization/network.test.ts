@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { loadKernels } from '../../src/kernels/index.ts';
+import { readNetwork, writeNetwork } from '../../src/network/index.ts';
 import type { Network } from '../../src/graph/network.ts';
 import {
   decode,
@@ -9,6 +10,7 @@ import {
   quantizeLayer,
   quantizeParameterAsync,
   roundCodebooks,
+  trainedValues,
   withTrainedValues,
   type Encoding,
   type ParameterOptions,
@@ -273,11 +275,25 @@ describe('roundCodebooks', () => {
     expect((report.parameters as RoundingReport[])[0]).toMatchObject({ largestChange: 0, relativeChange: 0 });
   });
 
-  test('codewords beyond 65504 stay float32, and the report says so', async () => {
-    const large = withTrainedValues(
-      before,
-      before.blocks[0].codewords.map((value) => value * 1e6),
-    );
+  test('codewords far below the least half, or above the largest, keep eleven bits: a power of two beside them', async () => {
+    for (const factor of [2e-9, 1e9]) {
+      const small = withTrainedValues(
+        before,
+        before.blocks[0].codewords.map((value) => value * factor),
+      );
+      const { network: result, report } = await roundCodebooks()(
+        { ...quantized, parameters: new Map(quantized.parameters).set('dense1.weight', small) },
+        context,
+      );
+      const after = result.parameters.get('dense1.weight') as ProductEncoding;
+      expect(after.codewordPrecision).toBe('float16');
+      expect((report.parameters as RoundingReport[])[0].relativeChange).toBeLessThan(2 ** -11);
+      expect(decode(readNetwork(writeNetwork(result)).parameters.get('dense1.weight')!)).toEqual(decode(after));
+    }
+  });
+
+  test('codewords that would be infinite stay float32, and the report says so', async () => {
+    const large = withTrainedValues(before, trainedValues(before).fill(3.4028e38));
     const { network: result, report } = await roundCodebooks()(
       { ...quantized, parameters: new Map(quantized.parameters).set('dense1.weight', large) },
       context,

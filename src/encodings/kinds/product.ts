@@ -5,15 +5,16 @@
  *
  * In a file it is three tensors: `.codes` (U8; codes of ⌈log2 K⌉ bits, lowest bit first, each block from a whole byte),
  * `.signs` (U8; one bit per weight, each block from a whole byte; absent without signs) and `.codewords` (F32 or F16;
- * blocks one after another). The header has one row per block: [M, d, K, 1 with signs apart or 0 without]; a block
- * starts at the column where the one before it ends.
+ * blocks one after another). The header has one row per block: [M, d, K, 1 with signs apart or 0 without], and behind
+ * it an exponent e where the halves of the block are to be multiplied by 2^e; a block starts at the column where the one
+ * before it ends.
  */
 import { checkFinite, show } from '../../base/errors.ts';
 import { arrayName } from '../../base/realm.ts';
 import type { Shape } from '../../base/tensor.ts';
 import { checkLeftOver, codeWidth, packCodes, packedBytes, unpackCodes } from '../bits.ts';
 import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, matrixSides } from '../checks.ts';
-import { areHalves, halfToNumber, numberToHalf, roundToHalves } from '../half.ts';
+import { areHalves, halfExponent, halfToNumber, numberToHalf, roundToHalves } from '../half.ts';
 import type {
   EncodingHeader,
   EncodingOperations,
@@ -43,6 +44,8 @@ export interface ProductBlock {
    * {@link canonicalSigns} mends that.
    */
   readonly codewords: Float32Array;
+  /** With codewords in half precision: they are halves times 2^this. Absent: 0. */
+  readonly codewordExponent?: number;
   /** (rows, M), each below K. */
   readonly codes: Uint16Array;
   /**
@@ -60,7 +63,7 @@ export interface ProductEncoding {
   readonly blocks: readonly ProductBlock[];
   /**
    * How codewords are stored. Rounding them to halves is a transform of its own, so with 'float16' every codeword is a
-   * half already.
+   * half already, times the power of two of its block.
    */
   readonly codewordPrecision: 'float32' | 'float16';
 }
@@ -75,6 +78,9 @@ export interface ProductPlace extends EncodingPlace {
 
 /** Most codewords of a block: codes are 16 bits. */
 const MOST_CODEWORDS = 65536;
+/** Exponents of two that take halves to float32: the least float32 from the largest halves, and the other way round. */
+const [LEAST_EXPONENT, LARGEST_EXPONENT] = [-164, 151];
+
 /** Number of codeword coordinates of a block. */
 function codewordValues({ codewordCount, subvectorLength }: ProductBlock): number {
   return codewordCount * subvectorLength;
@@ -121,8 +127,8 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
   let codesAt = 0;
   let signsAt = 0;
   let codewordsAt = 0;
-  const blocks = layout.map((block): ProductBlock => {
-    const { first, M, d, K, hasSigns } = block;
+  const blocks = layout.map((block, index): ProductBlock => {
+    const { first, M, d, K, hasSigns, exponent } = block;
     const codes = unpackCodes(
       storedCodes.bytes.subarray(codesAt, (codesAt += codeBytes(block))),
       rows * M,
@@ -136,12 +142,20 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
         `codes: expected indices below ${K}, got ${codes[wrong]} for sub-vector ${wrong} of the block at column ${first}`,
         codes[wrong],
       );
+    const halves = codewords.slice(codewordsAt, (codewordsAt += K * d));
+    if (exponent !== 0 && (perCodeword !== 2 || !halves.every((half) => Number.isFinite(scaled(half, exponent)))))
+      throw invalid(
+        name,
+        `blocks[${index}]: exponent: expected halves that 2^${exponent} takes to float32 numbers, got ${storedCodewords.dtype} codewords that it does not`,
+        exponent,
+      );
     const fields = {
       first,
       subspaceCount: M,
       subvectorLength: d,
       codewordCount: K,
-      codewords: codewords.slice(codewordsAt, (codewordsAt += K * d)),
+      codewords: exponent === 0 ? halves : halves.map((half) => scaled(half, exponent)),
+      ...(exponent !== 0 && { codewordExponent: exponent }),
       codes,
     };
     if (!storedSigns || !hasSigns) return fields;
@@ -158,6 +172,7 @@ interface BlockLayout {
   readonly d: number;
   readonly K: number;
   readonly hasSigns: boolean;
+  readonly exponent: number;
 }
 
 /** Blocks that cover the columns once, from the header. Nothing is allocated by the numbers in it. */
@@ -172,10 +187,17 @@ function checkLayout(name: string, blocks: unknown, rows: number, columns: numbe
     throw invalid(name, `blocks: expected at least one row [M, d, K, signs], got ${show(blocks)}`, blocks);
   let first = 0;
   const layout = blocks.map((block: unknown, index): BlockLayout => {
-    const whole = Array.isArray(block) && block.length === 4 && block.every((field) => Number.isSafeInteger(field));
+    const whole =
+      Array.isArray(block) &&
+      (block.length === 4 || block.length === 5) &&
+      block.every((field) => Number.isSafeInteger(field));
     if (!whole)
-      throw invalid(name, `blocks[${index}]: expected four whole numbers [M, d, K, signs], got ${show(block)}`, block);
-    const [M, d, K, signs] = block as [number, number, number, number];
+      throw invalid(
+        name,
+        `blocks[${index}]: expected four whole numbers [M, d, K, signs] or five with an exponent, got ${show(block)}`,
+        block,
+      );
+    const [M, d, K, signs, exponent = 0] = block as [number, number, number, number, number?];
     if (M < 1 || d < 1 || M * d > columns - first)
       throw invalid(
         name,
@@ -186,12 +208,24 @@ function checkLayout(name: string, blocks: unknown, rows: number, columns: numbe
       throw invalid(name, `blocks[${index}]: expected 1 to ${MOST_CODEWORDS} codewords, got ${K}`, K);
     if (signs !== 0 && signs !== 1)
       throw invalid(name, `blocks[${index}]: signs: expected 0 or 1, got ${signs}`, signs);
+    if (exponent < LEAST_EXPONENT || exponent > LARGEST_EXPONENT)
+      throw invalid(
+        name,
+        `blocks[${index}]: exponent: expected ${LEAST_EXPONENT} to ${LARGEST_EXPONENT}, got ${exponent}`,
+        exponent,
+      );
     const start = first;
     first += M * d;
-    return { first: start, M, d, K, hasSigns: signs === 1 };
+    return { first: start, M, d, K, hasSigns: signs === 1, exponent };
   });
   if (first !== columns) throw invalid(name, `blocks: expected them to cover ${columns} columns, got ${first}`, first);
   return layout;
+}
+
+/** half x 2^exponent; NaN where that is no float32. */
+function scaled(half: number, exponent: number): number {
+  const value = half * 2 ** exponent;
+  return Math.fround(value) === value ? value : NaN;
 }
 
 function halvesOf(bytes: Uint8Array): Float32Array {
@@ -300,12 +334,20 @@ export const productOperations: EncodingOperations<ProductEncoding, ProductPlace
   withTrainedValues(encoding, values) {
     checkLength('withTrainedValues', 'values', values, trainedCount(encoding));
     let at = 0;
-    const blocks = encoding.blocks.map((block) => ({
+    const blocks = encoding.blocks.map((block): ProductBlock => ({
       ...block,
       codewords: values.slice(at, (at += codewordValues(block))),
     }));
-    const stillHalves = encoding.codewordPrecision === 'float16' && areHalves(values);
-    return { ...encoding, blocks, codewordPrecision: stillHalves ? 'float16' : 'float32' };
+    if (
+      encoding.codewordPrecision === 'float16' &&
+      blocks.every(({ codewords, codewordExponent }) => areHalves(codewords, codewordExponent))
+    )
+      return { ...encoding, blocks };
+    return {
+      ...encoding,
+      blocks: blocks.map(({ codewordExponent: _ofHalves, ...block }) => block),
+      codewordPrecision: 'float32',
+    };
   },
 
   /** Summed in double in the order of the members. */
@@ -379,9 +421,17 @@ export const productOperations: EncodingOperations<ProductEncoding, ProductPlace
   canonical: canonicalSigns,
 
   toHalves(encoding) {
-    const rounded = roundToHalves(trainedValues(encoding));
-    if (!rounded.every(Number.isFinite)) return undefined;
-    return { ...productOperations.withTrainedValues(encoding, rounded), codewordPrecision: 'float16' };
+    if (encoding.codewordPrecision === 'float16') return encoding;
+    const blocks = encoding.blocks.map(({ codewordExponent: _former, ...block }): ProductBlock => {
+      const exponent = halfExponent(block.codewords);
+      return {
+        ...block,
+        codewords: roundToHalves(block.codewords, exponent),
+        ...(exponent !== 0 && { codewordExponent: exponent }),
+      };
+    });
+    if (!blocks.every(({ codewords }) => codewords.every(Number.isFinite))) return undefined;
+    return { ...encoding, blocks, codewordPrecision: 'float16' };
   },
 
   describe: ({ blocks }) => productWords(blocks, blocks[0].signs !== undefined),
@@ -425,7 +475,7 @@ function write(encoding: ProductEncoding): { header: EncodingHeader; tensors: St
   const { shape, blocks, codewordPrecision } = encoding;
   const codes = concatenate(blocks.map((block) => packCodes(block.codes, codeWidth(block.codewordCount))));
   const signs = concatenate(blocks.map((block) => block.signs ?? new Uint8Array(0)));
-  const codewords = concatenate(blocks.map((block) => codewordBytes(block.codewords, codewordPrecision)));
+  const codewords = concatenate(blocks.map((block) => codewordBytes(block, codewordPrecision)));
   const perCodeword = codewordPrecision === 'float16' ? 2 : 4;
   return {
     header: {
@@ -436,6 +486,7 @@ function write(encoding: ProductEncoding): { header: EncodingHeader; tensors: St
         block.subvectorLength,
         block.codewordCount,
         block.signs ? 1 : 0,
+        ...(codewordPrecision === 'float16' && block.codewordExponent ? [block.codewordExponent] : []),
       ]),
     },
     tensors: [
@@ -453,13 +504,18 @@ function write(encoding: ProductEncoding): { header: EncodingHeader; tensors: St
   };
 }
 
-function codewordBytes(codewords: Float32Array, precision: ProductEncoding['codewordPrecision']): Uint8Array {
+function codewordBytes(
+  { codewords, codewordExponent = 0 }: ProductBlock,
+  precision: ProductEncoding['codewordPrecision'],
+): Uint8Array {
   if (precision === 'float32') return new Uint8Array(codewords.slice().buffer);
-  if (!areHalves(codewords))
+  if (!areHalves(codewords, codewordExponent))
     throw new RangeError(
       `write: codewords: expected halves with codewordPrecision 'float16', got others; apply roundCodebooks() first, or store 'float32'`,
     );
-  return new Uint8Array(Uint16Array.from(codewords, numberToHalf).buffer);
+  return new Uint8Array(
+    Uint16Array.from(codewords, (codeword) => numberToHalf(codeword * 2 ** -codewordExponent)).buffer,
+  );
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

@@ -14,6 +14,7 @@ import {
   type ProductEncoding,
   type StoredTensor,
 } from '../../../src/encodings/index.ts';
+import { productOperations } from '../../../src/encodings/kinds/product.ts';
 import { bitsOf, productEncodings, throughFile, toHalf } from '../arbitraries.ts';
 
 const failing = (code: string): unknown => expect.objectContaining({ code });
@@ -38,7 +39,7 @@ describe('product encoding', () => {
       fc.property(productEncodings(), (encoding) => {
         const halves = {
           ...withTrainedValues(
-            encoding,
+            { ...encoding, codewordPrecision: 'float32' },
             trainedValues(encoding).map((value) => toHalf(value % 1000)),
           ),
           codewordPrecision: 'float16',
@@ -47,6 +48,30 @@ describe('product encoding', () => {
         expect(withTrainedValues(halves, trainedValues(halves).fill(1 / 3)).codewordPrecision).toBe('float32');
       }),
     );
+  });
+
+  test('the exponent of halves belongs to its block, is there only where it is needed, and goes with the halves', () => {
+    const second = { first: 4, subspaceCount: 1, subvectorLength: 1, codes: Uint16Array.of(0, 1, 0) };
+    const plain = sample();
+    const small = Float32Array.of(2e-9, -3e-13);
+    const mixed: ProductEncoding = {
+      ...plain,
+      shape: [3, 5],
+      blocks: [...plain.blocks, { ...second, codewordCount: 2, codewords: small }],
+    };
+    const halves = productOperations.toHalves!(mixed)!;
+    expect(halves.blocks[0]).toEqual(plain.blocks[0]);
+    // 2e-9 lies in [2^-29, 2^-28), which becomes [2^14, 2^15).
+    expect(halves.blocks[1].codewordExponent).toBe(-43);
+    expect(writeEncoding(halves).header['blocks']).toEqual([
+      [2, 2, 2, 1],
+      [1, 1, 2, 0, -43],
+    ]);
+    const { codewords } = halves.blocks[1];
+    codewords.forEach((value, i) => expect(Math.abs(value / small[i] - 1)).toBeLessThanOrEqual(2 ** -11));
+    const moved = withTrainedValues(halves, trainedValues(halves).fill(1 / 3));
+    expect([moved.codewordPrecision, moved.blocks[1].codewordExponent]).toEqual(['float32', undefined]);
+    expect(withTrainedValues(halves, trainedValues(halves))).toEqual(halves);
   });
 
   test('codewords that are no halves are not written as halves', () => {
@@ -83,6 +108,16 @@ describe('reading hostile files', () => {
 
   test('the sample itself is read', () => expect(read({})).toEqual(sample()));
 
+  const scaledHalves = (half: number, exponent: number): Change => ({
+    header: { blocks: [[2, 2, 2, 1, exponent]] },
+    tensors: { '.codewords': { dtype: 'F16', bytes: new Uint8Array(Uint16Array.of(half, half, half, half).buffer) } },
+  });
+  test('halves with the exponents that suit them are read', () => {
+    expect((read(scaledHalves(0x7bff, 112)) as ProductEncoding).blocks[0].codewords[0]).toBe(65504 * 2 ** 112);
+    expect((read(scaledHalves(0x0400, -135)) as ProductEncoding).blocks[0].codewords[0]).toBe(2 ** -149);
+    expect(read(scaledHalves(0x3c00, 0))).toMatchObject({ blocks: [{ codewords: Float32Array.of(1, 1, 1, 1) }] });
+  });
+
   const cases: [string, string, Change][] = [
     ['no rows', 'PQ_PARAM', { header: { shape: [0, 4] } }],
     ['no columns', 'PQ_PARAM', { header: { shape: [3, 0] } }],
@@ -101,6 +136,13 @@ describe('reading hostile files', () => {
     ['M d below the columns', 'PQ_PARAM', { header: { blocks: [[1, 2, 2, 1]] } }],
     ['M d above the columns', 'PQ_PARAM', { header: { blocks: [[3, 2, 2, 1]] } }],
     ['M d that wraps', 'PQ_PARAM', { header: { blocks: [[2 ** 52, 2 ** 52, 2, 1]] } }],
+    ['a block of six numbers', 'PQ_PARAM', { header: { blocks: [[2, 2, 2, 1, 0, 0]] } }],
+    ['an exponent that is half', 'PQ_PARAM', { header: { blocks: [[2, 2, 2, 1, 0.5]] } }],
+    ['an exponent beyond floats', 'PQ_PARAM', { header: { blocks: [[2, 2, 2, 1, 152]] } }],
+    ['an exponent below floats', 'PQ_PARAM', { header: { blocks: [[2, 2, 2, 1, -165]] } }],
+    ['an exponent of float32 codewords', 'PQ_PARAM', { header: { blocks: [[2, 2, 2, 1, -3]] } }],
+    ['halves that become infinite', 'PQ_PARAM', scaledHalves(0x7bff, 113)],
+    ['halves that are no float32 any more', 'PQ_PARAM', scaledHalves(0x0401, -140)],
     ['a sign flag of 2', 'PQ_PARAM', { header: { blocks: [[2, 2, 2, 2]] } }],
     ['more codewords than stored', 'PQ_PARAM', { header: { blocks: [[2, 2, 3, 1]] } }],
     ['one byte of codes too many', 'PQ_PARAM', { tensors: { '.codes': { bytes: new Uint8Array(2) } } }],
