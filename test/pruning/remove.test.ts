@@ -517,7 +517,7 @@ describe('refusals', () => {
       'an unknown group',
       () => removeNeurons(network, 'relu1', [0]),
       RangeError,
-      /expected one of conv1, conv2, dense1, dense2, got "relu1"/,
+      /expected one of "conv1", "conv2", "dense1", "dense2", got "relu1"/,
     ],
     ['a group that is no name', () => removeNeurons(network, 7 as never, [0]), TypeError, /expected the name/],
     [
