@@ -13,7 +13,18 @@ export {
   saveFile,
   writeSafetensors,
 } from './container/index.ts';
-export type { CheckpointStore, Dtype, Json, Lock, Metadata, NamedArray, ReadLimits, RunCheckpoint, SafetensorsFile, StoredArray } from './container/index.ts';
+export type {
+  CheckpointStore,
+  Dtype,
+  Json,
+  Lock,
+  Metadata,
+  NamedArray,
+  ReadLimits,
+  RunCheckpoint,
+  SafetensorsFile,
+  StoredArray,
+} from './container/index.ts';
 export * from './data/index.ts';
 export { decode, encodingSize } from './encodings/index.ts';
 export type { DenseEncoding, Encoding, EncodingSize, ProductBlock, ProductEncoding } from './encodings/types.ts';

@@ -21,6 +21,7 @@ export interface JsonOptions {
 }
 
 /**
+ * The value that a text of JSON stands for.
  * @throws {EspalierError} HEADER where it is not JSON, DUPLICATE for a repeated key, TOO_LARGE for more values than
  * allowed
  */

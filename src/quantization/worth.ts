@@ -1,8 +1,8 @@
 /**
  * Which layers stay dense unless one asks for more. The first layer of a network and its depthwise convolutions are the
  * ones whose quantization costs most error, and they are small; of tiny layers there is nothing to save. The rule goes
- * by the bytes that quantizing a layer saves, measured against the file that would come of quantizing all. Measured on
- * the 68-landmark network: conv1_1 costs more error than any other layer and saves 598 bytes of 1.9 MB.
+ * by the bytes that quantizing a layer saves, measured against the file that would come of quantizing all. Of the
+ * 68-landmark network conv1_1 alone stays: it would save 784 bytes, less than 0.1 %.
  */
 import { sizeOf } from '../base/tensor.ts';
 import type { Network, Node } from '../graph/network.ts';

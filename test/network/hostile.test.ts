@@ -105,7 +105,7 @@ describe('time is linear in the text of a file', () => {
     (_what, codes, make) => {
       const bytes = make();
       // Some four seconds on a quiet machine; a quadratic step over a million would take hours.
-    const { message } = expectCode(() => readNetwork(bytes), ...codes);
+      const { message } = expectCode(() => readNetwork(bytes), ...codes);
       expect(message.length).toBeLessThanOrEqual(4000);
     },
     300_000,

@@ -73,13 +73,13 @@ describe('the bundle of the runtime', () => {
     expect(gzipped).toBeLessThan(60_000);
   });
 
-  it('keeps to a budget per part: 59 kB for the core, 56 kB for the kernels, 2.2 kB for each file of operators', () => {
+  it('keeps to a budget per part: 62 kB for the core, 56 kB for the kernels, 2.2 kB for each file of operators', () => {
     const bytesOf = (belongs: (path: string) => boolean): number =>
       [...parts].reduce((sum, [path, bytes]) => sum + (belongs(path) ? bytes : 0), 0);
     // Of the core 1.9 kB hold a file to limits of memory and work, and 0.8 make what it is called visible, since a page
-    // opens files of strangers; 2.9 round and compute functions to the same bits on every engine.
+    // opens files of strangers; 0.5 are the exponents of halves; 2.9 round and compute functions to the same bits on every engine.
     const [kernels, operators] = ['src/kernels/', 'src/operators/'];
-    expect(bytesOf((path) => !path.startsWith(kernels) && !path.startsWith(operators))).toBeLessThan(59_000);
+    expect(bytesOf((path) => !path.startsWith(kernels) && !path.startsWith(operators))).toBeLessThan(62_000);
     expect(bytesOf((path) => path.startsWith(kernels))).toBeLessThan(56_000);
     const large = [...parts].filter(([path, bytes]) => path.startsWith(operators) && bytes > 2200);
     expect(large).toEqual([]);

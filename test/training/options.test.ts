@@ -168,7 +168,7 @@ test('a codeword moves by the mean over the weights that it stands for, or by th
   );
   const moved = async (codewordGradient: 'mean' | 'sum'): Promise<number[]> => {
     const { network: trained } = await train(network, context(set), {
-      ...{ epochs: 1, batchSize: 4, clip: 0, learningRate: 0.01, schedule: constant(), loss: l2() },
+      ...{ epochs: 1, batchSize: 4, clip: 0, learningRate: 0.01, codebookRate: 1, schedule: constant(), loss: l2() },
       optimizer: { kind: 'sgd', momentum: 0, weightDecay: 0, codewordGradient },
     });
     const values = trainedValues(trained.parameters.get('layer.weight')!);
