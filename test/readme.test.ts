@@ -48,7 +48,7 @@ describe('README.md', () => {
     const [ratio, before, after] = numbers(lines.join('\n'));
     const said = numbers(/^\/\/ (.*) \(/m.exec(blocks[0])![1]);
     for (const [i, value] of [ratio, before, after].entries()) {
-      expect(said[i] / value).toBeGreaterThan(0.85);
+      expect(said[i] / value, lines.join('; ')).toBeGreaterThan(0.85);
       expect(said[i] / value).toBeLessThan(1.15);
     }
   });

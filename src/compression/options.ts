@@ -228,13 +228,7 @@ function resolveLayer(name: string, all: LayerSetting | undefined, own: LayerSet
   }
   checkNumber(WHO, `${name}.keep`, keep, 0, 1, true);
   const { kind, options } = resolveQuantizer(WHO, name, ...settings);
-  return {
-    keep,
-    keepIsOwn: isOwnKeep,
-    quantize: quantize ?? (hasOptions || undefined),
-    quantizer: kind,
-    options,
-  };
+  return { keep, keepIsOwn: isOwnKeep, quantize: quantize ?? (hasOptions || undefined), quantizer: kind, options };
 }
 
 /** Where nobody has said whether a layer is quantized, the rule does. */

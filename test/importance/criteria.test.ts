@@ -7,9 +7,18 @@ import { conv, dense, flatten } from '../../src/network/layers.ts';
 import { relu } from '../../src/network/functions.ts';
 import { graph, sequential } from '../../src/network/build.ts';
 import type { Network } from '../../src/graph/network.ts';
-import { findGroups } from '../../src/pruning/index.ts';
+import { findGroups, prune } from '../../src/pruning/index.ts';
 import { permutation, stream } from '../../src/base/random.ts';
-import { chain, change, data, largestDifference, randomize, residual } from '../pruning/networks.ts';
+import {
+  chain,
+  change,
+  contextOf,
+  data,
+  largestDifference,
+  randomInputs,
+  randomize,
+  residual,
+} from '../pruning/networks.ts';
 
 const first = (network: Network): ChannelGroup => findGroups(network)[0];
 const PLAIN = { weighting: 'none' } as const;
@@ -349,6 +358,18 @@ describe('score', () => {
     expect([
       ...score((_n, { channels }) => Float64Array.from({ length: channels }, (_, c) => -c), network, group),
     ]).toEqual([-0, -1, -2, -3, -4, -5]);
+  });
+  test('a function gets its options as they are, and the seed of a run unless it is given one', async () => {
+    const seen: unknown[] = [];
+    const own = (_n: unknown, { channels }: ChannelGroup, _s: unknown, options: unknown): Float64Array => {
+      seen.push(options);
+      return new Float64Array(channels);
+    };
+    score(own, network, group, undefined, { power: 2 });
+    const context = contextOf(network, randomInputs(network, 4, 1), { seed: 5 });
+    for (const scoring of [{ power: 2 }, { seed: 7 }])
+      await prune({ criterion: own, scoring, keep: { conv1: 0.5 } })(network, context);
+    expect(seen).toEqual([{ power: 2 }, { seed: 5, power: 2 }, { seed: 7 }]);
   });
   test("a definition of one's own: its options are resolved and refused by their rules, what it measures is asked for", () => {
     const options = { power: { kind: 'integer', from: 1, to: 3 } } as const;

@@ -276,7 +276,8 @@ describe('prune', () => {
     await expect(prune({ keep: { nobody: 0.5 } })(network, context)).rejects.toThrow(RangeError);
     expect(() => prune({ keep: 1.5 })).toThrow(RangeError);
     expect(() => prune({ keep: { conv0: NaN } })).toThrow(RangeError);
-    expect(() => prune({ keep: 'half' as never })).toThrow(TypeError);
+    for (const keep of ['half', null, undefined, true])
+      expect(() => prune({ keep: keep as never })).toThrow(/^prune: keep: expected a share from 0 to 1, or/);
     expect(() => prune({ keep: 0.5, criterion: 'best' as never })).toThrow(RangeError);
     await expect(
       prune({ keep: 0.5 })(network, { ...context, signal: AbortSignal.abort(new Error('enough')) }),

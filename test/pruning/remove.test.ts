@@ -513,6 +513,8 @@ describe('refusals', () => {
     ['a fractional channel', () => removeNeurons(network, 'conv1', [0.5]), RangeError, /got 0.5/],
     ['a channel twice', () => removeNeurons(network, 'conv1', [3, 3]), RangeError, /got 3 twice/],
     ['kept is no array', () => removeNeurons(network, 'conv1', 3 as never), TypeError, /kept: expected an array/],
+    ['kept is null', () => removeNeurons(network, 'conv1', null as never), TypeError, /kept: expected an array/],
+    ['kept has no length', () => removeNeurons(network, 'conv1', {} as never), TypeError, /kept: expected an array/],
     [
       'an unknown group',
       () => removeNeurons(network, 'relu1', [0]),

@@ -89,6 +89,11 @@ describe('regression', () => {
     expect(two.coefficients[1]).toBeCloseTo(3 / (1 + 1 / 16), 12);
   });
 
+  test('one channel alone is a covariance: itself kept, nothing removed', () => {
+    expect([...regression(Float64Array.of(2), 1, [0], [], 0.1).coefficients]).toEqual([]);
+    expect(() => regression(new Float64Array(0), 0, [], [], 0.1)).toThrow(/channels: expected .* got 0/);
+  });
+
   test('a kept channel that nobody reads predicts nothing', () => {
     const found = regression(Float64Array.of(4, 3, 3, 9), 2, [0], [1], 0.5, [0, 1]);
     expect([...found.coefficients]).toEqual([0]);
