@@ -10,7 +10,7 @@ import { faceFigures } from './faces.ts';
 import type { ReportFace } from './faces.ts';
 import type { CompressionReport, LayerState } from './report.ts';
 import { STYLE, STYLE_HASH } from './style.ts';
-import { change, count, headline, summaryRows, times } from './summary.ts';
+import { PLAN_HEAD, STEP_HEAD, change, count, headline, planRows, stepRows, summaryRows, times } from './summary.ts';
 import type { ReportMetric } from './summary.ts';
 import { describeStage, epochsOf } from './words.ts';
 
@@ -54,6 +54,9 @@ ${layerTable(report)}
 <h2>Where the bytes of the file are</h2>
 ${splitTable(report)}
 ${curves(input)}
+${report.steps.length > 0 ? `<h2>Steps</h2>\n${table('wide', STEP_HEAD, stepRows(report), { words: [0, 1, 5] })}` : ''}
+<h2>Asked and got</h2>
+${table('wide', PLAN_HEAD, planRows(report), { words: [5] })}
 <h2>Stages</h2>
 ${stageTable(report)}
 ${faces.length > 0 ? `<h2>Faces</h2><p class="quiet">A picture grows when it is chosen, and shrinks again.</p>${faceFigures(faces)}` : ''}

@@ -3,7 +3,7 @@ import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import type { Network } from '../graph/network.ts';
 import type { CompressionReport } from './report.ts';
-import { describeValidation } from './words.ts';
+import { describePlan, describeValidation } from './words.ts';
 
 /**
  * Milliseconds per sample of a forward pass, one sample at a time on one thread: the least of `runs` after one that
@@ -85,6 +85,35 @@ export function summaryRows(report: CompressionReport, metrics: readonly ReportM
   ];
 }
 
+export const STEP_HEAD = ['step', 'layers', 'began at', 'limit', 'tries', 'what became of it'] as const;
+
+/** The steps that were judged: where each began, what it might end at, every try, and which of them stays. */
+export function stepRows({ steps }: CompressionReport): string[][] {
+  return steps.map(({ layers, start, limit, tries, kept, within }, i) => [
+    `${i + 1}`,
+    layers.join(', '),
+    start.toPrecision(4),
+    limit === undefined || !Number.isFinite(limit) ? 'none' : limit.toPrecision(4),
+    tries.map((value) => value.toPrecision(4)).join(', '),
+    `${tries.length === 1 ? 'the only try' : `try ${kept + 1} of ${tries.length}`} stays, ${within ? 'within the limit' : 'beyond the limit'}`,
+  ]);
+}
+
+export const PLAN_HEAD = ['layer', 'keep asked', 'keep got', 'quantized asked', 'quantized got', 'difference'] as const;
+
+/** What was asked of each layer, and what was got. */
+export function planRows({ plans }: CompressionReport): string[][] {
+  const answer = (value: boolean): string => (value ? 'yes' : 'no');
+  return plans.map((plan) => [
+    plan.layer,
+    `${plan.asked.keep}`,
+    `${Number(plan.got.keep.toFixed(3))}`,
+    answer(plan.asked.quantize),
+    answer(plan.got.quantize),
+    describePlan(plan) ?? '',
+  ]);
+}
+
 function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, column) => rows.reduce((most, row) => Math.max(most, row[column].length), 0));
   const line = (row: readonly string[]): string =>
@@ -118,5 +147,8 @@ export function summaryTable(report: CompressionReport, metrics: readonly Report
       after.encoding,
     ]),
   ]);
-  return `${total}\n\n${layers}`;
+  const parts = [total, layers];
+  if (report.steps.length > 0) parts.push(table([STEP_HEAD, ...stepRows(report)]));
+  if (report.plans.length > 0) parts.push(table([PLAN_HEAD, ...planRows(report)]));
+  return parts.join('\n\n');
 }
