@@ -1,5 +1,6 @@
 /** One target, fuzzed: mutate, read, judge, keep what ran new code. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EspalierError, stream } from 'espalier';
 import type { Coverage, Taken } from './coverage.ts';
@@ -178,5 +179,6 @@ export function writeCorpus(name: string, inputs: readonly Uint8Array[]): void {
   const lines = inputs
     .map((bytes) => Buffer.from(bytes).toString('base64'))
     .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+  mkdirSync(dirname(corpusFile(name)), { recursive: true });
   writeFileSync(corpusFile(name), `${[...new Set(lines)].join('\n')}\n`);
 }

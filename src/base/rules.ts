@@ -2,6 +2,7 @@
  * Rules: what a field of a definition may be (an attribute of an operator, an option of a criterion or of a quantizer),
  * as data. Whoever checks, reads, documents or types such a field asks its rule; nobody states it again.
  */
+import { editDistance } from './edit-distance.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from './errors.ts';
 
 /** Whole numbers in files and options are at most this, unless their rule says otherwise. */
@@ -178,21 +179,6 @@ export function suggestion(given: string, names: readonly string[], prefix = '')
   return near !== undefined && near.distance <= Math.max(1, Math.floor(near.name.length / 3))
     ? `; did you mean ${prefix}${near.name}?`
     : '';
-}
-
-/** Insertions, deletions, replacements and swaps of neighbours that make b of a (Levenshtein, Damerau). */
-function editDistance(a: string, b: string): number {
-  let [older, row]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)];
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        next[j] = Math.min(next[j], older[j - 2] + 1);
-    }
-    [older, row] = [row, next];
-  }
-  return row[b.length];
 }
 
 /**
