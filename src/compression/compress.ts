@@ -9,9 +9,9 @@
 import { createRunControl, within } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
 import { checkNetwork } from '../graph/check.ts';
-import { checkInteger, show } from '../base/errors.ts';
+import { checkInteger, show, showAll } from '../base/errors.ts';
 import { isMap } from '../base/realm.ts';
-import { canonicalEncoding } from '../encodings/index.ts';
+import { canonicalEncoding, isDense } from '../encodings/index.ts';
 import { resolveContext } from '../graph/context.ts';
 import type { GivenContext } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
@@ -19,7 +19,7 @@ import type { Context, TransformReport } from '../graph/transform.ts';
 import { checkLabelled } from '../importance/gradients.ts';
 import { measurementsOf } from '../importance/score.ts';
 import { writeNetwork } from '../network/write.ts';
-import { inferShapes, multiplyAdds, parameterCount } from '../network/shapes.ts';
+import { inferShapes, multiplyAdds, parameterCount, weightedLayers } from '../network/shapes.ts';
 import { checkFit, resolveTrainOptions } from '../training/options.ts';
 import { openProgress } from './checkpoint.ts';
 import type { Progress, ProgressStore } from './checkpoint.ts';
@@ -76,6 +76,7 @@ export async function compress(
   if (measurementsOf(settings.criterion, settings.scoring).includes('gradients'))
     checkLabelled('compress', context.training);
   const control = createRunControl(context);
+  tellOfEncoded(network, settings, control);
   const inner = within(control, context);
   const progress = await openProgress(network, inner, control, options, settings, stages);
   try {
@@ -127,6 +128,18 @@ function openRun(
       control.emit({ kind: 'note', text });
     },
   };
+}
+
+/** A file that was compressed before: its layers are neither pruned nor quantized anew, which would else be a riddle. */
+function tellOfEncoded(network: Network, { layers }: CompressSettings, control: RunControl): void {
+  const encoded = weightedLayers(network)
+    .filter(({ name, weight }) => layers.has(name) && !isDense(network.parameters.get(weight)!))
+    .map(({ name }) => name);
+  if (encoded.length === 0) return;
+  control.emit({
+    kind: 'warning',
+    text: `compress: quantized already, and left as they are: ${showAll(encoded)}; to have them otherwise, compress the original`,
+  });
 }
 
 /** The schedule as the caller arranges it. @throws {TypeError | RangeError} for what is no schedule */

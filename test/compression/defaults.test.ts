@@ -292,3 +292,29 @@ describe('what is asked reaches those who do it', () => {
     );
   });
 });
+
+describe('compressing what is compressed', () => {
+  const warnings = async (given: Network, options: CompressOptions): Promise<string[]> => {
+    const texts: string[] = [];
+    await compress(
+      given,
+      { ...context, onEvent: (event) => void (event.kind === 'warning' && texts.push(event.text)) },
+      options,
+    );
+    return texts;
+  };
+
+  it('says why nothing happens, by the names of the layers that stay as they are', async () => {
+    const all = { ...bare, settings: { keep: 1, quantize: true, subvectorLength: 4, codewordCount: 4 } };
+    const { network: whole } = await compress(network, context, all);
+    expect(await warnings(network, all)).toEqual([]);
+    expect(await warnings(whole, all)).toEqual([
+      expect.stringMatching(/^compress: quantized already.*"conv1", "conv2".*compress the original$/),
+    ]);
+    const { network: part } = await compress(network, context, { ...all, layers: { conv1: { quantize: false } } });
+    const [text, ...others] = await warnings(part, all);
+    expect(others).toEqual([]);
+    expect(text).toContain('"conv2"');
+    expect(text).not.toContain('"conv1"');
+  });
+});
