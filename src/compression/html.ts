@@ -1,7 +1,6 @@
 /**
- * The report as one HTML file: no script, no outside resource, under a content security policy of its own that allows
- * its one style and pictures in the file, nothing else. Charts are inline SVG; pictures are BMP, which needs no
- * compressor. Nothing is said by a background alone, which printers leave out.
+ * The report of a compression as one HTML file. Charts are inline SVG; pictures are BMP, which needs no compressor.
+ * Nothing is said by a background alone, which printers leave out.
  */
 import { escapeHtml, svgLines } from './charts.ts';
 import { checkReportInput } from './html-input.ts';
@@ -9,7 +8,7 @@ import type { Line } from './charts.ts';
 import { faceFigures } from './faces.ts';
 import type { ReportFace } from './faces.ts';
 import type { CompressionReport, LayerState } from './report.ts';
-import { STYLE, STYLE_HASH } from './style.ts';
+import { definitions, page, table } from './page.ts';
 import { PLAN_HEAD, STEP_HEAD, change, count, headline, planRows, stepRows, summaryRows, times } from './summary.ts';
 import type { ReportMetric } from './summary.ts';
 import { describeStage, epochsOf } from './words.ts';
@@ -36,9 +35,9 @@ export function reportHtml(input: ReportInput): string {
   checkReportInput('reportHtml', input);
   const { title, description, report, metrics = [], faces = [], made = [] } = input;
   const { ratio, sentence } = headline(report);
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"/><meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '${STYLE_HASH}'"/><meta name="viewport" content="width=device-width, initial-scale=1"/><title>${escapeHtml(title)}</title><style>${STYLE}</style></head><body>
-<h1>${escapeHtml(title)}</h1>
+  return page(
+    title,
+    `<h1>${escapeHtml(title)}</h1>
 <div class="headline"><div class="ratio">${escapeHtml(ratio)}</div><p>${escapeHtml(sentence)}</p></div>
 <p class="quiet">${escapeHtml(description)}</p>
 <h2>Before and after</h2>
@@ -60,28 +59,8 @@ ${table('wide', PLAN_HEAD, planRows(report), { words: [5] })}
 <h2>Stages</h2>
 ${stageTable(report)}
 ${faces.length > 0 ? `<h2>Faces</h2><p class="quiet">A picture grows when it is chosen, and shrinks again.</p>${faceFigures(faces)}` : ''}
-${made.length > 0 ? `<h2>How it was made</h2><dl class="definitions">${made.map(({ name, value }) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`).join('\n')}</dl>` : ''}
-</body></html>
-`;
-}
-
-/** Rows of cells; `words` numbers the columns that hold sentences. On a phone each row of a wide one is a card. */
-function table(
-  kind: 'narrow' | 'wide',
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  {
-    words = [],
-    foot = [],
-  }: { readonly words?: readonly number[]; readonly foot?: readonly (readonly string[])[] } = {},
-): string {
-  const mark = (column: number): string => (words.includes(column) ? ' class="words"' : '');
-  const cell = (text: string, column: number): string =>
-    `<td${mark(column)} data-name="${escapeHtml(head[column])}">${escapeHtml(text)}</td>`;
-  const lines = (cells: readonly (readonly string[])[]): string =>
-    cells.map((row) => `<tr>${row.map(cell).join('')}</tr>`).join('\n');
-  return `<table class="${kind}"><thead><tr>${head.map((name, column) => `<th${mark(column)}>${escapeHtml(name)}</th>`).join('')}</tr></thead>
-<tbody>${lines(rows)}</tbody>${foot.length > 0 ? `<tfoot>${lines(foot)}</tfoot>` : ''}</table>`;
+${definitions('How it was made', made)}`,
+  );
 }
 
 function key(entries: readonly (readonly [string, string])[]): string {

@@ -16,6 +16,8 @@ export type { Yardstick } from './judge.ts';
 export { escapeHtml, svgBars, svgLines } from './charts.ts';
 export type { Bar as ChartBar, Line as ChartLine } from './charts.ts';
 export { reportHtml } from './html.ts';
+export { trainingHtml } from './training-html.ts';
+export type { TrainingReportInput } from './training-html.ts';
 export { compareOutcomes } from './outcome.ts';
 export type { Outcome } from './outcome.ts';
 export type { ReportInput } from './html.ts';

@@ -99,6 +99,33 @@ describe('train', () => {
     },
   );
 
+  it('--report writes a page with the epochs and the command that made them', async () => {
+    const { data } = await trained();
+    const folder = temporaryFolder();
+    const [model, page] = [join(folder, 'm.safetensors'), join(folder, 'curves.html')];
+    const { history } = parsed(
+      await call([
+        'train',
+        '--data',
+        data,
+        '-o',
+        model,
+        '--report',
+        page,
+        '--epochs',
+        '2',
+        '--seed',
+        '9',
+        '--json',
+        ...TINY,
+      ]),
+    ) as { history: { loss: number }[] };
+    const html = readFileSync(page, 'utf8');
+    for (const { loss } of history) expect(html).toContain(`>${loss.toPrecision(4)}</td>`);
+    expect(html).toContain('--epochs 2');
+    expect(html).toContain('<dt>seed</dt><dd>9</dd>');
+  });
+
   it('the same command gives the same bytes, on one thread or two; another seed gives others', async () => {
     const { data, model } = await trained();
     const folder = temporaryFolder();

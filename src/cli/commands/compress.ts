@@ -1,14 +1,13 @@
 /** `espalier compress`: prune, quantize and retrain layer by layer. */
-import { arch, cpus, type } from 'node:os';
-import { version } from '../../../package.json';
 import { compareOutcomes, compress, reportHtml, saveFile, summaryTable } from '../../index.ts';
-import type { CompressionReport, Context, Outcome } from '../../index.ts';
-import { COMMON, createContext, defineCommand } from '../command.ts';
+import type { CompressionReport, Outcome } from '../../index.ts';
+import { createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
 import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints, checkEnding } from '../files.ts';
 import { fitted, openModel, openPart } from '../model.ts';
-import { flagName } from '../options.ts';
+import { made } from '../made.ts';
+import type { Fact } from '../made.ts';
 import { augmented, howToGoOn, inCheckpoint, inUnit, onWriteError } from '../runs.ts';
 
 type Compress = Invocation<typeof COMPRESS_OPTIONS>;
@@ -79,7 +78,10 @@ async function run(invocation: Compress): Promise<Result> {
     if (values.report !== undefined)
       await saveFile(
         values.report,
-        html(path, values, report, outcome, [...made(path, values, context), ['settings', JSON.stringify(options)]]),
+        html(path, values, report, outcome, [
+          ...made('compress', [path], values, context),
+          { name: 'settings', value: JSON.stringify(options) },
+        ]),
       );
     await removeCheckpoints(place);
     return {
@@ -97,7 +99,7 @@ function html(
   { data, part, validation }: Compress['values'],
   report: CompressionReport,
   { metrics, faces }: Outcome,
-  facts: readonly (readonly [name: string, value: string])[],
+  facts: readonly Fact[],
 ): Uint8Array {
   return new TextEncoder().encode(
     reportHtml({
@@ -106,36 +108,7 @@ function html(
       report,
       metrics,
       faces,
-      made: facts.map(([name, value]) => ({ name, value })),
+      made: facts,
     }),
   );
 }
-
-/** What it takes to make the same file again. */
-function made(
-  path: string,
-  values: Compress['values'],
-  { kernels, seed, threads }: Context,
-): (readonly [name: string, value: string])[] {
-  const given = Object.entries(values).flatMap(([key, value]): string[] => {
-    if (value === undefined || value === false || key in COMMON) return [];
-    return value === true ? [`--${flagName(key)}`] : [`--${flagName(key)}`, quoted(word(value))];
-  });
-  return [
-    ['command', ['espalier compress', quoted(path), ...given].join(' ')],
-    ['version', `espalier ${version}, Node ${process.version}`],
-    ['seed', String(seed)],
-    [
-      'machine',
-      `${cpus()[0]?.model ?? 'unknown processor'}, ${type()} ${arch()}; ${kernels.name} kernels, ${threads} threads (neither changes a bit)`,
-    ],
-  ];
-}
-
-/** A value as the option is given. */
-function word(value: unknown): string {
-  return value === null ? 'none' : value === Infinity ? 'all' : String(value);
-}
-
-/** A word of a command line, in quotes where a shell would cut it. */
-const quoted = (word: string): string => (/^[\w./,:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);

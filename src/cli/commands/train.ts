@@ -1,5 +1,14 @@
 /** `espalier train`: a network from scratch, or further from weights, on an array folder. */
-import { EspalierError, parameterCount, saveFile, sizeOf, train, vgg, writeNetwork } from '../../index.ts';
+import {
+  EspalierError,
+  parameterCount,
+  saveFile,
+  sizeOf,
+  train,
+  trainingHtml,
+  vgg,
+  writeNetwork,
+} from '../../index.ts';
 import type { AdamChoice, Dataset, Network, SgdChoice, TrainResult } from '../../index.ts';
 import { createContext, defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
@@ -11,6 +20,8 @@ import {
   readPreprocessing,
   removeCheckpoints,
 } from '../files.ts';
+import { made } from '../made.ts';
+import type { Fact } from '../made.ts';
 import {
   DATA_OPTIONS,
   fitted,
@@ -58,6 +69,7 @@ const OPTIONS = {
   ...SEED_OPTION,
   ...THREADS_OPTION,
   checkpoint: defaultShown('MODEL.checkpoint', CHECKPOINT_OPTION.checkpoint),
+  report: text('FILE.html', 'also write the curves as one HTML file'),
   ...CHECKPOINT_ERROR_OPTION,
   ...READ_OPTIONS,
 };
@@ -81,10 +93,11 @@ async function run(invocation: Train): Promise<Result> {
   await checkPlaces({
     sources: { '--init': values.init, '--preprocess': values.preprocess },
     data: values.data,
-    outputs: { '--output': values.output },
+    outputs: { '--output': values.output, '--report': values.report },
     checkpoint: folder,
   });
   checkEnding('--output', values.output, '.safetensors');
+  if (values.report !== undefined) checkEnding('--report', values.report, '.html');
   const place = await openCheckpoint(folder, 'train', onWriteError(values.onCheckpointError));
 
   const { start, training, validation } = await prepare(values);
@@ -107,14 +120,28 @@ async function run(invocation: Train): Promise<Result> {
     );
     const bytes = writeNetwork(result.network);
     await saveFile(values.output, bytes);
+    if (values.report !== undefined)
+      await saveFile(values.report, html(values, result, made('train', [], values, context)));
     await removeCheckpoints(place);
     if (result.status === 'noImprovement')
       progress.note('no epoch was better on validation than the network at the start, which is what was written');
-    return describe(result, values.output, bytes.length);
+    return describe(result, [values.output, ...(values.report === undefined ? [] : [values.report])], bytes.length);
   } finally {
     training.close();
     validation?.close();
   }
+}
+
+function html(values: Train['values'], result: TrainResult, facts: readonly Fact[]): Uint8Array {
+  const judged = values.validation === 'none' ? '' : `; epochs were judged on part ${values.validation}`;
+  return new TextEncoder().encode(
+    trainingHtml({
+      title: `espalier: ${values.output}`,
+      description: `Trained on part ${values.part} of ${values.data}${judged}.`,
+      result,
+      made: facts,
+    }),
+  );
 }
 
 interface Prepared {
@@ -159,13 +186,13 @@ async function prepare(values: Train['values']): Promise<Prepared> {
 
 function describe(
   { network, status, history, before, kept, steps }: TrainResult,
-  output: string,
+  [output, ...others]: readonly string[],
   bytes: number,
 ): Result {
   const parameters = parameterCount(network);
   const last = history.at(-1);
   const rows = [
-    ['written', output],
+    ['written', [output, ...others].join(', ')],
     ['bytes', grouped(bytes)],
     ['parameters', grouped(parameters)],
     ['epochs', `${history.length} (${grouped(steps)} steps)`],
