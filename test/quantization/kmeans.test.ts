@@ -395,6 +395,17 @@ describe('empty codewords', () => {
     expect(history[1].objective).toBeLessThan(history[0].objective);
   });
 
+  test('a codeword whose one point is taken for an empty one does not end empty: the next takes its turn', () => {
+    // The far point is the only one of the second codeword, and the one that an empty codeword wants.
+    const points = { data: Float32Array.of(0, 1, 2, 100), shape: [4, 1] };
+    const init = { data: Float32Array.of(1, 60, 900), shape: [3, 1] };
+    const { codewords, codes, history } = run(points, { codewordCount: 3, init, iterations: 5 });
+    expect(history[1].reseeded).toBeGreaterThan(0);
+    expect(new Set(codes).size).toBe(3);
+    expect([...codewords.data].filter((value) => value === 100)).toHaveLength(1);
+    expect(codewords.data.every(Number.isFinite)).toBe(true);
+  });
+
   test('the error that decides is the weighted one', () => {
     const points = { data: Float32Array.of(0, 3, 5), shape: [3, 1] };
     const init = { data: Float32Array.of(0, 500), shape: [2, 1] };
