@@ -107,7 +107,9 @@ function fitting(
       isConstant ? undefined : values[(wanted[i] + (i === last ? turn : 0)) % values.length],
     );
     const shapes = chosen.map((value, i) => (value === undefined ? operands[i].shape : g.shapeOf(value)));
-    if (fits(example, shapes)) return chosen;
+    // What keeps a value from poles is an affine map of channels, which a single number has not.
+    const canKeep = operands.every(({ keeps }, i) => !keeps || shapes[i].length > 0);
+    if (canKeep && fits(example, shapes)) return chosen;
   }
   return undefined;
 }
