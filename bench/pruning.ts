@@ -26,16 +26,8 @@ import {
   vgg,
   withWeights,
 } from 'espalier';
-import type { ActivationStatistics, ChannelGroup, Context, CriterionName, Network, Preprocessing } from 'espalier';
-
-const preprocessing: Preprocessing = {
-  width: 64,
-  height: 64,
-  channels: 1,
-  filter: 'area',
-  scale: 1 / 255,
-  standardize: { kind: 'image', epsilon: 1e-3 },
-};
+import type { ActivationStatistics, ChannelGroup, Context, CriterionName, Network } from 'espalier';
+import { preprocessing } from './faces.ts';
 
 const { values } = parseArgs({
   options: {

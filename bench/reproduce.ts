@@ -35,17 +35,9 @@ import {
   withWeights,
   writeNetwork,
 } from 'espalier';
-import type { CompressOptions, Context, Network, Preprocessing } from 'espalier';
+import type { CompressOptions, Context, Network } from 'espalier';
+import { preprocessing } from './faces.ts';
 import { landmarkErrors, progressLines, writeOutcome } from '../examples/run.ts';
-
-const preprocessing: Preprocessing = {
-  width: 64,
-  height: 64,
-  channels: 1,
-  filter: 'area',
-  scale: 1 / 255,
-  standardize: { kind: 'image', epsilon: 1e-3 },
-};
 
 /** The quickstart's is no setting of the experiment. */
 const SETTINGS = PRESET_NAMES.filter((name) => name !== 'quick');
