@@ -4,6 +4,7 @@
  */
 import { trainingCase } from '../cases.ts';
 import { espalierCommand, startContender, withContenders } from '../children.ts';
+import type { Contender } from '../children.ts';
 import { takeTurns } from '../measure.ts';
 import { networkNamed } from '../networks.ts';
 import { roundsOf, trainingPeers } from '../peers.ts';
@@ -36,15 +37,26 @@ async function measureTraining(name: string, batch: number, peers: readonly Peer
     ...peers,
   ];
   return withContenders(async (add) => {
-    const contenders = await Promise.all(
-      all.map(({ who, command, variant }) => add(startContender(who, command, job, variant))),
-    );
-    for (const contender of contenders) await check(contender);
+    const contenders: Contender[] = [];
+    const measured: Peer[] = [];
+    for (const peer of all) {
+      const contender = await add(startContender(peer.who, peer.command, job, peer.variant));
+      try {
+        await check(contender);
+      } catch (error) {
+        // A peer that has no room for this case has no row; whoever is wrong ends the run.
+        if (!/allocation|out of memory/i.test(String(error))) throw error;
+        console.log(`no room: ${String(error)}`);
+        continue;
+      }
+      contenders.push(contender);
+      measured.push(peer);
+    }
     const timings = await takeTurns(
       contenders.map((contender) => ({ run: contender.run, rounds: roundsOf(contender, rounds) })),
       rounds,
     );
-    return all.map(({ who, version }, i) =>
+    return measured.map(({ who, version }, i) =>
       timeRow(
         'training',
         { case: network.title, what: `training step, batch ${batch}`, who, version, work },
