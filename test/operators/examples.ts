@@ -25,10 +25,16 @@ import {
   conv,
   dense,
   dropout,
+  expand,
   flatten,
+  gather,
   globalAveragePool,
   maxPool,
+  pad,
+  permute,
   plain,
+  reshape,
+  slice,
   softmax,
   split,
 } from '../../src/network/layers.ts';
@@ -94,6 +100,8 @@ const OWN: Readonly<
   softmax: [
     { operands: values([5]), layer: softmax(), refuses: /softmax .* runs over them/ },
     { operands: values([4, 3, 5]), layer: softmax() },
+    { operands: values([4, 3, 5]), layer: softmax({ axis: 1 }) },
+    { operands: values([4, 3, 5]), layer: softmax({ axis: 0 }), refuses: /softmax .* runs over them/ },
   ],
   batchNorm: [
     { operands: values([4, 3, 5]), layer: batchNorm({ epsilon: 1e-3, momentum: 0.25 }) },
@@ -104,11 +112,47 @@ const OWN: Readonly<
     { operands: values([6]), layer: affine(-0.5, 2) },
   ],
   flatten: [{ operands: values([4, 3, 5]), layer: flatten() }],
+  reshape: [
+    { operands: values([4, 3, 5]), layer: reshape([4, 15]) },
+    { operands: values([4, 6]), layer: reshape([4, 2, 3]) },
+    { operands: values([6]), layer: reshape([2, 3]) },
+    { operands: values([1, 1]), layer: reshape([]) },
+  ],
+  permute: [
+    { operands: values([4, 3, 5]), layer: permute([1, 2, 0]) },
+    { operands: values([3, 5]), layer: permute([1, 0]) },
+    { operands: values([2, 3, 4, 5]), layer: permute([3, 1, 0, 2]) },
+  ],
+  slice: [
+    { operands: values([4, 3, 5]), layer: slice([1, 2, 0], [3, 1, 3], { steps: [1, 1, 2] }) },
+    { operands: values([4, 3, 5]), layer: slice([0, 2, 4], [4, 3, 2], { steps: [1, -1, -3] }) },
+    { operands: values([9]), layer: slice([2], [5]) },
+  ],
+  pad: [
+    { operands: values([4, 3, 5]), layer: pad([0, 1, 2], [0, 2, 0], { value: 0.75 }) },
+    { operands: values([4, 3, 5]), layer: pad([0, 2, 3], [0, 1, 4], { mode: 'reflect' }) },
+    { operands: values([4, 3, 5]), layer: pad([0, 0, 1], [0, 2, 2], { mode: 'edge' }) },
+    { operands: values([4, 3, 5]), layer: pad([0, 4, 1], [0, 2, 7], { mode: 'wrap' }) },
+    { operands: values([4, 3, 5]), layer: pad([1, 0, 0], [2, 0, 1]) },
+  ],
+  gather: [
+    { operands: values([4, 3, 5]), layer: gather(2, [0, 4, 4, 1]) },
+    { operands: values([4, 3, 5]), layer: gather(0, [2, 0, 3, 1]) },
+    { operands: values([9]), layer: gather(0, [8, 1, 1]) },
+  ],
+  expand: [
+    { operands: values([4, 1, 5]), layer: expand([4, 3, 5]) },
+    { operands: values([1, 3, 1]), layer: expand([2, 3, 4]) },
+  ],
   concat: [
+    { operands: values([4, 3, 2], [4, 1, 2], [4, 2, 2]), layer: concat({ axis: 1 }) },
+    { operands: values([4, 3, 2], [4, 3, 5]), layer: concat({ axis: 2 }) },
     { operands: values([4, 3, 2], [1, 3, 2], [5, 3, 2]), layer: concat() },
     { operands: values([3], [7]), layer: concat() },
   ],
   split: [
+    { operands: values([4, 6, 2]), layer: split([2, 1, 3], { axis: 1 }) },
+    { operands: values([4, 3, 5]), layer: split([4, 1], { axis: 2 }) },
     { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split .* cuts them/ },
     { operands: values([4, 3, 5]), layer: split([1, 3]), refuses: /split .* cuts them/ },
     { operands: values([9]), layer: split([4, 5]), refuses: /split .* cuts them/ },
