@@ -67,10 +67,12 @@ const alongEach = ({ attributes: { axes, sizes, scales, region } }: Node<ResizeA
 /** The coordinate of element i of the output. */
 function coordinate(i: number, kind: ResizeAttributes['coordinates'], along: Along): number {
   const { length, size, scale, start, end } = along;
-  const out = scale * length;
+  // Of parts of an element too, where it is not the size.
+  const out = scale * length,
+    isOne = Math.abs(out - 1) < 1e-6;
   switch (kind) {
     case 'alignCorners':
-      return out === 1 ? 0 : (i * (length - 1)) / (out - 1);
+      return isOne ? 0 : (i * (length - 1)) / (out - 1);
     case 'asymmetric':
       return i / scale;
     case 'tfCropAndResize': {
@@ -78,7 +80,7 @@ function coordinate(i: number, kind: ResizeAttributes['coordinates'], along: Alo
       return start * (length - 1) + (size === 1 ? span / 2 : (i * span) / (size - 1));
     }
     case 'pytorchHalfPixel':
-      return size === 1 ? -0.5 : (i + 0.5) / scale - 0.5;
+      return isOne ? -0.5 : (i + 0.5) / scale - 0.5;
     case 'halfPixelSymmetric':
       return (length / 2) * (1 - size / out) + (i + 0.5) / scale - 0.5;
     case 'halfPixel':
