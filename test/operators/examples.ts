@@ -205,8 +205,9 @@ function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
     return [name, obeys(parameters[name], other) ? other : value];
   });
   const examples = (shape: Shape, attributes: Readonly<Record<string, number>>): Omit<Example, 'title'> => {
-    const isReal = Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, -1, attributes as never));
-    return { operands: [{ shape, ...(!isReal && { keeps: 'positive' as const }) }], layer: plain(kind, attributes) };
+    const isFinite = (x: number): boolean => Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, x, attributes as never));
+    const keeps = !isFinite(-1) ? 'positive' : !isFinite(0) ? 'away from zero' : undefined;
+    return { operands: [{ shape, ...(keeps && ({ keeps } as const)) }], layer: plain(kind, attributes) };
   };
   return [examples([4, 3, 5], Object.fromEntries(others)), examples([7], defaults)];
 }
@@ -217,20 +218,24 @@ const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
   if (parameter) {
     return [[4, 3, 5], [7]].map((shape) => ({ layer: perChannel(kind)(), operands: [{ shape }] }));
   }
-  const divides = !Number.isFinite(BINARIES[kind].apply(NUMBERS, 1, 0));
-  const by = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
+  const { apply }: BinarySpecification = BINARIES[kind];
+  const takesNegative = Number.isFinite(apply(NUMBERS, -1, 0.5));
+  const a = (shape: Shape): Operand => ({ shape, ...(!takesNegative && { keeps: 'positive' as const }) });
+  const divides = !Number.isFinite(apply(NUMBERS, 1, 0));
+  const b = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
+  const constantA = (...shape: number[]): Operand => ({ ...constant(...shape), ...a(shape) });
   const layer = plain(kind);
   return [
-    { layer, operands: [{ shape: [4, 3, 5] }, by([4, 3, 5])] },
-    { layer, operands: [{ shape: [4, 3, 5] }, by([4, 1, 1])] },
-    { layer, operands: [{ shape: [4, 1, 5] }, by([1, 3, 1])], refuses: SPREAD },
-    { layer, operands: [{ shape: [1, 3, 1] }, by([4, 3, 5])], refuses: SPREAD },
-    { layer, operands: [{ shape: [4, 3, 5] }, constant(4, 1, 1)] },
+    { layer, operands: [a([4, 3, 5]), b([4, 3, 5])] },
+    { layer, operands: [a([4, 3, 5]), b([4, 1, 1])] },
+    { layer, operands: [a([4, 1, 5]), b([1, 3, 1])], refuses: SPREAD },
+    { layer, operands: [a([1, 3, 1]), b([4, 3, 5])], refuses: SPREAD },
+    { layer, operands: [a([4, 3, 5]), constant(4, 1, 1)] },
     // As many rows as there are channels, but none of them a channel's.
-    { layer, operands: [constant(4, 5), by([4, 4, 5])] },
-    { layer, operands: [{ shape: [1, 3, 5] }, constant(4, 1, 5)], refuses: SPREAD },
-    { layer, operands: [constant(6), by([6])] },
-    { layer, operands: [{ shape: [6] }, constant()] },
+    { layer, operands: [constantA(4, 5), b([4, 4, 5])] },
+    { layer, operands: [a([1, 3, 5]), constant(4, 1, 5)], refuses: SPREAD },
+    { layer, operands: [constantA(6), b([6])] },
+    { layer, operands: [a([6]), constant()] },
   ];
 };
 
