@@ -7,6 +7,7 @@ import { conv, convCoupling, convTraining } from './conv.ts';
 import { dense, denseCoupling, denseTraining } from './dense.ts';
 import { PASSES_CHANNELS } from './define.ts';
 import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
+import { matMul, matMulCoupling, matMulTraining } from './matmul.ts';
 import {
   affine,
   affineCoupling,
@@ -31,6 +32,14 @@ import {
   REDUCTION_OPERATORS,
   REDUCTION_TRAINING,
 } from './reduction.ts';
+import {
+  groupNorm,
+  groupNormCoupling,
+  groupNormTraining,
+  layerNorm,
+  layerNormCoupling,
+  layerNormTraining,
+} from './standardization.ts';
 import { softmax, softmaxCoupling, softmaxTraining } from './softmax.ts';
 import {
   concat,
@@ -63,6 +72,9 @@ const SINGLE_OPERATORS = {
   split,
   dropout,
   argMax,
+  layerNorm,
+  groupNorm,
+  matMul,
 };
 
 /** What inference needs of every operator. */
@@ -94,6 +106,9 @@ const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOp
   split: splitTraining,
   dropout: dropoutTraining,
   argMax: argMaxTraining,
+  layerNorm: layerNormTraining,
+  groupNorm: groupNormTraining,
+  matMul: matMulTraining,
 };
 
 /** What training adds. */
@@ -118,6 +133,9 @@ const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>
   split: splitCoupling,
   dropout: dropoutCoupling,
   argMax: argMaxCoupling,
+  layerNorm: layerNormCoupling,
+  groupNorm: groupNormCoupling,
+  matMul: matMulCoupling,
 };
 
 /** How channels go through. */
