@@ -6,7 +6,6 @@ import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
-import { int64s } from './arrays.ts';
 import {
   acrossBatchError,
   addNode,
@@ -58,6 +57,23 @@ interface Problem {
 /** @throws {EspalierError} as `readOnnx`; in a batched layout {@link acrossBatchError} for a model that works across the batch */
 export function convert(conversion: Conversion, layout: Layout): Converted {
   const { graph } = conversion;
+  const { known, draft, inputs, batch } = walk(conversion, layout);
+  if (inputs.length === 0)
+    throw new EspalierError('GRAPH', 'readOnnx: the model has no input that its outputs depend on', { name: 'input' });
+  return { network: finish(graph, draft, known, inputs), layout, batch, notes: draft.notes };
+}
+
+interface Walked {
+  /** What stands for each name of the model. */
+  readonly known: ReadonlyMap<string, Known>;
+  readonly draft: Draft;
+  readonly inputs: readonly Value[];
+  readonly batch: number | undefined;
+}
+
+/** Computes or builds every node that an output depends on. */
+export function walk(conversion: Conversion, layout: Layout): Walked {
+  const { graph } = conversion;
   const known = new Map<string, Known>();
   const draft = newDraft();
   const problems: Problem[] = [];
@@ -67,7 +83,7 @@ export function convert(conversion: Conversion, layout: Layout): Converted {
 
   const nodes = liveNodes(graph);
   const inputs = networkInputs(conversion, nodes, layout);
-  for (const { value } of inputs.values) {
+  for (const value of inputs.inputs) {
     known.set(value.name, value);
     draft.types.set(value.name, { shape: value.shape, type: value.type, isConstant: false });
   }
@@ -94,8 +110,7 @@ export function convert(conversion: Conversion, layout: Layout): Converted {
     }
   }
   if (problems.length > 0) throw unsupported(problems);
-  const network = finish(graph, draft, known, inputs.values.map(({ value }) => value));
-  return { network, layout, batch: inputs.batch, notes: draft.notes };
+  return { known, draft, ...inputs };
 }
 
 /** All at once, each with what could be done. */
@@ -171,13 +186,11 @@ function networkInputs(
   { graph, shapes }: Conversion,
   nodes: readonly NodeProto[],
   layout: Layout,
-): { values: { value: Value }[]; batch: number | undefined } {
+): { inputs: Value[]; batch: number | undefined } {
   const used = new Set([...nodes.flatMap((node) => node.inputs), ...graph.outputs.map(({ name }) => name)]);
   const proper = graph.inputs.filter(({ name }) => !graph.initializers.has(name) && used.has(name));
-  if (proper.length === 0)
-    throw new EspalierError('GRAPH', 'readOnnx: the model has no input that its outputs depend on', { name: 'input' });
   const sizes = new Set<number | undefined>();
-  const values = proper.map((input) => {
+  const inputs = proper.map((input): Value => {
     const dimensions = dimensionsOf(input, Object.hasOwn(shapes, input.name) ? shapes[input.name] : undefined);
     if (layout === 'batched') {
       if (dimensions.length === 0)
@@ -195,12 +208,12 @@ function networkInputs(
         { name: input.name },
       );
     });
-    return { value: { kind: 'value', name: input.name, shape, type: 'float' } as const };
+    return { kind: 'value', name: input.name, shape, type: 'float' };
   });
   sizes.delete(undefined);
   if (sizes.size > 1)
     throw acrossBatchError(`readOnnx: inputs have batches of ${[...sizes].join(' and ')}`);
-  return { values, batch: [...sizes][0] };
+  return { inputs, batch: [...sizes][0] };
 }
 
 /** Dimensions of a network input; undefined: open. @throws {EspalierError} UNSUPPORTED for what is no tensor of floats */
@@ -463,18 +476,3 @@ export function pruned(network: Network): Network {
     parameters: new Map([...network.parameters].filter(([name]) => used.has(name))),
   };
 }
-
-/** The shape of a value as constants, one for each size of the batch that is tried. */
-export function shapeConstants(graph: Building, i: number, from: number, to: number): Constant {
-  const { name } = graph.value(i);
-  const shape = graph.modelShape(i);
-  const count = graph.layout === 'batched' && graph.batch === undefined ? BATCHES.length : 1;
-  return {
-    kind: 'constant',
-    name,
-    alternatives: Array.from({ length: count }, (_, batch) =>
-      int64s(shape.map((side) => side ?? BATCHES[batch]).slice(from, to)),
-    ),
-  };
-}
-

@@ -285,7 +285,8 @@ function readAttribute(bytes: Uint8Array, range: Range, depth: number): Attribut
 /** Dimensions that could be those of data in memory. */
 const LARGEST_SIZE = 2 ** 53;
 
-function readTensorProto(bytes: Uint8Array, [start, end]: Range): TensorProto {
+/** A tensor: also the whole of a file that holds one alone. */
+export function readTensorProto(bytes: Uint8Array, [start, end]: Range): TensorProto {
   let name = '';
   let code = 0;
   let raw: Range | undefined;

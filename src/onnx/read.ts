@@ -9,12 +9,12 @@ import type { Limits } from '../network/limits.ts';
 import { inferTypes } from '../network/shapes.ts';
 import { isAcrossBatch } from './building.ts';
 import type { Layout } from './building.ts';
-import { convert } from './convert.ts';
+import { convert, walk } from './convert.ts';
 import type { Conversion, Converted } from './convert.ts';
 import { externalBytes } from './external.ts';
 import type { SideFiles } from './external.ts';
 import { readModel } from './model.ts';
-import type { NodeProto, TensorProto } from './model.ts';
+import type { ModelProto, TensorProto } from './model.ts';
 import { onnxError } from './node.ts';
 import { readTensor } from './tensor.ts';
 import type { OnnxTensor } from './tensor.ts';
@@ -63,48 +63,83 @@ const OPSETS = { oldest: 7, newest: 26 } as const;
  * const { network } = readOnnx(new Uint8Array(await (await fetch('model.onnx')).arrayBuffer()));
  */
 export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {}): OnnxModel {
-  const { files, shapes = {}, constants = {}, limits } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'limits']);
+  const { limits, ...options } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'limits']);
   const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
   const check = budgetOf(WHO, bytes.length, limits);
   return withMemory(WHO, () => {
-    const { producer, opsets, metadata, functions, graph } = readModel(bytes);
-    checkOpsets(opsets);
-    if (functions.length > 0)
-      throw new EspalierError('UNSUPPORTED', `${WHO}: the model defines operators of its own: ${showAll(functions)}; export it with them inlined`, { name: functions[0] });
-    for (const name of [...Object.keys(shapes), ...Object.keys(constants)]) {
-      if (!graph.inputs.some((one) => one.name === name))
-        throw new RangeError(`${WHO}: ${show(name)} is no input of the model; it has ${showAll(graph.inputs.map((one) => one.name))}`);
-    }
-    const external = (tensor: TensorProto): OnnxTensor =>
-      readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
-    const fed = Object.fromEntries(Object.keys(constants).map((name) => [name, constants[name]]));
-    const initializers = new Map(graph.initializers);
-    for (const name of Object.keys(fed)) initializers.set(name, { name, code: 1, shape: fed[name].shape, typed: [], at: 0 });
-    const conversion: Conversion = {
-      graph: { ...graph, initializers },
-      opsets,
-      shapes,
-      room: 2 * bytes.length + 2 ** 26,
-      initializer(name) {
-        if (Object.hasOwn(fed, name)) return fed[name];
-        const proto = initializers.get(name);
-        if (!proto) throw new EspalierError('GRAPH', `${WHO}: there is no value ${show(name)}`, { name });
-        return external(proto);
-      },
-      attributeTensor(node: NodeProto, name) {
-        const proto = node.attributes.get(name)?.tensor;
-        if (!proto) throw onnxError('ATTRIBUTE', node, `attribute ${name}: expected a tensor`);
-        return external(proto);
-      },
-    };
+    const { model, conversion } = prepared(bytes, options);
     const { network, layout, batch, notes } = converted(conversion);
     checkGraph(network, WHO);
     const types = inferTypes(network);
-    check('bytes', decodedBytes([...network.parameters].map(([name, { shape }]) => ({ name, shape })), network.nodes));
+    const shapes = [...network.parameters].map(([name, { shape }]) => ({ name, shape }));
+    check('bytes', decodedBytes(shapes, network.nodes));
     check('activations', activationBytes(network, types));
     check('multiplyAdds', passWork(network, types));
+    const { opsets, producer, metadata } = model;
     return { network, opsets, producer, batch: layout === 'whole' ? 'none' : (batch ?? 'any'), metadata, notes };
   });
+}
+
+/**
+ * The outputs of a model whose inputs are all known, by name: what shapes and weights are computed with while a model is
+ * read, on every element type. For tests and for models that compute nothing but shapes; it is slow.
+ */
+export function evaluateOnnx(
+  input: Uint8Array | ArrayBuffer,
+  inputs: Readonly<Record<string, OnnxTensor>>,
+): Map<string, OnnxTensor> {
+  const { conversion } = prepared(steadyBytes(WHO, input), { constants: inputs });
+  const { known } = walk(conversion, 'whole');
+  return new Map(
+    conversion.graph.outputs.map(({ name }) => {
+      const found = known.get(name) ?? { kind: 'constant', alternatives: [conversion.initializer(name)] };
+      if (found.kind === 'constant') return [name, found.alternatives[0]];
+      throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, { name });
+    }),
+  );
+}
+
+/** The model of the bytes, and what converting it takes. */
+function prepared(
+  bytes: Uint8Array,
+  { files, shapes = {}, constants = {} }: Omit<OnnxOptions, 'limits'>,
+): { model: ModelProto; conversion: Conversion } {
+  const model = readModel(bytes);
+  const { opsets, functions, graph } = model;
+  checkOpsets(opsets);
+  if (functions.length > 0)
+    throw new EspalierError(
+      'UNSUPPORTED',
+      `${WHO}: the model defines operators of its own: ${showAll(functions)}; export it with them inlined`,
+      { name: functions[0] },
+    );
+  const names = graph.inputs.map(({ name }) => name);
+  for (const name of [...Object.keys(shapes), ...Object.keys(constants)]) {
+    if (!names.includes(name))
+      throw new RangeError(`${WHO}: ${show(name)} is no input of the model; it has ${showAll(names)}`);
+  }
+  const tensorOf = (tensor: TensorProto): OnnxTensor =>
+    readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
+  const initializers = new Map(graph.initializers);
+  for (const [name, { shape }] of Object.entries(constants)) initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
+  const conversion: Conversion = {
+    graph: { ...graph, initializers },
+    opsets,
+    shapes,
+    room: 2 * bytes.length + 2 ** 26,
+    initializer(name) {
+      if (Object.hasOwn(constants, name)) return constants[name];
+      const proto = initializers.get(name);
+      if (!proto) throw new EspalierError('GRAPH', `${WHO}: there is no value ${show(name)}`, { name });
+      return tensorOf(proto);
+    },
+    attributeTensor(node, name) {
+      const proto = node.attributes.get(name)?.tensor;
+      if (!proto) throw onnxError('ATTRIBUTE', node, `attribute ${name}: expected a tensor`);
+      return tensorOf(proto);
+    },
+  };
+  return { model, conversion };
 }
 
 /** With axis 0 as the batch; where the model works across it, as a whole. */

@@ -3,11 +3,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createExecutor } from '../../src/execution/executor.ts';
 import type { KernelSet } from '../../src/kernels/types.ts';
-import { readOnnx } from '../../src/onnx/index.ts';
+import { evaluateOnnx, readOnnx } from '../../src/onnx/index.ts';
 import type { OnnxTensor } from '../../src/onnx/index.ts';
 import { readModel, readTensorProto } from '../../src/onnx/model.ts';
 import type { GraphProto } from '../../src/onnx/model.ts';
-import { evaluateModel } from '../../src/onnx/evaluate.ts';
 import { isFloating, readTensor } from '../../src/onnx/tensor.ts';
 import { differences } from './compare.ts';
 
@@ -80,7 +79,7 @@ export async function runCase(test: NodeTest, kernels: KernelSet, values: number
 
 /** The same by computing everything at once, as shapes are. */
 export function computeCase(test: NodeTest): string[] {
-  const found = evaluateModel(test.bytes, Object.fromEntries(test.inputs));
+  const found = evaluateOnnx(test.bytes, Object.fromEntries(test.inputs));
   return [...test.outputs].flatMap(([name, expected]) => {
     const actual = found.get(name);
     if (!actual) return [`${name}: not computed`];
