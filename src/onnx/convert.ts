@@ -223,7 +223,7 @@ function dimensionsOf(
 ): (number | undefined)[] {
   const refuse = (text: string): EspalierError =>
     new EspalierError('UNSUPPORTED', `readOnnx: input ${show(name)}: ${text}`, { name });
-  if (other !== undefined) throw refuse(`a ${other}; expected a tensor of floats`);
+  if (other !== undefined) throw refuse(`${other} values; expected a tensor of floats`);
   if (code !== undefined && code !== 0) {
     const element = elementOf(code);
     if (element !== 'float' && element !== 'double')

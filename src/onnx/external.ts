@@ -1,7 +1,14 @@
 /** Data of tensors that lie in files beside the model: the caller supplies them, nothing is opened here. */
 import { EspalierError, show, showAll } from '../base/errors.ts';
 import { asBytes, isMap } from '../base/realm.ts';
-import type { ExternalPlace } from './model.ts';
+
+/** Where a tensor's data lie outside the file. */
+export interface ExternalPlace {
+  readonly location: string;
+  readonly offset: number;
+  /** Absent: what the tensor needs. */
+  readonly length?: number;
+}
 
 /** Files beside the model by the path that the model names them by ('model.onnx.data'). */
 export type SideFiles = ReadonlyMap<string, Uint8Array> | Readonly<Record<string, Uint8Array>>;

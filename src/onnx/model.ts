@@ -6,6 +6,7 @@
 import { EspalierError, show } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import { checkExternalPath } from './external.ts';
+import type { ExternalPlace } from './external.ts';
 import {
   countField,
   eachInteger,
@@ -25,14 +26,6 @@ export interface TypedRange {
   readonly field: string;
   readonly start: number;
   readonly end: number;
-}
-
-/** Where a tensor's data lie outside the file. */
-export interface ExternalPlace {
-  readonly location: string;
-  readonly offset: number;
-  /** Absent: what the tensor needs. */
-  readonly length?: number;
 }
 
 export interface TensorProto {

@@ -6,7 +6,8 @@ import { EspalierError, show } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { halfToNumber } from '../encodings/half.ts';
-import type { ExternalPlace, TensorProto } from './model.ts';
+import type { ExternalPlace } from './external.ts';
+import type { TensorProto } from './model.ts';
 import { signedVarint, unsignedVarint } from './wire.ts';
 
 /** Arrays that hold the elements, by type. bool: 0 or 1. */

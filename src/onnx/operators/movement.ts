@@ -431,23 +431,55 @@ const tile: OnnxOperator = {
 
 const PAD_MODES = ['constant', 'reflect', 'edge', 'wrap'] as const;
 
+/** How much is added before and behind each axis, less than nothing where elements are cut off. */
+function padded(
+  node: NodeView,
+  rank: number,
+  given: readonly number[] | undefined,
+  named: readonly number[] | undefined,
+): { before: number[]; after: number[] } {
+  const pads = given ?? node.integers('pads') ?? node.integers('paddings') ?? node.fail('ATTRIBUTE', 'pads: it is missing');
+  const axes = named ?? Array.from({ length: rank }, (_, axis) => axis);
+  if (pads.length !== 2 * axes.length) node.fail('ATTRIBUTE', `pads: expected ${2 * axes.length} numbers, got ${pads.length}`);
+  const before = new Array<number>(rank).fill(0);
+  const after = new Array<number>(rank).fill(0);
+  axes.forEach((axis, i) => {
+    const at = axisOf(node, axis, rank);
+    [before[at], after[at]] = [pads[i], pads[i + axes.length]];
+  });
+  return { before, after };
+}
+
+/** The element that a padded place shows, -1: the fill value. */
+function shown(mode: (typeof PAD_MODES)[number], at: number, side: number): number {
+  if (at >= 0 && at < side) return at;
+  if (mode === 'constant') return -1;
+  if (mode === 'edge') return at < 0 ? 0 : side - 1;
+  if (mode === 'wrap') return ((at % side) + side) % side;
+  const period = Math.max(1, 2 * (side - 1));
+  const folded = ((at % period) + period) % period;
+  return folded < side ? folded : period - folded;
+}
+
 const pad: OnnxOperator = {
+  evaluate(node, [x, pads, filler, axes]) {
+    const tensor = required(node, 0, x);
+    const { shape } = tensor;
+    const mode = node.text('mode', PAD_MODES, 'constant');
+    const { before, after } = padded(node, shape.length, integersOf(node, 1, pads), integersOf(node, 3, axes));
+    const sides = shape.map((side, axis) => before[axis] + side + after[axis]);
+    if (sides.some((side) => side < 0)) node.fail('ATTRIBUTE', `pads: nothing is left of [${shape.join(', ')}]`);
+    if (sizeOf(sides) > 2 ** 22 + 4 * tensor.data.length) node.fail('BUDGET', `it makes ${sizeOf(sides)} elements of ${tensor.data.length}`);
+    const lists = sides.map((side, axis) => Array.from({ length: side }, (_, i) => shown(mode, i - before[axis], shape[axis])));
+    return [selected(tensor, lists, filler?.data[0] ?? node.float('value', 0))];
+  },
   build(node, graph) {
     const x = graph.value(0);
-    const rank = rankOf(graph, 0);
     const mode = node.text('mode', PAD_MODES, 'constant');
-    const pads = graph.integers(1) ?? node.integers('pads') ?? node.integers('paddings') ?? node.fail('ATTRIBUTE', 'pads: it is missing');
+    const { before, after } = padded(node, rankOf(graph, 0), graph.integers(1), graph.integers(3));
     const filler = graph.constant(2);
     const value = filler ? toFloats(node.proto.inputs[2], filler)[0] : node.float('value', 0);
-    const axes = graph.integers(3) ?? Array.from({ length: rank }, (_, axis) => axis);
-    if (pads.length !== 2 * axes.length) node.fail('ATTRIBUTE', `pads: expected ${2 * axes.length} numbers, got ${pads.length}`);
-    const before = new Array<number>(rank).fill(0);
-    const after = new Array<number>(rank).fill(0);
-    axes.forEach((given, i) => {
-      const axis = axisOf(node, given, rank);
-      [before[axis], after[axis]] = [pads[i], pads[i + axes.length]];
-    });
-    if (graph.layout === 'batched' && (before.shift() !== 0 || after.shift() !== 0)) graph.acrossBatch('it pads the batch');
+    if (graph.layout === 'batched' && [before.shift(), after.shift()].some((count) => count !== 0)) graph.acrossBatch('it pads the batch');
     // What is negative is cut off.
     const spans = x.shape.map((side, axis): Span | undefined => {
       const [head, tail] = [Math.min(0, before[axis]), Math.min(0, after[axis])];
@@ -456,7 +488,7 @@ const pad: OnnxOperator = {
       return { start: head === 0 ? 0 : -head, step: 1, count: side + head + tail };
     });
     const cut = spans.some(Boolean) ? sliced(graph, x, spans, 'cut') : x;
-    const [more, behind] = [before.map((count) => Math.max(0, count)), after.map((count) => Math.max(0, count))];
+    const [more, behind] = [before, after].map((counts) => counts.map((count) => Math.max(0, count)));
     const nothing = [...more, ...behind].every((count) => count === 0);
     graph.yields(0, nothing ? cut : graph.node('pad', { before: more, after: behind, mode, value }, [cut]));
   },
