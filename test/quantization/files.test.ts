@@ -90,7 +90,7 @@ describe('encodings as bytes', () => {
     });
     expectCode(() => write(withBlock({ codewords: new Float32Array(6).fill(NaN) })), 'NONFINITE');
     expect(expectCode(() => write(withBlock({ codes: new Uint16Array(5) })), 'SHAPE').message).toContain('"vectors"');
-    expect(() => write(withBlock({ codes: new Uint16Array(6).fill(3) }))).toThrow('ZZZ');
+    expect(() => write(withBlock({ codes: new Uint16Array(6).fill(3) }))).toThrow('"vectors": codes: expected indices below 3, got 3');
     expectCode(() => write({ kind: 'products', shape: [1] }), 'FIELD');
     expect(() => write({ encoding: product })).toThrow('its field `encoding` is one');
     expect(() => write(undefined)).toThrow('writeEncodings: "vectors": expected an encoding, got undefined');
