@@ -175,7 +175,16 @@ export const TARGETS: readonly Target[] = [
   {
     name: 'encodings',
     about: 'readEncodings: encodings without a network, their checksum right',
-    words: ['"shape":[1]', '"blocks":[[1,1,1,0]]', '"kind":"product"', '"kind":"scalar"', '"tensors":{}', 'F32', 'U8', 'F16'],
+    words: [
+      '"shape":[1]',
+      '"blocks":[[1,1,1,0]]',
+      '"kind":"product"',
+      '"kind":"scalar"',
+      '"tensors":{}',
+      'F32',
+      'U8',
+      'F16',
+    ],
     async seeds() {
       const files = await networkFiles();
       return files.map((bytes) => writeEncodings(readNetwork(bytes).parameters));

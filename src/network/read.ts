@@ -53,14 +53,16 @@ function readChecked(bytes: Uint8Array, verify: boolean, check: Budget): Network
   }
   if (verify) verifyChecksum(WHO, bytes);
   if (description === undefined)
-    throw new EspalierError('MISSING', `${WHO}: the file describes no network; encodings by name are read with readEncodings()`, { name: NETWORK_KEY });
+    throw new EspalierError(
+      'MISSING',
+      `${WHO}: the file describes no network; encodings by name are read with readEncodings()`,
+      { name: NETWORK_KEY },
+    );
 
   const json = parseJson(description, { who: WHO });
   const parts = readDescription(WHO, json);
   const entries = object(WHO, 'network', json).get('parameters');
-  const parameters = readParameters(WHO, file, entries, (stored) =>
-    check('bytes', decodedBytes(stored, parts.nodes)),
-  );
+  const parameters = readParameters(WHO, file, entries, (stored) => check('bytes', decodedBytes(stored, parts.nodes)));
   const network: Network = { ...parts, parameters };
   checkGraph(network, WHO);
   const types = inferTypes(network);

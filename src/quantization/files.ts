@@ -55,7 +55,8 @@ export function writeEncodings(encodings: ReadonlyMap<string, Encoding>): Uint8A
 }
 
 function checkName(name: unknown): string {
-  if (typeof name !== 'string') throw new TypeError(`writeEncodings: expected names that are strings, got ${show(name)}`);
+  if (typeof name !== 'string')
+    throw new TypeError(`writeEncodings: expected names that are strings, got ${show(name)}`);
   if (name === '' || name.length > MAX_NAME)
     throw new RangeError(
       `writeEncodings: expected names of 1 to ${MAX_NAME} characters, got one of ${name.length}: ${show(name)}`,

@@ -30,14 +30,17 @@ describe('a processor without the kernels group', () => {
 describe('any rows that were measured', () => {
   const some = fc.subarray(results, { minLength: 1 });
   const { sideBySide, ...single } = tables;
-  it.each(Object.entries(single).filter(([name]) => name !== 'halved'))('%s prints no number that is none', (_name, draw) => {
-    fc.assert(
-      fc.property(some, (rows) => {
-        expect(draw(rows)).not.toMatch(/NaN|Infinity|undefined/);
-      }),
-      { numRuns: 100 },
-    );
-  });
+  it.each(Object.entries(single).filter(([name]) => name !== 'halved'))(
+    '%s prints no number that is none',
+    (_name, draw) => {
+      fc.assert(
+        fc.property(some, (rows) => {
+          expect(draw(rows)).not.toMatch(/NaN|Infinity|undefined/);
+        }),
+        { numRuns: 100 },
+      );
+    },
+  );
   it('sideBySide prints no number that is none', () => {
     fc.assert(
       fc.property(some, some, (one, other) => {

@@ -90,7 +90,9 @@ describe('encodings as bytes', () => {
     });
     expectCode(() => write(withBlock({ codewords: new Float32Array(6).fill(NaN) })), 'NONFINITE');
     expect(expectCode(() => write(withBlock({ codes: new Uint16Array(5) })), 'SHAPE').message).toContain('"vectors"');
-    expect(() => write(withBlock({ codes: new Uint16Array(6).fill(3) }))).toThrow('"vectors": codes: expected indices below 3, got 3');
+    expect(() => write(withBlock({ codes: new Uint16Array(6).fill(3) }))).toThrow(
+      '"vectors": codes: expected indices below 3, got 3',
+    );
     expectCode(() => write({ kind: 'products', shape: [1] }), 'FIELD');
     expect(() => write({ encoding: product })).toThrow('its field `encoding` is one');
     expect(() => write(undefined)).toThrow('writeEncodings: "vectors": expected an encoding, got undefined');
@@ -181,14 +183,25 @@ describe('bytes of strangers are refused', () => {
         ])),
     ],
     ['a kind that is none', 'FIELD', (d) => void (d.parameters[0].header.kind = json('products'))],
-    ['an empty name', 'FIELD', (d) => void (d.parameters[0] = json({ ...d.parameters[0], name: '', tensors: { '.codes': 'vectors.codes', '.codewords': 'vectors.codewords', '.signs': 'vectors.signs' } }))],
+    [
+      'an empty name',
+      'FIELD',
+      (d) =>
+        void (d.parameters[0] = json({
+          ...d.parameters[0],
+          name: '',
+          tensors: { '.codes': 'vectors.codes', '.codewords': 'vectors.codewords', '.signs': 'vectors.signs' },
+        })),
+    ],
   ])('%s', (_what, code, change) => {
     expectCode(() => readEncodings(edited(file, change)), code);
   });
 
   it('a terabyte from 1 kB is BUDGET, and what a trusted file asks for is let in', () => {
     const bomb = edited(file, (d) => {
-      d.parameters = json([{ name: 'p', header: { kind: 'product', shape: [2 ** 15, 2 ** 10], blocks: [[1, 2 ** 10, 1, 0]] } }]);
+      d.parameters = json([
+        { name: 'p', header: { kind: 'product', shape: [2 ** 15, 2 ** 10], blocks: [[1, 2 ** 10, 1, 0]] } },
+      ]);
     });
     expectCode(() => readEncodings(bomb), 'BUDGET');
     expectCode(() => readEncodings(bomb, { limits: NO_LIMITS }), 'MISSING');
