@@ -170,17 +170,58 @@ export function plain(kind: string, attributes: Attributes = {}, options: NamedO
 
 /** The mean of each channel over all positions: [C, H, W] to [C]. */
 export const globalAveragePool = (options: NamedOptions = {}): Layer => plain('globalAveragePool', {}, options);
-/** Probabilities along the last axis. In training leave it out: `crossEntropy` takes what comes before it. */
-export const softmax = (options: NamedOptions = {}): Layer => plain('softmax', {}, options);
+export interface AxisOptions extends NamedOptions {
+  /** An axis of a sample, from 0. */
+  axis?: number;
+}
+
+/** The attribute only where it is given: what its absence means is the operator's business. */
+function alongAxis(kind: string, given: AxisOptions, attributes: Attributes = {}): Layer {
+  const { axis, ...options } = ownOptions(kind, 'options', given, ['name', 'axis']);
+  return plain(kind, { ...attributes, ...(axis !== undefined && { axis }) }, options);
+}
+
+/** Probabilities along `axis`, by default the last. In training leave it out: `crossEntropy` takes what comes before it. */
+export const softmax = (options: AxisOptions = {}): Layer => alongAxis('softmax', options);
 /** [C, ...] as a vector [size], in the order in which it lies. */
 export const flatten = (options: NamedOptions = {}): Layer => plain('flatten', {}, options);
-/** Along channels, of up to 64 values. */
-export const concat = (options: NamedOptions = {}): Layer => plain('concat', {}, options);
-/** The inverse of `concat`: a value for each of `sizes`, which add up to the channels. */
-export const split = (sizes: readonly number[], options: NamedOptions = {}): Layer => ({
-  ...plain('split', { sizes }, options),
+/** The same elements, in the order in which they lie, as a sample of this shape; without sides a single number. */
+export const reshape = (shape: Shape, options: NamedOptions = {}): Layer => plain('reshape', { shape }, options);
+/** Along `axis` of a sample, by default that of channels (0), of up to 64 values. */
+export const concat = (options: AxisOptions = {}): Layer => alongAxis('concat', options);
+/** The inverse of `concat`: a value for each of `sizes`, which add up to the side along `axis`, by default the channels. */
+export const split = (sizes: readonly number[], options: AxisOptions = {}): Layer => ({
+  ...alongAxis('split', options, { sizes }),
   yields: sizes.length,
 });
+/** Axis i of what it yields is axis order[i] of the sample: [C, H, W] to [H, W, C] with [1, 2, 0]. */
+export const permute = (order: readonly number[], options: NamedOptions = {}): Layer =>
+  plain('permute', { order }, options);
+/** `counts` elements of every axis of a sample, from `starts` on, every `steps`-th (default 1; negative: backwards). */
+export const slice = (
+  starts: readonly number[],
+  counts: readonly number[],
+  options: NamedOptions & { steps?: readonly number[] } = {},
+): Layer => {
+  const { steps = counts.map(() => 1), ...rest } = ownOptions('slice', 'options', options, ['name', 'steps']);
+  return plain('slice', { starts, counts, steps }, rest);
+};
+export interface PadOptions extends NamedOptions {
+  /** What goes on beyond the ends: a `value` (default), the sample mirrored at its last element, that element, or the sample again. */
+  mode?: 'constant' | 'reflect' | 'edge' | 'wrap';
+  /** Default 0. */
+  value?: number;
+}
+/** So many elements `before` and `after` those of a sample, along every axis. */
+export const pad = (before: readonly number[], after: readonly number[], options: PadOptions = {}): Layer => {
+  const { mode = 'constant', value = 0, ...rest } = ownOptions('pad', 'options', options, ['name', 'mode', 'value']);
+  return plain('pad', { before, after, mode, value }, rest);
+};
+/** The elements with these indices along `axis` of a sample, in this order, each as often as it is named. */
+export const gather = (axis: number, indices: readonly number[], options: NamedOptions = {}): Layer =>
+  plain('gather', { axis, indices }, options);
+/** Sides of 1 stretched to those of `shape`. */
+export const expand = (shape: Shape, options: NamedOptions = {}): Layer => plain('expand', { shape }, options);
 /** Zeroes with probability `rate`, from 0 to below 1, in training. */
 export const dropout = (rate: number, options: NamedOptions = {}): Layer => plain('dropout', { rate }, options);
 

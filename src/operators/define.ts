@@ -23,6 +23,16 @@ export function checkChannels(node: Node, shape: Shape): number {
   return shape[0];
 }
 
+/** Sides and indices that attributes name are at most this. */
+export const LARGEST_SIDE = 2 ** 31 - 1;
+
+/** The side along an axis of a sample that an attribute names. @throws {EspalierError} ATTRIBUTE if there is none */
+export function checkAxis(node: Node, shape: Shape, axis: number): number {
+  if (axis >= shape.length)
+    throw nodeError('ATTRIBUTE', node, `axis: expected one of a sample [${shape.join(', ')}], from 0, got ${axis}`);
+  return shape[axis];
+}
+
 /** A stored parameter of exactly this shape. @throws {EspalierError} SHAPE for another, GRAPH if it is absent and not optional */
 export function checkParameterShape(
   node: Node,
@@ -94,3 +104,12 @@ export function forEachKind<K extends string, T>(kinds: readonly K[], make: (kin
 
 /** Channels go through as they are. */
 export const PASSES_CHANNELS: Coupling = { couple: (_node, { inputs }) => [inputs[0]] };
+
+/** Channels end here, for now. */
+export const STAYS: Coupling = {
+  couple(node, plan) {
+    const reason = `the ${node.kind} ${show(node.name)} moves them`;
+    for (const input of plan.inputs) plan.refuse(input, reason);
+    return plan.outputShapes.map(([side = 1]) => plan.fixed(side, reason));
+  },
+};

@@ -46,6 +46,8 @@ export interface Operator<A extends Attributes = Attributes> {
   readonly kind: string;
   /** What each attribute may be: the checks, the file's form and the type follow from it. */
   readonly attributes: Rules;
+  /** Those that a node may leave out, as files of older writers do. Absent: none. */
+  readonly mayLack?: readonly string[];
   readonly roles: readonly RoleRule[];
   /** [least, most] inputs. */
   readonly arity: readonly [number, number];

@@ -25,10 +25,16 @@ import {
   conv,
   dense,
   dropout,
+  expand,
   flatten,
+  gather,
   globalAveragePool,
   maxPool,
+  pad,
+  permute,
   plain,
+  reshape,
+  slice,
   softmax,
   split,
 } from '../../src/network/layers.ts';
@@ -94,6 +100,8 @@ const OWN: Readonly<
   softmax: [
     { operands: values([5]), layer: softmax(), refuses: /softmax .* runs over them/ },
     { operands: values([4, 3, 5]), layer: softmax() },
+    { operands: values([4, 3, 5]), layer: softmax({ axis: 1 }) },
+    { operands: values([4, 3, 5]), layer: softmax({ axis: 0 }), refuses: /softmax .* runs over them/ },
   ],
   batchNorm: [
     { operands: values([4, 3, 5]), layer: batchNorm({ epsilon: 1e-3, momentum: 0.25 }) },
@@ -104,11 +112,47 @@ const OWN: Readonly<
     { operands: values([6]), layer: affine(-0.5, 2) },
   ],
   flatten: [{ operands: values([4, 3, 5]), layer: flatten() }],
+  reshape: [
+    { operands: values([4, 3, 5]), layer: reshape([4, 15]) },
+    { operands: values([4, 6]), layer: reshape([4, 2, 3]) },
+    { operands: values([6]), layer: reshape([2, 3]) },
+    { operands: values([1, 1]), layer: reshape([]) },
+  ],
+  permute: [
+    { operands: values([4, 3, 5]), layer: permute([1, 2, 0]) },
+    { operands: values([3, 5]), layer: permute([1, 0]) },
+    { operands: values([2, 3, 4, 5]), layer: permute([3, 1, 0, 2]) },
+  ],
+  slice: [
+    { operands: values([4, 3, 5]), layer: slice([1, 2, 0], [3, 1, 3], { steps: [1, 1, 2] }) },
+    { operands: values([4, 3, 5]), layer: slice([0, 2, 4], [4, 3, 2], { steps: [1, -1, -3] }) },
+    { operands: values([9]), layer: slice([2], [5]) },
+  ],
+  pad: [
+    { operands: values([4, 3, 5]), layer: pad([0, 1, 2], [0, 2, 0], { value: 0.75 }) },
+    { operands: values([4, 3, 5]), layer: pad([0, 2, 3], [0, 1, 4], { mode: 'reflect' }) },
+    { operands: values([4, 3, 5]), layer: pad([0, 0, 1], [0, 2, 2], { mode: 'edge' }) },
+    { operands: values([4, 3, 5]), layer: pad([0, 4, 1], [0, 2, 7], { mode: 'wrap' }) },
+    { operands: values([4, 3, 5]), layer: pad([1, 0, 0], [2, 0, 1]) },
+  ],
+  gather: [
+    { operands: values([4, 3, 5]), layer: gather(2, [0, 4, 4, 1]) },
+    { operands: values([4, 3, 5]), layer: gather(0, [2, 0, 3, 1]) },
+    { operands: values([9]), layer: gather(0, [8, 1, 1]) },
+  ],
+  expand: [
+    { operands: values([4, 1, 5]), layer: expand([4, 3, 5]) },
+    { operands: values([1, 3, 1]), layer: expand([2, 3, 4]) },
+  ],
   concat: [
+    { operands: values([4, 3, 2], [4, 1, 2], [4, 2, 2]), layer: concat({ axis: 1 }) },
+    { operands: values([4, 3, 2], [4, 3, 5]), layer: concat({ axis: 2 }) },
     { operands: values([4, 3, 2], [1, 3, 2], [5, 3, 2]), layer: concat() },
     { operands: values([3], [7]), layer: concat() },
   ],
   split: [
+    { operands: values([4, 6, 2]), layer: split([2, 1, 3], { axis: 1 }) },
+    { operands: values([4, 3, 5]), layer: split([4, 1], { axis: 2 }) },
     { operands: values([6, 3, 2]), layer: split([2, 1, 3]), refuses: /split .* cuts them/ },
     { operands: values([4, 3, 5]), layer: split([1, 3]), refuses: /split .* cuts them/ },
     { operands: values([9]), layer: split([4, 5]), refuses: /split .* cuts them/ },
@@ -130,8 +174,9 @@ function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
     return [name, obeys(parameters[name], other) ? other : value];
   });
   const examples = (shape: Shape, attributes: Readonly<Record<string, number>>): Omit<Example, 'title'> => {
-    const isReal = Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, -1, attributes as never));
-    return { operands: [{ shape, ...(!isReal && { keeps: 'positive' as const }) }], layer: plain(kind, attributes) };
+    const isFinite = (x: number): boolean => Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, x, attributes as never));
+    const keeps = !isFinite(-1) ? 'positive' : !isFinite(0) ? 'away from zero' : undefined;
+    return { operands: [{ shape, ...(keeps && ({ keeps } as const)) }], layer: plain(kind, attributes) };
   };
   return [examples([4, 3, 5], Object.fromEntries(others)), examples([7], defaults)];
 }
@@ -142,20 +187,24 @@ const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
   if (parameter) {
     return [[4, 3, 5], [7]].map((shape) => ({ layer: perChannel(kind)(), operands: [{ shape }] }));
   }
-  const divides = !Number.isFinite(BINARIES[kind].apply(NUMBERS, 1, 0));
-  const by = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
+  const { apply }: BinarySpecification = BINARIES[kind];
+  const takesNegative = Number.isFinite(apply(NUMBERS, -1, 0.5));
+  const a = (shape: Shape): Operand => ({ shape, ...(!takesNegative && { keeps: 'positive' as const }) });
+  const divides = !Number.isFinite(apply(NUMBERS, 1, 0));
+  const b = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
+  const constantA = (...shape: number[]): Operand => ({ ...constant(...shape), ...a(shape) });
   const layer = plain(kind);
   return [
-    { layer, operands: [{ shape: [4, 3, 5] }, by([4, 3, 5])] },
-    { layer, operands: [{ shape: [4, 3, 5] }, by([4, 1, 1])] },
-    { layer, operands: [{ shape: [4, 1, 5] }, by([1, 3, 1])], refuses: SPREAD },
-    { layer, operands: [{ shape: [1, 3, 1] }, by([4, 3, 5])], refuses: SPREAD },
-    { layer, operands: [{ shape: [4, 3, 5] }, constant(4, 1, 1)] },
+    { layer, operands: [a([4, 3, 5]), b([4, 3, 5])] },
+    { layer, operands: [a([4, 3, 5]), b([4, 1, 1])] },
+    { layer, operands: [a([4, 1, 5]), b([1, 3, 1])], refuses: SPREAD },
+    { layer, operands: [a([1, 3, 1]), b([4, 3, 5])], refuses: SPREAD },
+    { layer, operands: [a([4, 3, 5]), constant(4, 1, 1)] },
     // As many rows as there are channels, but none of them a channel's.
-    { layer, operands: [constant(4, 5), by([4, 4, 5])] },
-    { layer, operands: [{ shape: [1, 3, 5] }, constant(4, 1, 5)], refuses: SPREAD },
-    { layer, operands: [constant(6), by([6])] },
-    { layer, operands: [{ shape: [6] }, constant()] },
+    { layer, operands: [constantA(4, 5), b([4, 4, 5])] },
+    { layer, operands: [a([1, 3, 5]), constant(4, 1, 5)], refuses: SPREAD },
+    { layer, operands: [constantA(6), b([6])] },
+    { layer, operands: [a([6]), constant()] },
   ];
 };
 

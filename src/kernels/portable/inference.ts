@@ -12,6 +12,7 @@ import { add, copyRows } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { affineForward, batchNormFold } from './normalization.ts';
 import { averagePoolForward, maxPoolForward } from './pooling.ts';
+import { rearrange, resample } from './rearrange.ts';
 import { argMax, reduceForward } from './reduction.ts';
 import { softmaxForward } from './softmax.ts';
 import { bindKernels, type PortableTable } from './table.ts';
@@ -32,6 +33,8 @@ const TABLE: PortableTable<InferenceKernelName> = {
   binaryForward,
   reduceForward,
   argMax,
+  rearrange,
+  resample,
 };
 
 /** The portable kernels of inference bound to a heap of either precision. */
