@@ -282,7 +282,7 @@ interface Run {
 
 function finish({ d, distinct }: Problem, { codewords, codes, objective, history }: Run): FitResult {
   const counts = new Int32Array(codewords.length / d);
-  for (const code of codes) counts[code]++;
+  for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
   return {
     codewords: { data: codewords, shape: [counts.length, d] },
     codes,
