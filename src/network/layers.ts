@@ -5,6 +5,7 @@ import { toFloat32 } from '../base/float32.ts';
 import type { Shape } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Attributes } from '../graph/network.ts';
+import type { ResizeAttributes } from '../operators/resize.ts';
 import type { Padding, Pair } from '../operators/types.ts';
 import { constantInitializer, heNormal } from './initializers.ts';
 import type { Initializer } from './initializers.ts';
@@ -99,8 +100,8 @@ export function conv(filters: number, size: number | Pair, given: ConvOptions = 
 }
 
 /**
- * `units` neurons, each connected to all inputs (a vector: put `flatten()` before it): [in] to [units]. Weight
- * [units, in].
+ * `units` neurons, each connected to all inputs along the last axis of a sample: [in] to [units], [..., in] to [...,
+ * units]. For neurons that see a whole sample put `flatten()` before it. Weight [units, in].
  * @throws {TypeError | RangeError} if `units` is not a whole number above 0
  */
 export function dense(units: number, given: WeightOptions = {}): Layer {
@@ -109,7 +110,8 @@ export function dense(units: number, given: WeightOptions = {}): Layer {
   return {
     ...labelled('dense', options),
     attributes: none,
-    parameters: (input) => withBias(options, [units, sizeOf(input)]),
+    // A sample without axes is refused by the operator's shape rule, in its words.
+    parameters: (input) => withBias(options, [units, input.at(-1) ?? 1]),
   };
 }
 
@@ -129,6 +131,8 @@ export interface PoolOptions extends NamedOptions {
   stride?: number | Pair;
   /** Default 0. */
   padding?: number | Padding;
+  /** Distance of the places that a window looks at. Default 1. */
+  dilation?: number | Pair;
   /** Average pooling: padded places count as zeros. Default false. */
   countPadding?: boolean;
 }
@@ -138,6 +142,7 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, given: PoolO
     'name',
     'stride',
     'padding',
+    'dilation',
     ...(kind === 'averagePool' ? (['countPadding'] as const) : []),
   ]);
   const { padding = 0 } = options;
@@ -145,6 +150,7 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, given: PoolO
     size: pair(size),
     stride: pair(options.stride ?? size),
     padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding,
+    ...(options.dilation !== undefined && { dilation: pair(options.dilation) }),
   };
   return {
     ...labelled(kind, options),
@@ -222,6 +228,40 @@ export const gather = (axis: number, indices: readonly number[], options: NamedO
   plain('gather', { axis, indices }, options);
 /** Sides of 1 stretched to those of `shape`. */
 export const expand = (shape: Shape, options: NamedOptions = {}): Layer => plain('expand', { shape }, options);
+/** What a resize may be told beside its sizes: the attributes of the operator. */
+export type ResizeOptions = NamedOptions & Partial<Omit<ResizeAttributes, 'sizes'>>;
+
+/**
+ * The last axes of a sample resized to these sizes, by default linearly between elements whose centres lie where those of
+ * the input do ('halfPixel', as PyTorch does without aligned corners): [C, H, W] to [C, 2 H, 2 W] with [2 H, 2 W]. All
+ * else is as in ONNX's operator Resize of opset 19, whose names these are.
+ */
+export const resize = (sizes: readonly number[], options: ResizeOptions = {}): Layer => {
+  const { name, ...given } = ownOptions('resize', 'options', options, [
+    ...(['name', 'axes', 'scales', 'mode', 'coordinates', 'rounding', 'cubicCoefficient'] as const),
+    ...(['excludeOutside', 'antialias', 'extrapolation', 'region'] as const),
+  ]);
+  return {
+    ...labelled('resize', name === undefined ? {} : { name }),
+    attributes(input) {
+      const axes = given.axes ?? sizes.map((_, i) => input.length - sizes.length + i);
+      return {
+        mode: 'linear',
+        coordinates: 'halfPixel',
+        rounding: 'roundPreferFloor',
+        cubicCoefficient: -0.75,
+        excludeOutside: false,
+        antialias: false,
+        extrapolation: 0,
+        region: [],
+        scales: sizes.map((size, i) => size / (input[axes[i]] ?? 1)),
+        ...given,
+        ...{ axes, sizes },
+      };
+    },
+    parameters: none,
+  };
+};
 /** Zeroes with probability `rate`, from 0 to below 1, in training. */
 export const dropout = (rate: number, options: NamedOptions = {}): Layer => plain('dropout', { rate }, options);
 

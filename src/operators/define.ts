@@ -4,7 +4,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
-import type { Coupling, Padding, Pair } from './types.ts';
+import type { Coupling, Operator, Padding, Pair } from './types.ts';
 
 /** An error about a node, which its text names with its kind. */
 export function nodeError(code: ErrorCode, node: Pick<Node, 'name' | 'kind'>, text: string): EspalierError {
@@ -32,6 +32,10 @@ export function checkAxis(node: Node, shape: Shape, axis: number): number {
     throw nodeError('ATTRIBUTE', node, `axis: expected one of a sample [${shape.join(', ')}], from 0, got ${axis}`);
   return shape[axis];
 }
+
+/** Whether a node that yields such samples takes maps per channel into its weights. */
+export const takesMaps = ({ takesIn }: Pick<Operator, 'takesIn'>, output: Shape): boolean =>
+  takesIn?.channelMaps === true || (takesIn?.channelMaps === 'of vectors' && output.length === 1);
 
 /** A stored parameter of exactly this shape. @throws {EspalierError} SHAPE for another, GRAPH if it is absent and not optional */
 export function checkParameterShape(

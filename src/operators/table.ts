@@ -48,6 +48,7 @@ import {
   REDUCTION_OPERATORS,
   REDUCTION_TRAINING,
 } from './reduction.ts';
+import { resize, resizeCoupling, resizeTraining } from './resize.ts';
 import { softmax, softmaxCoupling, softmaxTraining } from './softmax.ts';
 import {
   concat,
@@ -86,6 +87,7 @@ const SINGLE_OPERATORS = {
   pad,
   gather,
   expand,
+  resize,
   dropout,
   argMax,
 };
@@ -123,6 +125,7 @@ const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOp
   pad: padTraining,
   gather: gatherTraining,
   expand: expandTraining,
+  resize: resizeTraining,
   dropout: dropoutTraining,
   argMax: argMaxTraining,
 };
@@ -153,6 +156,7 @@ const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>
   pad: padCoupling,
   gather: gatherCoupling,
   expand: expandCoupling,
+  resize: resizeCoupling,
   dropout: dropoutCoupling,
   argMax: argMaxCoupling,
 };

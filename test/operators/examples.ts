@@ -34,6 +34,7 @@ import {
   permute,
   plain,
   reshape,
+  resize,
   slice,
   softmax,
   split,
@@ -90,11 +91,17 @@ const OWN: Readonly<
   dense: [
     { operands: values([13]), layer: dense(9) },
     { operands: values([4]), layer: dense(3, { bias: false }) },
+    { operands: values([4, 3, 5]), layer: dense(7) },
+    { operands: values([6, 5]), layer: dense(3, { bias: false }) },
   ],
-  maxPool: [{ operands: values([4, 5, 6]), layer: maxPool([2, 3], { stride: [2, 1], padding: [1, 0, 0, 1] }) }],
+  maxPool: [
+    { operands: values([4, 5, 6]), layer: maxPool([2, 3], { stride: [2, 1], padding: [1, 0, 0, 1] }) },
+    { operands: values([4, 7, 9]), layer: maxPool([2, 3], { stride: 1, padding: 1, dilation: [3, 2] }) },
+  ],
   averagePool: [
     { operands: values([4, 5, 6]), layer: averagePool([2, 3], { stride: [2, 1], padding: [1, 0, 0, 1] }) },
     { operands: values([4, 5, 6]), layer: averagePool(3, { padding: 1, countPadding: true }) },
+    { operands: values([4, 7, 9]), layer: averagePool(2, { stride: [1, 2], padding: [0, 1, 2, 0], dilation: [2, 3] }) },
   ],
   globalAveragePool: [{ operands: values([4, 5, 6]), layer: globalAveragePool() }],
   softmax: [
@@ -114,6 +121,8 @@ const OWN: Readonly<
   flatten: [{ operands: values([4, 3, 5]), layer: flatten() }],
   reshape: [
     { operands: values([4, 3, 5]), layer: reshape([4, 15]) },
+    { operands: values([4, 3, 5]), layer: reshape([4, 5, 3]) },
+    { operands: values([4, 3, 5]), layer: reshape([2, 2, 15]) },
     { operands: values([4, 6]), layer: reshape([4, 2, 3]) },
     { operands: values([6]), layer: reshape([2, 3]) },
     { operands: values([1, 1]), layer: reshape([]) },
@@ -143,6 +152,28 @@ const OWN: Readonly<
   expand: [
     { operands: values([4, 1, 5]), layer: expand([4, 3, 5]) },
     { operands: values([1, 3, 1]), layer: expand([2, 3, 4]) },
+  ],
+  resize: [
+    {
+      operands: values([4, 3, 5]),
+      layer: resize([6, 10], { mode: 'nearest', coordinates: 'asymmetric', rounding: 'floor' }),
+    },
+    { operands: values([4, 3, 5]), layer: resize([5, 7]) },
+    { operands: values([4, 3, 5]), layer: resize([2, 3], { antialias: true }) },
+    { operands: values([4, 3, 5]), layer: resize([7, 4], { mode: 'cubic', coordinates: 'alignCorners' }) },
+    { operands: values([4, 3, 5]), layer: resize([2, 6], { mode: 'cubic', antialias: true, excludeOutside: true }) },
+    {
+      operands: values([4, 3, 5]),
+      layer: resize([4], { axes: [1], coordinates: 'tfCropAndResize', region: [0.25, 1.5], extrapolation: 0.5 }),
+    },
+    {
+      operands: values([4, 3, 5]),
+      layer: resize([4, 2], {
+        ...{ coordinates: 'tfCropAndResize', region: [-0.25, 0.5, 0.5, 0.75], mode: 'nearest', extrapolation: 2 },
+      }),
+    },
+    { operands: values([4, 3, 5]), layer: resize([2, 3], { coordinates: 'halfPixelSymmetric', scales: [0.7, 0.7] }) },
+    { operands: values([9]), layer: resize([1], { coordinates: 'pytorchHalfPixel' }) },
   ],
   concat: [
     { operands: values([4, 3, 2], [4, 1, 2], [4, 2, 2]), layer: concat({ axis: 1 }) },

@@ -348,7 +348,7 @@ describe('what the tables do not say of a single node', () => {
     const side = { from: 1, to: 65535 };
     const padding = { kind: 'integers', count: 4, from: 0, to: 65535 };
     const pair = { kind: 'integers', count: 2, ...side };
-    const pool = { size: pair, stride: pair, padding };
+    const pool = { size: pair, stride: pair, padding, dilation: pair };
     const attributes = {
       conv: { stride: pair, padding, dilation: pair, groups: { kind: 'integer', ...side } },
       dense: {},
