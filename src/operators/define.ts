@@ -4,7 +4,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
-import type { Coupling, Padding, Pair } from './types.ts';
+import type { Coupling, Operator, Padding, Pair } from './types.ts';
 
 /** An error about a node, which its text names with its kind. */
 export function nodeError(code: ErrorCode, node: Pick<Node, 'name' | 'kind'>, text: string): EspalierError {
@@ -22,6 +22,20 @@ export function checkChannels(node: Node, shape: Shape): number {
   if (shape.length === 0) throw nodeError('SHAPE', node, 'input: expected channels as the first axis of a sample');
   return shape[0];
 }
+
+/** Sides and indices that attributes name are at most this. */
+export const LARGEST_SIDE = 2 ** 31 - 1;
+
+/** The side along an axis of a sample that an attribute names. @throws {EspalierError} ATTRIBUTE if there is none */
+export function checkAxis(node: Node, shape: Shape, axis: number): number {
+  if (axis >= shape.length)
+    throw nodeError('ATTRIBUTE', node, `axis: expected one of a sample [${shape.join(', ')}], from 0, got ${axis}`);
+  return shape[axis];
+}
+
+/** Whether a node that yields such samples takes maps per channel into its weights. */
+export const takesMaps = ({ takesIn }: Pick<Operator, 'takesIn'>, output: Shape): boolean =>
+  takesIn?.channelMaps === true || (takesIn?.channelMaps === 'of vectors' && output.length === 1);
 
 /** A stored parameter of exactly this shape. @throws {EspalierError} SHAPE for another, GRAPH if it is absent and not optional */
 export function checkParameterShape(
@@ -114,3 +128,12 @@ export function forEachKind<K extends string, T>(kinds: readonly K[], make: (kin
 
 /** Channels go through as they are. */
 export const PASSES_CHANNELS: Coupling = { couple: (_node, { inputs }) => [inputs[0]] };
+
+/** Channels end here, for now. */
+export const STAYS: Coupling = {
+  couple(node, plan) {
+    const reason = `the ${node.kind} ${show(node.name)} moves them`;
+    for (const input of plan.inputs) plan.refuse(input, reason);
+    return plan.outputShapes.map(([side = 1]) => plan.fixed(side, reason));
+  },
+};

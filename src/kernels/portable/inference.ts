@@ -12,6 +12,7 @@ import { add, copyRows } from './elementwise.ts';
 import { matmul, products } from './matmul.ts';
 import { affineForward, batchNormFold, standardizeForward } from './normalization.ts';
 import { averagePoolForward, maxPoolForward } from './pooling.ts';
+import { rearrange, resample } from './rearrange.ts';
 import { argMax, reduceForward } from './reduction.ts';
 import { softmaxForward } from './softmax.ts';
 import { bindKernels, type PortableTable } from './table.ts';
@@ -35,6 +36,8 @@ const TABLE: PortableTable<InferenceKernelName> = {
   binaryForward,
   reduceForward,
   argMax,
+  rearrange,
+  resample,
 };
 
 /** The portable kernels of inference bound to a heap of either precision. */

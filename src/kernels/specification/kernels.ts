@@ -170,6 +170,18 @@ export const INFERENCE_KERNELS = {
    * NaN counts as larger than all numbers, the first of them as the largest. The same integers from every set.
    */
   argMax: { arguments: ['x', 'y', 'outer', 'length', 'inner'] },
+  /**
+   * y[i, j, ..., r] = x[t0[i] + t1[j] + ... + r], r in [0, run), or the float at `fill` where one of the offsets is -1, for
+   * `outer` entries of the outermost table from the first on. tables: offset of the `rank` sides, at least one, then of
+   * the table of each, in words. y is row-major. The same bits from every set.
+   */
+  rearrange: { arguments: ['x', 'y', 'tables', 'rank', 'first', 'outer', 'run', 'fill'] },
+  /**
+   * y [outer, count, inner]: y[o, j, i] = sum of weights[j, t] x[o, places[j, t], i] over t in [0, taps), in double, ascending;
+   * x [outer, length, inner]. The taps of j end at the first place -1; where that is the first one y is the float at
+   * `fill`. The same bits from every set.
+   */
+  resample: { arguments: ['x', 'y', 'outer', 'length', 'inner', 'count', 'taps', 'places', 'weights', 'fill'] },
 } as const satisfies Record<string, KernelSpecification>;
 
 /** The others: gradients, updates, and the search for codewords. */

@@ -227,6 +227,25 @@ export interface Operations {
   argMax: { x: number; y: number; outer: number; length: number; inner: number };
 
   /**
+   * y, row-major with a side for each table: the element at (i, j, ...) is x[tables[0][i] + tables[1][j] + ...], offsets
+   * in words, or the float at `fill` where one of them is -1.
+   */
+  rearrange: { x: number; y: number; tables: readonly (readonly number[])[]; fill: number };
+  /**
+   * y [outer, taps.length, inner] = along the middle side of x [outer, length, inner] the sums of weight x[place], in double
+   * in their order; the float at `fill` where there is no tap.
+   */
+  resample: {
+    x: number;
+    y: number;
+    outer: number;
+    length: number;
+    inner: number;
+    taps: readonly (readonly { readonly place: number; readonly weight: number }[])[];
+    fill: number;
+  };
+
+  /**
    * Columns [first, first + M d) of a matrix `to` [rows, columns] from codes [rows, M], codewords [K, d] and packed signs
    * (-1: none): a block of a product encoding.
    */

@@ -84,6 +84,7 @@ const REDUCED = [
   { axes: [0, 2], order: [1, 0, 2], kept: 1, results: 12, pieces: 3 },
 ] as const;
 const sizeOf = (sides: readonly number[]): number => sides.reduce((product, side) => product * side, 1);
+const range = (count: number, step: number): number[] => Array.from({ length: count }, (_, i) => i * step);
 const sidesOf = (stage: Stage, order: readonly number[]): number =>
   stage.ints([...order.map((axis) => SIDES[axis]), ...order.map((axis) => sizeOf(SIDES.slice(axis + 1)))]);
 
@@ -643,6 +644,76 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           y = stage.empty(outer * inner),
           call = { x, y, outer, length, inner };
         return { call, results: [[y, outer * inner]], whole: () => stage.step('argMax', call) };
+      },
+    },
+  ],
+  // The batch stays, of the rest the last axis comes first and every other element of the middle one goes, with one filled.
+  rearrange: [
+    {
+      pieces: 3,
+      prepare(stage) {
+        const [outer, middle, inner] = SIDES;
+        const kept = [-1, ...range(middle / 2, 2 * inner)];
+        const x = random(stage, 1, sizeOf(SIDES)),
+          y = stage.empty(outer * inner * kept.length),
+          fill = stage.floats([0.5]);
+        const tables = [range(outer, middle * inner), range(inner, 1), kept];
+        return {
+          call: { x, y, tables, fill },
+          results: [[y, outer * inner * kept.length]],
+          whole() {
+            const at = stage.ints([...tables.map(({ length }) => length), ...tables.flat()]);
+            stage.step('rearrange', { x, y, tables: at, rank: 3, first: 0, outer, run: 1, fill });
+          },
+        };
+      },
+    },
+    // Rows that lie together, from the second on.
+    {
+      pieces: 6,
+      prepare(stage) {
+        const [outer, middle, inner] = SIDES;
+        const x = random(stage, 1, sizeOf(SIDES)),
+          y = stage.empty(outer * (middle - 1) * inner);
+        const run = (middle - 1) * inner;
+        const tables = [
+          range(outer, middle * inner),
+          range(middle - 1, inner).map((at) => at + inner),
+          range(inner, 1),
+        ];
+        return {
+          call: { x, y, tables, fill: -1 },
+          results: [[y, outer * run]],
+          whole() {
+            const at = stage.ints([outer, ...tables[0]]);
+            stage.step('rearrange', { x: x + inner, y, tables: at, rank: 1, first: 0, outer, run, fill: -1 });
+          },
+        };
+      },
+    },
+  ],
+  // Of 12 elements 20, one of them of three taps, one of none.
+  resample: [
+    {
+      pieces: 8,
+      prepare(stage) {
+        const [outer, length, inner] = SIDES;
+        const taps = range(20, 1).map((j) =>
+          range(j === 3 ? 3 : j === 7 ? 0 : 2, 1).map((t) => ({ place: (j + t) % length, weight: 0.25 + t / (j + 1) })),
+        );
+        const x = random(stage, 1, sizeOf(SIDES)),
+          y = stage.empty(outer * 20 * inner),
+          fill = stage.floats([0.5]);
+        return {
+          call: { x, y, outer, length, inner, taps, fill },
+          results: [[y, outer * 20 * inner]],
+          whole() {
+            const padded = taps.flatMap((all) => range(3, 1).map((t) => all[t] ?? { place: -1, weight: 0 }));
+            const places = stage.ints(padded.map(({ place }) => place)),
+              weights = stage.floats(padded.map(({ weight }) => weight));
+            stage.step('resample', { x, y, outer, length, inner, count: 20, taps: 3, places, weights, fill });
+          },
+        };
       },
     },
   ],
