@@ -41,7 +41,7 @@ const STORED_DTYPES = ['F32', 'F16', 'U8', 'U16', 'I32'] as const satisfies read
  */
 export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOptions = {}): Network {
   const { verify = true, limits } = ownOptions(WHO, 'options', options, ['verify', 'limits']);
-  const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
+  const bytes = steadyBytes(WHO, input);
   const check = budgetOf(WHO, bytes.length, limits);
   return withMemory(WHO, () => readChecked(bytes, verify, check));
 }

@@ -9,7 +9,7 @@ import { checkKernels, givenKernels } from '../kernels/given.ts';
 import { loadKernels } from '../kernels/load.ts';
 import type { KernelSet, Workspace } from '../kernels/types.ts';
 import { stream } from '../base/random.ts';
-import { columnRanges, flattened, toFloat32 } from '../base/float32.ts';
+import { checkFloat32, columnRanges, flattened, toFloat32 } from '../base/float32.ts';
 import { arrayName } from '../base/realm.ts';
 import { contiguous, toTensor, type FloatArray, type Tensor, type TensorLike } from '../base/tensor.ts';
 import { planAssignment, type Assignment, type AssignmentPlan, type Metric } from './assignment.ts';
@@ -400,6 +400,8 @@ function checkPoints(points: TensorLike): {
   checkFinite('kmeans', 'points', given, d);
   if (arrayName(given) === 'Float32Array')
     return { data: toFloat32('kmeans', 'points', given), n, d, offsets: undefined };
+  // As they were given: the shift would name another number.
+  for (let i = 0; i < given.length; i++) checkFloat32('kmeans', 'points', given[i]);
   const ranges = columnRanges(d);
   ranges.add(given);
   const columns = flattened(ranges);
@@ -422,6 +424,7 @@ function checkInit(
   if (shape.length !== 2 || shape[0] !== K || shape[1] !== d)
     throw new RangeError(`kmeans: init: expected shape [${K}, ${d}], got [${shape.join(', ')}]`);
   checkFinite('kmeans', 'init', data, d);
+  for (let i = 0; i < data.length; i++) checkFloat32('kmeans', 'init', data[i]);
   return toFloat32(
     'kmeans',
     'init',
