@@ -15,6 +15,8 @@ export type Rule =
   | { readonly kind: 'integers'; readonly count?: number; readonly from: number; readonly to: number }
   /** Finite, at or above `from` and at or below `to`; `exclusive`: the bound that is itself left out. */
   | { readonly kind: 'number'; readonly from: number; readonly to: number; readonly exclusive: 'none' | 'from' | 'to' }
+  /** Any number of finite numbers, each as in `number`. */
+  | { readonly kind: 'numbers'; readonly from: number; readonly to: number; readonly exclusive: 'none' | 'from' | 'to' }
   | { readonly kind: 'boolean' }
   | { readonly kind: 'choice'; readonly of: readonly string[] };
 
@@ -27,7 +29,7 @@ export type Ruled<R extends Rule> = R extends { kind: 'integer' | 'number' }
     ? readonly [number, number]
     : R extends { kind: 'integers'; count: 4 }
       ? readonly [number, number, number, number]
-      : R extends { kind: 'integers' }
+      : R extends { kind: 'integers' | 'numbers' }
         ? readonly number[]
         : R extends { kind: 'boolean' }
           ? boolean
@@ -66,6 +68,17 @@ export const number = (
   to,
   exclusive,
 });
+/** Any number of finite numbers, each from `from` to `to`. */
+export const numberList = (
+  from = -Infinity,
+  to = Infinity,
+  exclusive: 'none' | 'from' | 'to' = 'none',
+): { kind: 'numbers'; from: number; to: number; exclusive: 'none' | 'from' | 'to' } => ({
+  kind: 'numbers',
+  from,
+  to,
+  exclusive,
+});
 /** true or false. */
 export const boolean: { kind: 'boolean' } = { kind: 'boolean' };
 /** One of these names. */
@@ -85,11 +98,12 @@ export function expectation(rule: Rule): string {
       return 'true or false';
     case 'choice':
       return `one of ${rule.of.join(', ')}`;
-    case 'number': {
+    case 'number':
+    case 'numbers': {
       const { from, to, exclusive } = rule;
       const low = from === -Infinity ? '' : ` ${exclusive === 'from' ? 'above' : 'of at least'} ${from}`;
       const high = to === Infinity ? '' : ` ${low && 'and '}${exclusive === 'to' ? 'below' : 'at most'} ${to}`;
-      return `a finite number${low}${high}`;
+      return `${rule.kind === 'number' ? 'a finite number' : 'a list of finite numbers'}${low}${high}`;
     }
   }
 }
@@ -108,6 +122,8 @@ export function obeys(rule: Rule, value: unknown): boolean {
         // Spread, so that a hole is undefined instead of passed by.
         [...(value as unknown[])].every((one) => isWhole(one, rule))
       );
+    case 'numbers':
+      return Array.isArray(value) && [...(value as unknown[])].every((one) => obeys({ ...rule, kind: 'number' }, one));
     case 'boolean':
       return typeof value === 'boolean';
     case 'choice':

@@ -93,14 +93,22 @@ export function choice<const T extends readonly string[]>(names: T, help: string
   });
 }
 
+const SHOWN = {
+  integer: 'N',
+  integers: 'N,N,...',
+  number: 'NUMBER',
+  numbers: 'NUMBER,NUMBER,...',
+  boolean: 'true|false',
+} as const;
+
 /** What a rule allows, as its value: the option of a definition that states it. */
 export function ruled(rule: Rule, help: string): Option<unknown> {
   if (rule.kind === 'choice') return choice(rule.of, help);
   const read = (given: string): unknown => {
     if (rule.kind === 'boolean') return given === 'true' ? true : given === 'false' ? false : undefined;
-    return rule.kind === 'integers' ? given.split(',').map(toNumber) : toNumber(given);
+    return rule.kind === 'integers' || rule.kind === 'numbers' ? given.split(',').map(toNumber) : toNumber(given);
   };
-  const shown = { integer: 'N', integers: 'N,N,...', number: 'NUMBER', boolean: 'true|false' }[rule.kind];
+  const shown = SHOWN[rule.kind];
   return option(shown, help, (given, name) => {
     const found = read(given);
     if (!obeys(rule, found)) throw new UsageError(`${name}: expected ${expectation(rule)}, got ${show(given)}`);

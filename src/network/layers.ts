@@ -5,6 +5,7 @@ import { toFloat32 } from '../base/float32.ts';
 import type { Shape } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Attributes } from '../graph/network.ts';
+import type { ResizeAttributes } from '../operators/resize.ts';
 import type { Padding, Pair } from '../operators/types.ts';
 import { constantInitializer, heNormal } from './initializers.ts';
 import type { Initializer } from './initializers.ts';
@@ -99,8 +100,8 @@ export function conv(filters: number, size: number | Pair, given: ConvOptions = 
 }
 
 /**
- * `units` neurons, each connected to all inputs (a vector: put `flatten()` before it): [in] to [units]. Weight
- * [units, in].
+ * `units` neurons, each connected to all inputs along the last axis of a sample: [in] to [units], [..., in] to [...,
+ * units]. For neurons that see a whole sample put `flatten()` before it. Weight [units, in].
  * @throws {TypeError | RangeError} if `units` is not a whole number above 0
  */
 export function dense(units: number, given: WeightOptions = {}): Layer {
@@ -109,7 +110,8 @@ export function dense(units: number, given: WeightOptions = {}): Layer {
   return {
     ...labelled('dense', options),
     attributes: none,
-    parameters: (input) => withBias(options, [units, sizeOf(input)]),
+    // A sample without axes is refused by the operator's shape rule, in its words.
+    parameters: (input) => withBias(options, [units, input.at(-1) ?? 1]),
   };
 }
 
@@ -129,6 +131,8 @@ export interface PoolOptions extends NamedOptions {
   stride?: number | Pair;
   /** Default 0. */
   padding?: number | Padding;
+  /** Distance of the places that a window looks at. Default 1. */
+  dilation?: number | Pair;
   /** Average pooling: padded places count as zeros. Default false. */
   countPadding?: boolean;
 }
@@ -138,6 +142,7 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, given: PoolO
     'name',
     'stride',
     'padding',
+    'dilation',
     ...(kind === 'averagePool' ? (['countPadding'] as const) : []),
   ]);
   const { padding = 0 } = options;
@@ -145,6 +150,7 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, given: PoolO
     size: pair(size),
     stride: pair(options.stride ?? size),
     padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding,
+    ...(options.dilation !== undefined && { dilation: pair(options.dilation) }),
   };
   return {
     ...labelled(kind, options),
@@ -170,17 +176,92 @@ export function plain(kind: string, attributes: Attributes = {}, options: NamedO
 
 /** The mean of each channel over all positions: [C, H, W] to [C]. */
 export const globalAveragePool = (options: NamedOptions = {}): Layer => plain('globalAveragePool', {}, options);
-/** Probabilities along the last axis. In training leave it out: `crossEntropy` takes what comes before it. */
-export const softmax = (options: NamedOptions = {}): Layer => plain('softmax', {}, options);
+export interface AxisOptions extends NamedOptions {
+  /** An axis of a sample, from 0. */
+  axis?: number;
+}
+
+/** The attribute only where it is given: what its absence means is the operator's business. */
+function alongAxis(kind: string, given: AxisOptions, attributes: Attributes = {}): Layer {
+  const { axis, ...options } = ownOptions(kind, 'options', given, ['name', 'axis']);
+  return plain(kind, { ...attributes, ...(axis !== undefined && { axis }) }, options);
+}
+
+/** Probabilities along `axis`, by default the last. In training leave it out: `crossEntropy` takes what comes before it. */
+export const softmax = (options: AxisOptions = {}): Layer => alongAxis('softmax', options);
 /** [C, ...] as a vector [size], in the order in which it lies. */
 export const flatten = (options: NamedOptions = {}): Layer => plain('flatten', {}, options);
-/** Along channels, of up to 64 values. */
-export const concat = (options: NamedOptions = {}): Layer => plain('concat', {}, options);
-/** The inverse of `concat`: a value for each of `sizes`, which add up to the channels. */
-export const split = (sizes: readonly number[], options: NamedOptions = {}): Layer => ({
-  ...plain('split', { sizes }, options),
+/** The same elements, in the order in which they lie, as a sample of this shape; without sides a single number. */
+export const reshape = (shape: Shape, options: NamedOptions = {}): Layer => plain('reshape', { shape }, options);
+/** Along `axis` of a sample, by default that of channels (0), of up to 64 values. */
+export const concat = (options: AxisOptions = {}): Layer => alongAxis('concat', options);
+/** The inverse of `concat`: a value for each of `sizes`, which add up to the side along `axis`, by default the channels. */
+export const split = (sizes: readonly number[], options: AxisOptions = {}): Layer => ({
+  ...alongAxis('split', options, { sizes }),
   yields: sizes.length,
 });
+/** Axis i of what it yields is axis order[i] of the sample: [C, H, W] to [H, W, C] with [1, 2, 0]. */
+export const permute = (order: readonly number[], options: NamedOptions = {}): Layer =>
+  plain('permute', { order }, options);
+/** `counts` elements of every axis of a sample, from `starts` on, every `steps`-th (default 1; negative: backwards). */
+export const slice = (
+  starts: readonly number[],
+  counts: readonly number[],
+  options: NamedOptions & { steps?: readonly number[] } = {},
+): Layer => {
+  const { steps = counts.map(() => 1), ...rest } = ownOptions('slice', 'options', options, ['name', 'steps']);
+  return plain('slice', { starts, counts, steps }, rest);
+};
+export interface PadOptions extends NamedOptions {
+  /** What goes on beyond the ends: a `value` (default), the sample mirrored at its last element, that element, or the sample again. */
+  mode?: 'constant' | 'reflect' | 'edge' | 'wrap';
+  /** Default 0. */
+  value?: number;
+}
+/** So many elements `before` and `after` those of a sample, along every axis. */
+export const pad = (before: readonly number[], after: readonly number[], options: PadOptions = {}): Layer => {
+  const { mode = 'constant', value = 0, ...rest } = ownOptions('pad', 'options', options, ['name', 'mode', 'value']);
+  return plain('pad', { before, after, mode, value }, rest);
+};
+/** The elements with these indices along `axis` of a sample, in this order, each as often as it is named. */
+export const gather = (axis: number, indices: readonly number[], options: NamedOptions = {}): Layer =>
+  plain('gather', { axis, indices }, options);
+/** Sides of 1 stretched to those of `shape`. */
+export const expand = (shape: Shape, options: NamedOptions = {}): Layer => plain('expand', { shape }, options);
+/** What a resize may be told beside its sizes: the attributes of the operator. */
+export type ResizeOptions = NamedOptions & Partial<Omit<ResizeAttributes, 'sizes'>>;
+
+/**
+ * The last axes of a sample resized to these sizes, by default linearly between elements whose centres lie where those of
+ * the input do ('halfPixel', as PyTorch does without aligned corners): [C, H, W] to [C, 2 H, 2 W] with [2 H, 2 W]. All
+ * else is as in ONNX's operator Resize of opset 19, whose names these are.
+ */
+export const resize = (sizes: readonly number[], options: ResizeOptions = {}): Layer => {
+  const { name, ...given } = ownOptions('resize', 'options', options, [
+    ...(['name', 'axes', 'scales', 'mode', 'coordinates', 'rounding', 'cubicCoefficient'] as const),
+    ...(['excludeOutside', 'antialias', 'extrapolation', 'region'] as const),
+  ]);
+  return {
+    ...labelled('resize', name === undefined ? {} : { name }),
+    attributes(input) {
+      const axes = given.axes ?? sizes.map((_, i) => input.length - sizes.length + i);
+      return {
+        mode: 'linear',
+        coordinates: 'halfPixel',
+        rounding: 'roundPreferFloor',
+        cubicCoefficient: -0.75,
+        excludeOutside: false,
+        antialias: false,
+        extrapolation: 0,
+        region: [],
+        scales: sizes.map((size, i) => size / (input[axes[i]] ?? 1)),
+        ...given,
+        ...{ axes, sizes },
+      };
+    },
+    parameters: none,
+  };
+};
 /** Zeroes with probability `rate`, from 0 to below 1, in training. */
 export const dropout = (rate: number, options: NamedOptions = {}): Layer => plain('dropout', { rate }, options);
 
@@ -200,6 +281,50 @@ export function batchNorm(given: NamedOptions & { epsilon?: number; momentum?: n
     }),
   };
 }
+
+export interface StandardizeOptions extends NamedOptions {
+  /** Default 1e-5. */
+  epsilon?: number;
+  /** Scale and shift, which are trained. Default true. */
+  affine?: boolean;
+}
+
+const STANDARDIZE_NAMES = ['name', 'epsilon', 'affine'] as const;
+const scaleAndShift = (shape: Shape): ReturnType<Layer['parameters']> => ({
+  scale: { shape, initialize: constantInitializer(1) },
+  shift: { shape, initialize: constantInitializer(0) },
+});
+
+/** Mean 0 and variance 1 over all axes of a sample from `axis` on, then scale and shift of their sides. Default axis 0. */
+export function layerNorm(axis = 0, given: StandardizeOptions = {}): Layer {
+  const options = ownOptions('layerNorm', 'options', given, STANDARDIZE_NAMES);
+  const { epsilon = 1e-5, affine: isAffine = true } = options;
+  return {
+    ...labelled('layerNorm', options),
+    attributes: () => ({ axis, epsilon }),
+    parameters: (input) => (isAffine ? scaleAndShift(input.slice(axis)) : {}),
+  };
+}
+
+/** Mean 0 and variance 1 over each of `groups` runs of channels, then scale and shift per channel. A divisor of the channels. */
+export function groupNorm(groups: number, given: StandardizeOptions = {}): Layer {
+  const options = ownOptions('groupNorm', 'options', given, STANDARDIZE_NAMES);
+  const { epsilon = 1e-5, affine: isAffine = true } = options;
+  return {
+    ...labelled('groupNorm', options),
+    attributes: () => ({ groups, epsilon }),
+    parameters: ([channels = 1]) => (isAffine ? scaleAndShift([channels]) : {}),
+  };
+}
+
+/** {@link groupNorm} with every channel on its own. */
+export const instanceNorm = (given: StandardizeOptions = {}): Layer => ({
+  ...groupNorm(1, given),
+  attributes: ([groups = 1]) => ({ groups, epsilon: given.epsilon ?? 1e-5 }),
+});
+
+/** a [..., M, K] times b [..., K, N], two values or a value and a constant, leading axes stretched to each other: attention. */
+export const matMul = (options: NamedOptions = {}): Layer => plain('matMul', {}, options);
 
 /**
  * y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels.

@@ -27,7 +27,7 @@ export function parameterShapes(network: Pick<Network, 'parameters'>, node: Node
 
 /** Every attribute there, of the kind and value that its rule says, and no other. @throws {EspalierError} ATTRIBUTE, naming the node */
 export function checkAttributes(node: Node): void {
-  const rules = operatorOf(node).attributes;
+  const { attributes: rules, mayLack } = operatorOf(node);
   const attributes: unknown = node.attributes;
   if (typeof attributes !== 'object' || attributes === null) {
     throw nodeError('ATTRIBUTE', node, `attributes: expected an object, got ${show(attributes)}`);
@@ -39,11 +39,15 @@ export function checkAttributes(node: Node): void {
     }
   }
   for (const [name, rule] of Object.entries(rules)) {
+    if (mayLack?.includes(name) && !Object.hasOwn(attributes, name)) continue;
     const value = Object.hasOwn(attributes, name) ? node.attributes[name] : undefined;
     if (!obeys(rule, value)) {
       throw nodeError('ATTRIBUTE', node, `${name}: expected ${expectation(rule)}, got ${show(value)}`);
     }
-    if (rule.kind === 'number' && Math.abs(value as number) > LARGEST_FLOAT32)
+    const isBeyond = (one: number): boolean => Math.abs(one) > LARGEST_FLOAT32;
+    if (
+      rule.kind === 'number' ? isBeyond(value as number) : rule.kind === 'numbers' && (value as number[]).some(isBeyond)
+    )
       throw nodeError('ATTRIBUTE', node, `${name}: ${show(value)} is beyond float32 (${LARGEST_FLOAT32})`);
   }
 }

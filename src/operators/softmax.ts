@@ -1,43 +1,87 @@
-/** Softmax along the last axis of a sample. */
+/** Softmax along an axis of a sample. */
 import { show } from '../base/errors.ts';
-import { nodeError } from './define.ts';
-import type { Coupling, Operator, TrainingOperator } from './types.ts';
+import { integer } from '../base/rules.ts';
+import type { RuledBy } from '../base/rules.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Node } from '../graph/network.ts';
+import { checkAxis, nodeError } from './define.ts';
+import type { Coupling, Operator, Plan, TrainingOperator, Value } from './types.ts';
 
-/** over the last axis */
-export const softmax: Operator = {
+const ATTRIBUTES = { axis: /* @__PURE__ */ integer(0) };
+type Attributes = Partial<RuledBy<typeof ATTRIBUTES>>;
+
+/** The axis of a sample of so many. */
+const axisOf = ({ attributes: { axis } }: Node<Attributes>, rank: number): number => axis ?? rank - 1;
+
+/** Rows that lie one after the other, as the operation takes them, or with their elements `inner` words apart. */
+function rowsOf(node: Node<Attributes>, { shape, words }: Value): { rows: number; columns: number; inner: number } {
+  const axis = axisOf(node, shape.length - 1) + 1;
+  return { rows: words / shape[axis], columns: shape[axis], inner: sizeOf(shape.slice(axis + 1)) };
+}
+
+/** Elements of each row next to each other, or (`back`) where they were. */
+function turn(
+  plan: Plan,
+  x: number,
+  y: number,
+  { rows, columns, inner }: ReturnType<typeof rowsOf>,
+  back = false,
+): void {
+  const side = (count: number, stride: number): number[] => Array.from({ length: count }, (_, i) => i * stride);
+  const outer = side(rows / inner, columns * inner);
+  const [first, second] = back ? [side(columns, 1), side(inner, columns)] : [side(inner, 1), side(columns, inner)];
+  plan.run('rearrange', { x, y, tables: [outer, first, second], fill: -1 });
+}
+
+/** over `axis` of the sample, the last one where none is named */
+export const softmax: Operator<Attributes> = {
   kind: 'softmax',
-  attributes: {},
+  attributes: ATTRIBUTES,
+  mayLack: ['axis'],
   roles: [],
   arity: [1, 1],
   inPlace: 'overwrite',
   yieldsProbabilities: true,
   shapes(node, [{ shape }]) {
     if (shape.length === 0) throw nodeError('SHAPE', node, 'input: expected at least one axis');
+    checkAxis(node, shape, axisOf(node, shape.length));
     return [shape];
   },
   multiplyAdds: () => 0,
-  forward(_node, plan) {
-    const columns = plan.output.shape[plan.output.shape.length - 1];
+  forward(node, plan) {
+    const across = rowsOf(node, plan.output);
+    const { rows, columns, inner } = across;
     const [x, y] = [plan.inputs[0].offset, plan.output.offset];
-    plan.run('softmaxForward', { x, y, rows: plan.output.words / columns, columns });
+    if (inner === 1) return plan.run('softmaxForward', { x, y, rows, columns });
+    const turned = plan.temporary(plan.output.words);
+    turn(plan, x, turned, across);
+    plan.run('softmaxForward', { x: turned, y: turned, rows, columns });
+    turn(plan, turned, y, across, true);
   },
 };
 
-export const softmaxTraining: TrainingOperator = {
+export const softmaxTraining: TrainingOperator<Attributes> = {
   reads: { inputs: false, output: true },
-  backward(_node, plan) {
+  backward(node, plan) {
     const dx = plan.inputGradient(0);
     if (!dx) return;
-    const columns = dx.shape[dx.shape.length - 1];
+    const across = rowsOf(node, dx);
+    const { rows, columns, inner } = across;
     const [y, dy] = [plan.output.offset, plan.outputGradient.offset];
-    plan.run('softmaxBackward', { y, dy, dx: dx.offset, rows: dx.words / columns, columns });
+    if (inner === 1) return plan.run('softmaxBackward', { y, dy, dx: dx.offset, rows, columns });
+    const [turned, gradient] = [plan.temporary(dx.words), plan.temporary(dx.words)];
+    turn(plan, y, turned, across);
+    turn(plan, dy, gradient, across);
+    plan.run('softmaxBackward', { y: turned, dy: gradient, dx: gradient, rows, columns });
+    turn(plan, gradient, dx.offset, across, true);
   },
 };
 
-export const softmaxCoupling: Coupling = {
+export const softmaxCoupling: Coupling<Attributes> = {
   couple(node, plan) {
     const [input] = plan.inputs;
-    if (plan.outputShapes[0].length === 1) plan.refuse(input, `the softmax ${show(node.name)} runs over them`);
+    if (axisOf(node, plan.outputShapes[0].length) === 0)
+      plan.refuse(input, `the softmax ${show(node.name)} runs over them`);
     return [input];
   },
 };

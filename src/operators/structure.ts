@@ -1,10 +1,11 @@
-/** Operators that move values and compute nothing: flatten, concat, split. */
+/** Operators that move values and compute nothing: flatten, reshape, concat, split. */
 import { show } from '../base/errors.ts';
-import { integerList } from '../base/rules.ts';
+import { integer, integerList } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
-import { checkChannels, nodeError } from './define.ts';
-import type { Coupling, Operator, TrainingOperator } from './types.ts';
+import type { Node } from '../graph/network.ts';
+import { checkAxis, LARGEST_SIDE, nodeError, STAYS } from './define.ts';
+import type { Coupling, Operator, TrainingOperator, Value, ValueType } from './types.ts';
 
 /** The backward pass reads no value. */
 const NOTHING = { inputs: false, output: false };
@@ -22,7 +23,8 @@ export const flatten: Operator = {
   forward: (_node, plan) =>
     plan.run('copy', { from: plan.inputs[0].offset, to: plan.output.offset, count: plan.output.words }),
 };
-export const flattenTraining: TrainingOperator = {
+/** Of whatever keeps all elements in their order. */
+export const viewTraining: TrainingOperator = {
   reads: NOTHING,
   backward(_node, plan) {
     const dx = plan.inputGradient(0);
@@ -33,101 +35,142 @@ export const flattenCoupling: Coupling = {
   couple: (_node, plan) => [plan.widen(plan.inputs[0], sizeOf(plan.inputShapes[0].slice(1)))],
 };
 
-/** along axis 0 of the sample (channels) */
-export const concat: Operator = {
+const RESHAPE = { shape: /* @__PURE__ */ integerList(1, LARGEST_SIDE) };
+type ReshapeAttributes = RuledBy<typeof RESHAPE>;
+
+/** The same elements in the same order as a sample of this shape; of one number where it has no sides. */
+export const reshape: Operator<ReshapeAttributes> = /* @__PURE__ */ (() => ({
+  ...flatten,
+  kind: 'reshape',
+  attributes: RESHAPE,
+  shapes(node: Node<ReshapeAttributes>, [{ shape: from }]: readonly ValueType[]) {
+    const { shape } = node.attributes;
+    if (sizeOf(shape) === sizeOf(from)) return [shape];
+    const text = `shape: expected the ${sizeOf(from)} elements of [${from.join(', ')}], got [${shape.join(', ')}]`;
+    throw nodeError('ATTRIBUTE', node, text);
+  },
+}))();
+export const reshapeCoupling: Coupling<ReshapeAttributes> = STAYS;
+
+const CONCAT = { axis: /* @__PURE__ */ integer(0) };
+type ConcatAttributes = Partial<RuledBy<typeof CONCAT>>;
+
+/** How often the side along `axis` of a sample is walked through in a value with these sides, the batch in front. */
+const rowsOf = ({ shape }: Value, axis: number): number => sizeOf(shape.slice(0, axis + 1));
+
+/** Along an axis of the sample, that of channels (0) where none is named. */
+export const concat: Operator<ConcatAttributes> = {
   kind: 'concat',
   keepsMeaning: true,
-  attributes: {},
+  attributes: CONCAT,
+  mayLack: ['axis'],
   roles: [],
   arity: [1, 64],
   inPlace: false,
   shapes(node, inputs) {
-    checkChannels(node, inputs[0].shape);
-    const [, ...rest] = inputs[0].shape;
+    const { axis = 0 } = node.attributes;
+    const [{ shape: first }] = inputs;
+    checkAxis(node, first, axis);
     inputs.forEach(({ shape }, i) => {
-      if (!sameShape(shape.slice(1), rest)) {
-        throw nodeError('SHAPE', node, `input ${i}: expected [any, ${rest.join(', ')}], got [${shape.join(', ')}]`);
+      if (shape.length !== first.length || !sameShape(shape.with(axis, 1), first.with(axis, 1))) {
+        const expected = first.map((side, at) => (at === axis ? 'any' : side)).join(', ');
+        throw nodeError('SHAPE', node, `input ${i}: expected [${expected}], got [${shape.join(', ')}]`);
       }
     });
-    return [[inputs.reduce((sum, { shape }) => sum + shape[0], 0), ...rest]];
+    return [
+      first.with(
+        axis,
+        inputs.reduce((sum, { shape }) => sum + shape[axis], 0),
+      ),
+    ];
   },
   multiplyAdds: () => 0,
-  forward(_node, { batch, inputs, output, run }) {
-    const toStride = output.words / batch;
+  forward({ attributes: { axis = 0 } }, { inputs, output, run }) {
+    const rows = rowsOf(output, axis);
+    const toStride = output.words / rows;
     let to = output.offset;
     for (const { offset, words } of inputs) {
-      const columns = words / batch;
-      run('copyRows', { from: offset, fromStride: columns, to, toStride, rows: batch, columns });
+      const columns = words / rows;
+      run('copyRows', { from: offset, fromStride: columns, to, toStride, rows, columns });
       to += columns;
     }
   },
 };
-export const concatTraining: TrainingOperator = {
+export const concatTraining: TrainingOperator<ConcatAttributes> = {
   reads: NOTHING,
-  backward(_node, plan) {
-    const { batch, inputs, output, outputGradient, run } = plan;
-    const fromStride = output.words / batch;
+  backward({ attributes: { axis = 0 } }, plan) {
+    const { inputs, output, outputGradient, run } = plan;
+    const rows = rowsOf(output, axis);
+    const fromStride = output.words / rows;
     let from = outputGradient.offset;
     inputs.forEach(({ words }, i) => {
-      const columns = words / batch;
+      const columns = words / rows;
       const dx = plan.inputGradient(i);
-      if (dx) run('copyRows', { from, fromStride, to: dx.offset, toStride: columns, rows: batch, columns });
+      if (dx) run('copyRows', { from, fromStride, to: dx.offset, toStride: columns, rows, columns });
       from += columns;
     });
   },
 };
-export const concatCoupling: Coupling = { couple: (_node, { inputs }) => [inputs.flat()] };
+export const concatCoupling: Coupling<ConcatAttributes> = {
+  couple: (node, plan) => ((node.attributes.axis ?? 0) === 0 ? [plan.inputs.flat()] : STAYS.couple(node, plan)),
+};
 
-const SPLIT = { sizes: integerList(1) };
-type SplitAttributes = RuledBy<typeof SPLIT>;
+const SPLIT = { sizes: /* @__PURE__ */ integerList(1), axis: /* @__PURE__ */ integer(0) };
+type SplitAttributes = Pick<RuledBy<typeof SPLIT>, 'sizes'> & ConcatAttributes;
 
-/** The inverse of concat: one value for each of `sizes`, which add up to axis 0 of the sample. */
+/** The inverse of concat: one value for each of `sizes`, which add up to the side along `axis` (absent: 0) of the sample. */
 export const split: Operator<SplitAttributes> = {
   kind: 'split',
   keepsMeaning: true,
   attributes: SPLIT,
+  mayLack: ['axis'],
   roles: [],
   arity: [1, 1],
   inPlace: false,
   shapes(node, [{ shape }]) {
-    const channels = checkChannels(node, shape);
-    const { sizes } = node.attributes;
-    if (sizes.reduce((sum, size) => sum + size, 0) !== channels) {
-      throw nodeError('SHAPE', node, `sizes: expected them to add up to ${channels} channels, got ${show(sizes)}`);
+    const { sizes, axis = 0 } = node.attributes;
+    const side = checkAxis(node, shape, axis);
+    if (sizes.reduce((sum, size) => sum + size, 0) !== side) {
+      const what = axis === 0 ? `${side} channels` : `${side} elements along axis ${axis}`;
+      throw nodeError('SHAPE', node, `sizes: expected them to add up to ${what}, got ${show(sizes)}`);
     }
-    return sizes.map((size) => [size, ...shape.slice(1)]);
+    return sizes.map((size) => shape.with(axis, size));
   },
   multiplyAdds: () => 0,
-  forward(_node, { batch, inputs: [input], outputs, run }) {
-    const fromStride = input.words / batch;
+  forward({ attributes: { axis = 0 } }, { inputs: [input], outputs, run }) {
+    const rows = rowsOf(input, axis);
+    const fromStride = input.words / rows;
     let from = input.offset;
     for (const { offset, words } of outputs) {
-      const columns = words / batch;
-      run('copyRows', { from, fromStride, to: offset, toStride: columns, rows: batch, columns });
+      const columns = words / rows;
+      run('copyRows', { from, fromStride, to: offset, toStride: columns, rows, columns });
       from += columns;
     }
   },
 };
 export const splitTraining: TrainingOperator<SplitAttributes> = {
   reads: NOTHING,
-  backward(_node, plan) {
+  backward({ attributes: { axis = 0 } }, plan) {
     const dx = plan.inputGradient(0);
     if (!dx) return;
-    const { batch, outputs, outputGradients, run } = plan;
-    const toStride = dx.words / batch;
+    const { outputs, outputGradients, run } = plan;
+    const rows = rowsOf(dx, axis);
+    const toStride = dx.words / rows;
     let to = dx.offset;
     outputs.forEach(({ words }, i) => {
-      const columns = words / batch;
+      const columns = words / rows;
       const dy = outputGradients[i];
-      // Where nothing depends on an output its gradient is a row of zeros, read again for each sample.
+      // Where nothing depends on an output its gradient is a row of zeros, read again and again.
       const from = dy?.offset ?? plan.floats(new Array<number>(columns).fill(0));
-      run('copyRows', { from, fromStride: dy ? columns : 0, to, toStride, rows: batch, columns });
+      run('copyRows', { from, fromStride: dy ? columns : 0, to, toStride, rows, columns });
       to += columns;
     });
   },
 };
 export const splitCoupling: Coupling<SplitAttributes> = {
-  couple({ attributes: { sizes } }, plan) {
+  couple(node, plan) {
+    const { sizes, axis = 0 } = node.attributes;
+    if (axis !== 0) return STAYS.couple(node, plan);
     let first = 0;
     return sizes.map((size) => {
       const channels = plan.slice(plan.inputs[0], first, size);

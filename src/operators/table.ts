@@ -7,6 +7,7 @@ import { conv, convCoupling, convTraining } from './conv.ts';
 import { dense, denseCoupling, denseTraining } from './dense.ts';
 import { PASSES_CHANNELS } from './define.ts';
 import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
+import { matMul, matMulCoupling, matMulTraining } from './matmul.ts';
 import {
   affine,
   affineCoupling,
@@ -24,6 +25,23 @@ import {
   maxPoolTraining,
 } from './pooling.ts';
 import {
+  expand,
+  expandCoupling,
+  expandTraining,
+  gather,
+  gatherCoupling,
+  gatherTraining,
+  pad,
+  padCoupling,
+  padTraining,
+  permute,
+  permuteCoupling,
+  permuteTraining,
+  slice,
+  sliceCoupling,
+  sliceTraining,
+} from './rearrange.ts';
+import {
   argMax,
   argMaxCoupling,
   argMaxTraining,
@@ -31,6 +49,15 @@ import {
   REDUCTION_OPERATORS,
   REDUCTION_TRAINING,
 } from './reduction.ts';
+import { resize, resizeCoupling, resizeTraining } from './resize.ts';
+import {
+  groupNorm,
+  groupNormCoupling,
+  groupNormTraining,
+  layerNorm,
+  layerNormCoupling,
+  layerNormTraining,
+} from './standardization.ts';
 import { softmax, softmaxCoupling, softmaxTraining } from './softmax.ts';
 import {
   concat,
@@ -38,10 +65,12 @@ import {
   concatTraining,
   flatten,
   flattenCoupling,
-  flattenTraining,
+  reshape,
+  reshapeCoupling,
   split,
   splitCoupling,
   splitTraining,
+  viewTraining,
 } from './structure.ts';
 import type { Coupling, Operator, TrainingOperator } from './types.ts';
 import { UNARY_COUPLINGS, UNARY_OPERATORS, UNARY_TRAINING } from './unary.ts';
@@ -59,10 +88,20 @@ const SINGLE_OPERATORS = {
   batchNorm,
   affine,
   flatten,
+  reshape,
   concat,
   split,
+  permute,
+  slice,
+  pad,
+  gather,
+  expand,
+  resize,
   dropout,
   argMax,
+  layerNorm,
+  groupNorm,
+  matMul,
 };
 
 /** What inference needs of every operator. */
@@ -89,11 +128,21 @@ const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOp
   softmax: softmaxTraining,
   batchNorm: batchNormTraining,
   affine: affineTraining,
-  flatten: flattenTraining,
+  flatten: viewTraining,
+  reshape: viewTraining,
   concat: concatTraining,
   split: splitTraining,
+  permute: permuteTraining,
+  slice: sliceTraining,
+  pad: padTraining,
+  gather: gatherTraining,
+  expand: expandTraining,
+  resize: resizeTraining,
   dropout: dropoutTraining,
   argMax: argMaxTraining,
+  layerNorm: layerNormTraining,
+  groupNorm: groupNormTraining,
+  matMul: matMulTraining,
 };
 
 /** What training adds. */
@@ -114,10 +163,20 @@ const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>
   batchNorm: batchNormCoupling,
   affine: affineCoupling,
   flatten: flattenCoupling,
+  reshape: reshapeCoupling,
   concat: concatCoupling,
   split: splitCoupling,
+  permute: permuteCoupling,
+  slice: sliceCoupling,
+  pad: padCoupling,
+  gather: gatherCoupling,
+  expand: expandCoupling,
+  resize: resizeCoupling,
   dropout: dropoutCoupling,
   argMax: argMaxCoupling,
+  layerNorm: layerNormCoupling,
+  groupNorm: groupNormCoupling,
+  matMul: matMulCoupling,
 };
 
 /** How channels go through. */

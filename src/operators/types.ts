@@ -46,6 +46,8 @@ export interface Operator<A extends Attributes = Attributes> {
   readonly kind: string;
   /** What each attribute may be: the checks, the file's form and the type follow from it. */
   readonly attributes: Rules;
+  /** Those that a node may leave out, as files of older writers do. Absent: none. */
+  readonly mayLack?: readonly string[];
   readonly roles: readonly RoleRule[];
   /** [least, most] inputs. */
   readonly arity: readonly [number, number];
@@ -55,8 +57,11 @@ export interface Operator<A extends Attributes = Attributes> {
   readonly takes?: ElementType;
   /** What it yields. Absent: floats. */
   readonly yields?: ElementType;
-  /** Which nodes behind it it can do in the same pass: an activation on the way out; scale and shift per channel by its weights. */
-  readonly takesIn?: { readonly activation?: boolean; readonly channelMaps?: boolean };
+  /**
+   * Which nodes behind it it can do in the same pass: an activation on the way out; scale and shift per channel by its
+   * weights, all the time or where it yields vectors, whose only axis is that of the weight's rows.
+   */
+  readonly takesIn?: { readonly activation?: boolean; readonly channelMaps?: boolean | 'of vectors' };
   /** Its weights are read in preparation alone where the backend packs them. */
   readonly packsWeight?: boolean;
   /**

@@ -15,6 +15,8 @@ export function obeying(rule: Rule, span = 1e6): fc.Arbitrary<unknown> {
       return rule.count === undefined
         ? fc.array(whole(rule.from, rule.to), { maxLength: 5 })
         : fc.array(whole(rule.from, rule.to), { minLength: rule.count, maxLength: rule.count });
+    case 'numbers':
+      return fc.array(obeying({ ...rule, kind: 'number' }, span), { maxLength: 5 });
     case 'boolean':
       return fc.boolean();
     case 'choice':
@@ -55,6 +57,13 @@ export function breaking(rule: Rule): fc.Arbitrary<unknown> {
           : [rule.count - 1, rule.count + 1].map((length) => fc.array(right, { minLength: length, maxLength: length }));
       return fc.oneof(others, right, fc.constant('1,1'), withOneWrong, withHole, ...wrongLengths);
     }
+    case 'numbers': {
+      const one = { ...rule, kind: 'number' as const };
+      const withOneWrong = fc
+        .tuple(fc.array(obeying(one), { minLength: 1, maxLength: 4 }), breaking(one), fc.nat(9))
+        .map(([list, wrong, at]) => list.with(at % list.length, wrong));
+      return fc.oneof(others, obeying(one), fc.constant('1,1'), withOneWrong, fc.constant(new Array<number>(2)));
+    }
     case 'boolean':
       return fc.oneof(others, fc.constantFrom<unknown>(0, 1, 'true', '', []));
     case 'choice':
@@ -90,6 +99,10 @@ export function edgesOf(rule: Rule): { readonly allowed: readonly unknown[]; rea
         allowed: [list(rule.from), list(rule.to)],
         refused: [rule.from, list(rule.from - 1), list(rule.to + 1), list(rule.from + 0.5)],
       };
+    }
+    case 'numbers': {
+      const one = edgesOf({ ...rule, kind: 'number' });
+      return { allowed: [[], [...one.allowed]], refused: [one.allowed[0], ...one.refused.map((value) => [value])] };
     }
     case 'boolean':
       return { allowed: [true, false], refused: [0, 'true', null] };

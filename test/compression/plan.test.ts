@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compress, describePlan, describeStage, describeValidation, epochsOf } from '../../src/compression/index.ts';
 import type { CompressOptions, PlanReport, Stage, StageReport } from '../../src/compression/index.ts';
 import { COMPRESS_DEFAULTS, LAYER_DEFAULTS, milder, resolveCompressOptions } from '../../src/compression/options.ts';
+import { PRESET_NAMES, presetOptions } from '../../src/compression/presets.ts';
 import { compareLayers, splitBytes } from '../../src/compression/report.ts';
 import { planStages, trainOptions } from '../../src/compression/stages.ts';
 import { stream } from '../../src/base/random.ts';
@@ -41,6 +42,17 @@ describe('defaults', () => {
       retries: 1,
       codewords: 'float16',
     });
+  });
+  it('of the presets are the settings that were measured', () => {
+    const rates = (name: (typeof PRESET_NAMES)[number]): unknown => {
+      const { settings, retrainPruned, retrainQuantized, final, layers } = presetOptions(name, network);
+      const passes = [retrainPruned, retrainQuantized, final].map((one) => [one!.epochs, one!.learningRate]);
+      return [Object.values(settings!), ...passes, layers!['dense1']!.keep];
+    };
+    expect(rates('paper')).toEqual([[0.75, 4, 256], [1, 0.02], [1, 0.02], [14, 0.02], 0.25]);
+    expect(rates('size')).toEqual([[0.55, 4, 256], [24, 0.04], [0, 0.01], [12, 0.02], 0.25]);
+    expect(rates('speed')).toEqual([[0.4, 2, 64], [24, 0.04], [0, 0.01], [8, 0.01], 0.25]);
+    expect(rates('quick')).toEqual([[0.7, 2, 32], [6, 0.03], [0, 0.01], [4, 0.01], 0.5]);
   });
   it('are what is done where nothing is said', () => {
     const { steps, layers, ...settings } = resolveCompressOptions(network, {});
@@ -99,6 +111,15 @@ describe('the stages', () => {
   ])('take layersPerStep = %d layers a step', (layersPerStep, steps) => {
     expect(resolveCompressOptions(network, { layersPerStep }).steps).toEqual(steps);
   });
+});
+
+it('an original of one byte is one, of none there is none', async () => {
+  const inputs = new Float32Array(8);
+  const set = examplesFromArrays({ inputs, inputShape: [8], targets: new Float32Array(6).fill(1), targetShape: [6] });
+  const context: Context = { kernels, threads: 1, seed: 1, training: set, validation: set };
+  const options: CompressOptions = { order: [], final: none, tolerance: Infinity };
+  const { report } = await compress(network, context, { ...options, originalBytes: 1 });
+  expect([report.originalBytes, report.ratio]).toEqual([1, 1 / report.bytes]);
 });
 
 describe('a milder try', () => {
@@ -282,6 +303,10 @@ describe('in words', () => {
   it('an accuracy that rises has a plus, one that stays has none', () => {
     const points = (before: number, after: number): string =>
       describeValidation({ before, after, yardstick: 'errorRate' }).change;
+    expect(describeValidation({ before: 0.25, after: 0.5, yardstick: 'errorRate' })).toMatchObject({
+      before: '75.00 %',
+      after: '50.00 %',
+    });
     expect([points(0.5, 0.25), points(0.25, 0.5), points(0.5, 0.5)]).toEqual([
       '+25.0 points',
       '-25.0 points',

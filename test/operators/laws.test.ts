@@ -46,6 +46,8 @@ const simd = await loadKernels({ prefer: 'simd' });
 const kinds = Object.keys(OPERATORS) as OperatorKind[];
 const examples = kinds.flatMap((kind) => examplesOf(kind));
 const each = examples.map((example) => [example.title, example] as const);
+/** Its gradient is that of another function by intention: functions.test.ts holds it against PyTorch's. */
+const STRAIGHT_THROUGH = 'fakeQuantize';
 const SURROUNDINGS = ['alone', 'between layers'] as const;
 
 /** The network of an example with its node changed. */
@@ -109,7 +111,9 @@ describe.each(each)('%s', (_title, example: Example) => {
         { numRuns: 40 },
       );
       const { [name]: _missing, ...rest } = nodeOf(alone).attributes;
-      expectCode(() => checkGraph(withNode(alone, () => ({ attributes: rest }))), 'ATTRIBUTE');
+      const without = withNode(alone, () => ({ attributes: rest }));
+      if (operator.mayLack?.includes(name)) checkGraph(without);
+      else expectCode(() => checkGraph(without), 'ATTRIBUTE');
     }
     expectCode(() => checkGraph(withAttribute(alone, 'unknown', 1)), 'ATTRIBUTE');
     expectCode(() => checkGraph(withAttribute(alone, 'toString', 1)), 'ATTRIBUTE');
@@ -214,7 +218,8 @@ describe.each(each)('%s', (_title, example: Example) => {
 
   it.each(SURROUNDINGS)('%s: gradients are central differences in double (rtol 1e-5)', async (where) => {
     const network = where === 'alone' ? alone : between;
-    if (!TRAINING_OPERATORS[nodeOf(network).kind as OperatorKind].backward) return;
+    const { kind } = nodeOf(network);
+    if (!TRAINING_OPERATORS[kind as OperatorKind].backward || kind === STRAIGHT_THROUGH) return;
     await withTrainer(network, { kernels: portable, precision: 'float64', batch: 3 }, (one) => {
       const loss = lossOf(one);
       const gradients = gradientsOf(one);
@@ -286,7 +291,10 @@ const STEP = 1e-6;
 /** What a rule allows, small enough for a small network. */
 function smallOf(rule: Rule): fc.Arbitrary<unknown> {
   if (rule.kind === 'integer') return obeying({ ...rule, to: Math.min(rule.to, rule.from + 4) });
-  if (rule.kind === 'integers') return obeying({ ...rule, to: Math.min(rule.to, rule.from + 4) });
+  if (rule.kind === 'integers') {
+    const from = Math.max(rule.from, -4);
+    return obeying({ ...rule, from, to: Math.min(rule.to, from + (rule.from < 0 ? 8 : 4)) });
+  }
   return obeying(rule, 10);
 }
 
@@ -315,7 +323,7 @@ describe('all examples side by side', () => {
 describe('any graph', () => {
   it('has every kind in it', () => {
     const found = fc
-      .sample(anyGraph(), { numRuns: 400, seed: 1 })
+      .sample(anyGraph(), { numRuns: 1000, seed: 1 })
       .flatMap(({ nodes }) => nodes.map(({ kind }) => kind));
     for (const kind of kinds) expect(found.filter((one) => one === kind).length, kind).toBeGreaterThan(5);
   });
@@ -340,22 +348,22 @@ describe('what the tables do not say of a single node', () => {
     const side = { from: 1, to: 65535 };
     const padding = { kind: 'integers', count: 4, from: 0, to: 65535 };
     const pair = { kind: 'integers', count: 2, ...side };
-    const pool = { size: pair, stride: pair, padding };
+    const pool = { size: pair, stride: pair, padding, dilation: pair };
     const attributes = {
       conv: { stride: pair, padding, dilation: pair, groups: { kind: 'integer', ...side } },
       dense: {},
       maxPool: pool,
       averagePool: { ...pool, countPadding: { kind: 'boolean' } },
       globalAveragePool: {},
-      softmax: {},
+      softmax: { axis: { kind: 'integer', from: 0, to: 65535 } },
       batchNorm: {
         epsilon: { kind: 'number', from: 0, to: Infinity, exclusive: 'from' },
         momentum: { kind: 'number', from: 0, to: 1, exclusive: 'none' },
       },
       affine: {},
       flatten: {},
-      concat: {},
-      split: { sizes: { kind: 'integers', ...side } },
+      concat: { axis: { kind: 'integer', from: 0, to: 65535 } },
+      split: { sizes: { kind: 'integers', ...side }, axis: { kind: 'integer', from: 0, to: 65535 } },
       dropout: { rate: { kind: 'number', from: 0, to: 1, exclusive: 'to' } },
       relu: {},
       leakyRelu: { slope: { kind: 'number', from: 0, to: Infinity, exclusive: 'from' } },

@@ -4,7 +4,20 @@ import { EspalierError } from '../../src/base/errors.ts';
 import type { RunEvent } from '../../src/base/control.ts';
 import type { Examples } from '../../src/graph/examples.ts';
 import { batchNorm, dense, sequential } from '../../src/network/index.ts';
-import { evaluate, l2, lastGoodNetwork, predictAll, reestimateBatchNorm, train } from '../../src/training/index.ts';
+import { quantize } from '../../src/quantization/index.ts';
+import {
+  constant,
+  cosine,
+  crossEntropy,
+  evaluate,
+  l2,
+  lastGoodNetwork,
+  predictAll,
+  reestimateBatchNorm,
+  softmaxRows,
+  step,
+  train,
+} from '../../src/training/index.ts';
 import type { Schedule, TrainOptions } from '../../src/training/index.ts';
 import { arraySet, bytesOf, classSet, context, smoothSet, tiny } from './fixtures.ts';
 
@@ -46,6 +59,107 @@ describe('wherever in a set it stands', () => {
     for (const label of [0, 2])
       expect((await evaluate(network, labelled(label), { kernels, batch: 3 })).targets[sample]).toBe(label);
   });
+});
+
+test('whichever number a source leaves unwritten is found', async () => {
+  for (let hole = 0; hole < 9; hole++) {
+    const set: Examples = {
+      ...smoothSet(3, 1),
+      read: (_indices, inputs, targets) => {
+        targets?.fill(1);
+        for (let i = 0; i < inputs.length; i++) if (i !== hole) inputs[i] = 1;
+      },
+    };
+    await expect(predictAll(tiny(), set, { kernels })).rejects.toMatchObject({
+      code: 'DATA',
+      message: expect.stringContaining(`sample ${Math.floor(hole / 3)}, element ${hole % 3}`) as unknown,
+    });
+    const targetless: Examples = {
+      ...set,
+      read: (_indices, inputs, targets) => {
+        inputs.fill(1);
+        for (let i = 0; i < 6; i++) if (i !== hole) targets![i] = 1;
+      },
+    };
+    if (hole < 6)
+      await expect(evaluate(tiny(), targetless, { kernels })).rejects.toMatchObject({
+        message: expect.stringContaining(`sample ${Math.floor(hole / 2)}, element ${hole % 2}`) as unknown,
+      });
+  }
+});
+
+test('a sample of another shape than the set says is DATA, and the one that is too short is named', async () => {
+  const whole = smoothSet(12, 1);
+  const odd = (numbers: number): Examples => ({
+    ...whole,
+    read: (indices, inputs, targets, pass) => {
+      void whole.read(indices, inputs, targets, pass);
+      const at = Array.from(indices).indexOf(5);
+      // The others were written before it: what it does not fill stays empty, what it has too much has no room.
+      if (at >= 0) inputs.fill(NaN, 3 * at, 3 * at + 3).set(new Float32Array(numbers).fill(1), 3 * at);
+    },
+  });
+  const options = { epochs: 1, batchSize: 12, loss: l2() };
+  await expect(train(tiny(), context(odd(2)), options)).rejects.toMatchObject({
+    code: 'DATA',
+    details: { found: 5 },
+    message: expect.stringContaining('in sample 5, element 2') as unknown,
+  });
+  await expect(train(tiny(), context(odd(40)), options)).rejects.toMatchObject({
+    code: 'DATA',
+    cause: { name: 'RangeError' },
+  });
+});
+
+test('samples of one class alone are learned; an output of one class is refused, and the network is as it was', async () => {
+  const same = arraySet(
+    [2],
+    Float32Array.from({ length: 12 }, (_, i) => Math.sin(i)),
+    [],
+    new Float32Array(6).fill(1),
+  );
+  const options = { epochs: 20, batchSize: 6, learningRate: 0.5, loss: crossEntropy() };
+  const { history } = await train(sequential({ input: [2] }, [dense(3)]), context(same), options);
+  expect(history.at(-1)!.loss).toBeLessThan(history[0].loss / 5);
+  const one = sequential({ input: [2], seed: 1 }, [dense(1)]);
+  const before = bytesOf(one);
+  await expect(
+    train(one, context(arraySet([2], new Float32Array(12), [], new Float32Array(6))), options),
+  ).rejects.toThrow('at least 2 classes');
+  expect(bytesOf(one)).toEqual(before);
+});
+
+test('codebooks learn ten times as fast by SGD with averaged gradients, and as fast as all else otherwise', async () => {
+  const base = sequential({ input: [3], seed: 1 }, [dense(4, { name: 'layer' }), dense(2)]);
+  const set = smoothSet(8, 1);
+  const { network } = await quantize({
+    ...{
+      subvectorLength: 1,
+      codewordCount: 2,
+      codebooks: 'layer',
+      clampCodewords: false,
+      parameters: ['layer.weight'],
+    },
+  } as never)(base, context(set));
+  expect(network.parameters.get('layer.weight')!.kind).toBe('product');
+  const trained = async (optimizer: TrainOptions['optimizer'], codebookRate?: number): Promise<unknown> =>
+    bytesOf(
+      (
+        await train(network, context(set), {
+          ...{ epochs: 2, batchSize: 4, learningRate: 0.01, optimizer: optimizer! },
+          ...(codebookRate !== undefined && { codebookRate }),
+        })
+      ).network,
+    );
+  for (const [optimizer, rate, other] of [
+    [{ kind: 'sgd' }, 10, 1],
+    [{ kind: 'sgd', codewordGradient: 'sum' }, 1, 10],
+    [{ kind: 'adam' }, 1, 10],
+    [{ kind: 'adam', codewordGradient: 'sum' }, 1, 10],
+  ] as const) {
+    expect(await trained(optimizer)).toEqual(await trained(optimizer, rate));
+    expect(await trained(optimizer)).not.toEqual(await trained(optimizer, other));
+  }
 });
 
 describe('unasked', () => {
@@ -144,4 +258,19 @@ test('a set of labels is judged by cross-entropy where the loss is one: before, 
   const result = await train(network, context(set, { validation: set }), { epochs: 3, batchSize: 10 });
   expect(result.status).toBe('finished');
   expect(result.before).toBeGreaterThan(result.kept.validation!);
+});
+
+test('schedules say what they are: no warm-up unless asked, steps at a half and three quarters by a tenth', () => {
+  expect([constant(), cosine(), step()].map(({ options }) => options)).toEqual([
+    { kind: 'constant', warmUp: 0 },
+    { kind: 'cosine', warmUp: 0 },
+    { kind: 'step', at: [0.5, 0.75], by: 0.1, warmUp: 0 },
+  ]);
+  expect(constant({ warmUp: 4 }).factor(0, 10)).toBe(0.25);
+});
+
+test('softmax of rows leaves what lies behind them', () => {
+  const values = Float64Array.of(0, 0, 3, 4);
+  softmaxRows(values, 1, 2);
+  expect([...values]).toEqual([0.5, 0.5, 3, 4]);
 });

@@ -1,10 +1,12 @@
 /** The operations of inference in kernels. */
+import { sizeOf } from '../../base/tensor.ts';
 import { geometryWords } from '../specification/geometry.ts';
 import { MATMUL } from '../types.ts';
-import { elementsOf, joinSides, sideWords } from './sides.ts';
+import { elementsOf, joinSides, sideWords, type Side } from './sides.ts';
 import { cut, cutWords, piecesOf, type Run } from './cut.ts';
 import type { Lowerings } from './lowering.ts';
 import { reducedPieces } from './reduction.ts';
+import { joinTables } from './tables.ts';
 
 /** Outputs of a dense layer, or what its gradients have instead: a product that is small is not worth cutting. */
 export function cutProduct(count: number, work: number): Run[] {
@@ -129,6 +131,44 @@ export const INFERENCE_LOWERINGS = {
     step('batchNormFold', [call]);
   },
 
+  standardizeForward({ rows, ...call }, { step }) {
+    step(
+      'standardizeForward',
+      cut(rows, 1, piecesOf(rows * call.channels * call.positions)).map(([row, count]) => ({
+        ...call,
+        row,
+        rows: count,
+      })),
+    );
+  },
+
+  products({ sides, aStrides, bStrides, cStrides, ...call }, { sizes, integers, needsScratch, step }) {
+    const { m, n, k, a, b, bColumn, c } = call;
+    const all = sides.map((count, axis) => ({ count, strides: [aStrides[axis], bStrides[axis], cStrides[axis]] }));
+    const isKept = ({ strides }: Side): boolean => strides[2] !== 0;
+    const kept = joinSides(all.filter(isKept)),
+      summed = joinSides(all.filter((one) => !isKept(one)));
+    needsScratch(sizes.scratchWords('matmul', undefined, [m, n, k]));
+    if (elementsOf([...kept, ...summed]) === 1)
+      return step(
+        'matmul',
+        cutProduct(n, m * n * k).map(([first, count]) => ({
+          ...call,
+          ...{ n: count, b: b + first * bColumn, c: c + first, flags: 0, bias: -1, activation: 0, parameters: 0 },
+        })),
+      );
+    const [{ count: outer, strides }] = kept;
+    const at = integers(sideWords([...kept, ...summed], 3));
+    step(
+      'products',
+      cut(outer).map(([first, count]) => ({
+        ...call,
+        ...{ a: a + first * strides[0], b: b + first * strides[1], c: c + first * strides[2] },
+        ...{ sides: at, rank: kept.length + summed.length, kept: kept.length, outer: count },
+      })),
+    );
+  },
+
   softmaxForward({ x, y, rows, columns }, { step }) {
     step(
       'softmaxForward',
@@ -220,6 +260,46 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
+  rearrange({ x, y, tables, fill }, { integers, step }) {
+    const { from, run, sides } = joinTables(tables);
+    const [outermost] = sides;
+    const outer = outermost.length,
+      words = sizeOf(sides.map(({ length }) => length)) * run;
+    const at = integers([...sides.map(({ length }) => length), ...sides.flat()]);
+    step(
+      'rearrange',
+      cut(outer, 1, piecesOf(words)).map(([first, count]) => ({
+        x: x + from,
+        y: y + first * (words / outer),
+        tables: at,
+        rank: sides.length,
+        first,
+        outer: count,
+        run,
+        fill,
+      })),
+    );
+  },
+
+  resample({ x, y, outer, length, inner, taps, fill }, { integers, floats, step }) {
+    const most = Math.max(1, ...taps.map((all) => all.length));
+    const padded = taps.flatMap((all) => Array.from({ length: most }, (_, t) => all[t] ?? NO_TAP));
+    const common = {
+      ...{ length, inner, count: taps.length, taps: most, fill },
+      places: integers(padded.map(({ place }) => place)),
+      weights: floats(padded.map(({ weight }) => weight)),
+    };
+    step(
+      'resample',
+      cut(outer, 1, piecesOf(outer * taps.length * inner * most)).map(([first, count]) => ({
+        ...common,
+        x: x + first * length * inner,
+        y: y + first * taps.length * inner,
+        outer: count,
+      })),
+    );
+  },
+
   codebookDecode(call, { sizes, needsScratch, step }) {
     const { codewords, codes, signs, to, columns, first, rows } = call;
     const { subspaceCount: M, subvectorLength: d, codewordCount: K } = call;
@@ -230,3 +310,5 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 } satisfies Lowerings;
+
+const NO_TAP = { place: -1, weight: 0 };

@@ -9,9 +9,10 @@ import { binaryForward } from './binary.ts';
 import { codebookDecode } from './codebook.ts';
 import { convolutionForward, convolutionPack } from './convolution.ts';
 import { add, copyRows } from './elementwise.ts';
-import { matmul } from './matmul.ts';
-import { affineForward, batchNormFold } from './normalization.ts';
+import { matmul, products } from './matmul.ts';
+import { affineForward, batchNormFold, standardizeForward } from './normalization.ts';
 import { averagePoolForward, maxPoolForward } from './pooling.ts';
+import { rearrange, resample } from './rearrange.ts';
 import { argMax, reduceForward } from './reduction.ts';
 import { softmaxForward } from './softmax.ts';
 import { bindKernels, type PortableTable } from './table.ts';
@@ -25,6 +26,8 @@ const TABLE: PortableTable<InferenceKernelName> = {
   averagePoolForward,
   affineForward,
   batchNormFold,
+  standardizeForward,
+  products,
   softmaxForward,
   add,
   copyRows,
@@ -32,6 +35,8 @@ const TABLE: PortableTable<InferenceKernelName> = {
   binaryForward,
   reduceForward,
   argMax,
+  rearrange,
+  resample,
 };
 
 /** The portable kernels of inference bound to a heap of either precision. */

@@ -106,6 +106,27 @@ export const INFERENCE_KERNELS = {
    * affineForward. hyper as above.
    */
   batchNormFold: { arguments: ['scale', 'shift', 'mean', 'variance', 'scaleOut', 'shiftOut', 'hyper', 'channels'] },
+  /**
+   * y = scale (x - m) / sqrt(v + epsilon) + shift along rows [row, row + rows) of channels positions elements, m and v the
+   * row's mean and variance (divided by the count), in double. Row r has the scales and shifts of (r mod period) channels
+   * on, a positions' run of elements each; -1: none. inverse -1: not wanted, else 1 / sqrt(v + epsilon) of every row.
+   * hyper: offset of [epsilon]. In place allowed.
+   */
+  standardizeForward: {
+    arguments: ['x', 'scale', 'shift', 'y', 'inverse', 'hyper', 'row', 'rows', 'period', 'channels', 'positions'],
+  },
+  /**
+   * c = a b for matrices that lie `sides` apart: element (i, l) of a at a + i aRow + l aColumn, (l, j) of b at b + l bRow
+   * + j bColumn, (i, j) of c at c + i cRow + j. sides: offset of the sides, then of a's, b's and c's strides along each;
+   * first the `kept` ones, at least one, of which the outermost is taken for `outer` steps; then those over which
+   * products are summed, at least one. Error: as matmul's with K = k times the steps summed over.
+   */
+  products: {
+    arguments: [
+      ...(['m', 'n', 'k', 'a', 'aRow', 'aColumn', 'b', 'bRow', 'bColumn', 'c', 'cRow'] as const),
+      ...(['sides', 'rank', 'kept', 'outer'] as const),
+    ],
+  },
   /** Along rows of `columns`: y = exp(x - max) / sum. In place allowed. */
   softmaxForward: { arguments: ['x', 'y', 'rows', 'columns'] },
   /** y = a + b, elementwise, then activation. y may be a or b. */
@@ -139,6 +160,18 @@ export const INFERENCE_KERNELS = {
    * NaN counts as larger than all numbers, the first of them as the largest. The same integers from every set.
    */
   argMax: { arguments: ['x', 'y', 'outer', 'length', 'inner'] },
+  /**
+   * y[i, j, ..., r] = x[t0[i] + t1[j] + ... + r], r in [0, run), or the float at `fill` where one of the offsets is -1, for
+   * `outer` entries of the outermost table from the first on. tables: offset of the `rank` sides, at least one, then of
+   * the table of each, in words. y is row-major. The same bits from every set.
+   */
+  rearrange: { arguments: ['x', 'y', 'tables', 'rank', 'first', 'outer', 'run', 'fill'] },
+  /**
+   * y [outer, count, inner]: y[o, j, i] = sum of weights[j, t] x[o, places[j, t], i] over t in [0, taps), in double, ascending;
+   * x [outer, length, inner]. The taps of j end at the first place -1; where that is the first one y is the float at
+   * `fill`. The same bits from every set.
+   */
+  resample: { arguments: ['x', 'y', 'outer', 'length', 'inner', 'count', 'taps', 'places', 'weights', 'fill'] },
 } as const satisfies Record<string, KernelSpecification>;
 
 /** The others: gradients, updates, and the search for codewords. */
@@ -224,6 +257,8 @@ export const TRAINING_KERNELS = {
       'channels',
     ],
   },
+  /** dx = inverse (dy - mean dy - x mean (dy x)) along rows of `columns`, x standardized; in double. dx may be dy. */
+  standardizeBackward: { arguments: ['x', 'dy', 'inverse', 'dx', 'rows', 'columns'] },
   /** dx = y (dy - sum y dy); dx may be dy. */
   softmaxBackward: { arguments: ['y', 'dy', 'dx', 'rows', 'columns'] },
   /** y = a * b, elementwise. y may be a or b. */
