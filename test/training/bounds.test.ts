@@ -130,7 +130,7 @@ test('samples of one class alone are learned; an output of one class is refused,
 });
 
 test('codebooks learn ten times as fast by SGD with averaged gradients, and as fast as all else otherwise', async () => {
-  const base = sequential({ input: [3], seed: 1 }, [dense(4, { name: 'layer' }), dense(2)]);
+  const base = sequential({ input: [3], seed: 1 }, [dense(32, { name: 'layer' }), dense(2)]);
   const set = smoothSet(8, 1);
   const { network } = await quantize({
     ...{
