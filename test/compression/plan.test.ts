@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { compress, describePlan, describeStage, describeValidation, epochsOf } from '../../src/compression/index.ts';
 import type { CompressOptions, PlanReport, Stage, StageReport } from '../../src/compression/index.ts';
 import { COMPRESS_DEFAULTS, LAYER_DEFAULTS, milder, resolveCompressOptions } from '../../src/compression/options.ts';
-import { PRESET_NAMES, presetOptions } from '../../src/compression/presets.ts';
+import { presetOptions } from '../../src/compression/presets.ts';
+import type { PresetName } from '../../src/compression/presets.ts';
 import { compareLayers, splitBytes } from '../../src/compression/report.ts';
 import { planStages, trainOptions } from '../../src/compression/stages.ts';
 import { stream } from '../../src/base/random.ts';
@@ -44,7 +45,7 @@ describe('defaults', () => {
     });
   });
   it('of the presets are the settings that were measured', () => {
-    const rates = (name: (typeof PRESET_NAMES)[number]): unknown => {
+    const rates = (name: PresetName): unknown => {
       const { settings, retrainPruned, retrainQuantized, final, layers } = presetOptions(name, network);
       const passes = [retrainPruned, retrainQuantized, final].map((one) => [one!.epochs, one!.learningRate]);
       return [Object.values(settings!), ...passes, layers!['dense1']!.keep];
