@@ -163,6 +163,10 @@ describe('a milder try', () => {
     expect(differing('retrain', {})).toEqual([false, false, false]);
     expect(differing('round', { settings: { quantize } })).toEqual([true, false, false]);
     const mixed = { order: ['dense3', 'dense2'], layersPerStep: 2, layers: { dense2: { quantize: false } } } as const;
+    // One layer that differs is enough.
+    expect(differing('quantize', { ...mixed, settings: { subvectorLength: 2, codewordCount: 2, quantize } })[0]).toBe(
+      true,
+    );
     expect(
       differing('quantize', { ...mixed, settings: { subvectorLength: 2, codewordCount: 65536, quantize } }),
     ).toEqual([false, false, false]);
