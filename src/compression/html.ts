@@ -181,9 +181,10 @@ function curves({ report, baseline = [] }: ReportInput): string {
       values: [report.validation.before, ...report.stages.map((stage) => stage.validation)],
     },
   ];
+  const isJudged = report.validation.yardstick !== 'none';
   const drawn = (lines: readonly Line[], x: string, y: string): string => svgLines(lines, x, y, { width: 700 });
   return `${loss.length > 0 ? `<h2>Loss per epoch</h2>${drawn(loss, 'epoch', 'training loss')}` : ''}
-<h2>Validation error after each stage</h2>${drawn(stages, 'stage', 'validation error')}`;
+${isJudged ? `<h2>Validation error after each stage</h2>${drawn(stages, 'stage', 'validation error')}` : ''}`;
 }
 
 function stageTable({ stages, validation }: CompressionReport): string {
@@ -195,7 +196,7 @@ function stageTable({ stages, validation }: CompressionReport): string {
       stage.layers.join(', '),
       describeStage(stage),
       count(stage.parameters),
-      stage.validation.toPrecision(4),
+      validation.yardstick === 'none' ? 'unknown' : stage.validation.toPrecision(4),
       change(i === 0 ? validation.before : stages[i - 1].validation, stage.validation),
     ]),
     { words: [0, 1, 2] },
