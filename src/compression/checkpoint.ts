@@ -279,12 +279,12 @@ function fingerprintOf(
   return {
     network: digestNetwork(network),
     // By construction all of them, those to come too. Functions are known by their names.
-    options: digestOptions([
-      rest,
-      { ...others, loss: loss?.options, schedule: schedule?.options },
-      [typeof criterion, criterionName(criterion)],
-      plan.map(({ name, step, layers }) => [name, step, layers]),
-    ]),
+    options: digestOptions({
+      ...rest,
+      training: { ...others, loss: loss?.options, schedule: schedule?.options },
+      criterion: [typeof criterion, criterionName(criterion)],
+      stages: plan.map(({ name, step, layers }) => [name, step, layers]),
+    }),
     data,
     seed: String(seed),
     kernels: kernels.name,

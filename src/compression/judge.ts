@@ -24,15 +24,17 @@ export type Yardstick = 'rmse' | 'errorRate' | 'outputError' | 'custom' | 'none'
 
 /**
  * What a compression may cost by default: of 'rmse' and 'custom' a share of the original's error, of 'errorRate' a share
- * of the samples, of 'outputError' as it is; where nothing is judged, anything.
+ * of the samples, of 'outputError' as it is.
  */
 export const TOLERANCES = {
   rmse: 0.25,
   errorRate: 0.02,
   outputError: 0.2,
   custom: 0.25,
-  none: Infinity,
-} as const satisfies Record<Yardstick, number>;
+} as const satisfies Record<
+  Exclude<Yardstick, 'none'>,
+  number
+>;
 
 /** Which yardstick fits the data and the settings. */
 export function yardstickOf(network: Network, context: Context, { training }: CompressSettings): Yardstick {
