@@ -130,7 +130,11 @@ function openRun(
   return {
     settings,
     measure: createJudge(network, context, settings),
-    judged: { yardstick, tolerance: settings.tolerance ?? (yardstick === 'none' ? Infinity : TOLERANCES[yardstick]), steps: Math.max(1, steps) },
+    judged: {
+      yardstick,
+      tolerance: settings.tolerance ?? (yardstick === 'none' ? Infinity : TOLERANCES[yardstick]),
+      steps: Math.max(1, steps),
+    },
     note(stage, validation, limit, consequence) {
       const text = `step of ${stage.layers.join(', ')}: validation ${validation.toPrecision(4)} is above ${limit.toPrecision(4)}; ${consequence}`;
       control.emit({ kind: 'note', text });

@@ -26,12 +26,7 @@ export type Yardstick = 'rmse' | 'errorRate' | 'outputError' | 'custom' | 'none'
  * What a compression may cost by default: of 'rmse' and 'custom' a share of the original's error, of 'errorRate' a share
  * of the samples, of 'outputError' as it is.
  */
-export const TOLERANCES = {
-  rmse: 0.25,
-  errorRate: 0.02,
-  outputError: 0.2,
-  custom: 0.25,
-} as const satisfies Record<
+export const TOLERANCES = { rmse: 0.25, errorRate: 0.02, outputError: 0.2, custom: 0.25 } as const satisfies Record<
   Exclude<Yardstick, 'none'>,
   number
 >;

@@ -239,7 +239,9 @@ function checkFingerprint(key: string, slot: Slot, fingerprint: Fingerprint): vo
     (field) => slot.fingerprint.get(field) !== (Object.hasOwn(fingerprint, field) ? fingerprint[field] : undefined),
   );
   if (differing.length > 0) {
-    const details = differing.flatMap((field) => describeDifferences(slot.fingerprint.get(field), fingerprint[field]) ?? []);
+    const details = differing.flatMap(
+      (field) => describeDifferences(slot.fingerprint.get(field), fingerprint[field]) ?? [],
+    );
     throw new EspalierError(
       'CHECKPOINT',
       `readCheckpoint: the checkpoint of ${show(key)} was made with another ${differing.join(', ')}${details.length > 0 ? ` (${details.join('; ')})` : ''}; go on with what it was made with, or remove it to start anew`,
