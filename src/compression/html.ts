@@ -33,7 +33,9 @@ export interface ReportInput {
  */
 export function reportHtml(input: ReportInput): string {
   checkReportInput('reportHtml', input);
-  const { title, description, report, metrics = [], faces = [], made = [] } = input;
+  // Without a prototype: what stands there nobody gave.
+  const own = Object.assign(Object.create(null) as ReportInput, input);
+  const { title, description, report, metrics = [], faces = [], made = [] } = own;
   const { ratio, sentence } = headline(report);
   return page(
     title,
@@ -52,7 +54,7 @@ ${layerBars(report)}
 ${layerTable(report)}
 <h2>Where the bytes of the file are</h2>
 ${splitTable(report)}
-${curves(input)}
+${curves(own)}
 ${report.steps.length > 0 ? `<h2>Steps</h2>\n${table('wide', STEP_HEAD, stepRows(report), { words: [0, 1, 5] })}` : ''}
 <h2>Asked and got</h2>
 ${table('wide', PLAN_HEAD, planRows(report), { words: [5] })}
