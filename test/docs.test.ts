@@ -14,7 +14,7 @@ import { openFolder, writeNpy } from '../src/index.ts';
 
 const root = join(import.meta.dirname, '..');
 const docs = join(root, 'docs');
-const pages = new Map(
+const pages = new Map<string, string>(
   await Promise.all(
     (await readdir(docs))
       .filter((name) => name.endsWith('.md'))
