@@ -2,7 +2,7 @@
 import type { Arithmetic } from '../src/kernels/specification/arithmetic.ts';
 
 /** What a formula of floats may call beyond instructions, all from assembly/vector.ts. */
-export const PRIMITIVES = ['exp4', 'log4', 'sigmoid4', 'tanh4', 'erf4'] as const;
+export const PRIMITIVES = ['exp4', 'log4', 'sigmoid4', 'tanh4', 'erf4', 'power4'] as const;
 
 /**
  * An inline function of vectors that computes a formula; what occurs twice in it is computed once.
@@ -45,11 +45,13 @@ export function inlineFunction(
     negate: unary(`${type}.neg`),
     absolute: unary(`${type}.abs`),
     squareRoot: unary(`${type}.sqrt`),
+    round: unary(`${type}.nearest`),
     exp: unary('exp4'),
     log: unary('log4'),
     sigmoid: unary('sigmoid4'),
     tanh: unary('tanh4'),
     erf: unary('erf4'),
+    power: binary('power4'),
     less: binary(`${type}.lt`),
     greater: binary(`${type}.gt`),
     select: (condition, yes, no) => define(`v128.bitselect(${yes}, ${no}, ${condition})`),

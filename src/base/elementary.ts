@@ -196,3 +196,25 @@ export function power(x: number, n: number): number {
   }
   return result;
 }
+
+/**
+ * x^y as IEEE 754 has it, a relative error below (|y ln x| + 2) / 2^52: of a negative x for whole y only, else NaN; 1 where
+ * x is 1 or y is 0, whatever the other. `**` is each engine's own.
+ */
+export function pow(x: number, y: number): number {
+  if (y === 0 || x === 1) return 1;
+  const size = Math.abs(x),
+    isWhole = Math.floor(y) === y;
+  if (x < 0 && size < Infinity && !isWhole) return NaN;
+  const value = size === 1 && isWhole ? 1 : exp(y * log(size));
+  return Math.abs(y % 2) === 1 && (x < 0 || 1 / x < 0) ? -value : value;
+}
+
+/** To the nearest whole number, of two the even one. */
+export function roundEven(x: number): number {
+  const below = Math.floor(x),
+    over = x - below;
+  if (over < 0.5 || (over === 0.5 && below % 2 === 0)) return below || x * 0;
+  // A negative number near 0 is -0, as for every instruction of the kind.
+  return over > 0 ? below + 1 || -0 : x;
+}

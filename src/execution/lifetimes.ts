@@ -11,6 +11,7 @@ import { sizeOf } from '../base/tensor.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { consumersOf, outputsOf, producersOf } from '../graph/walk.ts';
 import { inferTypes } from '../network/shapes.ts';
+import { takesMaps } from '../operators/define.ts';
 import { operatorOf } from '../operators/table.ts';
 import type { ValueType } from '../operators/types.ts';
 import { align } from './placement.ts';
@@ -95,7 +96,8 @@ export function analyse(
     // Without a source the first operand is a constant, which nothing may be written over.
     const isFree = source !== undefined && !needed.has(source);
     const isFused = isFree && operator.activation && takesIn?.activation;
-    const followsMaps = before && (takesIn?.channelMaps || folded.has(producer.get(first)!));
+    const followsMaps =
+      before && ((takesIn && takesMaps({ takesIn }, types.get(first)!.shape)) || folded.has(producer.get(first)!));
     const isFolded = source && !reads && operator.channelMap && followsMaps;
     const liesInPlace = operator.inPlace === 'view' || (operator.inPlace === 'overwrite' && isFree && !read?.inputs);
     if (isFused) fused.add(i);

@@ -78,6 +78,27 @@ export const elu = /* @__PURE__ */ unary('elu');
 export const clip = /* @__PURE__ */ unary('clip');
 /** e^x. */
 export const exp = /* @__PURE__ */ unary('exp');
+/** The natural logarithm: -Infinity at 0, NaN below. */
+export const log = /* @__PURE__ */ unary('log');
+/** The square root, NaN below 0. */
+export const sqrt = /* @__PURE__ */ unary('sqrt');
+/** ln(1 + e^x). */
+export const softplus = /* @__PURE__ */ unary('softplus');
+/** The error function. */
+export const erf = /* @__PURE__ */ unary('erf');
+/** |x|. */
+export const absolute = /* @__PURE__ */ unary('absolute');
+/** -x. */
+export const negate = /* @__PURE__ */ unary('negate');
+/** 1 / x. */
+export const reciprocal = /* @__PURE__ */ unary('reciprocal');
+/** The nearest whole number, of two the even one. Its gradient is 0. */
+export const round = /* @__PURE__ */ unary('round');
+/**
+ * (min(max(q, lowest), highest) - zero) scale with q = x / scale, rounded half to even, + zero: what integers leave of x. Its
+ * gradient goes straight through: 1 where q lies within the bounds, else 0. Scale above 0. Default: -128 to 127 times 1/32.
+ */
+export const fakeQuantize = /* @__PURE__ */ unary('fakeQuantize');
 
 /** a + b: two values, or a value and a constant, stretched to each other where sides are 1. Skips, offsets. */
 export const add = /* @__PURE__ */ binary('add');
@@ -87,6 +108,8 @@ export const subtract = /* @__PURE__ */ binary('subtract');
 export const multiply = /* @__PURE__ */ binary('multiply');
 /** a / b, stretched as in {@link add}. */
 export const divide = /* @__PURE__ */ binary('divide');
+/** a^b, stretched as in {@link add}; NaN for negative a where b is not whole. */
+export const power = /* @__PURE__ */ binary('power');
 /** The smaller of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */
 export const minimum = /* @__PURE__ */ binary('minimum');
 /** The larger of a and b, stretched as in {@link add}. Where they are equal the gradient goes to a. */

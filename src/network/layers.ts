@@ -5,6 +5,7 @@ import { toFloat32 } from '../base/float32.ts';
 import type { Shape } from '../base/tensor.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Attributes } from '../graph/network.ts';
+import type { ResizeAttributes } from '../operators/resize.ts';
 import type { Padding, Pair } from '../operators/types.ts';
 import { constantInitializer, heNormal } from './initializers.ts';
 import type { Initializer } from './initializers.ts';
@@ -98,9 +99,55 @@ export function conv(filters: number, size: number | Pair, given: ConvOptions = 
   };
 }
 
+export interface ConvTransposeOptions extends WeightOptions {
+  /** Default 1. */
+  stride?: number | Pair;
+  /** What is cut off of the output: a number for all sides (default 0), or [top, left, bottom, right]. */
+  padding?: number | Padding;
+  /** Default 1. */
+  dilation?: number | Pair;
+  /** Default 1. */
+  groups?: number;
+  /** Rows and columns more, below and to the right. Default 0. */
+  outputPadding?: number | Pair;
+}
+
 /**
- * `units` neurons, each connected to all inputs (a vector: put `flatten()` before it): [in] to [units]. Weight
- * [units, in].
+ * `filters` transposed convolutions of `size` x `size`: [in, H, W] to [filters, stride (H - 1) + size, ...]. Weight
+ * [filters, in / groups, size, size].
+ * @throws {TypeError | RangeError} as {@link conv}
+ */
+export function convTranspose(filters: number, size: number | Pair, given: ConvTransposeOptions = {}): Layer {
+  const names = [...WEIGHT_NAMES, 'stride', 'padding', 'dilation', 'groups', 'outputPadding'] as const;
+  const options = ownOptions('convTranspose', 'options', given, names);
+  checkInteger('convTranspose', 'filters', filters, 1);
+  const kernel = pair(size);
+  kernel.forEach((side) => checkInteger('convTranspose', 'size', side, 1));
+  const { padding = 0 } = options;
+  const groups = checkInteger('convTranspose', 'groups', options.groups ?? 1, 1);
+  const attributes = {
+    stride: pair(options.stride ?? 1),
+    padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding,
+    dilation: pair(options.dilation ?? 1),
+    groups,
+    outputPadding: pair(options.outputPadding ?? 0),
+  };
+  return {
+    ...labelled('convTranspose', options),
+    attributes: () => attributes,
+    parameters([channels]) {
+      if (channels % groups !== 0)
+        throw new RangeError(
+          `convTranspose: groups: expected a divisor of the ${channels} input channels, got ${groups}`,
+        );
+      return withBias(options, [filters, channels / groups, ...kernel]);
+    },
+  };
+}
+
+/**
+ * `units` neurons, each connected to all inputs along the last axis of a sample: [in] to [units], [..., in] to [...,
+ * units]. For neurons that see a whole sample put `flatten()` before it. Weight [units, in].
  * @throws {TypeError | RangeError} if `units` is not a whole number above 0
  */
 export function dense(units: number, given: WeightOptions = {}): Layer {
@@ -109,7 +156,8 @@ export function dense(units: number, given: WeightOptions = {}): Layer {
   return {
     ...labelled('dense', options),
     attributes: none,
-    parameters: (input) => withBias(options, [units, sizeOf(input)]),
+    // A sample without axes is refused by the operator's shape rule, in its words.
+    parameters: (input) => withBias(options, [units, input.at(-1) ?? 1]),
   };
 }
 
@@ -129,6 +177,8 @@ export interface PoolOptions extends NamedOptions {
   stride?: number | Pair;
   /** Default 0. */
   padding?: number | Padding;
+  /** Distance of the places that a window looks at. Default 1. */
+  dilation?: number | Pair;
   /** Average pooling: padded places count as zeros. Default false. */
   countPadding?: boolean;
 }
@@ -138,6 +188,7 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, given: PoolO
     'name',
     'stride',
     'padding',
+    'dilation',
     ...(kind === 'averagePool' ? (['countPadding'] as const) : []),
   ]);
   const { padding = 0 } = options;
@@ -145,6 +196,7 @@ function pool(kind: 'maxPool' | 'averagePool', size: number | Pair, given: PoolO
     size: pair(size),
     stride: pair(options.stride ?? size),
     padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding,
+    ...(options.dilation !== undefined && { dilation: pair(options.dilation) }),
   };
   return {
     ...labelled(kind, options),
@@ -222,6 +274,40 @@ export const gather = (axis: number, indices: readonly number[], options: NamedO
   plain('gather', { axis, indices }, options);
 /** Sides of 1 stretched to those of `shape`. */
 export const expand = (shape: Shape, options: NamedOptions = {}): Layer => plain('expand', { shape }, options);
+/** What a resize may be told beside its sizes: the attributes of the operator. */
+export type ResizeOptions = NamedOptions & Partial<Omit<ResizeAttributes, 'sizes'>>;
+
+/**
+ * The last axes of a sample resized to these sizes, by default linearly between elements whose centres lie where those of
+ * the input do ('halfPixel', as PyTorch does without aligned corners): [C, H, W] to [C, 2 H, 2 W] with [2 H, 2 W]. All
+ * else is as in ONNX's operator Resize of opset 19, whose names these are.
+ */
+export const resize = (sizes: readonly number[], options: ResizeOptions = {}): Layer => {
+  const { name, ...given } = ownOptions('resize', 'options', options, [
+    ...(['name', 'axes', 'scales', 'mode', 'coordinates', 'rounding', 'cubicCoefficient'] as const),
+    ...(['excludeOutside', 'antialias', 'extrapolation', 'region'] as const),
+  ]);
+  return {
+    ...labelled('resize', name === undefined ? {} : { name }),
+    attributes(input) {
+      const axes = given.axes ?? sizes.map((_, i) => input.length - sizes.length + i);
+      return {
+        mode: 'linear',
+        coordinates: 'halfPixel',
+        rounding: 'roundPreferFloor',
+        cubicCoefficient: -0.75,
+        excludeOutside: false,
+        antialias: false,
+        extrapolation: 0,
+        region: [],
+        scales: sizes.map((size, i) => size / (input[axes[i]] ?? 1)),
+        ...given,
+        ...{ axes, sizes },
+      };
+    },
+    parameters: none,
+  };
+};
 /** Zeroes with probability `rate`, from 0 to below 1, in training. */
 export const dropout = (rate: number, options: NamedOptions = {}): Layer => plain('dropout', { rate }, options);
 
@@ -241,6 +327,50 @@ export function batchNorm(given: NamedOptions & { epsilon?: number; momentum?: n
     }),
   };
 }
+
+export interface StandardizeOptions extends NamedOptions {
+  /** Default 1e-5. */
+  epsilon?: number;
+  /** Scale and shift, which are trained. Default true. */
+  affine?: boolean;
+}
+
+const STANDARDIZE_NAMES = ['name', 'epsilon', 'affine'] as const;
+const scaleAndShift = (shape: Shape): ReturnType<Layer['parameters']> => ({
+  scale: { shape, initialize: constantInitializer(1) },
+  shift: { shape, initialize: constantInitializer(0) },
+});
+
+/** Mean 0 and variance 1 over all axes of a sample from `axis` on, then scale and shift of their sides. Default axis 0. */
+export function layerNorm(axis = 0, given: StandardizeOptions = {}): Layer {
+  const options = ownOptions('layerNorm', 'options', given, STANDARDIZE_NAMES);
+  const { epsilon = 1e-5, affine: isAffine = true } = options;
+  return {
+    ...labelled('layerNorm', options),
+    attributes: () => ({ axis, epsilon }),
+    parameters: (input) => (isAffine ? scaleAndShift(input.slice(axis)) : {}),
+  };
+}
+
+/** Mean 0 and variance 1 over each of `groups` runs of channels, then scale and shift per channel. A divisor of the channels. */
+export function groupNorm(groups: number, given: StandardizeOptions = {}): Layer {
+  const options = ownOptions('groupNorm', 'options', given, STANDARDIZE_NAMES);
+  const { epsilon = 1e-5, affine: isAffine = true } = options;
+  return {
+    ...labelled('groupNorm', options),
+    attributes: () => ({ groups, epsilon }),
+    parameters: ([channels = 1]) => (isAffine ? scaleAndShift([channels]) : {}),
+  };
+}
+
+/** {@link groupNorm} with every channel on its own. */
+export const instanceNorm = (given: StandardizeOptions = {}): Layer => ({
+  ...groupNorm(1, given),
+  attributes: ([groups = 1]) => ({ groups, epsilon: given.epsilon ?? 1e-5 }),
+});
+
+/** a [..., M, K] times b [..., K, N], two values or a value and a constant, leading axes stretched to each other: attention. */
+export const matMul = (options: NamedOptions = {}): Layer => plain('matMul', {}, options);
 
 /**
  * y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels.

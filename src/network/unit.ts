@@ -3,7 +3,9 @@ import { decode, isDense } from '../encodings/index.ts';
 import { checkFinite, checkNumber, EspalierError, show } from '../base/errors.ts';
 import { checkFloat32, toFloat32 } from '../base/float32.ts';
 import type { Network, Node } from '../graph/network.ts';
+import { takesMaps } from '../operators/define.ts';
 import { operatorOf } from '../operators/table.ts';
+import { inferShapes } from './shapes.ts';
 
 export interface OutputUnit {
   /** Above 0. */
@@ -37,7 +39,7 @@ export function withOutputUnit(network: Network, unit: OutputUnit): Network {
   if (
     network.outputs.length !== 1 ||
     !node ||
-    !operatorOf(node).takesIn?.channelMaps ||
+    !takesMaps(operatorOf(node), inferShapes(network).get(output) ?? []) ||
     weight === undefined ||
     bias === undefined
   ) {

@@ -4,7 +4,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
-import type { Coupling, Padding, Pair } from './types.ts';
+import type { Coupling, Operator, Padding, Pair } from './types.ts';
 
 /** An error about a node, which its text names with its kind. */
 export function nodeError(code: ErrorCode, node: Pick<Node, 'name' | 'kind'>, text: string): EspalierError {
@@ -33,6 +33,10 @@ export function checkAxis(node: Node, shape: Shape, axis: number): number {
   return shape[axis];
 }
 
+/** Whether a node that yields such samples takes maps per channel into its weights. */
+export const takesMaps = ({ takesIn }: Pick<Operator, 'takesIn'>, output: Shape): boolean =>
+  takesIn?.channelMaps === true || (takesIn?.channelMaps === 'of vectors' && output.length === 1);
+
 /** A stored parameter of exactly this shape. @throws {EspalierError} SHAPE for another, GRAPH if it is absent and not optional */
 export function checkParameterShape(
   node: Node,
@@ -48,6 +52,26 @@ export function checkParameterShape(
   if (found.length !== expected.length || found.some((side, i) => side !== expected[i])) {
     throw nodeError('SHAPE', node, `${role}: expected shape [${expected.join(', ')}], got [${found.join(', ')}]`);
   }
+}
+
+/** Both shapes stretched to one: aligned at their last axes, a side of 1 taken as often as the other asks. Undefined if they do not fit. */
+export function broadcast(a: Shape, b: Shape): Shape | undefined {
+  const rank = Math.max(a.length, b.length);
+  const padded = (shape: Shape): number[] => [...new Array<number>(rank - shape.length).fill(1), ...shape];
+  const [left, right] = [padded(a), padded(b)];
+  const fits = left.every((side, i) => side === right[i] || side === 1 || right[i] === 1);
+  return fits ? left.map((side, i) => (side === 1 ? right[i] : side)) : undefined;
+}
+
+/** Steps in words from an element to the next along each of `sides`; 0 where the operand is the same along it. */
+export function stridesOf(shape: Shape, sides: Shape): number[] {
+  const strides = new Array<number>(sides.length).fill(0);
+  let step = 1;
+  for (let axis = shape.length - 1, to = sides.length - 1; axis >= 0; axis--, to--) {
+    if (shape[axis] !== 1) strides[to] = step;
+    step *= shape[axis];
+  }
+  return strides;
 }
 
 export interface Window {

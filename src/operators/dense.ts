@@ -1,14 +1,17 @@
-/** Dense (fully connected): y = x W^T + bias, W [out, in]. */
+/** Dense (fully connected) along the last axis: y = x W^T + bias, W [out, in]. */
 import { sizeOf } from '../base/tensor.ts';
-import { checkParameterShape, checkRank, nodeError } from './define.ts';
+import { checkParameterShape, nodeError, STAYS } from './define.ts';
 import { foldedParameters } from './fold.ts';
 import type { Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
 function sizesOf(plan: Plan): { samples: number; inputs: number; outputs: number } {
-  return { samples: plan.batch, inputs: plan.inputs[0].shape[1], outputs: plan.output.shape[1] };
+  const { shape } = plan.output,
+    outputs = shape[shape.length - 1];
+  const samples = plan.output.words / outputs;
+  return { samples, inputs: plan.inputs[0].words / samples, outputs };
 }
 
-/** weight [out, in], bias [out] optional; x [in] -> [out] */
+/** weight [out, in], bias [out] optional; x [..., in] -> [..., out] */
 export const dense: Operator = {
   kind: 'dense',
   attributes: {},
@@ -17,18 +20,18 @@ export const dense: Operator = {
     { role: 'bias', kind: 'trained', optional: true },
   ],
   arity: [1, 1],
-  takesIn: { activation: true, channelMaps: true },
+  takesIn: { activation: true, channelMaps: 'of vectors' },
   inPlace: false,
   shapes(node, [{ shape: input }], { weight, bias }) {
-    checkRank(node, input, 1, 'a vector; put a flatten before it');
+    if (input.length === 0) throw nodeError('SHAPE', node, 'input: expected at least one axis');
     if (weight?.length !== 2) {
       throw nodeError('SHAPE', node, `weight: expected [out, in], got ${weight ? `[${weight.join(', ')}]` : 'none'}`);
     }
-    checkParameterShape(node, 'weight', weight, [weight[0], input[0]]);
+    checkParameterShape(node, 'weight', weight, [weight[0], input[input.length - 1]]);
     checkParameterShape(node, 'bias', bias, [weight[0]], true);
-    return [[weight[0]]];
+    return [input.with(-1, weight[0])];
   },
-  multiplyAdds: (_node, _inputs, _outputs, { weight = [] }) => sizeOf(weight),
+  multiplyAdds: (_node, _inputs, [output], { weight = [] }) => sizeOf(output) * weight[1],
   forward(_node, plan) {
     const sizes = sizesOf(plan);
     const { weight, bias } = foldedParameters(plan, sizes.outputs, sizes.inputs, (words) =>
@@ -55,7 +58,8 @@ export const denseTraining: TrainingOperator = {
 };
 
 export const denseCoupling: Coupling = {
-  couple(_node, plan) {
+  couple(node, plan) {
+    if (plan.inputShapes[0].length > 1) return STAYS.couple(node, plan);
     plan.consume('weight', plan.inputs[0]);
     return [plan.produce(plan.outputShapes[0][0])];
   },

@@ -6,16 +6,22 @@ import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
 import { checkRank, geometryOf, windowOutput } from './define.ts';
 import type { Window } from './define.ts';
-import type { BackwardPlan, Operator, Plan, TrainingOperator, ValueType } from './types.ts';
+import type { BackwardPlan, Operator, Pair, Plan, TrainingOperator, ValueType } from './types.ts';
 
-const WINDOW = { size: integers(2, 1), stride: integers(2, 1), padding: integers(4, 0) };
+const WINDOW = {
+  size: /* @__PURE__ */ integers(2, 1),
+  stride: /* @__PURE__ */ integers(2, 1),
+  padding: /* @__PURE__ */ integers(4, 0),
+  dilation: /* @__PURE__ */ integers(2, 1),
+};
 const AVERAGE = { ...WINDOW, countPadding: boolean };
-type WindowAttributes = RuledBy<typeof WINDOW>;
+type Lacking<A> = Omit<A, 'dilation'> & { readonly dilation?: Pair };
+type WindowAttributes = Lacking<RuledBy<typeof WINDOW>>;
 
 /** How a pool of kind K sees an input [C, H, W]. */
 type WindowOf<A extends Node['attributes']> = (node: Node<A>, input: Shape) => Window;
 
-const windowed: WindowOf<WindowAttributes> = ({ attributes }) => ({ ...attributes, dilation: [1, 1] });
+const windowed: WindowOf<WindowAttributes> = ({ attributes }) => ({ dilation: [1, 1], ...attributes });
 const wholePlane: WindowOf<Node['attributes']> = (_node, [, height, width]) => ({
   size: [height, width],
   stride: [1, 1],
@@ -48,11 +54,12 @@ const taps = ({ attributes: { size } }: Node<WindowAttributes>): number => size[
 /** What pools have in common. A comparison or an addition for each tap counts as one multiply-add would: not at all. */
 const POOL = { roles: [], arity: [1, 1], inPlace: false, multiplyAdds: () => 0 } as const;
 
-/** size, stride, padding (top, left, bottom, right); [C, H, W] -> [C, H', W'] */
+/** size, stride, padding (top, left, bottom, right), dilation (absent: 1, 1); [C, H, W] -> [C, H', W'] */
 export const maxPool: Operator<WindowAttributes> = {
   ...POOL,
   kind: 'maxPool',
   attributes: WINDOW,
+  mayLack: ['dilation'],
   taps,
   shapes: (node, inputs) => [pooledShape(node, inputs, windowed)],
   forward(node, plan) {
@@ -98,10 +105,11 @@ function averageBackward<A extends Node['attributes']>(windowOf: WindowOf<A>) {
 }
 
 /** As maxPool; countPadding: padded places count as zeros. */
-export const averagePool: Operator<RuledBy<typeof AVERAGE>> = {
+export const averagePool: Operator<Lacking<RuledBy<typeof AVERAGE>>> = {
   ...POOL,
   kind: 'averagePool',
   attributes: AVERAGE,
+  mayLack: ['dilation'],
   taps,
   shapes: (node, inputs) => [pooledShape(node, inputs, windowed)],
   forward: /* @__PURE__ */ averageForward(windowed),

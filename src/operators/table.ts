@@ -4,9 +4,11 @@ import { own } from '../base/realm.ts';
 import type { Node } from '../graph/network.ts';
 import { BINARY_COUPLINGS, BINARY_OPERATORS, BINARY_TRAINING } from './binary.ts';
 import { conv, convCoupling, convTraining } from './conv.ts';
+import { convTranspose, convTransposeCoupling, convTransposeTraining } from './conv-transpose.ts';
 import { dense, denseCoupling, denseTraining } from './dense.ts';
 import { PASSES_CHANNELS } from './define.ts';
 import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
+import { matMul, matMulCoupling, matMulTraining } from './matmul.ts';
 import {
   affine,
   affineCoupling,
@@ -48,6 +50,15 @@ import {
   REDUCTION_OPERATORS,
   REDUCTION_TRAINING,
 } from './reduction.ts';
+import { resize, resizeCoupling, resizeTraining } from './resize.ts';
+import {
+  groupNorm,
+  groupNormCoupling,
+  groupNormTraining,
+  layerNorm,
+  layerNormCoupling,
+  layerNormTraining,
+} from './standardization.ts';
 import { softmax, softmaxCoupling, softmaxTraining } from './softmax.ts';
 import {
   concat,
@@ -86,8 +97,13 @@ const SINGLE_OPERATORS = {
   pad,
   gather,
   expand,
+  resize,
   dropout,
   argMax,
+  layerNorm,
+  groupNorm,
+  matMul,
+  convTranspose,
 };
 
 /** What inference needs of every operator. */
@@ -123,8 +139,13 @@ const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOp
   pad: padTraining,
   gather: gatherTraining,
   expand: expandTraining,
+  resize: resizeTraining,
   dropout: dropoutTraining,
   argMax: argMaxTraining,
+  layerNorm: layerNormTraining,
+  groupNorm: groupNormTraining,
+  matMul: matMulTraining,
+  convTranspose: convTransposeTraining,
 };
 
 /** What training adds. */
@@ -153,8 +174,13 @@ const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>
   pad: padCoupling,
   gather: gatherCoupling,
   expand: expandCoupling,
+  resize: resizeCoupling,
   dropout: dropoutCoupling,
   argMax: argMaxCoupling,
+  layerNorm: layerNormCoupling,
+  groupNorm: groupNormCoupling,
+  matMul: matMulCoupling,
+  convTranspose: convTransposeCoupling,
 };
 
 /** How channels go through. */

@@ -57,8 +57,11 @@ export interface Operator<A extends Attributes = Attributes> {
   readonly takes?: ElementType;
   /** What it yields. Absent: floats. */
   readonly yields?: ElementType;
-  /** Which nodes behind it it can do in the same pass: an activation on the way out; scale and shift per channel by its weights. */
-  readonly takesIn?: { readonly activation?: boolean; readonly channelMaps?: boolean };
+  /**
+   * Which nodes behind it it can do in the same pass: an activation on the way out; scale and shift per channel by its
+   * weights, all the time or where it yields vectors, whose only axis is that of the weight's rows.
+   */
+  readonly takesIn?: { readonly activation?: boolean; readonly channelMaps?: boolean | 'of vectors' };
   /** Its weights are read in preparation alone where the backend packs them. */
   readonly packsWeight?: boolean;
   /**

@@ -9,7 +9,9 @@ import {
   lengthOf,
   log,
   log1p,
+  pow,
   power,
+  roundEven,
   sinPi,
   square,
   tanh,
@@ -56,6 +58,8 @@ describe('elementary functions', () => {
       acos: '156b789d',
       exponentOf: 'bce18af6',
       power: 'bd2842f2',
+      pow: '89dd738a',
+      roundEven: '8a278c82',
     });
   });
 
@@ -122,6 +126,34 @@ describe('elementary functions', () => {
         expect(Math.abs(power(x, n) - expected)).toBeLessThanOrEqual((4 * n * expected) / 2 ** 53);
       }),
     );
+  });
+
+  test('powers of any exponent: the ends as IEEE 754 has them, else within (|y ln x| + 2) / 2^52', () => {
+    const specials = [NaN, -Infinity, -3, -2.5, -1, -0.5, -0, 0, 0.5, 1, 2, 2.5, 3, 1e300, Infinity];
+    for (const x of specials) {
+      for (const y of specials) {
+        // ECMAScript's own exceptions to IEEE 754 are those of |x| = 1.
+        const expected = x === 1 ? 1 : x === -1 && Math.abs(y) === Infinity ? 1 : Math.pow(x, y);
+        if (!Number.isFinite(expected) || expected === 0) expect(pow(x, y), `${x} ^ ${y}`).toBe(expected);
+      }
+    }
+    const doubles = fc.double({ min: -20, max: 20, noNaN: true });
+    fc.assert(
+      fc.property(doubles, fc.oneof(doubles, fc.integer({ min: -20, max: 20 })), (x, y) => {
+        const expected = Math.pow(x, y);
+        if (!(Math.abs(expected) < Infinity && Math.abs(expected) > 1e-300)) return;
+        const bound = ((Math.abs(y * Math.log(Math.abs(x))) + 4) / 2 ** 52) * Math.abs(expected);
+        expect(Math.abs(pow(x, y) - expected), `${x} ^ ${y}`).toBeLessThanOrEqual(bound);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('rounding goes to the nearest whole number, from the middle to the even one', () => {
+    const values = [-2.5, -1.5, -0.5, -0.3, -0, 0, 0.5, 0.51, 1.5, 2.5, 2 ** 52 + 1, -Infinity, Infinity, NaN];
+    const whole = [-2, -2, -0, -0, -0, 0, 0, 1, 2, 2, 2 ** 52 + 1, -Infinity, Infinity, NaN];
+    expect(values.map(roundEven)).toEqual(whole);
+    expect(roundEven(0.49999999999999994)).toBe(0);
   });
 
   test('squares and lengths', () => {

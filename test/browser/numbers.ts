@@ -22,6 +22,8 @@ const OURS: Readonly<Record<string, Unary>> = {
   tanh: elementary.tanh,
   acos: (x) => elementary.acos(x % 1),
   exponentOf: (x) => elementary.exponentOf(Math.abs(x)),
+  pow: (x) => elementary.pow(Math.abs(x), 1.7 - x / 100),
+  roundEven: elementary.roundEven,
   power: (x) => elementary.power(x, Math.floor(Math.abs(x))),
 };
 

@@ -19,6 +19,7 @@ import {
   nodeCosts,
   normalInitializer,
   parameterCount,
+  reduceSum,
   relu,
   sequential,
   vgg,
@@ -138,9 +139,9 @@ describe('errors name the node, what was expected and what came', () => {
       sequential({ input: [2, 8, 8] }, layers);
   it.each<[string, () => unknown, RegExp]>([
     [
-      'dense on an image',
-      build(dense(3)),
-      /node "dense1" \(dense\): input: expected a vector; put a flatten before it, got shape \[2, 8, 8\]/,
+      'dense on a single number',
+      build(reduceSum([0, 1, 2]), dense(3)),
+      /node "dense1" \(dense\): input: expected at least one axis/,
     ],
     [
       'conv on a vector',

@@ -23,17 +23,23 @@ import {
   batchNorm,
   concat,
   conv,
+  convTranspose,
   dense,
   dropout,
   expand,
   flatten,
   gather,
   globalAveragePool,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
+  matMul,
   maxPool,
   pad,
   permute,
   plain,
   reshape,
+  resize,
   slice,
   softmax,
   split,
@@ -87,14 +93,32 @@ const OWN: Readonly<
       refuses: /grouped convolution/,
     },
   ],
+  convTranspose: [
+    { operands: values([4, 3, 5]), layer: convTranspose(3, 2, { stride: 2 }) },
+    { operands: values([4, 3, 5]), layer: convTranspose(5, 3, { padding: 1, bias: false }) },
+    { operands: values([4, 3, 5]), layer: convTranspose(4, 4, { stride: 2, padding: 1, groups: 4 }) },
+    {
+      operands: values([4, 3, 5]),
+      layer: convTranspose(6, [3, 2], {
+        ...{ stride: [2, 3], padding: [1, 2, 0, 1], dilation: [1, 2], groups: 2, outputPadding: [1, 0] },
+      }),
+      refuses: /grouped convolution/,
+    },
+  ],
   dense: [
     { operands: values([13]), layer: dense(9) },
     { operands: values([4]), layer: dense(3, { bias: false }) },
+    { operands: values([4, 3, 5]), layer: dense(7) },
+    { operands: values([6, 5]), layer: dense(3, { bias: false }) },
   ],
-  maxPool: [{ operands: values([4, 5, 6]), layer: maxPool([2, 3], { stride: [2, 1], padding: [1, 0, 0, 1] }) }],
+  maxPool: [
+    { operands: values([4, 5, 6]), layer: maxPool([2, 3], { stride: [2, 1], padding: [1, 0, 0, 1] }) },
+    { operands: values([4, 7, 9]), layer: maxPool([2, 3], { stride: 1, padding: 1, dilation: [3, 2] }) },
+  ],
   averagePool: [
     { operands: values([4, 5, 6]), layer: averagePool([2, 3], { stride: [2, 1], padding: [1, 0, 0, 1] }) },
     { operands: values([4, 5, 6]), layer: averagePool(3, { padding: 1, countPadding: true }) },
+    { operands: values([4, 7, 9]), layer: averagePool(2, { stride: [1, 2], padding: [0, 1, 2, 0], dilation: [2, 3] }) },
   ],
   globalAveragePool: [{ operands: values([4, 5, 6]), layer: globalAveragePool() }],
   softmax: [
@@ -114,6 +138,8 @@ const OWN: Readonly<
   flatten: [{ operands: values([4, 3, 5]), layer: flatten() }],
   reshape: [
     { operands: values([4, 3, 5]), layer: reshape([4, 15]) },
+    { operands: values([4, 3, 5]), layer: reshape([4, 5, 3]) },
+    { operands: values([4, 3, 5]), layer: reshape([2, 2, 15]) },
     { operands: values([4, 6]), layer: reshape([4, 2, 3]) },
     { operands: values([6]), layer: reshape([2, 3]) },
     { operands: values([1, 1]), layer: reshape([]) },
@@ -144,6 +170,28 @@ const OWN: Readonly<
     { operands: values([4, 1, 5]), layer: expand([4, 3, 5]) },
     { operands: values([1, 3, 1]), layer: expand([2, 3, 4]) },
   ],
+  resize: [
+    {
+      operands: values([4, 3, 5]),
+      layer: resize([6, 10], { mode: 'nearest', coordinates: 'asymmetric', rounding: 'floor' }),
+    },
+    { operands: values([4, 3, 5]), layer: resize([5, 7]) },
+    { operands: values([4, 3, 5]), layer: resize([2, 3], { antialias: true }) },
+    { operands: values([4, 3, 5]), layer: resize([7, 4], { mode: 'cubic', coordinates: 'alignCorners' }) },
+    { operands: values([4, 3, 5]), layer: resize([2, 6], { mode: 'cubic', antialias: true, excludeOutside: true }) },
+    {
+      operands: values([4, 3, 5]),
+      layer: resize([4], { axes: [1], coordinates: 'tfCropAndResize', region: [0.25, 1.5], extrapolation: 0.5 }),
+    },
+    {
+      operands: values([4, 3, 5]),
+      layer: resize([4, 2], {
+        ...{ coordinates: 'tfCropAndResize', region: [-0.25, 0.5, 0.5, 0.75], mode: 'nearest', extrapolation: 2 },
+      }),
+    },
+    { operands: values([4, 3, 5]), layer: resize([2, 3], { coordinates: 'halfPixelSymmetric', scales: [0.7, 0.7] }) },
+    { operands: values([9]), layer: resize([1], { coordinates: 'pytorchHalfPixel' }) },
+  ],
   concat: [
     { operands: values([4, 3, 2], [4, 1, 2], [4, 2, 2]), layer: concat({ axis: 1 }) },
     { operands: values([4, 3, 2], [4, 3, 5]), layer: concat({ axis: 2 }) },
@@ -158,6 +206,26 @@ const OWN: Readonly<
     { operands: values([9]), layer: split([4, 5]), refuses: /split .* cuts them/ },
   ],
   dropout: [{ operands: values([4, 3, 5]), layer: dropout(0.4) }],
+  layerNorm: [
+    { operands: values([4, 3, 5]), layer: layerNorm(1, { epsilon: 1e-3 }) },
+    { operands: values([4, 3, 5]), layer: layerNorm(2, { affine: false }) },
+    { operands: values([7]), layer: layerNorm(), refuses: /layerNorm .* runs over them/ },
+  ],
+  groupNorm: [
+    { operands: values([4, 3, 5]), layer: groupNorm(2, { epsilon: 1e-3 }), refuses: /groupNorm .* runs over them/ },
+    { operands: values([4, 3, 5]), layer: groupNorm(1, { affine: false }), refuses: /groupNorm .* runs over them/ },
+    { operands: values([4, 3, 5]), layer: instanceNorm() },
+  ],
+  matMul: [
+    { operands: values([4, 3, 5], [4, 5, 2]), layer: matMul(), refuses: /matMul .* \(attention\)/ },
+    { operands: values([1, 3, 5], [4, 5, 2]), layer: matMul(), refuses: /matMul .* \(attention\)/ },
+    { operands: values([4, 3, 5], [1, 5, 2]), layer: matMul(), refuses: /matMul .* \(attention\)/ },
+    { operands: values([4, 3], [3, 2]), layer: matMul() },
+    { operands: [{ shape: [4, 3, 5] }, constant(5, 7)], layer: matMul(), refuses: /matMul .* is not trained/ },
+    { operands: [{ shape: [4, 3, 5] }, constant(4, 5, 2)], layer: matMul(), refuses: /matMul .* is not trained/ },
+    { operands: [constant(2, 3), { shape: [4, 3, 5] }], layer: matMul(), refuses: /matMul .* is not trained/ },
+    { operands: [{ shape: [9] }, constant(9, 4)], layer: matMul(), refuses: /matMul .* is not trained/ },
+  ],
   argMax: [
     { operands: values([4, 3, 5]), layer: argMax(1) },
     { operands: values([4, 3, 5]), layer: argMax(2, { keep: true }) },
@@ -174,8 +242,9 @@ function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
     return [name, obeys(parameters[name], other) ? other : value];
   });
   const examples = (shape: Shape, attributes: Readonly<Record<string, number>>): Omit<Example, 'title'> => {
-    const isReal = Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, -1, attributes as never));
-    return { operands: [{ shape, ...(!isReal && { keeps: 'positive' as const }) }], layer: plain(kind, attributes) };
+    const isFinite = (x: number): boolean => Number.isFinite(ACTIVATIONS[kind].apply(NUMBERS, x, attributes as never));
+    const keeps = !isFinite(-1) ? 'positive' : !isFinite(0) ? 'away from zero' : undefined;
+    return { operands: [{ shape, ...(keeps && ({ keeps } as const)) }], layer: plain(kind, attributes) };
   };
   return [examples([4, 3, 5], Object.fromEntries(others)), examples([7], defaults)];
 }
@@ -186,20 +255,24 @@ const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
   if (parameter) {
     return [[4, 3, 5], [7]].map((shape) => ({ layer: perChannel(kind)(), operands: [{ shape }] }));
   }
-  const divides = !Number.isFinite(BINARIES[kind].apply(NUMBERS, 1, 0));
-  const by = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
+  const { apply }: BinarySpecification = BINARIES[kind];
+  const takesNegative = Number.isFinite(apply(NUMBERS, -1, 0.5));
+  const a = (shape: Shape): Operand => ({ shape, ...(!takesNegative && { keeps: 'positive' as const }) });
+  const divides = !Number.isFinite(apply(NUMBERS, 1, 0));
+  const b = (shape: Shape): Operand => ({ shape, ...(divides && { keeps: 'away from zero' as const }) });
+  const constantA = (...shape: number[]): Operand => ({ ...constant(...shape), ...a(shape) });
   const layer = plain(kind);
   return [
-    { layer, operands: [{ shape: [4, 3, 5] }, by([4, 3, 5])] },
-    { layer, operands: [{ shape: [4, 3, 5] }, by([4, 1, 1])] },
-    { layer, operands: [{ shape: [4, 1, 5] }, by([1, 3, 1])], refuses: SPREAD },
-    { layer, operands: [{ shape: [1, 3, 1] }, by([4, 3, 5])], refuses: SPREAD },
-    { layer, operands: [{ shape: [4, 3, 5] }, constant(4, 1, 1)] },
+    { layer, operands: [a([4, 3, 5]), b([4, 3, 5])] },
+    { layer, operands: [a([4, 3, 5]), b([4, 1, 1])] },
+    { layer, operands: [a([4, 1, 5]), b([1, 3, 1])], refuses: SPREAD },
+    { layer, operands: [a([1, 3, 1]), b([4, 3, 5])], refuses: SPREAD },
+    { layer, operands: [a([4, 3, 5]), constant(4, 1, 1)] },
     // As many rows as there are channels, but none of them a channel's.
-    { layer, operands: [constant(4, 5), by([4, 4, 5])] },
-    { layer, operands: [{ shape: [1, 3, 5] }, constant(4, 1, 5)], refuses: SPREAD },
-    { layer, operands: [constant(6), by([6])] },
-    { layer, operands: [{ shape: [6] }, constant()] },
+    { layer, operands: [constantA(4, 5), b([4, 4, 5])] },
+    { layer, operands: [a([1, 3, 5]), constant(4, 1, 5)], refuses: SPREAD },
+    { layer, operands: [constantA(6), b([6])] },
+    { layer, operands: [a([6]), constant()] },
   ];
 };
 

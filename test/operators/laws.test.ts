@@ -46,6 +46,8 @@ const simd = await loadKernels({ prefer: 'simd' });
 const kinds = Object.keys(OPERATORS) as OperatorKind[];
 const examples = kinds.flatMap((kind) => examplesOf(kind));
 const each = examples.map((example) => [example.title, example] as const);
+/** Its gradient is that of another function by intention: functions.test.ts holds it against PyTorch's. */
+const STRAIGHT_THROUGH = 'fakeQuantize';
 const SURROUNDINGS = ['alone', 'between layers'] as const;
 
 /** The network of an example with its node changed. */
@@ -216,7 +218,8 @@ describe.each(each)('%s', (_title, example: Example) => {
 
   it.each(SURROUNDINGS)('%s: gradients are central differences in double (rtol 1e-5)', async (where) => {
     const network = where === 'alone' ? alone : between;
-    if (!TRAINING_OPERATORS[nodeOf(network).kind as OperatorKind].backward) return;
+    const { kind } = nodeOf(network);
+    if (!TRAINING_OPERATORS[kind as OperatorKind].backward || kind === STRAIGHT_THROUGH) return;
     await withTrainer(network, { kernels: portable, precision: 'float64', batch: 3 }, (one) => {
       const loss = lossOf(one);
       const gradients = gradientsOf(one);
@@ -320,7 +323,7 @@ describe('all examples side by side', () => {
 describe('any graph', () => {
   it('has every kind in it', () => {
     const found = fc
-      .sample(anyGraph(), { numRuns: 400, seed: 1 })
+      .sample(anyGraph(), { numRuns: 1000, seed: 1 })
       .flatMap(({ nodes }) => nodes.map(({ kind }) => kind));
     for (const kind of kinds) expect(found.filter((one) => one === kind).length, kind).toBeGreaterThan(5);
   });
@@ -345,7 +348,7 @@ describe('what the tables do not say of a single node', () => {
     const side = { from: 1, to: 65535 };
     const padding = { kind: 'integers', count: 4, from: 0, to: 65535 };
     const pair = { kind: 'integers', count: 2, ...side };
-    const pool = { size: pair, stride: pair, padding };
+    const pool = { size: pair, stride: pair, padding, dilation: pair };
     const attributes = {
       conv: { stride: pair, padding, dilation: pair, groups: { kind: 'integer', ...side } },
       dense: {},

@@ -4,7 +4,7 @@ import torch
 
 torch.manual_seed(11)
 torch.set_default_dtype(torch.float64)
-OPERATIONS = dict(add=torch.add, subtract=torch.subtract, multiply=torch.multiply, divide=torch.divide, minimum=torch.minimum, maximum=torch.maximum,
+OPERATIONS = dict(add=torch.add, subtract=torch.subtract, multiply=torch.multiply, divide=torch.divide, minimum=torch.minimum, maximum=torch.maximum, power=torch.pow,
                   prelu=lambda a, slope: torch.where(a > 0, a, slope * a))
 SHAPES = [
     ([2, 3, 2, 3], [2, 3, 2, 3]), ([2, 3, 2, 3], [3, 1, 1]), ([2, 3, 2, 3], [2, 3, 1, 1]), ([2, 3, 2, 3], [3]), ([2, 1, 4, 1], [1, 3, 1, 2]),
@@ -26,6 +26,8 @@ cases = []
 for name, operation in OPERATIONS.items():
     for left, right in SHAPES:
         a, b = rounded(left, False).requires_grad_(), rounded(right, True).requires_grad_()
+        if name == 'power':
+            a = (a.detach().abs() + 0.25).requires_grad_()
         y = operation(a, b)
         dy = torch.round(torch.randn(*y.shape) * 1000) / 1000
         y.backward(dy)

@@ -20,9 +20,20 @@ FUNCTIONS = {
     'elu': (lambda x: F.elu(x, 0.7), {'alpha': 0.7}),
     'clip': (lambda x: F.hardtanh(x, -1.25, 2.75), {'minimum': -1.25, 'maximum': 2.75}),
     'exp': (torch.exp, {}),
+    'log': (torch.log, {}),
+    'sqrt': (torch.sqrt, {}),
+    'softplus': (lambda x: F.softplus(x, threshold=1000), {}),
+    'erf': (torch.erf, {}),
+    'absolute': (torch.abs, {}),
+    'negate': (torch.neg, {}),
+    'reciprocal': (torch.reciprocal, {}),
+    'round': (torch.round, {}),
+    # For which PyTorch takes 32 bits only.
+    'fakeQuantize': (lambda x: torch.fake_quantize_per_tensor_affine(x.float(), 0.25, 3, -8, 7).double(), {'scale': 0.25, 'zero': 3, 'lowest': -8, 'highest': 7}),
 }
 
-def flat(t): return [float('%.12g' % v) for v in t.tolist()]
+# JSON has no NaN: what lies outside of a function's domain is null.
+def flat(t): return [None if v != v else float('%.12g' % v) for v in t.tolist()]
 
 rows = []
 for kind, (function, parameters) in FUNCTIONS.items():

@@ -58,8 +58,14 @@ export function addLanes(x: v128): f64 {
 export function exp4(x: v128): v128 {
   x = f32x4.min(f32x4.max(x, f32x4.splat(-104)), f32x4.splat(89));
   const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504088896341)));
-  let r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
-  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.1219444e-4)));
+  const r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
+  return expOf(n, f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.1219444e-4))));
+}
+
+/** 2^n e^r of whole n and small r. */
+// @ts-ignore: decorator
+@inline
+function expOf(n: v128, r: v128): v128 {
   let p = f32x4.splat(1.98756915e-4);
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.3981999507e-3));
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
@@ -165,4 +171,63 @@ export function erf4(x: v128): v128 {
   q = f32x4.add(f32x4.mul(q, size), f32x4.splat(2.0435989426914603e-4));
   const far = v128.bitselect(x, f32x4.sub(f32x4.splat(1), exp4(q)), i32x4.splat(0x80000000));
   return v128.bitselect(near, far, f32x4.lt(size, f32x4.splat(1)));
+}
+
+/**
+ * a^b with a relative error below 3e-7 where the result is a normal number: b ln |a| is computed in double, its whole part
+ * in ln 2 taken off there, and the rest goes as in exp4. ln |a| = n ln 2 + 2 artanh(s), s = (m - 1) / (m + 1).
+ */
+export function power4(a: v128, b: v128): v128 {
+  const one = f32x4.splat(1),
+    zero = f32x4.splat(0),
+    size = f32x4.abs(a);
+  const small = f32x4.lt(size, f32x4.splat(1.17549435e-38));
+  const bits = v128.bitselect(f32x4.mul(size, f32x4.splat(8388608)), size, small);
+  let n = i32x4.sub(i32x4.shr_u(bits, 23), v128.bitselect(i32x4.splat(149), i32x4.splat(126), small));
+  let m = v128.or(v128.and(bits, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
+  const low = f32x4.lt(m, f32x4.splat(0.707106781186547524));
+  n = i32x4.add(n, low);
+  m = f32x4.add(m, v128.and(m, low));
+  const exponent = f32x4.convert_i32x4_s(n);
+  const t0 = exponentOf2(lowHalf(exponent), lowHalf(m), lowHalf(b)),
+    t1 = exponentOf2(highHalf(exponent), highHalf(m), highHalf(b));
+  const w0 = f64x2.nearest(f64x2.mul(t0, f64x2.splat(1.4426950408889634))),
+    w1 = f64x2.nearest(f64x2.mul(t1, f64x2.splat(1.4426950408889634)));
+  const ln2 = f64x2.splat(0.6931471805599453);
+  let result = expOf(
+    fromHalves(w0, w1),
+    fromHalves(f64x2.sub(t0, f64x2.mul(w0, ln2)), f64x2.sub(t1, f64x2.mul(w1, ln2))),
+  );
+  // 0 and infinity have no mantissa to read, and 1 to the power of infinity is 1.
+  const infinite = f32x4.eq(size, f32x4.splat(Infinity)),
+    ends = v128.or(f32x4.eq(size, zero), infinite);
+  const large = v128.xor(f32x4.lt(b, zero), infinite);
+  result = v128.bitselect(v128.and(f32x4.splat(Infinity), large), result, ends);
+  result = v128.bitselect(one, result, f32x4.eq(size, one));
+  // The sign of a counts for odd b; a negative number has no other powers than whole ones.
+  const half = f32x4.mul(b, f32x4.splat(0.5)),
+    whole = f32x4.eq(f32x4.nearest(b), b),
+    odd = v128.andnot(whole, f32x4.eq(f32x4.nearest(half), half));
+  result = v128.xor(result, v128.and(v128.and(a, odd), i32x4.splat(0x80000000)));
+  const none = v128.andnot(v128.andnot(f32x4.lt(a, zero), infinite), whole);
+  result = v128.bitselect(f32x4.splat(NaN), result, v128.or(none, v128.or(f32x4.ne(a, a), f32x4.ne(b, b))));
+  return v128.bitselect(one, result, v128.or(f32x4.eq(b, zero), f32x4.eq(a, one)));
+}
+
+/** b (n ln 2 + ln m) in double, sqrt(1/2) <= m < sqrt(2), between the ends of what exp4 tells apart. */
+// @ts-ignore: decorator
+@inline
+function exponentOf2(n: v128, m: v128, b: v128): v128 {
+  const one = f64x2.splat(1),
+    s = f64x2.div(f64x2.sub(m, one), f64x2.add(m, one)),
+    z = f64x2.mul(s, s);
+  let p = f64x2.splat(2.0 / 13);
+  p = f64x2.add(f64x2.mul(p, z), f64x2.splat(2.0 / 11));
+  p = f64x2.add(f64x2.mul(p, z), f64x2.splat(2.0 / 9));
+  p = f64x2.add(f64x2.mul(p, z), f64x2.splat(2.0 / 7));
+  p = f64x2.add(f64x2.mul(p, z), f64x2.splat(2.0 / 5));
+  p = f64x2.add(f64x2.mul(p, z), f64x2.splat(2.0 / 3));
+  p = f64x2.add(f64x2.mul(p, z), f64x2.splat(2));
+  const log = f64x2.add(f64x2.mul(n, f64x2.splat(0.6931471805599453)), f64x2.mul(p, s));
+  return f64x2.min(f64x2.max(f64x2.mul(b, log), f64x2.splat(-104)), f64x2.splat(89));
 }

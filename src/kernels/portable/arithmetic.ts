@@ -1,5 +1,5 @@
 /** Formulas over numbers. */
-import { exp, log, tanh } from '../../base/elementary.ts';
+import { exp, log, pow, roundEven, tanh } from '../../base/elementary.ts';
 import type { Arithmetic } from '../specification/arithmetic.ts';
 
 /** In double throughout. */
@@ -14,11 +14,13 @@ export const NUMBERS: Arithmetic<number, boolean> = {
   negate: (x) => -x,
   absolute: (x) => Math.abs(x),
   squareRoot: (x) => Math.sqrt(x),
+  round: roundEven,
   exp,
   log,
   sigmoid: (x) => 1 / (1 + exp(-x)),
   tanh,
   erf,
+  power: pow,
   less: (a, b) => a < b,
   greater: (a, b) => a > b,
   select: (condition, yes, no) => (condition ? yes : no),

@@ -7,10 +7,10 @@ import type { Heap } from '../types.ts';
 import { activationForward } from './activation.ts';
 import { binaryForward } from './binary.ts';
 import { codebookDecode } from './codebook.ts';
-import { convolutionForward, convolutionPack } from './convolution.ts';
+import { convolutionForward, convolutionPack, transposedForward } from './convolution.ts';
 import { add, copyRows } from './elementwise.ts';
-import { matmul } from './matmul.ts';
-import { affineForward, batchNormFold } from './normalization.ts';
+import { matmul, products } from './matmul.ts';
+import { affineForward, batchNormFold, standardizeForward } from './normalization.ts';
 import { averagePoolForward, maxPoolForward } from './pooling.ts';
 import { rearrange, resample } from './rearrange.ts';
 import { argMax, reduceForward } from './reduction.ts';
@@ -21,11 +21,14 @@ const TABLE: PortableTable<InferenceKernelName> = {
   matmul,
   convolutionPack,
   convolutionForward,
+  transposedForward,
   activationForward,
   maxPoolForward,
   averagePoolForward,
   affineForward,
   batchNormFold,
+  standardizeForward,
+  products,
   softmaxForward,
   add,
   copyRows,

@@ -21,7 +21,7 @@ export interface ActivationSpecification {
 export interface ActivationGradient {
   /** What its derivative is computed from: the activation's output, so that the input need not be kept, or its input. */
   readonly reads: 'output' | 'input';
-  /** dy / dx from what it reads. Where there is a kink the slope of its left side holds. */
+  /** dy / dx from what it reads. Where there is a kink the slope of its left side holds; fakeQuantize's is another's. */
   readonly derivative: Formula;
 }
 
@@ -88,6 +88,42 @@ export const ACTIVATIONS = {
     apply: (f, x, { minimum, maximum }) => f.minimum(f.maximum(x, minimum), maximum),
   },
   exp: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.exp(x) },
+  log: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.log(x) },
+  sqrt: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.squareRoot(x) },
+  /** ln(1 + e^x). */
+  softplus: {
+    parameters: {},
+    defaults: {},
+    fuses: false,
+    apply: (f, x) => {
+      // max(x, 0) + ln(1 + u) with u <= 1, and what rounding takes from 1 + u given back: small u are kept.
+      const u = f.exp(f.negate(f.absolute(x))),
+        sum = f.add(u, f.constant(1)),
+        lost = f.subtract(u, f.subtract(sum, f.constant(1)));
+      return f.add(f.maximum(x, f.constant(0)), f.add(f.log(sum), f.divide(lost, sum)));
+    },
+  },
+  erf: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.erf(x) },
+  absolute: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.absolute(x) },
+  negate: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.negate(x) },
+  reciprocal: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.divide(f.constant(1), x) },
+  /** Of two nearest whole numbers the even one. */
+  round: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.round(x) },
+  /** What of x is left by integers from `lowest` to `highest`, each worth `scale`, with x = 0 at `zero`; trained straight through (Jacob et al. 2018). */
+  fakeQuantize: {
+    parameters: {
+      scale: /* @__PURE__ */ number(0, Infinity, 'from'),
+      zero: /* @__PURE__ */ number(),
+      lowest: /* @__PURE__ */ number(),
+      highest: /* @__PURE__ */ number(),
+    },
+    defaults: { scale: 1 / 32, zero: 0, lowest: -128, highest: 127 },
+    fuses: false,
+    apply: (f, x, { scale, zero, lowest, highest }) => {
+      const level = f.add(f.round(f.divide(x, scale)), zero);
+      return f.multiply(f.subtract(f.minimum(f.maximum(level, lowest), highest), zero), scale);
+    },
+  },
 } satisfies Record<string, ActivationSpecification>;
 
 export type ActivationName = keyof typeof ACTIVATIONS;
@@ -142,6 +178,28 @@ export const ACTIVATION_GRADIENTS: Readonly<Record<ActivationName, ActivationGra
       f.select(f.greater(x, minimum), f.select(f.greater(x, maximum), f.constant(0), f.constant(1)), f.constant(0)),
   },
   exp: { reads: 'output', derivative: (_f, y) => y },
+  log: { reads: 'input', derivative: (f, x) => f.divide(f.constant(1), x) },
+  sqrt: { reads: 'output', derivative: (f, y) => f.divide(f.constant(0.5), y) },
+  softplus: { reads: 'input', derivative: (f, x) => f.sigmoid(x) },
+  erf: {
+    reads: 'input',
+    derivative: (f, x) => f.multiply(f.constant(2 / Math.sqrt(Math.PI)), f.exp(f.negate(f.multiply(x, x)))),
+  },
+  absolute: {
+    reads: 'input',
+    derivative: (f, x) => f.select(f.greater(x, f.constant(0)), f.constant(1), f.constant(-1)),
+  },
+  negate: { reads: 'output', derivative: (f) => f.constant(-1) },
+  reciprocal: { reads: 'output', derivative: (f, y) => f.negate(f.multiply(y, y)) },
+  round: { reads: 'output', derivative: (f) => f.constant(0) },
+  fakeQuantize: {
+    reads: 'input',
+    derivative: (f, x, { scale, zero, lowest, highest }) => {
+      const level = f.add(f.round(f.divide(x, scale)), zero);
+      const above = f.select(f.greater(level, highest), f.constant(0), f.constant(1));
+      return f.select(f.less(level, lowest), f.constant(0), above);
+    },
+  },
 };
 
 /** Codes of all activations. */

@@ -15,6 +15,8 @@ export interface Arithmetic<T, C> {
   negate(x: T): T;
   absolute(x: T): T;
   squareRoot(x: T): T;
+  /** To the nearest whole number, of two the even one. */
+  round(x: T): T;
   exp(x: T): T;
   /** Natural logarithm. */
   log(x: T): T;
@@ -23,6 +25,8 @@ export interface Arithmetic<T, C> {
   tanh(x: T): T;
   /** The error function. */
   erf(x: T): T;
+  /** a^b as IEEE 754 has it: of a negative a for whole b only, else NaN; 1 where a is 1 or b is 0. */
+  power(a: T, b: T): T;
   /** False where either is NaN, as is `greater`. */
   less(a: T, b: T): C;
   greater(a: T, b: T): C;
@@ -37,4 +41,4 @@ export type Formula = <T, C>(f: Arithmetic<T, C>, x: T, parameters: Readonly<Rec
 export type BinaryFormula = <T, C>(f: Arithmetic<T, C>, a: T, b: T) => T;
 
 /** The part of an {@link Arithmetic} that is instructions of every machine, in double too. */
-export type Instructions<T, C> = Omit<Arithmetic<T, C>, 'exp' | 'log' | 'sigmoid' | 'tanh' | 'erf'>;
+export type Instructions<T, C> = Omit<Arithmetic<T, C>, 'exp' | 'log' | 'sigmoid' | 'tanh' | 'erf' | 'power'>;

@@ -22,6 +22,7 @@ export const BINARIES = {
   divide: { apply: (f, a, b) => f.divide(a, b) },
   minimum: { apply: (f, a, b) => f.minimum(a, b) },
   maximum: { apply: (f, a, b) => f.maximum(a, b) },
+  power: { apply: (f, a, b) => f.power(a, b) },
   /** a, below 0 times the slope of its channel (He et al. 2015). */
   prelu: {
     apply: (f, a, slope) => f.select(f.less(a, f.constant(0)), f.multiply(slope, a), a),
@@ -53,6 +54,17 @@ export const BINARY_GRADIENTS: Readonly<Record<BinaryName, BinaryGradient>> = {
   maximum: {
     a: (f, a, b) => f.select(f.greater(b, a), f.constant(0), f.constant(1)),
     b: (f, a, b) => f.select(f.greater(b, a), f.constant(1), f.constant(0)),
+  },
+  // Where a factor is 0 the other one, which may be infinite, does not count.
+  power: {
+    a: (f, a, b) => {
+      const slope = f.multiply(b, f.power(a, f.subtract(b, f.constant(1))));
+      return f.select(f.greater(f.absolute(b), f.constant(0)), slope, f.constant(0));
+    },
+    b: (f, a, b) => {
+      const slope = f.multiply(f.power(a, b), f.log(a));
+      return f.select(f.greater(f.absolute(a), f.constant(0)), slope, f.constant(0));
+    },
   },
   prelu: {
     a: (f, a, slope) => f.select(f.greater(a, f.constant(0)), f.constant(1), slope),

@@ -42,6 +42,18 @@ export interface Operations {
     bias: number;
     y: number;
   };
+  /**
+   * y [N, I, H, W] = activation(bias [I] + transposed convolution of x [N, O, H', W']): of the one from y to x that has
+   * this geometry, by weight [I, O/groups, kh, kw]. bias -1: none. Activations: those that fuse.
+   */
+  transposedForward: Activation & {
+    geometry: Geometry;
+    samples: number;
+    x: number;
+    weight: number;
+    bias: number;
+    y: number;
+  };
   /** dx [N, I, H, W], overwritten. */
   convolutionBackwardInput: { geometry: Geometry; samples: number; dy: number; weight: number; dx: number };
   /** dweight [O, I/groups, kh, kw], overwritten; partial sums are folded in a fixed order. */
@@ -122,6 +134,37 @@ export interface Operations {
     shiftOut: number;
     hyper: number;
     channels: number;
+  };
+
+  /**
+   * y = scale (x - m) / sqrt(v + epsilon) + shift, m and v over each row of `channels` x `positions` elements; scale and
+   * shift (-1: none) have `channels` elements for each of `period` rows. inverse [rows], -1: not wanted: 1 / sqrt(v +
+   * epsilon). hyper: offset of [epsilon]. y may be x.
+   */
+  standardizeForward: {
+    x: number;
+    scale: number;
+    shift: number;
+    y: number;
+    inverse: number;
+    hyper: number;
+    rows: number;
+    period: number;
+    channels: number;
+    positions: number;
+  };
+  /** From x as it is standardized; dx may be dy. */
+  standardizeBackward: { x: number; dy: number; inverse: number; dx: number; rows: number; columns: number };
+
+  /**
+   * c [m, n] = a [m, k] b [k, n] for each combination of steps along `sides`; strides in words, one per side, of c 0 where
+   * products are summed. Rows of c lie cRow apart.
+   */
+  products: Record<'m' | 'n' | 'k' | 'a' | 'aRow' | 'aColumn' | 'b' | 'bRow' | 'bColumn' | 'c' | 'cRow', number> & {
+    sides: readonly number[];
+    aStrides: readonly number[];
+    bStrides: readonly number[];
+    cStrides: readonly number[];
   };
 
   softmaxForward: { x: number; y: number; rows: number; columns: number };

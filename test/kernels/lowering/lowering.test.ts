@@ -84,6 +84,7 @@ const REDUCED = [
   { axes: [0, 2], order: [1, 0, 2], kept: 1, results: 12, pieces: 3 },
 ] as const;
 const sizeOf = (sides: readonly number[]): number => sides.reduce((product, side) => product * side, 1);
+const range = (count: number, step: number): number[] => Array.from({ length: count }, (_, i) => i * step);
 const sidesOf = (stage: Stage, order: readonly number[]): number =>
   stage.ints([...order.map((axis) => SIDES[axis]), ...order.map((axis) => sizeOf(SIDES.slice(axis + 1)))]);
 
@@ -406,6 +407,79 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
       },
     },
   ],
+  standardizeForward: [
+    {
+      pieces: 8,
+      prepare(stage) {
+        const [rows, period, channels, positions] = [26, 13, 10, 700];
+        const words = rows * channels * positions;
+        const [x, scale, shift] = [words, 130, 130].map((n, i) => random(stage, i, n));
+        const [y, inverse, hyper] = [stage.empty(words), stage.empty(rows), stage.floats([0.1])];
+        const call = { x, scale, shift, y, inverse, hyper, rows, period, channels, positions };
+        const results: Results = [
+          [y, words],
+          [inverse, rows],
+        ];
+        return { call, results, whole: () => stage.step('standardizeForward', { ...call, row: 0 }) };
+      },
+    },
+  ],
+  standardizeBackward: [
+    {
+      pieces: 8,
+      prepare(stage) {
+        const [rows, columns] = [26, 7000];
+        const [x, dy, inverse] = [rows * columns, rows * columns, rows].map((n, i) => random(stage, i, n));
+        const dx = stage.empty(rows * columns),
+          call = { x, dy, inverse, dx, rows, columns };
+        return { call, results: [[dx, rows * columns]], whole: () => stage.step('standardizeBackward', call) };
+      },
+    },
+  ],
+  products: [
+    {
+      // Samples, heads and groups of them: of a over all, of b over samples and groups, summed over groups.
+      pieces: 3,
+      prepare(stage) {
+        const [m, n, k] = [5, 7, 6];
+        const [a, b] = [3 * 4 * 2 * m * k, 3 * 2 * k * n].map((words, i) => random(stage, i, words));
+        const c = stage.empty(3 * 4 * m * n);
+        const matrices = { m, n, k, a, aRow: k, aColumn: 1, b, bRow: n, bColumn: 1, c, cRow: n };
+        const [aStrides, bStrides, cStrides] = [
+          [8 * m * k, 2 * m * k, m * k],
+          [2 * k * n, 0, k * n],
+          [4 * m * n, m * n, 0],
+        ];
+        const sides = [3, 4, 2];
+        return {
+          call: { ...matrices, sides, aStrides, bStrides, cStrides },
+          results: [[c, 3 * 4 * m * n]],
+          whole(set) {
+            stage.room.needsScratch(set.sizes.scratchWords('matmul', undefined, [m, n, k]));
+            const at = stage.ints([...sides, ...aStrides, ...bStrides, ...cStrides]);
+            stage.step('products', { ...matrices, sides: at, rank: 3, kept: 2, outer: 3 });
+          },
+        };
+      },
+    },
+    {
+      pieces: 8,
+      prepare(stage) {
+        const [a, b] = [rows * inputs, inputs * outputs].map((words, i) => random(stage, i, words));
+        const c = stage.empty(rows * outputs);
+        const [m, n, k] = [rows, outputs, inputs];
+        const matrices = { m, n, k, a, aRow: k, aColumn: 1, b, bRow: n, bColumn: 1, c, cRow: n };
+        return {
+          call: { ...matrices, sides: [1], aStrides: [0], bStrides: [0], cStrides: [0] },
+          results: [[c, rows * outputs]],
+          whole(set) {
+            stage.room.needsScratch(set.sizes.scratchWords('matmul', undefined, [m, n, k]));
+            stage.step('matmul', { ...matrices, flags: 0, bias: -1, ...PLAIN });
+          },
+        };
+      },
+    },
+  ],
   softmaxForward: [
     {
       pieces: 8,
@@ -570,6 +644,76 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           y = stage.empty(outer * inner),
           call = { x, y, outer, length, inner };
         return { call, results: [[y, outer * inner]], whole: () => stage.step('argMax', call) };
+      },
+    },
+  ],
+  // The batch stays, of the rest the last axis comes first and every other element of the middle one goes, with one filled.
+  rearrange: [
+    {
+      pieces: 3,
+      prepare(stage) {
+        const [outer, middle, inner] = SIDES;
+        const kept = [-1, ...range(middle / 2, 2 * inner)];
+        const x = random(stage, 1, sizeOf(SIDES)),
+          y = stage.empty(outer * inner * kept.length),
+          fill = stage.floats([0.5]);
+        const tables = [range(outer, middle * inner), range(inner, 1), kept];
+        return {
+          call: { x, y, tables, fill },
+          results: [[y, outer * inner * kept.length]],
+          whole() {
+            const at = stage.ints([...tables.map(({ length }) => length), ...tables.flat()]);
+            stage.step('rearrange', { x, y, tables: at, rank: 3, first: 0, outer, run: 1, fill });
+          },
+        };
+      },
+    },
+    // Rows that lie together, from the second on.
+    {
+      pieces: 6,
+      prepare(stage) {
+        const [outer, middle, inner] = SIDES;
+        const x = random(stage, 1, sizeOf(SIDES)),
+          y = stage.empty(outer * (middle - 1) * inner);
+        const run = (middle - 1) * inner;
+        const tables = [
+          range(outer, middle * inner),
+          range(middle - 1, inner).map((at) => at + inner),
+          range(inner, 1),
+        ];
+        return {
+          call: { x, y, tables, fill: -1 },
+          results: [[y, outer * run]],
+          whole() {
+            const at = stage.ints([outer, ...tables[0]]);
+            stage.step('rearrange', { x: x + inner, y, tables: at, rank: 1, first: 0, outer, run, fill: -1 });
+          },
+        };
+      },
+    },
+  ],
+  // Of 12 elements 20, one of them of three taps, one of none.
+  resample: [
+    {
+      pieces: 8,
+      prepare(stage) {
+        const [outer, length, inner] = SIDES;
+        const taps = range(20, 1).map((j) =>
+          range(j === 3 ? 3 : j === 7 ? 0 : 2, 1).map((t) => ({ place: (j + t) % length, weight: 0.25 + t / (j + 1) })),
+        );
+        const x = random(stage, 1, sizeOf(SIDES)),
+          y = stage.empty(outer * 20 * inner),
+          fill = stage.floats([0.5]);
+        return {
+          call: { x, y, outer, length, inner, taps, fill },
+          results: [[y, outer * 20 * inner]],
+          whole() {
+            const padded = taps.flatMap((all) => range(3, 1).map((t) => all[t] ?? { place: -1, weight: 0 }));
+            const places = stage.ints(padded.map(({ place }) => place)),
+              weights = stage.floats(padded.map(({ weight }) => weight));
+            stage.step('resample', { x, y, outer, length, inner, count: 20, taps: 3, places, weights, fill });
+          },
+        };
       },
     },
   ],
