@@ -107,6 +107,10 @@ export const convCoupling: Coupling<Attributes> = {
     const [channelsIn] = plan.inputShapes[0];
     const [channels] = plan.outputShapes[0];
     const { groups } = node.attributes;
+    if (input.axis !== 0) {
+      plan.refuse(input, `the conv ${show(node.name)} runs over them`);
+      return [plan.produce(channels)];
+    }
     // One group is an ordinary convolution, also where it has a single channel on both sides.
     if (groups > 1 && groups === channelsIn && groups === channels) {
       plan.follow('weight', input);

@@ -5,7 +5,7 @@ import type { Node } from '../graph/network.ts';
 import { BINARY_COUPLINGS, BINARY_OPERATORS, BINARY_TRAINING } from './binary.ts';
 import { conv, convCoupling, convTraining } from './conv.ts';
 import { dense, denseCoupling, denseTraining } from './dense.ts';
-import { PASSES_CHANNELS } from './define.ts';
+import { PASSES_FIRST } from './define.ts';
 import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
 import {
   affine,
@@ -141,9 +141,9 @@ export const TRAINING_OPERATORS: Readonly<Record<OperatorKind, TrainingOperator>
 const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>> = {
   conv: convCoupling,
   dense: denseCoupling,
-  maxPool: PASSES_CHANNELS,
-  averagePool: PASSES_CHANNELS,
-  globalAveragePool: PASSES_CHANNELS,
+  maxPool: PASSES_FIRST,
+  averagePool: PASSES_FIRST,
+  globalAveragePool: PASSES_FIRST,
   softmax: softmaxCoupling,
   batchNorm: batchNormCoupling,
   affine: affineCoupling,

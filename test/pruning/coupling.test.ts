@@ -13,13 +13,15 @@ import { portableKernels } from '../../src/kernels/index.ts';
 import { graph } from '../../src/network/build.ts';
 import { checkGraph } from '../../src/network/check.ts';
 import { concat, conv, dense, flatten, plain, split } from '../../src/network/layers.ts';
-import { inferShapes, weightedLayers } from '../../src/network/shapes.ts';
+import { readNetwork } from '../../src/network/read.ts';
+import { inferShapes, parameterCount, weightedLayers } from '../../src/network/shapes.ts';
+import { writeNetwork } from '../../src/network/write.ts';
 import { OPERATORS, operatorOf } from '../../src/operators/table.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
 import { addExample, examplesOf, perturbed } from '../operators/examples.ts';
 import type { Example } from '../operators/examples.ts';
 import { anyGraph } from '../operators/graphs.ts';
-import { outputsOfRun, relativeDifference } from '../operators/running.ts';
+import { outputsOfRun, relativeDifference, trainedParameters } from '../operators/running.ts';
 import type { Values } from '../operators/running.ts';
 
 /** Sums in another order, in double. */
@@ -41,16 +43,18 @@ const coupled = (example: Example): Network =>
     ),
   );
 
-/** Elements of a parameter along an axis that belong to a channel of a slice. */
-const placesOf = ({ first, width }: ParameterSlice, channel: number): number[] =>
-  Array.from({ length: width }, (_, i) => first + channel * width + i);
+/** Elements of a parameter along an axis that belong to a channel of a slice, of so many channels. */
+const placesOf = ({ first, width, repeats = 1 }: ParameterSlice, channels: number, channel: number): number[] =>
+  Array.from({ length: repeats }, (_, r) =>
+    Array.from({ length: width }, (_, i) => first + (r * channels + channel) * width + i),
+  ).flat();
 
 /** A parameter with what `edit` makes of each run of values at a place of an axis: (values, from) of each. */
 function edited(
   network: Network,
   parameter: string,
   edit: (values: Float32Array, at: (outer: number, place: number) => number, outer: number, inner: number) => void,
-  axis: 0 | 1,
+  axis: number,
 ): Network {
   const encoding = network.parameters.get(parameter) as DenseEncoding;
   const { shape } = encoding;
@@ -63,13 +67,13 @@ function edited(
 /** For each consumer's column of channel `from`: `change` of (values, index there, index in the column of `to`). */
 function editColumns(
   network: Network,
-  { consumers }: ChannelGroup,
+  { consumers, channels }: ChannelGroup,
   from: number,
   to: number,
   change: (values: Float32Array, from: number, to: number) => void,
 ): Network {
   return consumers.reduce((before, slice) => {
-    const [source, target] = [placesOf(slice, from), placesOf(slice, to)];
+    const [source, target] = [placesOf(slice, channels, from), placesOf(slice, channels, to)];
     const edit = (
       values: Float32Array,
       at: (o: number, place: number) => number,
@@ -87,16 +91,17 @@ function editColumns(
 }
 
 /** Channel `to` made a twin of channel `from`: everything along rows that makes it. */
-const withTwin = (network: Network, { rows }: ChannelGroup, from: number, to: number): Network =>
+const withTwin = (network: Network, { rows, channels }: ChannelGroup, from: number, to: number): Network =>
   rows.reduce((before, slice) => {
-    const [source, target] = [placesOf(slice, from), placesOf(slice, to)];
+    const [source, target] = [placesOf(slice, channels, from), placesOf(slice, channels, to)];
     return edited(
       before,
       slice.parameter,
-      (values, at, _outer, inner) => {
-        source.forEach((place, i) => values.copyWithin(at(0, target[i]), at(0, place), at(0, place) + inner));
+      (values, at, outer, inner) => {
+        for (let o = 0; o < outer; o++)
+          source.forEach((place, i) => values.copyWithin(at(o, target[i]), at(o, place), at(o, place) + inner));
       },
-      0,
+      slice.axis,
     );
   }, network);
 
@@ -130,14 +135,15 @@ function expectWhole(network: Network, groups: readonly ChannelGroup[]): void {
     for (const slice of [...rows, ...consumers]) {
       const { parameter, axis, first, width } = slice;
       const side = network.parameters.get(parameter)!.shape[axis];
-      expect(first + channels * width, `${name}: ${parameter}`).toBeLessThanOrEqual(side);
+      const elements = channels * width * (slice.repeats ?? 1);
+      expect(first + elements, `${name}: ${parameter}`).toBeLessThanOrEqual(side);
       expect(first).toBeGreaterThanOrEqual(0);
       expect(width).toBeGreaterThanOrEqual(1);
       const places = owned.get(`${parameter} ${axis}`) ?? new Set<number>();
       owned.set(`${parameter} ${axis}`, places);
       // What nodes share is owned by each of them; such groups are refused.
       if (!prunable) continue;
-      for (let place = first; place < first + channels * width; place++) {
+      for (let place = first; place < first + elements; place++) {
         expect(places.has(place), `${parameter} ${axis}: ${place} twice`).toBe(false);
         places.add(place);
       }
@@ -156,6 +162,24 @@ function expectWhole(network: Network, groups: readonly ChannelGroup[]): void {
 const isDepthwiseOfInput = ({ nodes }: Network, name: string): boolean =>
   Number(nodes.find((node) => node.name === name)!.attributes.groups ?? 1) > 1;
 
+/** Trained numbers that a channel of a group owns: its rows and columns, what is both counted once. */
+function trainedOf(network: Network, { rows, consumers, channels }: ChannelGroup): number {
+  const trained = trainedParameters(network);
+  const owned = new Map<string, Set<number>>();
+  for (const slice of [...rows, ...consumers]) {
+    const { parameter, axis } = slice;
+    if (!trained.includes(parameter)) continue;
+    const { shape } = network.parameters.get(parameter)!;
+    const inner = sizeOf(shape.slice(axis + 1));
+    const places = owned.get(parameter) ?? new Set<number>();
+    owned.set(parameter, places);
+    for (const place of placesOf(slice, channels, 0))
+      for (let o = 0; o < sizeOf(shape.slice(0, axis)); o++)
+        for (let i = 0; i < inner; i++) places.add((o * shape[axis] + place) * inner + i);
+  }
+  return [...owned.values()].reduce((sum, places) => sum + places.size, 0);
+}
+
 /** What may be done with every group that can be pruned. */
 async function expectRemovable(network: Network, seed: number): Promise<void> {
   const groups = findGroups(network);
@@ -173,10 +197,16 @@ async function expectRemovable(network: Network, seed: number): Promise<void> {
       (before, channel) => editColumns(before, group, channel, channel, (values, at) => (values[at] = 0)),
       network,
     );
-    const smaller = removeNeurons(idle, name, kept).network;
+    const through = readNetwork(writeNetwork(idle));
+    const { network: smaller, report } = removeNeurons(through, name, kept);
+    expect(readNetwork(writeNetwork(smaller))).toEqual(smaller);
+    expect(parameterCount(smaller)).toBe(report.parametersAfter);
+    expect(report.parametersBefore - report.parametersAfter).toBe(trainedOf(network, group) * removed.length);
     checkGraph(smaller);
     const shapes = inferShapes(smaller);
-    for (const producer of group.producers) expect(shapes.get(producer)![0]).toBe(kept.length);
+    const kinds = new Map(network.nodes.map((node) => [node.name, node.kind]));
+    for (const producer of group.producers)
+      expect(shapes.get(producer)!.at(kinds.get(producer) === 'dense' ? -1 : 0)).toBe(kept.length);
     const before = inferShapes(network);
     for (const [value, shape] of shapes) expect(shape.length).toBe(before.get(value)!.length);
     for (const output of network.outputs) expect(shapes.get(output)).toEqual(before.get(output));
@@ -255,8 +285,8 @@ describe('a split', () => {
       .map(({ reason }) => reason);
   };
 
-  it('where the groups end hands them on, with sizes that cannot change; elsewhere it cuts the group that it meets', () => {
-    const [fixed, cut] = ['a split cuts them at fixed sizes', 'the split "split1" cuts them in parts'];
+  it('where the groups end hands them on, and its sizes follow; elsewhere it cuts the group that it meets', () => {
+    const [fixed, cut] = [undefined, 'the split "split1" cuts them in parts'];
     expect(reasons([2, 3])).toEqual([fixed, fixed]);
     expect(reasons([5])).toEqual([fixed, fixed]);
     expect(reasons([1, 1, 3])).toEqual([cut, fixed]);
