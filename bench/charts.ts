@@ -27,7 +27,8 @@ const rounded = (value: number): number => Number(value.toPrecision(3));
 
 /** GFLOP/s of the fastest multiply-add loop. */
 export function peakRate(rows: readonly Result[]): number {
-  return Math.max(...rows.filter((row) => row.group === 'kernels' && row.case === 'peak').map(rate));
+  const loops = rows.filter((row) => row.group === 'kernels' && row.case === 'peak');
+  return loops.length === 0 ? NaN : Math.max(...loops.map(rate));
 }
 
 export function rate({ work, minimum }: Result): number {

@@ -17,11 +17,14 @@ function short(value: number | undefined): string {
       ? value.toFixed(0)
       : Number(value.toPrecision(3)).toString();
 }
-const ratio = (value: number): string => (Number.isFinite(value) ? `${value.toFixed(2)}x` : '–');
+/** With so many places behind the point; what was not measured is a dash. */
+const fixed = (value: number, places: number, unit = ''): string =>
+  Number.isFinite(value) ? `${value.toFixed(places)}${unit}` : '–';
+const ratio = (value: number): string => fixed(value, 2, 'x');
 
 export function peak(rows: readonly Result[]): string {
-  const loops = rows.filter((row) => row.case === 'peak').map((row) => `${row.what} ${rate(row).toFixed(1)}`);
-  return `Peak is the highest rate of loops that multiply and add 128-bit registers alone, in the same run: **${peakRate(rows).toFixed(1)} GFLOP/s** (by form and number of accumulators: ${loops.join(', ')}).`;
+  const loops = rows.filter((row) => row.case === 'peak').map((row) => `${row.what} ${fixed(rate(row), 1)}`);
+  return `Peak is the highest rate of loops that multiply and add 128-bit registers alone, in the same run: **${fixed(peakRate(rows), 1)} GFLOP/s** (by form and number of accumulators: ${loops.join(', ')}).`;
 }
 
 export function products(rows: readonly Result[]): string {
@@ -29,7 +32,7 @@ export function products(rows: readonly Result[]): string {
   const most = peakRate(rows);
   return table(
     ['product', 'ms', 'GFLOP/s', 'of peak'],
-    own.map((row) => [row.case, short(row.minimum), short(rate(row)), `${((100 * rate(row)) / most).toFixed(0)} %`]),
+    own.map((row) => [row.case, short(row.minimum), short(rate(row)), fixed((100 * rate(row)) / most, 0, ' %')]),
   );
 }
 
@@ -99,7 +102,7 @@ export function sideBySide(processors: readonly (readonly Result[])[]): string {
   ];
   const named = ({ group, case: name, what }: Result): Partial<Result> => ({ group, case: name, what });
   const lines = [
-    ['peak, GFLOP/s', ...processors.map((rows) => peakRate(rows).toFixed(1))],
+    ['peak, GFLOP/s', ...processors.map((rows) => fixed(peakRate(rows), 1))],
     ...calls('forward').map((row) =>
       against(`${row.case}, ${row.what}: time over the best WebAssembly peer's`, named(row), WASM_PEERS),
     ),
@@ -165,9 +168,10 @@ export function kmeans(rows: readonly Result[]): string {
       .map((row) => [
         whoOf(row),
         short(row.minimum / 1e3),
-        (
-          (own.find((other) => other.what === 'objective' && whoOf(other) === whoOf(row))?.minimum ?? NaN) / first
-        ).toFixed(4),
+        fixed(
+          (own.find((other) => other.what === 'objective' && whoOf(other) === whoOf(row))?.minimum ?? NaN) / first,
+          4,
+        ),
       ]),
   );
 }

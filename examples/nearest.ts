@@ -1,11 +1,19 @@
 /**
  * Nearest-neighbour search among product-quantized vectors, and what it loses: vectors of 32 coordinates around 200
- * centers, queries that are none of them.
+ * centers, queries that are none of them. The index goes through bytes, as it would through a file.
  *
  * Usage: npx tsx examples/nearest.ts [vectors, default 20000]
  */
 import { loadKernels } from 'espalier/kernels';
-import { denseEncoding, encodingSize, nearestRows, quantizeMatrixAsync, recall } from 'espalier/quantization';
+import {
+  denseEncoding,
+  encodingSize,
+  nearestRows,
+  quantizeMatrixAsync,
+  readEncodings,
+  recall,
+  writeEncodings,
+} from 'espalier/quantization';
 import { normal, stream } from 'espalier';
 
 const [n, columns, queryCount, count] = [Number(process.argv[2] ?? 20_000), 32, 200, 10];
@@ -35,9 +43,10 @@ for (const subvectorLength of [8, 4, 2]) {
     signs: 'none',
     kernels,
   });
-  const found = nearestRows(encoding, queries, { count });
+  const bytes = writeEncodings(new Map([['vectors', encoding]]));
+  const found = nearestRows(readEncodings(bytes).get('vectors') ?? encoding, queries, { count });
   const { codes, codebooks } = encodingSize(encoding);
   console.log(
-    `${columns / subvectorLength} codes: ${codes / 8 / n} bytes a vector and ${codebooks / 8} of codebooks, recall ${count}@${count} ${recall(found, exact, count).toFixed(3)}`,
+    `${columns / subvectorLength} codes: ${codes / 8 / n} bytes a vector and ${codebooks / 8} of codebooks, ${bytes.length} as a file, recall ${count}@${count} ${recall(found, exact, count).toFixed(3)}`,
   );
 }

@@ -3,26 +3,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { codeBlocks, runCode } from './blocks.ts';
 import * as espalier from '../src/index.ts';
 import * as runtime from '../src/runtime/index.ts';
 
 const text = await readFile(join(import.meta.dirname, '../README.md'), 'utf8');
-const blocks = [...text.matchAll(/^```(js|ts)\n(.*?)^```$/gms)].map(([, , code]) => code);
-const ENTRIES: Readonly<Record<string, object>> = { espalier, 'espalier/runtime': runtime };
-const AsyncFunction = (async () => undefined).constructor as new (
-  ...names: string[]
-) => (...values: unknown[]) => Promise<unknown>;
-
-/** Runs a block; what it names in `gives` comes back. */
-function runBlock(code: string, gives: string, given: Readonly<Record<string, unknown>>): Promise<unknown> {
-  const body = code.replaceAll(/^import (\{.*\}) from '(.*)';$/gm, "const $1 = entry('$2');");
-  const names = Object.keys(given);
-  const entry = (name: string): object => {
-    expect(Object.keys(ENTRIES)).toContain(name);
-    return ENTRIES[name];
-  };
-  return new AsyncFunction('entry', ...names, `${body}\nreturn ${gives};`)(entry, ...names.map((name) => given[name]));
-}
+const blocks = codeBlocks(text);
+const runBlock = (code: string, gives: string, given: Readonly<Record<string, unknown>>): Promise<unknown> =>
+  runCode(code, gives, given, { espalier, 'espalier/runtime': runtime });
 
 describe('README.md', () => {
   let folder: string;

@@ -13,6 +13,7 @@ import {
   plainWeights,
   portableKernels,
   quantize,
+  readEncodings,
   readNetwork,
   readNpy,
   readPlain,
@@ -22,6 +23,7 @@ import {
   sequential,
   stream,
   train,
+  writeEncodings,
   writeNetwork,
   writeNpy,
 } from 'espalier';
@@ -168,6 +170,32 @@ export const TARGETS: readonly Target[] = [
       const network = readNetwork(bytes);
       const written = writeNetwork(network);
       check(sameBytes(written, writeNetwork(readNetwork(written))), 'read again after writing, it writes other bytes');
+    },
+  },
+  {
+    name: 'encodings',
+    about: 'readEncodings: encodings without a network, their checksum right',
+    words: [
+      '"shape":[1]',
+      '"blocks":[[1,1,1,0]]',
+      '"kind":"product"',
+      '"kind":"scalar"',
+      '"tensors":{}',
+      'F32',
+      'U8',
+      'F16',
+    ],
+    async seeds() {
+      const files = await networkFiles();
+      return files.map((bytes) => writeEncodings(readNetwork(bytes).parameters));
+    },
+    mend: mendContainer,
+    read(bytes) {
+      const written = writeEncodings(readEncodings(bytes));
+      check(
+        sameBytes(written, writeEncodings(readEncodings(written))),
+        'read again after writing, it writes other bytes',
+      );
     },
   },
   {

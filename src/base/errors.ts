@@ -26,6 +26,12 @@ export type ErrorCode =
   | 'MISSING'
   | 'INPUT'
   | 'TOO_LARGE'
+  // Files of other programs.
+  | 'PROTO'
+  | 'DEPTH'
+  | 'TENSOR'
+  | 'PATH'
+  | 'EXTERNAL'
   // Networks.
   | 'GRAPH'
   | 'ATTRIBUTE'

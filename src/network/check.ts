@@ -10,7 +10,8 @@ import { checkArity, checkAttributes } from './shapes.ts';
 
 /** More than any real network by far. */
 const MAX_NODES = 65536;
-const MAX_NAME = 4096;
+/** Characters of a name. */
+export const MAX_NAME = 4096;
 
 /**
  * Checks everything about a network that does not need shapes; `inferShapes` checks the rest.

@@ -68,24 +68,7 @@ function valueBefore(inputs: Network['inputs'], nodes: readonly Node[], i: numbe
  */
 export function readDescription(who: string, json: Json): Description {
   const fields = object(who, 'network', json);
-  const version = fields.get('version');
-  if (typeof version !== 'number' || !Number.isInteger(version)) fail(who, 'version', 'a whole number', version);
-  if (version !== FORMAT_VERSION)
-    throw new EspalierError(
-      'UNSUPPORTED_VERSION',
-      `${who}: format version ${version}; this program reads version ${FORMAT_VERSION}, ${version > FORMAT_VERSION ? 'update it' : 'the file is damaged'}`,
-      { name: 'version', found: version },
-    );
-  // Later versions may name features that a reader must know; what is only optional stands in fields that are passed
-  // by.
-  const required = list(who, 'requires', fields.get('requires') ?? []).map((feature) => text(who, 'requires', feature));
-  if (required.length > 0)
-    throw new EspalierError(
-      'UNSUPPORTED_VERSION',
-      `${who}: the file needs ${showAll(required)}, which this program does not have; update it`,
-      { name: 'requires', found: required.length },
-    );
-
+  checkVersion(who, fields);
   const inputs = list(who, 'inputs', fields.get('inputs')).map((value) => {
     const input = object(who, 'inputs', value);
     const type = input.get('type');
@@ -109,6 +92,30 @@ export function readDescription(who: string, json: Json): Description {
     ...(preprocessing === undefined ? {} : { preprocessing: readPreprocessing(who, preprocessing) }),
     ...(task === undefined ? {} : { task: readTask(who, task) }),
   };
+}
+
+/**
+ * What may be read: a version that is known, and no feature that is required and is not.
+ * @throws {EspalierError} UNSUPPORTED_VERSION, FIELD
+ */
+export function checkVersion(who: string, fields: Fields): void {
+  const version = fields.get('version');
+  if (typeof version !== 'number' || !Number.isInteger(version)) fail(who, 'version', 'a whole number', version);
+  if (version !== FORMAT_VERSION)
+    throw new EspalierError(
+      'UNSUPPORTED_VERSION',
+      `${who}: format version ${version}; this program reads version ${FORMAT_VERSION}, ${version > FORMAT_VERSION ? 'update it' : 'the file is damaged'}`,
+      { name: 'version', found: version },
+    );
+  // Later versions may name features that a reader must know; what is only optional stands in fields that are passed
+  // by.
+  const required = list(who, 'requires', fields.get('requires') ?? []).map((feature) => text(who, 'requires', feature));
+  if (required.length > 0)
+    throw new EspalierError(
+      'UNSUPPORTED_VERSION',
+      `${who}: the file needs ${showAll(required)}, which this program does not have; update it`,
+      { name: 'requires', found: required.length },
+    );
 }
 
 function readNode(who: string, value: Json, before: string | undefined): Node {

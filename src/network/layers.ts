@@ -282,6 +282,50 @@ export function batchNorm(given: NamedOptions & { epsilon?: number; momentum?: n
   };
 }
 
+export interface StandardizeOptions extends NamedOptions {
+  /** Default 1e-5. */
+  epsilon?: number;
+  /** Scale and shift, which are trained. Default true. */
+  affine?: boolean;
+}
+
+const STANDARDIZE_NAMES = ['name', 'epsilon', 'affine'] as const;
+const scaleAndShift = (shape: Shape): ReturnType<Layer['parameters']> => ({
+  scale: { shape, initialize: constantInitializer(1) },
+  shift: { shape, initialize: constantInitializer(0) },
+});
+
+/** Mean 0 and variance 1 over all axes of a sample from `axis` on, then scale and shift of their sides. Default axis 0. */
+export function layerNorm(axis = 0, given: StandardizeOptions = {}): Layer {
+  const options = ownOptions('layerNorm', 'options', given, STANDARDIZE_NAMES);
+  const { epsilon = 1e-5, affine: isAffine = true } = options;
+  return {
+    ...labelled('layerNorm', options),
+    attributes: () => ({ axis, epsilon }),
+    parameters: (input) => (isAffine ? scaleAndShift(input.slice(axis)) : {}),
+  };
+}
+
+/** Mean 0 and variance 1 over each of `groups` runs of channels, then scale and shift per channel. A divisor of the channels. */
+export function groupNorm(groups: number, given: StandardizeOptions = {}): Layer {
+  const options = ownOptions('groupNorm', 'options', given, STANDARDIZE_NAMES);
+  const { epsilon = 1e-5, affine: isAffine = true } = options;
+  return {
+    ...labelled('groupNorm', options),
+    attributes: () => ({ groups, epsilon }),
+    parameters: ([channels = 1]) => (isAffine ? scaleAndShift([channels]) : {}),
+  };
+}
+
+/** {@link groupNorm} with every channel on its own. */
+export const instanceNorm = (given: StandardizeOptions = {}): Layer => ({
+  ...groupNorm(1, given),
+  attributes: ([groups = 1]) => ({ groups, epsilon: given.epsilon ?? 1e-5 }),
+});
+
+/** a [..., M, K] times b [..., K, N], two values or a value and a constant, leading axes stretched to each other: attention. */
+export const matMul = (options: NamedOptions = {}): Layer => plain('matMul', {}, options);
+
 /**
  * y = x scale + shift per channel, not trained: brings outputs to their unit. A number stands for all channels.
  * @throws {RangeError} when the network is built, if there are not as many values as channels

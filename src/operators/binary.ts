@@ -8,37 +8,17 @@ import { sameShape } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { BINARIES, BINARY } from '../kernels/specification/binaries.ts';
 import type { BinaryName, BinarySpecification } from '../kernels/specification/binaries.ts';
-import { checkChannels, checkParameterShape, forEachKind, nodeError } from './define.ts';
+import { broadcast, checkChannels, checkParameterShape, forEachKind, nodeError, stridesOf } from './define.ts';
 import type { BackwardPlan, Channels, Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
 export type BinaryKind = BinaryName;
 const KINDS = /* @__PURE__ */ Object.keys(BINARIES) as BinaryKind[];
-
-/** Both shapes stretched to one: aligned at their last axes, a side of 1 taken as often as the other asks. Undefined if they do not fit. */
-function broadcast(a: Shape, b: Shape): Shape | undefined {
-  const rank = Math.max(a.length, b.length);
-  const padded = (shape: Shape): number[] => [...new Array<number>(rank - shape.length).fill(1), ...shape];
-  const [left, right] = [padded(a), padded(b)];
-  const fits = left.every((side, i) => side === right[i] || side === 1 || right[i] === 1);
-  return fits ? left.map((side, i) => (side === 1 ? right[i] : side)) : undefined;
-}
 
 /** The role of the trained operand, if the second one is no input. */
 const roleOf = (kind: BinaryKind): string | undefined => {
   const { parameter }: BinarySpecification = BINARIES[kind];
   return parameter?.role;
 };
-
-/** Steps in words from an element to the next along each of `sides`; 0 where the operand is the same along it. */
-function stridesOf(shape: Shape, sides: Shape): number[] {
-  const strides = new Array<number>(sides.length).fill(0);
-  let step = 1;
-  for (let axis = shape.length - 1, to = sides.length - 1; axis >= 0; axis--, to--) {
-    if (shape[axis] !== 1) strides[to] = step;
-    step *= shape[axis];
-  }
-  return strides;
-}
 
 /** The common arguments: operands, sides with the batch in front, strides. */
 function operandsOf(kind: BinaryKind, plan: Plan) {

@@ -54,6 +54,26 @@ export function checkParameterShape(
   }
 }
 
+/** Both shapes stretched to one: aligned at their last axes, a side of 1 taken as often as the other asks. Undefined if they do not fit. */
+export function broadcast(a: Shape, b: Shape): Shape | undefined {
+  const rank = Math.max(a.length, b.length);
+  const padded = (shape: Shape): number[] => [...new Array<number>(rank - shape.length).fill(1), ...shape];
+  const [left, right] = [padded(a), padded(b)];
+  const fits = left.every((side, i) => side === right[i] || side === 1 || right[i] === 1);
+  return fits ? left.map((side, i) => (side === 1 ? right[i] : side)) : undefined;
+}
+
+/** Steps in words from an element to the next along each of `sides`; 0 where the operand is the same along it. */
+export function stridesOf(shape: Shape, sides: Shape): number[] {
+  const strides = new Array<number>(sides.length).fill(0);
+  let step = 1;
+  for (let axis = shape.length - 1, to = sides.length - 1; axis >= 0; axis--, to--) {
+    if (shape[axis] !== 1) strides[to] = step;
+    step *= shape[axis];
+  }
+  return strides;
+}
+
 export interface Window {
   readonly size: Pair;
   readonly stride: Pair;

@@ -7,6 +7,7 @@ import { conv, convCoupling, convTraining } from './conv.ts';
 import { dense, denseCoupling, denseTraining } from './dense.ts';
 import { PASSES_FIRST } from './define.ts';
 import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
+import { matMul, matMulCoupling, matMulTraining } from './matmul.ts';
 import {
   affine,
   affineCoupling,
@@ -49,6 +50,14 @@ import {
   REDUCTION_TRAINING,
 } from './reduction.ts';
 import { resize, resizeCoupling, resizeTraining } from './resize.ts';
+import {
+  groupNorm,
+  groupNormCoupling,
+  groupNormTraining,
+  layerNorm,
+  layerNormCoupling,
+  layerNormTraining,
+} from './standardization.ts';
 import { softmax, softmaxCoupling, softmaxTraining } from './softmax.ts';
 import {
   concat,
@@ -90,6 +99,9 @@ const SINGLE_OPERATORS = {
   resize,
   dropout,
   argMax,
+  layerNorm,
+  groupNorm,
+  matMul,
 };
 
 /** What inference needs of every operator. */
@@ -128,6 +140,9 @@ const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOp
   resize: resizeTraining,
   dropout: dropoutTraining,
   argMax: argMaxTraining,
+  layerNorm: layerNormTraining,
+  groupNorm: groupNormTraining,
+  matMul: matMulTraining,
 };
 
 /** What training adds. */
@@ -159,6 +174,9 @@ const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>
   resize: resizeCoupling,
   dropout: dropoutCoupling,
   argMax: argMaxCoupling,
+  layerNorm: layerNormCoupling,
+  groupNorm: groupNormCoupling,
+  matMul: matMulCoupling,
 };
 
 /** How channels go through. */

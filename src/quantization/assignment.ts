@@ -231,16 +231,12 @@ export function planAssignment(options: AssignmentOptions): AssignmentPlan {
     const scaled = float.subarray(table, table + K * d);
     const metricWeights = metric && float.subarray(metricAt, metricAt + metric.weights.length);
 
-    // One pass over the points does all that is left to one thread.
+    // All that is left to one thread.
     const settle = (codewords: Float32Array, before: Int32Array, into: Int32Array): number => {
-      let moved = 0;
-      for (let i = 0; i < n; i++) {
-        if (near[i] < UNDERFLOW) found[i] = nearestInDouble(points, i, d, codewords, found[i], metric);
-        const code = found[i];
-        if (code !== before[i]) moved++;
-        into[i] = code;
-      }
-      return moved;
+      if (into !== found) into.set(found);
+      for (let i = nextBelow(near, UNDERFLOW, 0); i < n; i = nextBelow(near, UNDERFLOW, i + 1))
+        into[i] = found[i] = nearestInDouble(points, i, d, codewords, found[i], metric);
+      return countOther(before, into);
     };
     const load = (codewords: Float32Array): void => {
       for (let i = 0; i < K * d; i++) scaled[i] = codewords[i] * scale;
@@ -312,6 +308,24 @@ function cut(n: number, pieces: number, start = 0): Cut[] {
     start: start + i * size,
     count: Math.min(size, n - i * size),
   }));
+}
+
+// Loops over all points in functions of their own: within `settle`, as one loop around its call, they took more than twice as long.
+
+/** The first element from `from` on that is less than `limit`; the length if none is. */
+function nextBelow(values: Float32Array, limit: number, from: number): number {
+  const { length } = values;
+  let i = from;
+  while (i < length && !(values[i] < limit)) i++;
+  return i;
+}
+
+/** How many elements differ. */
+function countOther(before: Int32Array, after: Int32Array): number {
+  const { length } = after;
+  let count = 0;
+  for (let i = 0; i < length; i++) if (before[i] !== after[i]) count++;
+  return count;
 }
 
 function doubles(heap: Heap, offset: number, count: number): Float64Array {

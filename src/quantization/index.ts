@@ -39,6 +39,7 @@ export {
   type ParameterReport,
   type QuantizeOptions,
 } from './network.ts';
+export { readEncodings, writeEncodings, type ReadEncodingsOptions } from './files.ts';
 export { nearestRows, recall, type NearestRows } from './search.ts';
 export { roundCodebooks, roundEncoding, type RoundingReport } from './round.ts';
 export {

@@ -3,16 +3,15 @@
  * than it had. Glossary: n points, d coordinates, K codewords.
  */
 import { createRunControl } from '../base/control.ts';
-import { checkFinite, checkInteger, checkNumber, checkOneOf } from '../base/errors.ts';
+import { checkInteger, checkNumber } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import { checkKernels, givenKernels } from '../kernels/given.ts';
 import { loadKernels } from '../kernels/load.ts';
 import type { KernelSet, Workspace } from '../kernels/types.ts';
 import { stream } from '../base/random.ts';
-import { columnRanges, flattened, toFloat32 } from '../base/float32.ts';
-import { arrayName } from '../base/realm.ts';
-import { contiguous, toTensor, type FloatArray, type Tensor, type TensorLike } from '../base/tensor.ts';
+import type { FloatArray, Tensor, TensorLike } from '../base/tensor.ts';
 import { planAssignment, type Assignment, type AssignmentPlan, type Metric } from './assignment.ts';
+import { checkInit, checkPoints, checkWeights } from './kmeans-arguments.ts';
 import { distinctPoints, largestMagnitude, type DistinctPoints } from './points.ts';
 import { plusPlusSeeds, randomSeeds } from './seeding.ts';
 import { createWorkspaces, type Workspaces } from './workspaces.ts';
@@ -283,7 +282,7 @@ interface Run {
 
 function finish({ d, distinct }: Problem, { codewords, codes, objective, history }: Run): FitResult {
   const counts = new Int32Array(codewords.length / d);
-  for (const code of codes) counts[code]++;
+  for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
   return {
     codewords: { data: codewords, shape: [counts.length, d] },
     codes,
@@ -383,70 +382,4 @@ function* firstCodewords(
   const codewords = new Float32Array(K * d);
   seeds.forEach((seed, k) => codewords.set(points.subarray(seed * d, (seed + 1) * d), k * d));
   return codewords;
-}
-
-function checkPoints(points: TensorLike): {
-  readonly data: Float32Array;
-  readonly n: number;
-  readonly d: number;
-  readonly offsets: Float64Array | undefined;
-} {
-  const { data: given, shape } = contiguous('kmeans', 'points', points);
-  const [n, d] = shape;
-  if (shape.length !== 2 || n < 1 || d < 1)
-    throw new RangeError(
-      `kmeans: points: expected at least one point of at least one coordinate, shape (n, d), got [${shape.join(', ')}]`,
-    );
-  checkFinite('kmeans', 'points', given, d);
-  if (arrayName(given) === 'Float32Array')
-    return { data: toFloat32('kmeans', 'points', given), n, d, offsets: undefined };
-  const ranges = columnRanges(d);
-  ranges.add(given);
-  const columns = flattened(ranges);
-  const offsets = new Float64Array(d);
-  // From the least value on: differences of whole numbers stay whole.
-  for (const { column, low } of columns) offsets[column] = low;
-  const shifted = Float64Array.from(given, (value, i) => value - offsets[i % d]);
-  return { data: toFloat32('kmeans', 'points', shifted, d), n, d, offsets: columns.length > 0 ? offsets : undefined };
-}
-
-function checkInit(
-  init: 'plusPlus' | 'random' | TensorLike,
-  K: number,
-  d: number,
-  offsets: Float64Array | undefined,
-): 'plusPlus' | 'random' | Float32Array {
-  if (typeof init === 'string')
-    return checkOneOf<'plusPlus' | 'random'>('kmeans', 'init', init, ['plusPlus', 'random']);
-  const { data, shape } = contiguous('kmeans', 'init', init);
-  if (shape.length !== 2 || shape[0] !== K || shape[1] !== d)
-    throw new RangeError(`kmeans: init: expected shape [${K}, ${d}], got [${shape.join(', ')}]`);
-  checkFinite('kmeans', 'init', data, d);
-  return toFloat32(
-    'kmeans',
-    'init',
-    Float64Array.from(data, (value, i) => value - (offsets?.[i % d] ?? 0)),
-    d,
-  );
-}
-
-function checkWeights(
-  name: string,
-  weights: TensorLike | undefined,
-  shapes: readonly (readonly number[])[],
-): Tensor | undefined {
-  if (weights === undefined) return undefined;
-  const checked = toTensor('kmeans', name, weights);
-  const { data, shape } = checked;
-  if (!shapes.some((expected) => expected.join() === shape.join()))
-    throw new RangeError(
-      `kmeans: ${name}: expected shape ${shapes.map((expected) => `[${expected.join(', ')}]`).join(' or ')}, got [${shape.join(', ')}]`,
-    );
-  checkFinite('kmeans', name, data, shape.length === 2 ? shape[1] : 0);
-  const negative = data.findIndex((weight) => weight < 0);
-  if (negative >= 0)
-    throw new RangeError(`kmeans: ${name}: expected weights from 0, got ${data[negative]} at element ${negative}`);
-  if (data.every((weight) => weight === 0))
-    throw new RangeError(`kmeans: ${name}: expected at least one above 0, got only zeros`);
-  return checked;
 }

@@ -181,15 +181,17 @@ export interface FreeJson {
 export function edited(
   file: Uint8Array,
   change: (description: FreeJson, tensors: NamedArray[]) => unknown,
-  key = 'espalier',
+  key?: string,
 ): Uint8Array {
   const { tensors, metadata } = readSafetensors(file);
-  const description = JSON.parse(metadata.get('espalier') ?? '') as FreeJson;
+  // Of a network, or of encodings by themselves.
+  const own = metadata.has('espalier') ? 'espalier' : 'espalier.encodings';
+  const description = JSON.parse(metadata.get(own) ?? '') as FreeJson;
   const arrays = [...tensors].map(([name, stored]) => ({ ...stored, name }));
   const changed = change(description, arrays);
   const text = typeof changed === 'string' ? changed : JSON.stringify(description);
   return writeChecked(
     arrays,
-    new Map([[key, text], ...[...metadata].filter(([name]) => name !== CHECKSUM_KEY && name !== 'espalier')]),
+    new Map([[key ?? own, text], ...[...metadata].filter(([name]) => name !== CHECKSUM_KEY && name !== own)]),
   );
 }

@@ -282,3 +282,90 @@ export function batchNormFold(
     storeFloat(shiftOut + c, <f32>(<f64>loadFloat(shift + c) - <f64>loadFloat(mean + c) * folded));
   }
 }
+
+export function standardizeForward(
+  scratch: i32,
+  x: i32,
+  scale: i32,
+  shift: i32,
+  y: i32,
+  inverse: i32,
+  hyper: i32,
+  row: i32,
+  rows: i32,
+  period: i32,
+  channels: i32,
+  positions: i32,
+): void {
+  const count = channels * positions,
+    epsilon = <f64>loadFloat(hyper);
+  for (let r = row; r < row + rows; r++) {
+    const from = x + r * count,
+      to = y + r * count,
+      m = sumOf(from, count) / <f64>count,
+      factor = 1 / sqrt<f64>(squaresAbout(m, from, count) / <f64>count + epsilon);
+    const scales = scale < 0 ? -1 : scale + (r % period) * channels,
+      shifts = shift < 0 ? -1 : shift + (r % period) * channels;
+    if (inverse >= 0) storeFloat(inverse + r, <f32>factor);
+    if (positions == 1 && scale >= 0 && shift >= 0) {
+      standardizeEach(from, to, count, m, factor, scales, shifts);
+      continue;
+    }
+    for (let c = 0; c < channels; c++)
+      normalize(
+        from + c * positions,
+        to + c * positions,
+        positions,
+        m,
+        factor,
+        scale < 0 ? 1 : <f64>loadFloat(scales + c),
+        shift < 0 ? 0 : <f64>loadFloat(shifts + c),
+      );
+  }
+}
+
+/** y = scale (x - m) inverse + shift with a scale and a shift for each element. */
+function standardizeEach(x: i32, y: i32, count: i32, m: f64, inverse: f64, scale: i32, shift: i32): void {
+  const m2 = f64x2.splat(m),
+    inverse2 = f64x2.splat(inverse);
+  let i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const lanes = v128.load(at(x + i)),
+      scales = v128.load(at(scale + i)),
+      shifts = v128.load(at(shift + i));
+    const low = f64x2.mul(lowHalf(scales), f64x2.mul(f64x2.sub(lowHalf(lanes), m2), inverse2));
+    const high = f64x2.mul(highHalf(scales), f64x2.mul(f64x2.sub(highHalf(lanes), m2), inverse2));
+    v128.store(at(y + i), fromHalves(f64x2.add(low, lowHalf(shifts)), f64x2.add(high, highHalf(shifts))));
+  }
+  for (; i < count; i++)
+    storeFloat(
+      y + i,
+      <f32>(<f64>loadFloat(scale + i) * ((<f64>loadFloat(x + i) - m) * inverse) + <f64>loadFloat(shift + i)),
+    );
+}
+
+export function standardizeBackward(
+  scratch: i32,
+  x: i32,
+  dy: i32,
+  inverse: i32,
+  dx: i32,
+  rows: i32,
+  columns: i32,
+): void {
+  for (let r = 0; r < rows; r++) {
+    const first = r * columns,
+      N = <f64>columns;
+    pullBack(
+      x + first,
+      dy + first,
+      dx + first,
+      columns,
+      0,
+      1,
+      <f64>loadFloat(inverse + r),
+      sumOf(dy + first, columns) / N,
+      dotOf(dy + first, x + first, columns) / N,
+    );
+  }
+}

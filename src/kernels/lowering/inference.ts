@@ -2,7 +2,7 @@
 import { sizeOf } from '../../base/tensor.ts';
 import { geometryWords } from '../specification/geometry.ts';
 import { MATMUL } from '../types.ts';
-import { elementsOf, joinSides, sideWords } from './sides.ts';
+import { elementsOf, joinSides, sideWords, type Side } from './sides.ts';
 import { cut, cutWords, piecesOf, type Run } from './cut.ts';
 import type { Lowerings } from './lowering.ts';
 import { reducedPieces } from './reduction.ts';
@@ -129,6 +129,44 @@ export const INFERENCE_LOWERINGS = {
 
   batchNormFold(call, { step }) {
     step('batchNormFold', [call]);
+  },
+
+  standardizeForward({ rows, ...call }, { step }) {
+    step(
+      'standardizeForward',
+      cut(rows, 1, piecesOf(rows * call.channels * call.positions)).map(([row, count]) => ({
+        ...call,
+        row,
+        rows: count,
+      })),
+    );
+  },
+
+  products({ sides, aStrides, bStrides, cStrides, ...call }, { sizes, integers, needsScratch, step }) {
+    const { m, n, k, a, b, bColumn, c } = call;
+    const all = sides.map((count, axis) => ({ count, strides: [aStrides[axis], bStrides[axis], cStrides[axis]] }));
+    const isKept = ({ strides }: Side): boolean => strides[2] !== 0;
+    const kept = joinSides(all.filter(isKept)),
+      summed = joinSides(all.filter((one) => !isKept(one)));
+    needsScratch(sizes.scratchWords('matmul', undefined, [m, n, k]));
+    if (elementsOf([...kept, ...summed]) === 1)
+      return step(
+        'matmul',
+        cutProduct(n, m * n * k).map(([first, count]) => ({
+          ...call,
+          ...{ n: count, b: b + first * bColumn, c: c + first, flags: 0, bias: -1, activation: 0, parameters: 0 },
+        })),
+      );
+    const [{ count: outer, strides }] = kept;
+    const at = integers(sideWords([...kept, ...summed], 3));
+    step(
+      'products',
+      cut(outer).map(([first, count]) => ({
+        ...call,
+        ...{ a: a + first * strides[0], b: b + first * strides[1], c: c + first * strides[2] },
+        ...{ sides: at, rank: kept.length + summed.length, kept: kept.length, outer: count },
+      })),
+    );
   },
 
   softmaxForward({ x, y, rows, columns }, { step }) {

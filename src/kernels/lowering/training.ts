@@ -168,6 +168,20 @@ export const TRAINING_LOWERINGS = {
     );
   },
 
+  standardizeBackward({ x, dy, inverse, dx, rows, columns }, { step }) {
+    step(
+      'standardizeBackward',
+      cut(rows, 1, piecesOf(rows * columns)).map(([row, count]) => ({
+        x: x + row * columns,
+        dy: dy + row * columns,
+        inverse: inverse + row,
+        dx: dx + row * columns,
+        rows: count,
+        columns,
+      })),
+    );
+  },
+
   softmaxBackward({ y, dy, dx, rows, columns }, { step }) {
     step(
       'softmaxBackward',

@@ -9,8 +9,8 @@ import { binaryForward } from './binary.ts';
 import { codebookDecode } from './codebook.ts';
 import { convolutionForward, convolutionPack } from './convolution.ts';
 import { add, copyRows } from './elementwise.ts';
-import { matmul } from './matmul.ts';
-import { affineForward, batchNormFold } from './normalization.ts';
+import { matmul, products } from './matmul.ts';
+import { affineForward, batchNormFold, standardizeForward } from './normalization.ts';
 import { averagePoolForward, maxPoolForward } from './pooling.ts';
 import { rearrange, resample } from './rearrange.ts';
 import { argMax, reduceForward } from './reduction.ts';
@@ -26,6 +26,8 @@ const TABLE: PortableTable<InferenceKernelName> = {
   averagePoolForward,
   affineForward,
   batchNormFold,
+  standardizeForward,
+  products,
   softmaxForward,
   add,
   copyRows,

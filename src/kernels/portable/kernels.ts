@@ -14,7 +14,13 @@ import {
 import { convolutionBackwardInput, convolutionBackwardWeights } from './convolution.ts';
 import { channelSums, multiply, sumParts } from './elementwise.ts';
 import { createInferenceKernels } from './inference.ts';
-import { affineBackward, affineBackwardParameters, batchNormBackward, batchNormForward } from './normalization.ts';
+import {
+  affineBackward,
+  affineBackwardParameters,
+  batchNormBackward,
+  batchNormForward,
+  standardizeBackward,
+} from './normalization.ts';
 import { adamUpdate, clipScale, sgdUpdate, sumSquares } from './optimizer.ts';
 import { averagePoolBackward, maxPoolBackward } from './pooling.ts';
 import { reduceBackward } from './reduction.ts';
@@ -33,6 +39,7 @@ const TABLE: PortableTable<Exclude<KernelName, InferenceKernelName>> = {
   affineBackwardParameters,
   batchNormForward,
   batchNormBackward,
+  standardizeBackward,
   softmaxBackward,
   multiply,
   sumSquares,

@@ -1,6 +1,7 @@
-/** Matrix product. */
+/** Matrix products. */
 import { MATMUL, type Heap, type Kernels } from '../types.ts';
 import { fusedActivation } from './activation.ts';
+import { forEachStep, numbers } from './steps.ts';
 
 export function matmul(heap: Heap): Kernels['matmul'] {
   const { float } = heap;
@@ -15,5 +16,31 @@ export function matmul(heap: Heap): Kernels['matmul'] {
         float[c + i * cRow + j] = activate(sum);
       }
     }
+  };
+}
+
+export function products(heap: Heap): Kernels['products'] {
+  const product = matmul(heap);
+  const { int } = heap;
+  return (scratch, m, n, k, a, aRow, aColumn, b, bRow, bColumn, c, cRow, sides, rank, kept, outer) => {
+    const [, ...inner] = numbers(int, sides, rank),
+      all = [outer, ...inner],
+      strides = [1, 2, 3].map((operand) => numbers(int, sides + operand * rank, rank));
+    forEachStep(
+      all.slice(0, kept),
+      strides.map((one) => one.slice(0, kept)),
+      ([keptA, keptB, to]) => {
+        let flags = 0;
+        forEachStep(
+          all.slice(kept),
+          strides.map((one) => one.slice(kept)),
+          ([i, j]) => {
+            const [left, right] = [a + keptA + i, b + keptB + j];
+            product(scratch, m, n, k, left, aRow, aColumn, right, bRow, bColumn, c + to, cRow, flags, -1, 0, 0);
+            flags = MATMUL.accumulate;
+          },
+        );
+      },
+    );
   };
 }

@@ -147,3 +147,42 @@ function sumChannel(
   }
   return sum;
 }
+
+export function standardizeForward({ float }: Heap): Kernels['standardizeForward'] {
+  return (_scratch, x, scale, shift, y, inverse, hyper, row, rows, period, channels, positions) => {
+    const count = channels * positions;
+    for (let r = row; r < row + rows; r++) {
+      const first = r * count,
+        own = (r % period) * channels;
+      let sum = 0,
+        squares = 0;
+      for (let i = first; i < first + count; i++) sum += float[x + i];
+      const m = sum / count;
+      for (let i = first; i < first + count; i++) squares += square(float[x + i] - m);
+      const factor = 1 / Math.sqrt(squares / count + float[hyper]);
+      for (let i = 0; i < count; i++) {
+        const c = own + Math.floor(i / positions);
+        const standard = (float[x + first + i] - m) * factor;
+        float[y + first + i] =
+          (scale < 0 ? standard : float[scale + c] * standard) + (shift < 0 ? 0 : float[shift + c]);
+      }
+      if (inverse >= 0) float[inverse + r] = factor;
+    }
+  };
+}
+
+export function standardizeBackward({ float }: Heap): Kernels['standardizeBackward'] {
+  return (_scratch, x, dy, inverse, dx, rows, columns) => {
+    for (let r = 0; r < rows; r++) {
+      const first = r * columns;
+      let sumDy = 0,
+        sumDyX = 0;
+      for (let i = first; i < first + columns; i++) {
+        sumDy += float[dy + i];
+        sumDyX += float[dy + i] * float[x + i];
+      }
+      for (let i = first; i < first + columns; i++)
+        float[dx + i] = float[inverse + r] * (float[dy + i] - sumDy / columns - (float[x + i] * sumDyX) / columns);
+    }
+  };
+}

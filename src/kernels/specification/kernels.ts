@@ -106,6 +106,27 @@ export const INFERENCE_KERNELS = {
    * affineForward. hyper as above.
    */
   batchNormFold: { arguments: ['scale', 'shift', 'mean', 'variance', 'scaleOut', 'shiftOut', 'hyper', 'channels'] },
+  /**
+   * y = scale (x - m) / sqrt(v + epsilon) + shift along rows [row, row + rows) of channels positions elements, m and v the
+   * row's mean and variance (divided by the count), in double. Row r has the scales and shifts of (r mod period) channels
+   * on, a positions' run of elements each; -1: none. inverse -1: not wanted, else 1 / sqrt(v + epsilon) of every row.
+   * hyper: offset of [epsilon]. In place allowed.
+   */
+  standardizeForward: {
+    arguments: ['x', 'scale', 'shift', 'y', 'inverse', 'hyper', 'row', 'rows', 'period', 'channels', 'positions'],
+  },
+  /**
+   * c = a b for matrices that lie `sides` apart: element (i, l) of a at a + i aRow + l aColumn, (l, j) of b at b + l bRow
+   * + j bColumn, (i, j) of c at c + i cRow + j. sides: offset of the sides, then of a's, b's and c's strides along each;
+   * first the `kept` ones, at least one, of which the outermost is taken for `outer` steps; then those over which
+   * products are summed, at least one. Error: as matmul's with K = k times the steps summed over.
+   */
+  products: {
+    arguments: [
+      ...(['m', 'n', 'k', 'a', 'aRow', 'aColumn', 'b', 'bRow', 'bColumn', 'c', 'cRow'] as const),
+      ...(['sides', 'rank', 'kept', 'outer'] as const),
+    ],
+  },
   /** Along rows of `columns`: y = exp(x - max) / sum. In place allowed. */
   softmaxForward: { arguments: ['x', 'y', 'rows', 'columns'] },
   /** y = a + b, elementwise, then activation. y may be a or b. */
@@ -236,6 +257,8 @@ export const TRAINING_KERNELS = {
       'channels',
     ],
   },
+  /** dx = inverse (dy - mean dy - x mean (dy x)) along rows of `columns`, x standardized; in double. dx may be dy. */
+  standardizeBackward: { arguments: ['x', 'dy', 'inverse', 'dx', 'rows', 'columns'] },
   /** dx = y (dy - sum y dy); dx may be dy. */
   softmaxBackward: { arguments: ['y', 'dy', 'dx', 'rows', 'columns'] },
   /** y = a * b, elementwise. y may be a or b. */

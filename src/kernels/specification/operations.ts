@@ -124,6 +124,37 @@ export interface Operations {
     channels: number;
   };
 
+  /**
+   * y = scale (x - m) / sqrt(v + epsilon) + shift, m and v over each row of `channels` x `positions` elements; scale and
+   * shift (-1: none) have `channels` elements for each of `period` rows. inverse [rows], -1: not wanted: 1 / sqrt(v +
+   * epsilon). hyper: offset of [epsilon]. y may be x.
+   */
+  standardizeForward: {
+    x: number;
+    scale: number;
+    shift: number;
+    y: number;
+    inverse: number;
+    hyper: number;
+    rows: number;
+    period: number;
+    channels: number;
+    positions: number;
+  };
+  /** From x as it is standardized; dx may be dy. */
+  standardizeBackward: { x: number; dy: number; inverse: number; dx: number; rows: number; columns: number };
+
+  /**
+   * c [m, n] = a [m, k] b [k, n] for each combination of steps along `sides`; strides in words, one per side, of c 0 where
+   * products are summed. Rows of c lie cRow apart.
+   */
+  products: Record<'m' | 'n' | 'k' | 'a' | 'aRow' | 'aColumn' | 'b' | 'bRow' | 'bColumn' | 'c' | 'cRow', number> & {
+    sides: readonly number[];
+    aStrides: readonly number[];
+    bStrides: readonly number[];
+    cStrides: readonly number[];
+  };
+
   softmaxForward: { x: number; y: number; rows: number; columns: number };
   softmaxBackward: { y: number; dy: number; dx: number; rows: number; columns: number };
 

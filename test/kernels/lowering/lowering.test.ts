@@ -407,6 +407,79 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
       },
     },
   ],
+  standardizeForward: [
+    {
+      pieces: 8,
+      prepare(stage) {
+        const [rows, period, channels, positions] = [26, 13, 10, 700];
+        const words = rows * channels * positions;
+        const [x, scale, shift] = [words, 130, 130].map((n, i) => random(stage, i, n));
+        const [y, inverse, hyper] = [stage.empty(words), stage.empty(rows), stage.floats([0.1])];
+        const call = { x, scale, shift, y, inverse, hyper, rows, period, channels, positions };
+        const results: Results = [
+          [y, words],
+          [inverse, rows],
+        ];
+        return { call, results, whole: () => stage.step('standardizeForward', { ...call, row: 0 }) };
+      },
+    },
+  ],
+  standardizeBackward: [
+    {
+      pieces: 8,
+      prepare(stage) {
+        const [rows, columns] = [26, 7000];
+        const [x, dy, inverse] = [rows * columns, rows * columns, rows].map((n, i) => random(stage, i, n));
+        const dx = stage.empty(rows * columns),
+          call = { x, dy, inverse, dx, rows, columns };
+        return { call, results: [[dx, rows * columns]], whole: () => stage.step('standardizeBackward', call) };
+      },
+    },
+  ],
+  products: [
+    {
+      // Samples, heads and groups of them: of a over all, of b over samples and groups, summed over groups.
+      pieces: 3,
+      prepare(stage) {
+        const [m, n, k] = [5, 7, 6];
+        const [a, b] = [3 * 4 * 2 * m * k, 3 * 2 * k * n].map((words, i) => random(stage, i, words));
+        const c = stage.empty(3 * 4 * m * n);
+        const matrices = { m, n, k, a, aRow: k, aColumn: 1, b, bRow: n, bColumn: 1, c, cRow: n };
+        const [aStrides, bStrides, cStrides] = [
+          [8 * m * k, 2 * m * k, m * k],
+          [2 * k * n, 0, k * n],
+          [4 * m * n, m * n, 0],
+        ];
+        const sides = [3, 4, 2];
+        return {
+          call: { ...matrices, sides, aStrides, bStrides, cStrides },
+          results: [[c, 3 * 4 * m * n]],
+          whole(set) {
+            stage.room.needsScratch(set.sizes.scratchWords('matmul', undefined, [m, n, k]));
+            const at = stage.ints([...sides, ...aStrides, ...bStrides, ...cStrides]);
+            stage.step('products', { ...matrices, sides: at, rank: 3, kept: 2, outer: 3 });
+          },
+        };
+      },
+    },
+    {
+      pieces: 8,
+      prepare(stage) {
+        const [a, b] = [rows * inputs, inputs * outputs].map((words, i) => random(stage, i, words));
+        const c = stage.empty(rows * outputs);
+        const [m, n, k] = [rows, outputs, inputs];
+        const matrices = { m, n, k, a, aRow: k, aColumn: 1, b, bRow: n, bColumn: 1, c, cRow: n };
+        return {
+          call: { ...matrices, sides: [1], aStrides: [0], bStrides: [0], cStrides: [0] },
+          results: [[c, rows * outputs]],
+          whole(set) {
+            stage.room.needsScratch(set.sizes.scratchWords('matmul', undefined, [m, n, k]));
+            stage.step('matmul', { ...matrices, flags: 0, bias: -1, ...PLAIN });
+          },
+        };
+      },
+    },
+  ],
   softmaxForward: [
     {
       pieces: 8,

@@ -1,0 +1,170 @@
+/** Arithmetic on constants: what shapes and weights are computed with while a model is read. Nothing here runs later. */
+import { EspalierError, show } from '../base/errors.ts';
+import { sizeOf } from '../base/tensor.ts';
+import type { Shape } from '../base/tensor.ts';
+import { elements, isFloating, isWide } from './tensor.ts';
+import type { ElementName, OnnxTensor } from './tensor.ts';
+
+/** A tensor of whole numbers. */
+export const int64s = (values: readonly number[], shape: Shape = [values.length]): OnnxTensor => ({
+  type: 'int64',
+  shape,
+  data: BigInt64Array.from(values, BigInt),
+});
+
+/** Both shapes stretched to one, aligned at their last axes; undefined if they do not fit. */
+export function broadcastShape(a: Shape, b: Shape): Shape | undefined {
+  const rank = Math.max(a.length, b.length);
+  const sides: number[] = [];
+  for (let i = 0; i < rank; i++) {
+    const left = a[a.length - rank + i] ?? 1;
+    const right = b[b.length - rank + i] ?? 1;
+    if (left !== right && left !== 1 && right !== 1) return undefined;
+    sides.push(left === 1 ? right : left);
+  }
+  return sides;
+}
+
+/** Steps in elements along each axis of a row-major shape. */
+export function stridesOf(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length);
+  for (let axis = shape.length - 1, step = 1; axis >= 0; axis--) {
+    strides[axis] = step;
+    step *= shape[axis];
+  }
+  return strides;
+}
+
+/**
+ * Elements of a tensor in another arrangement: along each axis of the new one a table of offsets in the old, whose sum is
+ * the element; one below 0 makes it the fill value.
+ */
+export function rearranged({ type, data }: OnnxTensor, tables: readonly Int32Array[], fill: number | bigint = 0): OnnxTensor {
+  const shape = tables.map(({ length }) => length);
+  const count = sizeOf(shape);
+  const result = elements(type, count) as unknown as (number | bigint)[];
+  const filling = isWide(type) ? BigInt(fill) : Number(fill);
+  const at = new Array<number>(shape.length).fill(0);
+  for (let i = 0; i < count; i++) {
+    let from = 0;
+    for (let axis = 0; axis < at.length && from >= 0; axis++) {
+      const step = tables[axis][at[axis]];
+      from = step < 0 ? -1 : from + step;
+    }
+    result[i] = from < 0 ? filling : data[from];
+    for (let axis = at.length - 1; axis >= 0 && ++at[axis] === shape[axis]; axis--) at[axis] = 0;
+  }
+  return { type, shape, data: result as unknown as OnnxTensor['data'] };
+}
+
+/** The table of an axis that is read as `indices` say. */
+export const tableOf = (indices: ArrayLike<number>, stride: number): Int32Array =>
+  Int32Array.from(indices, (index) => (index < 0 ? -1 : index * stride));
+
+/** Stretched to a shape that it fits. */
+export function expanded(tensor: OnnxTensor, shape: Shape): OnnxTensor {
+  const lead = shape.length - tensor.shape.length;
+  const strides = stridesOf(tensor.shape);
+  return rearranged(
+    tensor,
+    shape.map((side, axis) => {
+      const stride = tensor.shape[axis - lead] === 1 ? 0 : (strides[axis - lead] ?? 0);
+      return Int32Array.from({ length: side }, (_, i) => i * stride);
+    }),
+  );
+}
+
+export const reshaped = ({ type, data }: OnnxTensor, shape: Shape): OnnxTensor => ({ type, shape, data });
+
+/** The axes in another order: axis i of the result is axis order[i]. */
+export function permuted(tensor: OnnxTensor, order: readonly number[]): OnnxTensor {
+  const strides = stridesOf(tensor.shape);
+  return rearranged(
+    tensor,
+    order.map((axis) => Int32Array.from({ length: tensor.shape[axis] }, (_, i) => i * strides[axis])),
+  );
+}
+
+/** A function of numbers and of `bigint`s: 64-bit integers wrap around as they do everywhere. */
+export interface Elementwise {
+  readonly numbers: (a: number, b: number) => number;
+  readonly bigints: (a: bigint, b: bigint) => bigint;
+}
+
+/** A function of two tensors of one type, with broadcasting. */
+export function combined(a: OnnxTensor, b: OnnxTensor, { numbers, bigints }: Elementwise, type: ElementName = a.type): OnnxTensor {
+  if (a.type !== b.type)
+    throw new EspalierError('TENSOR', `expected elements of one type, got ${a.type} and ${b.type}`);
+  const shape = broadcastShape(a.shape, b.shape);
+  if (!shape)
+    throw new EspalierError('SHAPE', `[${a.shape.join(', ')}] and [${b.shape.join(', ')}] do not fit together`);
+  const [left, right] = [expanded(a, shape).data, expanded(b, shape).data];
+  const result = elements(type, left.length) as unknown as (number | bigint)[];
+  const combine = (isWide(a.type) ? bigints : numbers) as (x: number | bigint, y: number | bigint) => number | bigint;
+  // Arrays of 64-bit integers wrap around; those of others take the low bits.
+  for (let i = 0; i < left.length; i++) result[i] = stored(combine(left[i], right[i]), type);
+  return { type, shape, data: result as unknown as OnnxTensor['data'] };
+}
+
+/** A function of one tensor's elements, as numbers. */
+export function mapped(tensor: OnnxTensor, of: (x: number) => number, type: ElementName = tensor.type): OnnxTensor {
+  const { data, shape } = tensor;
+  const result = elements(type, data.length) as unknown as (number | bigint)[];
+  for (let i = 0; i < data.length; i++) result[i] = stored(of(Number(data[i])), type);
+  return { type, shape, data: result as unknown as OnnxTensor['data'] };
+}
+
+/** The same elements as another type, as C casts them; bool: whether they are not zero. */
+export function cast({ type: from, shape, data }: OnnxTensor, type: ElementName): OnnxTensor {
+  const result = elements(type, data.length) as unknown as (number | bigint)[];
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i];
+    if (type === 'bool') result[i] = Number(value) === 0 ? 0 : 1;
+    else if (typeof value === 'bigint') result[i] = isWide(type) ? value : isFloating(type) ? Number(value) : lowBits(value);
+    else result[i] = stored(isFloating(from) && !isFloating(type) ? Math.trunc(value) : value, type);
+  }
+  return { type, shape, data: result as unknown as OnnxTensor['data'] };
+}
+
+const lowBits = (value: bigint): number => Number(BigInt.asIntN(32, value));
+
+function stored(value: number | bigint, type: ElementName): number | bigint {
+  if (!isWide(type)) return Number(value);
+  if (typeof value === 'bigint') return value;
+  return Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n;
+}
+
+/** What `combine` makes of the elements along axes, as numbers; `finish` gets their count. */
+export function reduced(
+  tensor: OnnxTensor,
+  axes: readonly number[],
+  keep: boolean,
+  { start, combine, finish }: { start: number; combine: (all: number, x: number) => number; finish: (all: number, count: number) => number },
+): OnnxTensor {
+  const { type, shape, data } = tensor;
+  const kept = shape.map((side, axis) => (axes.includes(axis) ? 1 : side));
+  const strides = stridesOf(kept).map((stride, axis) => (axes.includes(axis) ? 0 : stride));
+  const sums = new Float64Array(sizeOf(kept)).fill(start);
+  const at = new Array<number>(shape.length).fill(0);
+  for (let i = 0; i < data.length; i++) {
+    let to = 0;
+    for (let axis = 0; axis < at.length; axis++) to += at[axis] * strides[axis];
+    sums[to] = combine(sums[to], Number(data[i]));
+    for (let axis = at.length - 1; axis >= 0 && ++at[axis] === shape[axis]; axis--) at[axis] = 0;
+  }
+  const count = data.length / sums.length;
+  const result = elements(type, sums.length) as unknown as (number | bigint)[];
+  for (let i = 0; i < sums.length; i++) result[i] = stored(finish(sums[i], count), type);
+  return {
+    type,
+    shape: keep ? kept : shape.filter((_, axis) => !axes.includes(axis)),
+    data: result as unknown as OnnxTensor['data'],
+  };
+}
+
+/** An axis from the end as one from the beginning. @throws {EspalierError} ATTRIBUTE if there is none */
+export function axisFrom(axis: number, rank: number): number {
+  const found = axis < 0 ? axis + rank : axis;
+  if (Number.isInteger(found) && found >= 0 && found < rank) return found;
+  throw new EspalierError('ATTRIBUTE', `axis: expected one of ${rank} axes, got ${show(axis)}`);
+}

@@ -1,0 +1,478 @@
+/**
+ * From the graph of a model to a network: nodes in their order, each either computed at once, where all that it reads is
+ * known, or built by its operator's definition. What is not supported is collected and refused in one error.
+ */
+import { EspalierError, show, showAll } from '../base/errors.ts';
+import type { Shape } from '../base/tensor.ts';
+import type { Network, Node } from '../graph/network.ts';
+import { outputsOf } from '../graph/walk.ts';
+import {
+  acrossBatchError,
+  addNode,
+  addParameter,
+  BATCHES,
+  floatsOf,
+  freshName,
+  isAcrossBatch,
+  newDraft,
+  onlyTensor,
+  sidesOf,
+} from './building.ts';
+import type { Building, Constant, Draft, Known, Layout, NodeOptions, Operand, Parameter, Value } from './building.ts';
+import type { GraphProto, NodeProto, ValueProto } from './model.ts';
+import { labelOf, onnxError, viewOf } from './node.ts';
+import type { NodeView } from './node.ts';
+import { operatorNamed } from './operators/table.ts';
+import { elementOf, elementWord, toIntegers } from './tensor.ts';
+import type { OnnxTensor } from './tensor.ts';
+
+/** What is converted, and how. */
+export interface Conversion {
+  readonly graph: GraphProto;
+  /** Versions of operator sets by domain. */
+  readonly opsets: ReadonlyMap<string, number>;
+  /** The tensor of an initializer. */
+  readonly initializer: (name: string) => OnnxTensor;
+  readonly attributeTensor: (node: NodeProto, name: string) => OnnxTensor;
+  /** Dimensions that the caller fixed, by input. */
+  readonly shapes: Readonly<Record<string, readonly (number | undefined)[]>>;
+  /** Bytes that constants which are computed may take together. */
+  readonly room: number;
+}
+
+export interface Converted {
+  readonly network: Network;
+  readonly layout: Layout;
+  /** Size of the batch where the model fixes it. */
+  readonly batch: number | undefined;
+  readonly notes: readonly string[];
+}
+
+/** One thing that is not supported. */
+interface Problem {
+  readonly where: string;
+  readonly text: string;
+}
+
+/** @throws {EspalierError} as `readOnnx`; in a batched layout {@link acrossBatchError} for a model that works across the batch */
+export function convert(conversion: Conversion, layout: Layout): Converted {
+  const { graph } = conversion;
+  const { known, draft, inputs, batch } = walk(conversion, layout);
+  if (inputs.length === 0)
+    throw new EspalierError('GRAPH', 'readOnnx: the model has no input that its outputs depend on', { name: 'input' });
+  return { network: finish(graph, draft, known, inputs), layout, batch, notes: draft.notes };
+}
+
+interface Walked {
+  /** What stands for each name of the model. */
+  readonly known: ReadonlyMap<string, Known>;
+  readonly draft: Draft;
+  readonly inputs: readonly Value[];
+  readonly batch: number | undefined;
+}
+
+/** Computes or builds every node that an output depends on. */
+export function walk(conversion: Conversion, layout: Layout): Walked {
+  const { graph } = conversion;
+  const known = new Map<string, Known>();
+  const draft = newDraft();
+  const problems: Problem[] = [];
+  /** Values that depend on what is not supported. */
+  const lost = new Set<string>();
+  for (const { name } of [...graph.inputs, ...graph.outputs]) draft.names.add(name);
+
+  const nodes = liveNodes(graph);
+  const inputs = networkInputs(conversion, nodes, layout);
+  for (const value of inputs.inputs) {
+    known.set(value.name, value);
+    draft.types.set(value.name, { shape: value.shape, type: value.type, isConstant: false });
+  }
+  let room = conversion.room;
+  for (const proto of nodes) {
+    if (proto.inputs.some((name) => lost.has(name))) {
+      for (const name of proto.outputs) lost.add(name);
+      continue;
+    }
+    try {
+      const computed = convertNode(conversion, proto, { layout, batch: inputs.batch, known, draft });
+      room -= computed;
+      if (room < 0)
+        throw onnxError(
+          'BUDGET',
+          proto,
+          `constants of the model are computed to more than ${conversion.room} bytes; is the file damaged?`,
+        );
+    } catch (error) {
+      if (isAcrossBatch(error) || !(error instanceof EspalierError)) throw error;
+      if (error.code !== 'UNSUPPORTED') throw named(error, proto);
+      problems.push({ where: `${show(labelOf(proto))} (${proto.operator})`, text: withoutWho(error, proto) });
+      for (const name of proto.outputs) lost.add(name);
+    }
+  }
+  if (problems.length > 0) throw unsupported(problems);
+  return { known, draft, ...inputs };
+}
+
+/** All at once, each with what could be done. */
+function unsupported(problems: readonly Problem[]): EspalierError {
+  const most = 30;
+  const lines = problems.slice(0, most).map(({ where, text }) => `\n  ${where}: ${text}`);
+  const rest = problems.length > most ? `\n  and ${problems.length - most} more` : '';
+  return new EspalierError(
+    'UNSUPPORTED',
+    `readOnnx: ${problems.length === 1 ? 'one node is' : `${problems.length} nodes are`} not supported:${lines.join('')}${rest}`,
+    { name: problems[0].where, found: problems.length },
+  );
+}
+
+/** The same error with the model's node in front, once. */
+function named(error: EspalierError, proto: NodeProto): EspalierError {
+  if (error.message.startsWith('readOnnx: node ')) return error;
+  return new EspalierError(error.code, onnxError(error.code, proto, plainText(error)).message, {
+    ...error.details,
+    name: labelOf(proto),
+    offset: proto.at,
+    cause: error,
+  });
+}
+
+const plainText = ({ message }: EspalierError): string => message.replace(/^readOnnx: /, '');
+const withoutWho = (error: EspalierError, proto: NodeProto): string =>
+  plainText(error).replace(onnxError(error.code, proto, '').message.replace(/^readOnnx: /, ''), '');
+
+/**
+ * The nodes that outputs depend on, in the model's order.
+ * @throws {EspalierError} GRAPH for a value made twice, one that nothing makes, nodes out of order
+ */
+function liveNodes(graph: GraphProto): NodeProto[] {
+  const makers = new Map<string, number>();
+  const given = new Set([...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name)]);
+  graph.nodes.forEach((node, i) => {
+    for (const name of node.outputs) {
+      if (name === '') continue;
+      if (makers.has(name) || given.has(name))
+        throw onnxError('GRAPH', node, `its output ${show(name)} is the name of another value too`);
+      makers.set(name, i);
+    }
+  });
+  const live = new Uint8Array(graph.nodes.length);
+  for (const { name } of graph.outputs) {
+    const maker = makers.get(name);
+    if (maker !== undefined) live[maker] = 1;
+    else if (!given.has(name))
+      throw new EspalierError('GRAPH', `readOnnx: nothing makes the output ${show(name)} of the model`, { name });
+  }
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    if (live[i] === 0) continue;
+    for (const name of graph.nodes[i].inputs) {
+      const maker = makers.get(name);
+      if (maker === undefined) {
+        if (name !== '' && !given.has(name) && !graph.sparse.includes(name))
+          throw onnxError('GRAPH', graph.nodes[i], `nothing makes its input ${show(name)}`);
+      } else if (maker >= i) {
+        throw onnxError(
+          'GRAPH',
+          graph.nodes[i],
+          `its input ${show(name)} is made ${maker === i ? 'by itself' : 'by a node behind it'}; nodes of a model stand in the order in which they are computed, without cycles`,
+        );
+      } else live[maker] = 1;
+    }
+  }
+  return graph.nodes.filter((_, i) => live[i] === 1);
+}
+
+/** Inputs that are no initializers and that something needs. */
+function networkInputs(
+  { graph, shapes }: Conversion,
+  nodes: readonly NodeProto[],
+  layout: Layout,
+): { inputs: Value[]; batch: number | undefined } {
+  const used = new Set([...nodes.flatMap((node) => node.inputs), ...graph.outputs.map(({ name }) => name)]);
+  const proper = graph.inputs.filter(({ name }) => !graph.initializers.has(name) && used.has(name));
+  const sizes = new Set<number | undefined>();
+  const inputs = proper.map((input): Value => {
+    const dimensions = dimensionsOf(input, Object.hasOwn(shapes, input.name) ? shapes[input.name] : undefined);
+    if (layout === 'batched') {
+      if (dimensions.length === 0)
+        throw acrossBatchError(`readOnnx: input ${show(input.name)} is a single number: it has no batch`);
+      sizes.add(dimensions[0]);
+    }
+    const shape = (layout === 'batched' ? dimensions.slice(1) : dimensions).map((side, axis) => {
+      if (side !== undefined) return side;
+      // A batch that the model leaves open is one where it runs as a whole.
+      if (layout === 'whole' && axis === 0) return 1;
+      const at = layout === 'batched' ? axis + 1 : axis;
+      throw new EspalierError(
+        'UNSUPPORTED',
+        `readOnnx: input ${show(input.name)}: dimension ${at} is open (${show(input.dimensions?.[at] ?? 'nothing said')}); a network has one size: fix it with { shapes: { ${show(input.name)}: [${dimensions.map((known, i) => known ?? (i === 0 ? "'batch'" : i === at ? '224' : '?')).join(', ')}] } }`,
+        { name: input.name },
+      );
+    });
+    return { kind: 'value', name: input.name, shape, type: 'float' };
+  });
+  sizes.delete(undefined);
+  if (sizes.size > 1)
+    throw acrossBatchError(`readOnnx: inputs have batches of ${[...sizes].join(' and ')}`);
+  return { inputs, batch: [...sizes][0] };
+}
+
+/** Dimensions of a network input; undefined: open. @throws {EspalierError} UNSUPPORTED for what is no tensor of floats */
+function dimensionsOf(
+  { name, code, other, dimensions }: ValueProto,
+  fixed: readonly (number | undefined)[] | undefined,
+): (number | undefined)[] {
+  const refuse = (text: string): EspalierError =>
+    new EspalierError('UNSUPPORTED', `readOnnx: input ${show(name)}: ${text}`, { name });
+  if (other !== undefined) throw refuse(`${other} values; expected a tensor of floats`);
+  if (code !== undefined && code !== 0) {
+    const element = elementOf(code);
+    if (element !== 'float' && element !== 'double')
+      throw refuse(`elements of type ${elementWord(code)}; expected floats: a model that takes whole numbers must be exported with its conversion to floats left out`);
+  }
+  if (fixed && dimensions && fixed.length !== dimensions.length)
+    throw refuse(`shapes: expected ${dimensions.length} sides, got ${fixed.length}`);
+  const found = fixed ?? dimensions;
+  if (!found) throw refuse(`its shape is not said; give it with { shapes: { ${show(name)}: [undefined, 3, 224, 224] } }`);
+  return found.map((side, i) => {
+    const known = side ?? dimensions?.[i];
+    return typeof known === 'number' ? known : undefined;
+  });
+}
+
+interface State {
+  readonly layout: Layout;
+  readonly batch: number | undefined;
+  readonly known: Map<string, Known>;
+  readonly draft: Draft;
+}
+
+/** Computes or builds one node. Bytes of the constants that were computed. */
+function convertNode(conversion: Conversion, proto: NodeProto, state: State): number {
+  const { known } = state;
+  const opset = conversion.opsets.get(proto.domain);
+  const operator = operatorNamed(proto);
+  const view = viewOf(proto, opset ?? 0);
+  if (!operator) {
+    const inside = [...proto.attributes.values()].some(({ other }) => other === 'graph');
+    return view.fail(
+      'UNSUPPORTED',
+      inside
+        ? 'control flow is not supported; export the model with it unrolled or scripted away'
+        : `the operator ${show(proto.operator)}${proto.domain === '' ? '' : ` of ${show(proto.domain)}`} is not known here`,
+    );
+  }
+  const other = [...proto.attributes.values()].find((attribute) => attribute.other !== undefined);
+  if (other) view.fail('UNSUPPORTED', `attribute ${show(other.name)}: a ${other.other} is not read`);
+  const inputs = proto.inputs.map((name): Known | undefined => {
+    if (name === '') return undefined;
+    const found = known.get(name);
+    if (found) return found;
+    if (conversion.graph.sparse.includes(name))
+      return view.fail('UNSUPPORTED', `its input ${show(name)} is a sparse tensor; store it densely`);
+    const constant: Constant = { kind: 'constant', name, alternatives: [conversion.initializer(name)] };
+    known.set(name, constant);
+    return constant;
+  });
+  const tensorOf = (name: string): OnnxTensor => {
+    view.tensor(name);
+    return conversion.attributeTensor(proto, name);
+  };
+  let bytes = 0;
+  const constants = inputs.filter((input) => input?.kind === 'constant');
+  if (operator.evaluate && constants.length === inputs.filter(Boolean).length) {
+    const count = constants.some(({ alternatives }) => alternatives.length > 1) ? BATCHES.length : 1;
+    const results = Array.from({ length: count }, (_, batch) =>
+      operator.evaluate?.(
+        view,
+        inputs.map((input) => (input?.kind === 'constant' ? (input.alternatives[batch] ?? input.alternatives[0]) : undefined)),
+        tensorOf,
+      ),
+    );
+    proto.outputs.forEach((name, i) => {
+      if (name === '') return;
+      const alternatives = results.map((tensors) => tensors?.[i]).filter((tensor) => tensor !== undefined);
+      if (alternatives.length === 0) view.fail('UNSUPPORTED', `its output ${i} is not computed`);
+      known.set(name, { kind: 'constant', name, alternatives });
+      for (const { data } of alternatives) bytes += data.byteLength;
+    });
+  } else if (operator.build) {
+    operator.build(view, buildingOf(proto, view, inputs, state, tensorOf));
+    for (const name of proto.outputs) {
+      if (name !== '' && !known.has(name)) view.fail('UNSUPPORTED', `its output ${show(name)} is not supported`);
+    }
+  } else {
+    view.fail('UNSUPPORTED', 'it is supported only where all that it reads is known when the model is read');
+  }
+  const unread = view.unread();
+  if (unread.length > 0) view.fail('UNSUPPORTED', `attributes that are not known here: ${showAll(unread)}`);
+  return bytes;
+}
+
+function buildingOf(
+  proto: NodeProto,
+  view: NodeView,
+  inputs: readonly (Known | undefined)[],
+  { layout, batch, known, draft }: State,
+  tensorOf: (name: string) => OnnxTensor,
+): Building {
+  const constantOf = (i: number): Constant | undefined => {
+    const input = inputs[i];
+    if (input?.kind === 'value')
+      view.fail('UNSUPPORTED', `input ${i} (${show(input.name)}): it must be known when the model is read`);
+    return input?.kind === 'constant' ? input : undefined;
+  };
+  const tensor = (i: number): OnnxTensor | undefined => {
+    const constant = constantOf(i);
+    if (!constant) return undefined;
+    return (
+      onlyTensor(constant) ??
+      view.fail('UNSUPPORTED', `input ${i} (${show(constant.name)}) depends on the size of the batch`)
+    );
+  };
+  const nameOf = (i: number): string => proto.inputs[i];
+  const asParameter = (i: number, shape?: Shape): Parameter => {
+    const found = tensor(i) ?? view.fail('ATTRIBUTE', `input ${i}: it is missing`);
+    const sides = shape ?? found.shape;
+    const key = `${nameOf(i)}\n${sides.join(',')}`;
+    const shared = draft.shared.get(key);
+    if (shared) return shared;
+    const made = addParameter(draft, nameOf(i), sides, floatsOf({ name: nameOf(i) }, found, sides));
+    draft.shared.set(key, made);
+    return made;
+  };
+  const add = (kind: string, attributes: Node['attributes'], operands: readonly Operand[], options: NodeOptions = {}): Value[] => {
+    const base = baseName(proto, options);
+    const name = freshName(draft, options.part === undefined ? base : `${base}.${options.part}`);
+    return addNode(draft, name, kind, attributes, operands, options);
+  };
+  const value = (i: number): Value => {
+    const input = inputs[i];
+    if (input?.kind === 'value') return input;
+    return view.fail(
+      'UNSUPPORTED',
+      input ? `input ${i} (${show(nameOf(i))}) is a constant where a value is expected` : `input ${i}: it is missing`,
+    );
+  };
+  const acrossBatch = (text: string): never => {
+    throw acrossBatchError(onnxError('UNSUPPORTED', proto, text).message);
+  };
+  return {
+    layout,
+    batch,
+    tensorOf,
+    input: (i) => inputs[i],
+    value,
+    constant: tensor,
+    integers(i) {
+      const found = tensor(i);
+      return found && toIntegers(nameOf(i), found);
+    },
+    sides(i) {
+      const constant = constantOf(i);
+      if (!constant) return undefined;
+      return (
+        sidesOf(constant) ??
+        view.fail('UNSUPPORTED', `input ${i} (${show(constant.name)}) depends on the size of the batch in a way that is not a multiple of it`)
+      );
+    },
+    modelShape(i) {
+      const input = inputs[i];
+      if (input?.kind === 'value') return layout === 'batched' ? [batch, ...input.shape] : input.shape;
+      return tensor(i)?.shape ?? [];
+    },
+    axis(axis, rank) {
+      const found = axis < 0 ? axis + rank : axis;
+      if (!(found >= 0 && found < rank)) view.fail('ATTRIBUTE', `axis: expected one of ${rank} axes, got ${axis}`);
+      if (layout === 'whole') return found;
+      if (found === 0) acrossBatch(`it works along axis 0`);
+      return found - 1;
+    },
+    operand(i, rank) {
+      const input = inputs[i];
+      if (input?.kind === 'value') return input;
+      const found = tensor(i) ?? view.fail('ATTRIBUTE', `input ${i}: it is missing`);
+      let { shape } = found;
+      if (layout === 'batched' && shape.length >= rank) {
+        if (shape.length > rank || shape[0] !== 1) acrossBatch(`the constant ${show(nameOf(i))} differs over the batch`);
+        shape = shape.slice(1);
+      }
+      return asParameter(i, shape);
+    },
+    add,
+    node: (...call) => add(...call)[0],
+    parameter: (name, suffix, shape, data) => addParameter(draft, suffix === '' ? name : `${name}.${suffix}`, shape, data),
+    asParameter,
+    yields(i, result) {
+      const name = proto.outputs[i];
+      if (name === undefined || name === '') return;
+      known.set(name, result.kind === 'constant' ? { ...result, name } : result);
+    },
+    note: (text) => void draft.notes.push(`node ${show(labelOf(proto))} (${proto.operator}): ${text}`),
+    acrossBatch,
+  };
+}
+
+/** As PyTorch calls the module whose weight it has, else as the model's node or its output is called. */
+function baseName(proto: NodeProto, { parameters = {} }: NodeOptions): string {
+  for (const parameter of Object.values(parameters)) {
+    const module = parameter && /^(.+)\.(?:weight|gamma)$/.exec(parameter.name);
+    if (module) return module[1];
+  }
+  return (labelOf(proto).replace(/^\/+/, '') || proto.operator.toLowerCase()).slice(0, 1024);
+}
+
+/** The network of the values that outputs depend on; outputs are called as the model calls them. */
+function finish(graph: GraphProto, draft: Draft, known: ReadonlyMap<string, Known>, inputs: readonly Value[]): Network {
+  const taken = new Set(inputs.map(({ name }) => name));
+  const renamed = new Map<string, string>();
+  const outputs: string[] = [];
+  for (const { name } of graph.outputs) {
+    let value = known.get(name);
+    if (value?.kind !== 'value') {
+      const text = `readOnnx: the output ${show(name)} of the model does not depend on its input`;
+      throw new EspalierError('UNSUPPORTED', text, { name });
+    }
+    if (value.name !== name && (taken.has(value.name) || renamed.has(value.name))) {
+      // One value under two names: a copy, which costs nothing to run.
+      [value] = addNode(draft, freshName(draft, `${name}.copy`), 'reshape', { shape: value.shape }, [value], {});
+    }
+    if (value.name !== name) renamed.set(value.name, name);
+    else taken.add(name);
+    outputs.push(name);
+  }
+  const nodes = draft.nodes.map((node): Node => {
+    const made = outputsOf(node).map((name) => renamed.get(name) ?? name);
+    const isPlain = made.length === 1 && made[0] === node.name;
+    const { outputs: _, ...rest } = node;
+    return {
+      ...rest,
+      inputs: node.inputs.map((name) => renamed.get(name) ?? name),
+      ...(isPlain ? {} : { outputs: made }),
+    };
+  });
+  return pruned({
+    name: graph.name || 'model',
+    inputs: inputs.map(({ name, shape }) => ({ name, shape })),
+    nodes,
+    outputs,
+    parameters: draft.parameters,
+  });
+}
+
+/** Without nodes and parameters that no output depends on. */
+export function pruned(network: Network): Network {
+  const used = new Set(network.outputs);
+  const nodes: Node[] = [];
+  for (const node of [...network.nodes].reverse()) {
+    if (!outputsOf(node).some((name) => used.has(name))) continue;
+    for (const name of node.inputs) used.add(name);
+    for (const name of Object.values(node.parameters)) if (name !== undefined) used.add(name);
+    nodes.push(node);
+  }
+  return {
+    ...network,
+    inputs: network.inputs.filter(({ name }) => used.has(name)),
+    nodes: nodes.reverse(),
+    parameters: new Map([...network.parameters].filter(([name]) => used.has(name))),
+  };
+}

@@ -1,0 +1,166 @@
+/** `readOnnx`: a network from an ONNX model. */
+import { EspalierError, show, showAll, withMemory } from '../base/errors.ts';
+import { ownOptions } from '../base/rules.ts';
+import { steadyBytes } from '../container/safetensors.ts';
+import type { Network } from '../graph/network.ts';
+import { checkGraph } from '../network/check.ts';
+import { activationBytes, budgetOf, decodedBytes, passWork } from '../network/limits.ts';
+import type { Limits } from '../network/limits.ts';
+import { inferTypes } from '../network/shapes.ts';
+import { isAcrossBatch } from './building.ts';
+import type { Layout } from './building.ts';
+import { convert, walk } from './convert.ts';
+import type { Conversion, Converted } from './convert.ts';
+import { externalBytes } from './external.ts';
+import type { SideFiles } from './external.ts';
+import { readModel } from './model.ts';
+import type { ModelProto, TensorProto } from './model.ts';
+import { onnxError } from './node.ts';
+import { readTensor } from './tensor.ts';
+import type { OnnxTensor } from './tensor.ts';
+
+export interface OnnxOptions {
+  /** Files beside the model that hold its weights (models above 2 GB do), by the name that the model calls them. */
+  files?: SideFiles;
+  /**
+   * Sides of inputs that the model leaves open, by input: `{ image: [undefined, 3, 224, 224] }`; the batch stays open.
+   */
+  shapes?: Readonly<Record<string, readonly (number | undefined)[]>>;
+  /** Values of inputs that shall be constants of the network: thresholds, weights that are fed. */
+  constants?: Readonly<Record<string, OnnxTensor>>;
+  /** The most that the file may ask for, as of `readNetwork`. */
+  limits?: Limits;
+}
+
+/** A model that was read. */
+export interface OnnxModel {
+  readonly network: Network;
+  /** Versions of the operator sets that it is written in, by domain. */
+  readonly opsets: ReadonlyMap<string, number>;
+  /** Who wrote it. */
+  readonly producer: string;
+  /** 'any', the size of the batch that the model fixes, or 'none': the model has no batch, its values are one sample of ours. */
+  readonly batch: 'any' | 'none' | number;
+  readonly metadata: ReadonlyMap<string, string>;
+  /** What its user should know: what was taken to mean something, what was converted. */
+  readonly notes: readonly string[];
+}
+
+const WHO = 'readOnnx';
+/** Operator sets whose operators mean what is written here. */
+const OPSETS = { oldest: 7, newest: 26 } as const;
+
+/**
+ * The network of an ONNX model, which gives the same outputs. Weights become float32 (halves, bfloat16 and doubles are
+ * converted, quantized ones decoded); what computes shapes is computed.
+ *
+ * @throws {TypeError} if `input` is not bytes
+ * @throws {EspalierError} PROTO and DEPTH for bytes that are no model, with the byte where it went wrong; UNSUPPORTED for what
+ *   cannot be read, every such node by name in one error; TENSOR, ATTRIBUTE, SHAPE, GRAPH, DUPLICATE for what is wrong in
+ *   it, naming the node; PATH, EXTERNAL, MISSING for weights in other files; BUDGET for more than the limits
+ * @example
+ * import { readOnnx } from 'espalier/onnx';
+ * const { network } = readOnnx(new Uint8Array(await (await fetch('model.onnx')).arrayBuffer()));
+ */
+export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {}): OnnxModel {
+  const { limits, ...options } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'limits']);
+  const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
+  const check = budgetOf(WHO, bytes.length, limits);
+  return withMemory(WHO, () => {
+    const { model, conversion } = prepared(bytes, options);
+    const { network, layout, batch, notes } = converted(conversion);
+    checkGraph(network, WHO);
+    const types = inferTypes(network);
+    const shapes = [...network.parameters].map(([name, { shape }]) => ({ name, shape }));
+    check('bytes', decodedBytes(shapes, network.nodes));
+    check('activations', activationBytes(network, types));
+    check('multiplyAdds', passWork(network, types));
+    const { opsets, producer, metadata } = model;
+    return { network, opsets, producer, batch: layout === 'whole' ? 'none' : (batch ?? 'any'), metadata, notes };
+  });
+}
+
+/**
+ * The outputs of a model whose inputs are all known, by name: what shapes and weights are computed with while a model is
+ * read, on every element type. For tests and for models that compute nothing but shapes; it is slow.
+ */
+export function evaluateOnnx(
+  input: Uint8Array | ArrayBuffer,
+  inputs: Readonly<Record<string, OnnxTensor>>,
+): Map<string, OnnxTensor> {
+  const { conversion } = prepared(steadyBytes(WHO, input), { constants: inputs });
+  const { known } = walk(conversion, 'whole');
+  return new Map(
+    conversion.graph.outputs.map(({ name }) => {
+      const found = known.get(name) ?? { kind: 'constant', alternatives: [conversion.initializer(name)] };
+      if (found.kind === 'constant') return [name, found.alternatives[0]];
+      throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, { name });
+    }),
+  );
+}
+
+/** The model of the bytes, and what converting it takes. */
+function prepared(
+  bytes: Uint8Array,
+  { files, shapes = {}, constants = {} }: Omit<OnnxOptions, 'limits'>,
+): { model: ModelProto; conversion: Conversion } {
+  const model = readModel(bytes);
+  const { opsets, functions, graph } = model;
+  checkOpsets(opsets);
+  if (functions.length > 0)
+    throw new EspalierError(
+      'UNSUPPORTED',
+      `${WHO}: the model defines operators of its own: ${showAll(functions)}; export it with them inlined`,
+      { name: functions[0] },
+    );
+  const names = graph.inputs.map(({ name }) => name);
+  for (const name of [...Object.keys(shapes), ...Object.keys(constants)]) {
+    if (!names.includes(name))
+      throw new RangeError(`${WHO}: ${show(name)} is no input of the model; it has ${showAll(names)}`);
+  }
+  const tensorOf = (tensor: TensorProto): OnnxTensor =>
+    readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
+  const initializers = new Map(graph.initializers);
+  for (const [name, { shape }] of Object.entries(constants)) initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
+  const conversion: Conversion = {
+    graph: { ...graph, initializers },
+    opsets,
+    shapes,
+    room: 2 * bytes.length + 2 ** 26,
+    initializer(name) {
+      if (Object.hasOwn(constants, name)) return constants[name];
+      const proto = initializers.get(name);
+      if (!proto) throw new EspalierError('GRAPH', `${WHO}: there is no value ${show(name)}`, { name });
+      return tensorOf(proto);
+    },
+    attributeTensor(node, name) {
+      const proto = node.attributes.get(name)?.tensor;
+      if (!proto) throw onnxError('ATTRIBUTE', node, `attribute ${name}: expected a tensor`);
+      return tensorOf(proto);
+    },
+  };
+  return { model, conversion };
+}
+
+/** With axis 0 as the batch; where the model works across it, as a whole. */
+function converted(conversion: Conversion): Converted {
+  try {
+    return convert(conversion, 'batched');
+  } catch (error) {
+    if (!isAcrossBatch(error)) throw error;
+    const whole = convert(conversion, 'whole' satisfies Layout);
+    const reason = (error as EspalierError).message.replace(/^readOnnx: /, '');
+    return { ...whole, notes: [`one sample at a time: ${reason}`, ...whole.notes] };
+  }
+}
+
+function checkOpsets(opsets: ReadonlyMap<string, number>): void {
+  const version = opsets.get('');
+  if (version === undefined) throw new EspalierError('GRAPH', `${WHO}: the model does not say which operator set it is written in`, { name: 'opset_import' });
+  if (version < OPSETS.oldest || version > OPSETS.newest)
+    throw new EspalierError(
+      'UNSUPPORTED',
+      `${WHO}: operator set ${version}; expected ${OPSETS.oldest} to ${OPSETS.newest}: export the model for another one (opset_version=17), or convert it with onnx.version_converter`,
+      { name: 'opset_import', found: version },
+    );
+}
