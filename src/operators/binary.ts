@@ -5,7 +5,6 @@
  */
 import { show } from '../base/errors.ts';
 import { sameShape } from '../base/tensor.ts';
-import type { Shape } from '../base/tensor.ts';
 import { BINARIES, BINARY } from '../kernels/specification/binaries.ts';
 import type { BinaryName, BinarySpecification } from '../kernels/specification/binaries.ts';
 import { broadcast, checkChannels, checkParameterShape, forEachKind, nodeError, stridesOf } from './define.ts';
