@@ -23,6 +23,7 @@ import {
   batchNorm,
   concat,
   conv,
+  convTranspose,
   dense,
   dropout,
   expand,
@@ -92,6 +93,18 @@ const OWN: Readonly<
     {
       operands: values([4, 5, 6]),
       layer: conv(6, [3, 2], { stride: [2, 1], padding: [1, 2, 1, 0], dilation: [1, 2], groups: 2 }),
+      refuses: /grouped convolution/,
+    },
+  ],
+  convTranspose: [
+    { operands: values([4, 3, 5]), layer: convTranspose(3, 2, { stride: 2 }) },
+    { operands: values([4, 3, 5]), layer: convTranspose(5, 3, { padding: 1, bias: false }) },
+    { operands: values([4, 3, 5]), layer: convTranspose(4, 4, { stride: 2, padding: 1, groups: 4 }) },
+    {
+      operands: values([4, 3, 5]),
+      layer: convTranspose(6, [3, 2], {
+        ...{ stride: [2, 3], padding: [1, 2, 0, 1], dilation: [1, 2], groups: 2, outputPadding: [1, 0] },
+      }),
       refuses: /grouped convolution/,
     },
   ],
