@@ -23,6 +23,9 @@ export function checkChannels(node: Node, shape: Shape): number {
   return shape[0];
 }
 
+/** Axes of a sample that a reshape may make, as of a shape in a file. */
+export const LARGEST_RANK = 8;
+
 /** Sides and indices that attributes name are at most this. */
 export const LARGEST_SIDE = 2 ** 31 - 1;
 

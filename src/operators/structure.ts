@@ -4,7 +4,7 @@ import { integer, integerList } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
-import { checkAxis, LARGEST_SIDE, nodeError, refused } from './define.ts';
+import { checkAxis, LARGEST_RANK, LARGEST_SIDE, nodeError, refused } from './define.ts';
 import type { Coupling, Operator, TrainingOperator, Value, ValueType } from './types.ts';
 
 /** The backward pass reads no value. */
@@ -45,6 +45,8 @@ export const reshape: Operator<ReshapeAttributes> = /* @__PURE__ */ (() => ({
   attributes: RESHAPE,
   shapes(node: Node<ReshapeAttributes>, [{ shape: from }]: readonly ValueType[]) {
     const { shape } = node.attributes;
+    if (shape.length > LARGEST_RANK)
+      throw nodeError('ATTRIBUTE', node, `shape: expected at most ${LARGEST_RANK} sides, got ${shape.length}`);
     if (sizeOf(shape) === sizeOf(from)) return [shape];
     const text = `shape: expected the ${sizeOf(from)} elements of [${from.join(', ')}], got [${shape.join(', ')}]`;
     throw nodeError('ATTRIBUTE', node, text);

@@ -10,12 +10,16 @@ import * as layers from '../../src/network/layers.ts';
 import { inferShapes } from '../../src/network/shapes.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
+import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
 import { perturbed } from '../operators/examples.ts';
+import { gradientsOf, lossOf, readOutputs, relativeDifference, withTrainer } from '../operators/running.ts';
 import { change, contextOf, data, largestDifference, randomInputs, randomize, run } from './networks.ts';
-import { expectRemovable } from './removable.ts';
+import { expectRemovable, withIdle } from './removable.ts';
 
 const { concat, conv, dense, expand, flatten, gather, globalAveragePool, maxPool, pad, permute } = layers;
 const { reshape, resize, slice, softmax, split } = layers;
+
+const kernelSets = [portableKernels(), await loadKernels({ prefer: 'simd' })];
 
 /** [C, H, W] to [H, W, C] and back. */
 const LAST = [1, 2, 0];
@@ -189,6 +193,23 @@ describe('channels that are last', () => {
     expect(groups.map(({ name, reason }) => [name, reason])).toEqual(groups.map(({ name }) => [name, undefined]));
     expect(groups[0].name).toBe('first');
     for (const seed of [1, 2, 3]) await expectRemovable(network, seed);
+    // Outputs and the input's gradient, in both sets.
+    for (const group of groups) {
+      const idle = withIdle(network, group, [0, 2]);
+      const last = group.channels > 5 ? [5] : [];
+      const smaller = removeNeurons(withIdle(idle, group, last), group.name, [1, 3, 4]).network;
+      for (const kernels of kernelSets) {
+        const [expected, found] = await Promise.all(
+          [withIdle(idle, group, last), smaller].map((one) =>
+            withTrainer(one, { kernels }, (trainer) => {
+              lossOf(trainer);
+              return new Map([...readOutputs(trainer), ['gradient', gradientsOf(trainer).get('input')!]]);
+            }),
+          ),
+        );
+        for (const [name, values] of expected) expect(relativeDifference(found.get(name)!, values)).toBeLessThan(1e-5);
+      }
+    }
   });
 
   it('channels of a convolution spread by a reshape over planes of a smaller size go with all of them', async () => {
