@@ -94,7 +94,9 @@ export function evaluateOnnx(
     conversion.graph.outputs.map(({ name }) => {
       const found = known.get(name) ?? { kind: 'constant', alternatives: [conversion.initializer(name)] };
       if (found.kind === 'constant') return [name, found.alternatives[0]];
-      throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, { name });
+      throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, {
+        name,
+      });
     }),
   );
 }
@@ -121,7 +123,8 @@ function prepared(
   const tensorOf = (tensor: TensorProto): OnnxTensor =>
     readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
   const initializers = new Map(graph.initializers);
-  for (const [name, { shape }] of Object.entries(constants)) initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
+  for (const [name, { shape }] of Object.entries(constants))
+    initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
   const conversion: Conversion = {
     graph: { ...graph, initializers },
     opsets,
@@ -156,7 +159,10 @@ function converted(conversion: Conversion): Converted {
 
 function checkOpsets(opsets: ReadonlyMap<string, number>): void {
   const version = opsets.get('');
-  if (version === undefined) throw new EspalierError('GRAPH', `${WHO}: the model does not say which operator set it is written in`, { name: 'opset_import' });
+  if (version === undefined)
+    throw new EspalierError('GRAPH', `${WHO}: the model does not say which operator set it is written in`, {
+      name: 'opset_import',
+    });
   if (version < OPSETS.oldest || version > OPSETS.newest)
     throw new EspalierError(
       'UNSUPPORTED',
