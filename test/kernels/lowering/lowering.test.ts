@@ -168,7 +168,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { geometry, samples, x, weight, bias, y, ...activation },
           results: [[y, samples * 6 * plane]],
           whole(set) {
-            const packed = stage.empty(set.sizes.packedWords(geometry, 'backward'));
+            const packed = stage.empty(set.sizes.packedWords(geometry, 'transposed'));
             stage.room.needsScratch(set.sizes.scratchWords('convolutionPack', geometry));
             stage.room.needsScratch(set.sizes.scratchWords('transposedForward', geometry));
             stage.step('convolutionPack', { geometry: at, weights: weight, packed, transposed: 2 });
@@ -191,7 +191,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { geometry, samples, dy, weight, dx },
           results: [[dx, samples * 6 * plane]],
           whole(set) {
-            const packed = stage.empty(set.sizes.packedWords(geometry, 'backward'));
+            const packed = stage.empty(set.sizes.packedWords(geometry, 'transposed'));
             stage.room.needsScratch(set.sizes.scratchWords('convolutionPack', geometry));
             stage.room.needsScratch(set.sizes.scratchWords('convolutionBackwardInput', geometry));
             stage.step('convolutionPack', { geometry: at, weights: weight, packed, transposed: 1 });
