@@ -54,6 +54,12 @@ const WHO = 'readOnnx';
 const OPSETS = { oldest: 7, newest: 26 } as const;
 
 /**
+ * Bytes that constants which are computed may take: weights that are quantized as `writeOnnx` writes them, eight to a code
+ * of one byte with their signs, are 28 bytes and pass through four such steps.
+ */
+const ROOM = { free: 2 ** 26, perByte: 128 } as const;
+
+/**
  * The network of an ONNX model, which gives the same outputs. Weights become float32 (halves, bfloat16 and doubles are
  * converted, quantized ones decoded); what computes shapes is computed.
  *
@@ -75,7 +81,10 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
   const check = budgetOf(WHO, bytes.length, limits);
   return withMemory(WHO, () => {
     const { model, conversion } = prepared(bytes, options);
-    const { network: whole, layout, batch, notes } = converted(conversion);
+    const { network: bare, layout, batch: size, notes } = converted(conversion);
+    const { opsets, producer, metadata } = model;
+    const batch = layout === 'whole' ? 'none' : (size ?? 'any');
+    const whole: Network = { ...bare, origin: { batch, metadata: Object.fromEntries(metadata) } };
     checkGraph(whole, WHO);
     const network = simplified ? simplify(whole) : whole;
     const types = inferTypes(network);
@@ -83,8 +92,7 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
     check('bytes', decodedBytes(shapes, network.nodes));
     check('activations', activationBytes(network, types));
     check('multiplyAdds', passWork(network, types));
-    const { opsets, producer, metadata } = model;
-    return { network, opsets, producer, batch: layout === 'whole' ? 'none' : (batch ?? 'any'), metadata, notes };
+    return { network, opsets, producer, batch, metadata, notes };
   });
 }
 
@@ -137,7 +145,7 @@ function prepared(
     graph: { ...graph, initializers },
     opsets,
     shapes,
-    room: 2 * bytes.length + 2 ** 26,
+    room: ROOM.free + ROOM.perByte * bytes.length,
     initializer(name) {
       if (Object.hasOwn(constants, name)) return constants[name];
       const proto = initializers.get(name);

@@ -129,6 +129,13 @@ function tapsOf(i: number, attributes: ResizeAttributes, along: Along): Tap[] {
 const tapsAlong = ({ attributes }: Node<ResizeAttributes>, along: Along): Tap[][] =>
   range(along.size).map((i) => tapsOf(i, attributes, along));
 
+/** Axis by axis: what each element along it is the sum of, of the elements before. */
+export const resizedAlong = (
+  node: Node<ResizeAttributes>,
+  input: Shape,
+): { readonly axis: number; readonly length: number; readonly taps: readonly (readonly Tap[])[] }[] =>
+  alongEach(node, input).map((along) => ({ axis: along.axis, length: along.length, taps: tapsAlong(node, along) }));
+
 /** Each element of the output is one of the input, or the extrapolated value: nothing is summed. */
 const movesOf = (node: Node<ResizeAttributes>, input: Shape): Moved[] => {
   const resized = alongEach(node, input);
