@@ -6,6 +6,7 @@ import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
+import { withoutUnused } from '../network/simplify/index.ts';
 import {
   acrossBatchError,
   addNode,
@@ -464,29 +465,11 @@ function finish(graph: GraphProto, draft: Draft, known: ReadonlyMap<string, Know
       ...(isPlain ? {} : { outputs: made }),
     };
   });
-  return pruned({
+  return withoutUnused({
     name: graph.name || 'model',
     inputs: inputs.map(({ name, shape }) => ({ name, shape })),
     nodes,
     outputs,
     parameters: draft.parameters,
   });
-}
-
-/** Without nodes and parameters that no output depends on. */
-export function pruned(network: Network): Network {
-  const used = new Set(network.outputs);
-  const nodes: Node[] = [];
-  for (const node of [...network.nodes].reverse()) {
-    if (!outputsOf(node).some((name) => used.has(name))) continue;
-    for (const name of node.inputs) used.add(name);
-    for (const name of Object.values(node.parameters)) if (name !== undefined) used.add(name);
-    nodes.push(node);
-  }
-  return {
-    ...network,
-    inputs: network.inputs.filter(({ name }) => used.has(name)),
-    nodes: nodes.reverse(),
-    parameters: new Map([...network.parameters].filter(([name]) => used.has(name))),
-  };
 }

@@ -77,7 +77,11 @@ export function fusedActivation(node: NodeView, graph: Building, x: Value): Valu
     Clip: 'clip',
   };
   const name = node.text('activation', Object.keys(kinds) as (keyof typeof kinds)[], '');
-  const given = node.floats('activation_params') ?? [];
+  const given = node.floats('activation_params') ?? [
+    node.float('activation_alpha', NaN),
+    node.float('activation_beta', NaN),
+  ];
+  node.ignore('activation_gamma');
   if (name === '') return x;
   const names: Readonly<Record<string, readonly [string, number][]>> = {
     LeakyRelu: [['slope', 0.01]],
@@ -90,7 +94,9 @@ export function fusedActivation(node: NodeView, graph: Building, x: Value): Valu
       ['maximum', 3.4e38],
     ],
   };
-  const attributes = Object.fromEntries((names[name] ?? []).map(([key, fallback], i) => [key, given[i] ?? fallback]));
+  const attributes = Object.fromEntries(
+    (names[name] ?? []).map(([key, fallback], i) => [key, Number.isNaN(given[i] ?? NaN) ? fallback : given[i]]),
+  );
   return graph.node(kinds[name], attributes, [x], { part: 'activation' });
 }
 
