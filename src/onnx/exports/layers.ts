@@ -4,7 +4,7 @@ import { withBatch, yieldsSample } from '../exporting.ts';
 import type { Exporting } from '../exporting.ts';
 import type { Exports } from './define.ts';
 
-type Layers = 'conv' | 'convTranspose' | 'dense' | 'matMul';
+type Layers = 'conv' | 'conv3d' | 'convTranspose' | 'dense' | 'matMul';
 
 /** Weights [O, I/groups, kh, kw] as ONNX has those of a transposed convolution, [I, O/groups, kh, kw]. */
 function exchanged(to: Exporting, groups: number): string | undefined {
@@ -29,14 +29,20 @@ function dense(_node: NodeOf<'dense'>, to: Exporting): void {
   else to.yields('Add', [to.node('MatMul', inputs), bias]);
 }
 
+function conv(
+  { attributes: { stride, padding, dilation, groups } }: NodeOf<'conv'> | NodeOf<'conv3d'>,
+  to: Exporting,
+): void {
+  const [, , ...kernel] = to.parameterShape('weight');
+  const bias = to.parameter('bias');
+  yieldsSample(to, 'Conv', [withBatch(to), to.parameter('weight'), ...(bias === undefined ? [] : [bias])], {
+    ...{ kernel_shape: kernel, strides: stride, pads: padding, dilations: dilation, group: groups },
+  });
+}
+
 export const LAYER_EXPORTS: Exports<Layers> = {
-  conv({ attributes: { stride, padding, dilation, groups } }, to) {
-    const [, , ...kernel] = to.parameterShape('weight');
-    const bias = to.parameter('bias');
-    yieldsSample(to, 'Conv', [withBatch(to), to.parameter('weight'), ...(bias === undefined ? [] : [bias])], {
-      ...{ kernel_shape: kernel, strides: stride, pads: padding, dilations: dilation, group: groups },
-    });
-  },
+  conv,
+  conv3d: conv,
   convTranspose({ attributes: { stride, padding, dilation, groups, outputPadding } }, to) {
     const [, , ...kernel] = to.parameterShape('weight');
     const bias = to.parameter('bias');
