@@ -1,7 +1,6 @@
 /** Networks as ONNX models: every operator, any graph, both kinds of batch; judged by onnxruntime and ONNX's checker. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { EspalierError } from '../../src/base/errors.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { readOnnx, writeOnnx } from '../../src/onnx/index.ts';
@@ -81,4 +80,3 @@ describe('any graph', () => {
     );
   });
 });
-void EspalierError;
