@@ -5,7 +5,7 @@ import { normal, stream } from '../../src/base/random.ts';
 import { sizeOf } from '../../src/base/tensor.ts';
 import type { Shape } from '../../src/base/tensor.ts';
 import { decode } from '../../src/encodings/index.ts';
-import type { Encoding } from '../../src/encodings/types.ts';
+import type { Encoding, ProductEncoding } from '../../src/encodings/types.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { conv, dense, flatten, maxPool, sequential, writeNetwork } from '../../src/network/index.ts';
@@ -14,7 +14,7 @@ import { readOnnx, writeOnnx } from '../../src/onnx/index.ts';
 import { prune } from '../../src/pruning/index.ts';
 import { quantize, roundCodebooks } from '../../src/quantization/index.ts';
 import type { QuantizeOptions } from '../../src/quantization/index.ts';
-import { productEncodings, scalarEncodings } from '../encodings/arbitraries.ts';
+import { productEncodings, scalarEncodings, toHalf } from '../encodings/arbitraries.ts';
 import { inputNumbers } from '../operators/examples.ts';
 import { checkModels, hasChecker } from './checker.ts';
 import { differencesBetween, runNetwork, runOnnx } from './onnxruntime.ts';
@@ -73,6 +73,22 @@ describe('encoded weights', () => {
   it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])('with codes of %i bits too', async (width) => {
     for (const signed of [false, true]) await expectDecoded(randomProduct([7, 3, 3, 3], 3, 2 ** width - 1 || 1, signed));
     await expectDecoded(randomProduct([5, 6], 2, 2 ** width, true));
+  });
+
+  it.each([
+    ['as many codewords, powers of two of their own', [5, 5, 5], [0, -34, 20]],
+    ['as many codewords as they like, one power of two', [5, 8, 6], [-34, -34, -34]],
+    ['neither', [5, 8, 6], [0, -34, 20]],
+  ] as const)('with a codebook for each sub-space too: %s', async (_, counts, exponents) => {
+    for (const signed of [false, true]) {
+      const blocks = counts.map((K, b) => {
+        const [block] = (randomProduct([7, 6], 3, K, signed) as ProductEncoding).blocks;
+        const codewords = block.codewords.map((value) => toHalf(value + b) * 2 ** exponents[b]);
+        return { ...block, first: 6 * b, codewords, ...(exponents[b] !== 0 && { codewordExponent: exponents[b] }) };
+      });
+      await expectDecoded({ kind: 'product', shape: [7, 18], blocks, codewordPrecision: 'float16' });
+      await expectDecoded({ kind: 'product', shape: [7, 18], blocks, codewordPrecision: 'float32' });
+    }
   });
 
   it.skipIf(!hasChecker)("pass ONNX's checker (skipped without Python's package onnx)", () => {
