@@ -88,12 +88,12 @@ function codewordsOf(
   const isOne = alike(exponents);
   const rows = isOne ? shape : [blocks.length, values.length / blocks.length];
   const stored = addConstant(sheet, 'float16', rows, halves, wanted);
-  const floats = addNode(sheet, 'Cast', [stored], { to: ELEMENT.float }, `${wanted}.float`);
+  const floats = addNode(sheet, 'Cast', [stored], { to: ELEMENT.float });
   if (isOne && exponents[0] === 0) return floats;
   const powers = (isOne ? [exponents[0]] : exponents).map((exponent) => 2 ** exponent);
   const factors = floatsOf(sheet, powers, [powers.length, 1], `${wanted}.powers`);
-  const scaled = addNode(sheet, 'Mul', [floats, factors], {}, `${wanted}.scaled`);
-  return isOne ? scaled : addNode(sheet, 'Reshape', [scaled, integersOf(sheet, shape)], {}, `${wanted}.all`);
+  const scaled = addNode(sheet, 'Mul', [floats, factors]);
+  return isOne ? scaled : addNode(sheet, 'Reshape', [scaled, integersOf(sheet, shape)]);
 }
 
 /** Codes of a run, (rows, all M): of each block those that it has, as indices among the codewords of all. */
@@ -108,7 +108,7 @@ function indicesOf(sheet: Sheet, name: string, rows: number, { blocks, subspaces
   }
   const indices = unpacked(sheet, `${name}.codes`, codes, width, [rows, subspaces]);
   if (blocks.length === 1) return indices;
-  return addNode(sheet, 'Add', [indices, smallIntegersOf(sheet, firsts)], {}, `${name}.indices`);
+  return addNode(sheet, 'Add', [indices, smallIntegersOf(sheet, firsts)]);
 }
 
 /** Signs of a run in the order (row, sub-space, column), packed; undefined if its codewords have theirs. */
@@ -144,19 +144,19 @@ function runValues(
     run.width === 0
       ? (['Expand', integersOf(sheet, shape)] as const)
       : (['Gather', indicesOf(sheet, name, rows, run)] as const);
-  const magnitudes = addNode(sheet, operator, [codewords, chosen], {}, `${name}.values`);
+  const magnitudes = addNode(sheet, operator, [codewords, chosen]);
   const signs = signsOf(rows, run);
   if (!signs) return magnitudes;
   const factors = fromBytes(sheet, `${name}.signs`, signs, signTable(sheet), 8, shape);
-  return addNode(sheet, 'Mul', [magnitudes, factors], {}, `${name}.signed`);
+  return addNode(sheet, 'Mul', [magnitudes, factors]);
 }
 
 /** [256, 8]: the signs that are the bits of every byte, as factors. */
 function signTable(sheet: Sheet): string {
   return once(sheet, 'signs of bytes', () => {
-    const bits = addNode(sheet, 'Cast', [byteTable(sheet, 1)], { to: ELEMENT.float }, '_bits');
-    const doubled = addNode(sheet, 'Mul', [bits, floatsOf(sheet, [-2], [1], '_-2')], {}, '_doubled');
-    return addNode(sheet, 'Add', [doubled, floatsOf(sheet, [1], [1], '_1')], {}, '_signs');
+    const bits = addNode(sheet, 'Cast', [byteTable(sheet, 1)], { to: ELEMENT.float });
+    const doubled = addNode(sheet, 'Mul', [bits, floatsOf(sheet, [-2], [1], '_-2')]);
+    return addNode(sheet, 'Add', [doubled, floatsOf(sheet, [1], [1], '_1')]);
   });
 }
 
@@ -167,9 +167,9 @@ function product(sheet: Sheet, name: string, { shape, blocks, codewordPrecision 
     if (runs.length === 1) return runValues(sheet, name, rows, run, codewordPrecision);
     const values = runValues(sheet, `${name}.${i}`, rows, run, codewordPrecision);
     const columns = integersOf(sheet, [rows, run.subspaces * run.length]);
-    return addNode(sheet, 'Reshape', [values, columns], {}, `${name}.${i}.columns`);
+    return addNode(sheet, 'Reshape', [values, columns]);
   });
-  const [whole] = parts.length === 1 ? parts : [addNode(sheet, 'Concat', parts, { axis: 1 }, `${name}.blocks`)];
+  const [whole] = parts.length === 1 ? parts : [addNode(sheet, 'Concat', parts, { axis: 1 })];
   return addNode(sheet, 'Reshape', [whole, integersOf(sheet, shape)], {}, name);
 }
 
@@ -184,7 +184,7 @@ function scalar(sheet: Sheet, name: string, { shape, bits, levels, scales, zeros
     const codes =
       bits === 8
         ? addConstant(sheet, 'uint8', shape, levels, stored)
-        : addNode(sheet, 'Cast', [unpacked(sheet, stored, levels, bits, shape)], { to: ELEMENT.uint8 }, `${stored}.uint8`);
+        : addNode(sheet, 'Cast', [unpacked(sheet, stored, levels, bits, shape)], { to: ELEMENT.uint8 });
     return addNode(sheet, 'DequantizeLinear', [codes, scale, zero], attributes, name);
   }
   // Symmetric levels with their middle taken off need no zero points, which would be a byte a row.
@@ -204,7 +204,7 @@ function scalar(sheet: Sheet, name: string, { shape, bits, levels, scales, zeros
 
 /** Codes of `width` bits as int32 indices of this shape. */
 function unpacked(sheet: Sheet, name: string, codes: ArrayLike<number>, width: number, shape: Shape): string {
-  const cast = (stored: string): string => addNode(sheet, 'Cast', [stored], { to: ELEMENT.int32 }, `${name}.int32`);
+  const cast = (stored: string): string => addNode(sheet, 'Cast', [stored], { to: ELEMENT.int32 });
   if (width === 8) return cast(addConstant(sheet, 'uint8', shape, Uint8Array.from(codes), name));
   if (width === 16) return cast(addConstant(sheet, 'uint16', shape, Uint16Array.from(codes), name));
   const bytes = packCodes(codes, width);
@@ -215,22 +215,22 @@ function unpacked(sheet: Sheet, name: string, codes: ArrayLike<number>, width: n
     sheet,
     Array.from({ length: width }, (_, bit) => 2 ** bit),
   );
-  const worths = addNode(sheet, 'Mul', [bits, worth], {}, `${name}.worths`);
-  const sums = addNode(sheet, 'ReduceSum', [worths, integersOf(sheet, [1])], { keepdims: 0 }, `${name}.sums`);
-  return addNode(sheet, 'Reshape', [sums, integersOf(sheet, shape)], {}, `${name}.indices`);
+  const worths = addNode(sheet, 'Mul', [bits, worth]);
+  const sums = addNode(sheet, 'ReduceSum', [worths, integersOf(sheet, [1])], { keepdims: 0 });
+  return addNode(sheet, 'Reshape', [sums, integersOf(sheet, shape)]);
 }
 
 /** What a table has for each byte, one after another, as many as the shape has elements. */
 function fromBytes(sheet: Sheet, name: string, bytes: Uint8Array, table: string, perByte: number, shape: Shape): string {
   const stored = addConstant(sheet, 'uint8', [bytes.length], bytes, name);
-  const indices = addNode(sheet, 'Cast', [stored], { to: ELEMENT.int32 }, `${name}.bytes`);
-  let all = addNode(sheet, 'Gather', [table, indices], {}, `${name}.table`);
+  const indices = addNode(sheet, 'Cast', [stored], { to: ELEMENT.int32 });
+  let all = addNode(sheet, 'Gather', [table, indices]);
   const count = sizeOf(shape);
   if (bytes.length * perByte > count) {
-    const row = addNode(sheet, 'Reshape', [all, integersOf(sheet, [-1])], {}, `${name}.row`);
-    all = addNode(sheet, 'Slice', [row, integersOf(sheet, [0]), integersOf(sheet, [count])], {}, `${name}.used`);
+    const row = addNode(sheet, 'Reshape', [all, integersOf(sheet, [-1])]);
+    all = addNode(sheet, 'Slice', [row, integersOf(sheet, [0]), integersOf(sheet, [count])]);
   }
-  return addNode(sheet, 'Reshape', [all, integersOf(sheet, shape)], {}, `${name}.unpacked`);
+  return addNode(sheet, 'Reshape', [all, integersOf(sheet, shape)]);
 }
 
 /** [256, 8 / width]: the codes of `width` bits in every byte, lowest bit first. */
@@ -238,14 +238,14 @@ function byteTable(sheet: Sheet, width: number): string {
   return once(sheet, `codes of ${width} bits in bytes`, () => {
     const limits = [0, 256, 1].map((value) => smallIntegersOf(sheet, [value], []));
     const bytes = once(sheet, 'all bytes', () => {
-      const row = addNode(sheet, 'Range', limits, {}, '_bytes');
-      return addNode(sheet, 'Reshape', [row, integersOf(sheet, [256, 1])], {}, '_byteColumn');
+      const row = addNode(sheet, 'Range', limits);
+      return addNode(sheet, 'Reshape', [row, integersOf(sheet, [256, 1])]);
     });
     const steps = smallIntegersOf(
       sheet,
       Array.from({ length: 8 / width }, (_, i) => 2 ** (i * width)),
     );
-    const moved = addNode(sheet, 'Div', [bytes, steps], {}, `_moved${width}`);
-    return addNode(sheet, 'Mod', [moved, smallIntegersOf(sheet, [2 ** width])], {}, `_table${width}`);
+    const moved = addNode(sheet, 'Div', [bytes, steps]);
+    return addNode(sheet, 'Mod', [moved, smallIntegersOf(sheet, [2 ** width])]);
   });
 }
