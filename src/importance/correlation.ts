@@ -40,6 +40,7 @@ export function centreRows(x: ArrayLike<number>, rows: number, columns: number):
 /**
  * Inner products of all rows of a (rowsA, columns) with all rows of b (rowsB, columns): (rowsA, rowsB). Cost: rowsA
  * rowsB columns multiply-adds. Sums run in ascending order of the column, so equal rows give equal products.
+ * @param out - what they are added to. Default: zeros
  */
 export function rowProducts(
   a: Float64Array,
@@ -47,15 +48,19 @@ export function rowProducts(
   b: Float64Array,
   rowsB: number,
   columns: number,
+  out = new Float64Array(rowsA * rowsB),
 ): Float64Array {
-  const out = new Float64Array(rowsA * rowsB);
   for (let i = 0; i < rowsA; i += 2) for (let j = 0; j < rowsB; j += 4) block(a, i, rowsA, b, j, rowsB, columns, out);
   return out;
 }
 
-/** The same for a with itself, symmetric: half the cost. */
-export function gram(a: Float64Array, rows: number, columns: number): Float64Array {
-  const out = new Float64Array(rows * rows);
+/** The same for a with itself, symmetric: half the cost. `out`: symmetric too. */
+export function gram(
+  a: Float64Array,
+  rows: number,
+  columns: number,
+  out = new Float64Array(rows * rows),
+): Float64Array {
   for (let i = 0; i < rows; i += 2) for (let j = i & ~3; j < rows; j += 4) block(a, i, rows, a, j, rows, columns, out);
   for (let i = 0; i < rows; i++) for (let j = 0; j < i; j++) out[i * rows + j] = out[j * rows + i];
   return out;
@@ -121,7 +126,7 @@ function block(
   const row0 = [s00, s01, s02, s03];
   const row1 = [s10, s11, s12, s13];
   for (let c = 0; c < width; c++) {
-    out[i * rowsB + j + c] = row0[c];
-    if (two) out[(i + 1) * rowsB + j + c] = row1[c];
+    out[i * rowsB + j + c] += row0[c];
+    if (two) out[(i + 1) * rowsB + j + c] += row1[c];
   }
 }

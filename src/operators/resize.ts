@@ -7,7 +7,7 @@ import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
-import { checkAxis, LARGEST_SIDE, nodeError, STAYS } from './define.ts';
+import { checkAxis, LARGEST_SIDE, nodeError, refused } from './define.ts';
 import { pullBack, range, runMoves } from './rearrange.ts';
 import type { Moved } from './rearrange.ts';
 import type { Coupling, Operator, TrainingOperator } from './types.ts';
@@ -235,4 +235,7 @@ export const resizeTraining: TrainingOperator<ResizeAttributes> = {
   },
 };
 
-export const resizeCoupling: Coupling = STAYS;
+export const resizeCoupling: Coupling<ResizeAttributes> = {
+  couple: (node, plan) =>
+    node.attributes.axes.includes(plan.inputs[0].axis) ? refused(node, plan, 'mixes them') : [plan.inputs[0]],
+};

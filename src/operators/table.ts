@@ -6,7 +6,7 @@ import { BINARY_COUPLINGS, BINARY_OPERATORS, BINARY_TRAINING } from './binary.ts
 import { conv, convCoupling, convTraining } from './conv.ts';
 import { convTranspose, convTransposeCoupling, convTransposeTraining } from './conv-transpose.ts';
 import { dense, denseCoupling, denseTraining } from './dense.ts';
-import { PASSES_CHANNELS } from './define.ts';
+import { PASSES_FIRST } from './define.ts';
 import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
 import { matMul, matMulCoupling, matMulTraining } from './matmul.ts';
 import {
@@ -159,9 +159,9 @@ export const TRAINING_OPERATORS: Readonly<Record<OperatorKind, TrainingOperator>
 const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>> = {
   conv: convCoupling,
   dense: denseCoupling,
-  maxPool: PASSES_CHANNELS,
-  averagePool: PASSES_CHANNELS,
-  globalAveragePool: PASSES_CHANNELS,
+  maxPool: PASSES_FIRST,
+  averagePool: PASSES_FIRST,
+  globalAveragePool: PASSES_FIRST,
   softmax: softmaxCoupling,
   batchNorm: batchNormCoupling,
   affine: affineCoupling,

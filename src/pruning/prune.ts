@@ -4,14 +4,17 @@ import { ownOptions } from '../base/rules.ts';
 import { checkNumber, show } from '../base/errors.ts';
 import { checkCriterion, criterionName, measurementsOf, resolveScoring, score } from '../importance/score.ts';
 import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
+import { openMoments } from '../importance/moments.ts';
 import { measureActivations } from '../importance/statistics.ts';
 import type { MeasureOptions } from '../importance/statistics.ts';
 import type { ActivationStatistics, ChannelGroup } from '../importance/types.ts';
 import type { GivenContext } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
-import { parameterCount } from '../network/shapes.ts';
+import { parameterCount, weightedLayers } from '../network/shapes.ts';
 import type { Transform, TransformReport } from '../graph/transform.ts';
 import { findGroups, largestKeep, prunableGroup } from './groups.ts';
+import { refitLayers } from './refit.ts';
+import type { RefitReport } from './refit.ts';
 import { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
 import type { RemovalReport } from './remove.ts';
 import { keepBest } from './select.ts';
@@ -43,6 +46,11 @@ export interface PruneGroupOptions {
 
 export interface PruneOptions
   extends Omit<PruneGroupOptions, 'keep'>, Pick<MeasureOptions, 'samples' | 'positions' | 'batch' | 'loss'> {
+  /**
+   * Full least-squares repair after the removal: every layer that hears of it is refitted over all its columns (channels x
+   * taps), first to last, to the responses that it gave before; see `refitWeights`. Default false.
+   */
+  refit?: boolean;
   /**
    * Share of channels that stays: one number for every prunable group, or for the named ones, each by any of its
    * producers; where several producers of one group are named the largest share counts.
@@ -80,6 +88,8 @@ export interface PruneReport extends TransformReport {
   readonly transform: 'prune';
   readonly criterion: string;
   readonly groups: readonly GroupReport[];
+  /** What was refitted, and what was not, with the reason; only with `refit`. */
+  readonly refitted?: readonly RefitReport[];
   /** Groups that stay as they are, and why; only where `keep` is one number. */
   readonly skipped: readonly { readonly group: string; readonly reason: string }[];
   readonly parametersBefore: number;
@@ -101,7 +111,7 @@ export interface PruneReport extends TransformReport {
 export function prune(
   given: PruneOptions,
 ): (network: Network, context: GivenContext) => Promise<{ network: Network; report: PruneReport }> {
-  const options = ownOptions('prune', 'options', given, [...GROUP_NAMES, 'samples', 'positions', 'batch', 'loss']);
+  const options = ownOptions('prune', 'options', given, [...GROUP_NAMES, 'refit', 'samples', 'positions', 'batch', 'loss']);
   const criterion = checkCriterion('prune', options.criterion ?? PRUNE_DEFAULTS.criterion);
   resolveScoring('prune', 'scoring', criterion, options.scoring);
   checkKeep(options.keep);
@@ -146,6 +156,18 @@ export function prune(
       pruned = thinner;
       reports.push(report);
     }
+    let refitted: RefitReport[] | undefined;
+    if (options.refit === true && pruned !== network) {
+      const meter = await openMoments('prune', network, context, {
+        ...(options.samples === undefined ? {} : { samples: options.samples }),
+        ...(options.batch === undefined ? {} : { batch: options.batch }),
+      });
+      const visit = async (layer: string): Promise<void> => {
+        await control.pause();
+        control.emit({ kind: 'stage', name: 'refit', index: 0, count: 1, detail: layer });
+      };
+      ({ network: pruned, reports: refitted } = await refitLayers(pruned, network, meter, rowsLeft(network, chosen, reports), { visit }));
+    }
     await control.end();
     return {
       network: pruned,
@@ -153,6 +175,7 @@ export function prune(
         transform: 'prune',
         criterion: criterionName(criterion),
         groups: reports,
+        ...(refitted && { refitted }),
         skipped,
         parametersBefore: parameterCount(network),
         parametersAfter: parameterCount(pruned),
@@ -219,6 +242,28 @@ function removeWorst(
       ...(highestRemoved === undefined ? {} : { highestRemoved }),
     },
   };
+}
+
+/** By name of a layer, the rows of its weight that are left. */
+function rowsLeft(
+  network: Network,
+  groups: readonly ChannelGroup[],
+  reports: readonly GroupReport[],
+): Map<string, number[]> {
+  const gone = new Map<string, Set<number>>();
+  groups.forEach(({ rows }, g) => {
+    for (const { parameter, first, width } of rows) {
+      const set = gone.get(parameter) ?? new Set<number>();
+      for (const c of reports[g].removed as readonly number[]) for (let i = 0; i < width; i++) set.add(first + c * width + i);
+      gone.set(parameter, set);
+    }
+  });
+  return new Map(
+    weightedLayers(network).map(({ name, weight }) => {
+      const [count] = network.parameters.get(weight)!.shape;
+      return [name, Array.from({ length: count }, (_, o) => o).filter((o) => !gone.get(weight)?.has(o))];
+    }),
+  );
 }
 
 function needsActivations(

@@ -4,6 +4,7 @@
  * reconstruction step of He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, here
  * on channels instead of outputs, so that one solution serves all taps.
  */
+import { choleskyInPlace, solveInPlace } from '../base/cholesky.ts';
 import { square } from '../base/elementary.ts';
 import { checkInteger, checkNumber, EspalierError } from '../base/errors.ts';
 
@@ -67,7 +68,7 @@ export function regression(
       factor[i * n + j] =
         covariance[kept[active[i]] * channels + kept[active[j]]] +
         (i === j ? damping / square(outgoing[kept[active[i]]]) : 0);
-  let factored = false;
+  const predicted: number[] = [];
   let merged = 0;
   for (let r = 0; r < removed.length; r++) {
     const channel = removed[r];
@@ -78,55 +79,31 @@ export function regression(
         Math.abs(covariance[channel * channels + kept[i]]) >=
           EXACT * Math.sqrt(variance[channel]) * Math.sqrt(variance[kept[i]]),
     );
-    if (twin !== undefined) {
+    if (twin === undefined) predicted.push(r);
+    else {
       coefficients[r * kept.length + twin] = covariance[channel * channels + kept[twin]] / variance[kept[twin]];
       merged++;
-      continue;
     }
-    if (!factored) {
-      choleskyInPlace(factor, n);
-      factored = true;
-    }
-    const solution = Float64Array.from(active, (i) => covariance[channel * channels + kept[i]]);
-    solveInPlace(factor, n, solution);
-    active.forEach((i, at) => {
-      coefficients[r * kept.length + i] = solution[at];
-    });
   }
+  if (predicted.length === 0 || n === 0) return { coefficients, merged };
+  const failed = choleskyInPlace(factor, n);
+  // A covariance plus a ridge is positive definite; what is not is an error, not a NaN.
+  if (failed >= 0) throw notPositive('regression', `kept channel ${failed}`);
+  const solutions = Float64Array.from(
+    { length: predicted.length * n },
+    (_, i) => covariance[removed[predicted[Math.floor(i / n)]] * channels + kept[active[i % n]]],
+  );
+  solveInPlace(factor, n, solutions);
+  predicted.forEach((r, at) =>
+    active.forEach((i, j) => {
+      coefficients[r * kept.length + i] = solutions[at * n + j];
+    }),
+  );
   return { coefficients, merged };
 }
 
-/**
- * Lower triangle of a (n, n) becomes L with L L^T = a. A covariance plus a ridge is positive definite; what is not is
- * an error, not a NaN.
- */
-function choleskyInPlace(a: Float64Array, n: number): void {
-  for (let j = 0; j < n; j++) {
-    for (let i = j; i < n; i++) {
-      let sum = a[i * n + j];
-      for (let k = 0; k < j; k++) sum -= a[i * n + k] * a[j * n + k];
-      if (i > j) a[i * n + j] = sum / a[j * n + j];
-      else if (sum > 0) a[j * n + j] = Math.sqrt(sum);
-      else
-        throw new EspalierError(
-          'NONFINITE',
-          `regression: covariance: not positive definite (pivot ${sum} at kept channel ${j}); raise the ridge`,
-          { name: 'covariance', found: sum },
-        );
-    }
-  }
-}
-
-/** x becomes the solution of L L^T x = x. */
-function solveInPlace(factor: Float64Array, n: number, x: Float64Array): void {
-  for (let i = 0; i < n; i++) {
-    let sum = x[i];
-    for (let k = 0; k < i; k++) sum -= factor[i * n + k] * x[k];
-    x[i] = sum / factor[i * n + i];
-  }
-  for (let i = n - 1; i >= 0; i--) {
-    let sum = x[i];
-    for (let k = i + 1; k < n; k++) sum -= factor[k * n + i] * x[k];
-    x[i] = sum / factor[i * n + i];
-  }
+function notPositive(who: string, where: string): EspalierError {
+  return new EspalierError('NONFINITE', `${who}: covariance: not positive definite (at ${where}); raise the ridge`, {
+    name: 'covariance',
+  });
 }

@@ -1,0 +1,61 @@
+/**
+ * What compression reaches without labels and without an epoch: the VGG-like network on a folder of faces with 68
+ * landmarks, full least-squares repair and error feedback from 512 faces, validation error. The figures of docs/method.md.
+ *
+ *   npx tsx bench/quick.ts --data DIR --baseline WEIGHTS.safetensors [--rows prune,quantize,both] [--seed 1]
+ */
+import { readFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { evaluate, landmarks68Task, loadKernels, openFolder, prune, readPlain, vgg, withWeights } from 'espalier';
+import type { Context, Network } from 'espalier';
+import { preprocessing } from './faces.ts';
+
+const { values } = parseArgs({
+  options: {
+    data: { type: 'string' },
+    baseline: { type: 'string' },
+    rows: { type: 'string', default: 'prune,quantize,both' },
+    seed: { type: 'string', default: '1' },
+  },
+});
+if (values.data === undefined || values.baseline === undefined) {
+  console.error('usage: npx tsx bench/quick.ts --data DIR --baseline WEIGHTS.safetensors (see its first lines)');
+  process.exit(2);
+}
+const kernels = await loadKernels();
+const [training, validation] = await Promise.all(
+  ['train', 'validation'].map((part) => openFolder(values.data!, part, { preprocessing })),
+);
+const original = withWeights(
+  vgg({ name: 'vgg-face68', preprocessing, task: landmarks68Task() }),
+  readPlain(await readFile(values.baseline)).tensors,
+);
+const { targetShape: _labels, ...unlabelled } = { ...training, read: training.read.bind(training) };
+const context: Context = { kernels, threads: 1, seed: Number(values.seed), training: unlabelled };
+const rows = values.rows.split(',');
+const error = async (network: Network): Promise<number> =>
+  (await evaluate(network, validation, { kernels, threads: 1 })).rmse ?? NaN;
+const layers = ['conv1_1', 'conv1_2', 'conv2_1', 'conv2_2', 'conv3_1', 'conv3_2', 'conv4_1', 'conv4_2'];
+const keepOf = (filters: number, units: number): Record<string, number> => ({
+  ...Object.fromEntries(layers.map((name) => [name, filters])),
+  dense1: units,
+});
+const row = async (name: string, make: () => Promise<Network>): Promise<void> => {
+  const start = performance.now();
+  const cpu = process.cpuUsage().user;
+  const network = await make();
+  const seconds = (performance.now() - start) / 1000;
+  const used = (process.cpuUsage().user - cpu) / 1e6;
+  console.log(`| ${name} | ${(await error(network)).toFixed(5)} | ${seconds.toFixed(0)} | ${used.toFixed(0)} |`);
+};
+console.log('| | validation RMSE | seconds | of the processor |\n| --- | ---: | ---: | ---: |');
+await row('original', async () => original);
+if (rows.includes('prune'))
+  for (const [filters, units] of [
+    [0.55, 0.25],
+    [0.4, 0.25],
+  ])
+    for (const refit of [false, true])
+      await row(`keep ${filters} / ${units}, ${refit ? 'refitted' : 'repaired per channel'}`, async () => {
+        return (await prune({ keep: keepOf(filters, units), refit })(original, context)).network;
+      });

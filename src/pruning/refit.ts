@@ -1,0 +1,166 @@
+/**
+ * Full least-squares repair: after channels went, each layer that hears of it gets the weights, over all its columns
+ * (channels x taps), by which it answers as before. Source: He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep
+ * Neural Networks", ICCV 2017, from the first layer to the last, each from what the repaired layers before it give, with
+ * the original's responses as targets.
+ */
+import { choleskyInPlace, solveInPlace } from '../base/cholesky.ts';
+import { square } from '../base/elementary.ts';
+import { checkNumber, EspalierError, show } from '../base/errors.ts';
+import { isDense } from '../encodings/index.ts';
+import type { Network } from '../graph/network.ts';
+import { outputsOf, parameterUsers } from '../graph/walk.ts';
+import { rowProducts } from '../importance/correlation.ts';
+import { momentsObstacle } from '../importance/moments.ts';
+import type { LayerMoments, MomentsMeter } from '../importance/moments.ts';
+import { withBias } from '../network/bias.ts';
+import { weightedLayers } from '../network/shapes.ts';
+
+/**
+ * Ridge of the refit, and below how many observations per column it grows in proportion; measured on a trained landmark
+ * network from 512 samples (docs/method.md).
+ */
+export const REFIT_RIDGE = 0.003;
+const PLENTY = 4;
+
+/**
+ * Weights and bias that answer most nearly as the reference did: they minimize the mean squared difference from its
+ * responses plus a ridge times the squared distance from the weights as they are, W + (cross - W C)(C + D)^-1, D diagonal,
+ * D_j = ridge m / s_j^2, with s_j the size by which the layer reads column j (over its outputs and the channel's taps, in
+ * units of what each output hears) and m the mean over columns of s^2 times the variance. So nothing changes for a channel
+ * that is scaled up as the weights that read it are scaled down, nor for an output in other units. A column that is
+ * constant or not read keeps its weights. Cost: columns^3 / 6 + outputs columns^2 multiply-adds.
+ * @param weights - (outputs, columns)
+ * @param moments - with `responses`
+ * @param ridge - above 0
+ * @throws {EspalierError} NONFINITE for moments that are none
+ */
+export function refitWeights(
+  weights: ArrayLike<number>,
+  moments: LayerMoments,
+  ridge = REFIT_RIDGE,
+): { weights: Float64Array; bias: Float64Array } {
+  checkNumber('refitWeights', 'ridge', ridge, 0, Infinity, true);
+  const { columns, taps, covariance, mean, observations, responses } = moments;
+  if (!responses) throw new TypeError('refitWeights: moments: expected responses of a reference, got none');
+  const outputs = responses.mean.length;
+  const variance = Float64Array.from({ length: columns }, (_, j) => covariance[j * columns + j]);
+  const sizes = readingSizes(weights, variance, outputs, taps);
+  const active = Array.from({ length: columns }, (_, j) => j).filter((j) => variance[j] > 0 && sizes[j] > 0);
+  const n = active.length;
+  const refitted = Float64Array.from({ length: outputs * columns }, (_, i) => weights[i]);
+
+  // In units of what columns contribute, in which the ridge is the same for all.
+  const factor = new Float64Array(n * n);
+  let contributed = 0;
+  for (let i = 0; i < n; i++) {
+    const from = active[i] * columns;
+    for (let k = 0; k <= i; k++) factor[i * n + k] = covariance[from + active[k]] * sizes[active[i]] * sizes[active[k]];
+    contributed += factor[i * n + i] / n;
+  }
+  const damping = contributed * ridge * Math.max(1, (PLENTY * n) / observations);
+  for (let i = 0; i < n; i++) factor[i * n + i] += damping;
+  if (choleskyInPlace(factor, n) >= 0)
+    throw new EspalierError('NONFINITE', 'refitWeights: moments: covariance: not positive definite; raise the ridge', {
+      name: moments.node,
+    });
+  const missing = new Float64Array(outputs * n);
+  const heard = rowProducts(refitted, outputs, covariance, columns, columns);
+  for (let o = 0; o < outputs; o++) {
+    for (let i = 0; i < n; i++) {
+      const at = o * columns + active[i];
+      missing[o * n + i] = (responses.cross[at] - heard[at]) * sizes[active[i]];
+    }
+  }
+  solveInPlace(factor, n, missing);
+  const bias = responses.mean.slice();
+  for (let o = 0; o < outputs; o++) {
+    for (let i = 0; i < n; i++) refitted[o * columns + active[i]] += missing[o * n + i] * sizes[active[i]];
+    for (let k = 0; k < columns; k++) bias[o] -= refitted[o * columns + k] * mean[k];
+  }
+  return { weights: refitted, bias };
+}
+
+/** Size of the weights by which each column is read, the same for all taps of a channel. */
+function readingSizes(weights: ArrayLike<number>, variance: Float64Array, outputs: number, taps: number): Float64Array {
+  const columns = variance.length;
+  const squares = new Float64Array(columns / taps);
+  for (let o = 0; o < outputs; o++) {
+    let heard = 0;
+    for (let j = 0; j < columns; j++) heard += square(weights[o * columns + j]) * variance[j];
+    if (!(heard > 0)) continue;
+    for (let j = 0; j < columns; j++) squares[Math.floor(j / taps)] += square(weights[o * columns + j]) / heard;
+  }
+  return variance.map((_, j) => Math.sqrt(squares[Math.floor(j / taps)] / taps));
+}
+
+/** What was done to one layer. */
+export interface RefitReport {
+  readonly layer: string;
+  readonly status: 'refitted' | 'left';
+  /** Why it was left as it is. */
+  readonly reason?: string;
+}
+
+/**
+ * Refits the layers that hear of a change, first to last, so that each answers the `reference` as far as it still has the
+ * outputs to.
+ * @param rowsOf - by name of a layer: which rows of its weight in the reference are left
+ */
+export async function refitLayers(
+  network: Network,
+  reference: Network,
+  meter: MomentsMeter,
+  rowsOf: ReadonlyMap<string, ArrayLike<number>>,
+  { ridge = REFIT_RIDGE, visit }: { ridge?: number; visit?: (layer: string) => Promise<void> } = {},
+): Promise<{ network: Network; reports: RefitReport[] }> {
+  let result = network;
+  const reports: RefitReport[] = [];
+  for (const layer of listeners(network, reference)) {
+    await visit?.(layer);
+    const obstacle = refitObstacle(result, layer);
+    if (obstacle !== undefined) {
+      reports.push({ layer, status: 'left', reason: obstacle });
+      continue;
+    }
+    const weight = weightedLayers(result).find(({ name }) => name === layer)!.weight;
+    const encoding = result.parameters.get(weight)!;
+    if (!isDense(encoding)) continue;
+    const rows = rowsOf.get(layer) ?? Int32Array.from({ length: encoding.shape[0] }, (_, o) => o);
+    const moments = (await meter.measure(result, [{ node: layer, rows }])).get(layer)!;
+    const { weights, bias } = refitWeights(encoding.data, moments, ridge);
+    const parameters = new Map(result.parameters).set(weight, { ...encoding, data: Float32Array.from(weights) });
+    result = withBias({ ...result, parameters }, layer, bias);
+    reports.push({ layer, status: 'refitted' });
+  }
+  return { network: result, reports };
+}
+
+/** Layers with a weight whose inputs are not what they were, in topological order. */
+function listeners(network: Network, reference: Network): string[] {
+  const before = new Map(reference.nodes.map((node) => [node.name, node]));
+  const layers = new Set(weightedLayers(network).map(({ name }) => name));
+  const changed = new Set<string>();
+  return network.nodes.flatMap((node) => {
+    const hears = node.inputs.some((name) => changed.has(name) || network.parameters.get(name) !== reference.parameters.get(name));
+    const own = Object.values(node.parameters).some(
+      (name) => name !== undefined && network.parameters.get(name) !== reference.parameters.get(name),
+    );
+    if (hears || own || before.get(node.name) === undefined) for (const name of outputsOf(node)) changed.add(name);
+    return hears && layers.has(node.name) ? [node.name] : [];
+  });
+}
+
+function refitObstacle(network: Network, layer: string): string | undefined {
+  const node = network.nodes.find(({ name }) => name === layer)!;
+  const users = parameterUsers(network);
+  for (const role of ['weight', 'bias'] as const) {
+    const name = node.parameters[role];
+    if (name === undefined) continue;
+    const all = users.get(name) ?? [];
+    if (all.length > 1) return `its ${role} ${show(name)} is shared by ${all.map(show).join(', ')}`;
+    const encoding = network.parameters.get(name);
+    if (!isDense(encoding)) return `its ${role} ${show(name)} is ${encoding?.kind}-encoded`;
+  }
+  return momentsObstacle(network, layer);
+}
