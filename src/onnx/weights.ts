@@ -191,7 +191,7 @@ function scalar(sheet: Sheet, name: string, { shape, bits, levels, scales, zeros
   const middle = 2 ** (bits - 1);
   const centred =
     bits === 8
-      ? addConstant(sheet, 'int8', shape, Int8Array.from(levels, (level) => level - middle), stored)
+      ? addConstant(sheet, 'int8', shape, new Int8Array(levels.map((level) => level - middle).buffer), stored)
       : addNode(
           sheet,
           'Sub',
