@@ -221,7 +221,14 @@ function unpacked(sheet: Sheet, name: string, codes: ArrayLike<number>, width: n
 }
 
 /** What a table has for each byte, one after another, as many as the shape has elements. */
-function fromBytes(sheet: Sheet, name: string, bytes: Uint8Array, table: string, perByte: number, shape: Shape): string {
+function fromBytes(
+  sheet: Sheet,
+  name: string,
+  bytes: Uint8Array,
+  table: string,
+  perByte: number,
+  shape: Shape,
+): string {
   const stored = addConstant(sheet, 'uint8', [bytes.length], bytes, name);
   const indices = addNode(sheet, 'Cast', [stored], { to: ELEMENT.int32 });
   let all = addNode(sheet, 'Gather', [table, indices]);

@@ -77,7 +77,13 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
       return { name, element: type === 'float' ? 'float' : 'int64', sides: [...side, ...shape] };
     };
     return modelBytes({
-      ...{ opset: OPSET, irVersion: IR_VERSION, producer: 'espalier', metadata: entries, name: network.name || 'network' },
+      ...{
+        opset: OPSET,
+        irVersion: IR_VERSION,
+        producer: 'espalier',
+        metadata: entries,
+        name: network.name || 'network',
+      },
       ...{ nodes: sheet.nodes, initializers: sheet.initializers },
       inputs: network.inputs.map(({ name }) => valueOf(name)),
       outputs: network.outputs.map(valueOf),
@@ -87,11 +93,13 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
 
 function batchOf({ origin }: Network): Origin['batch'] {
   const batch: unknown = origin ? origin.batch : 'any';
-  if (batch === 'any' || batch === 'none' || (typeof batch === 'number' && Number.isSafeInteger(batch) && batch > 0)) return batch;
-  throw new EspalierError('FIELD', `${WHO}: origin.batch: expected 'any', 'none' or a whole number from 1, got ${show(batch)}`, {
-    name: 'origin.batch',
-    found: batch,
-  });
+  if (batch === 'any' || batch === 'none' || (typeof batch === 'number' && Number.isSafeInteger(batch) && batch > 0))
+    return batch;
+  throw new EspalierError(
+    'FIELD',
+    `${WHO}: origin.batch: expected 'any', 'none' or a whole number from 1, got ${show(batch)}`,
+    { name: 'origin.batch', found: batch },
+  );
 }
 
 /** That of the network's origin, and the caller's, which counts where both have a key. */
@@ -182,7 +190,8 @@ function standardized(sheet: Sheet, { preprocessing, inputs: [input], outputs }:
   const shifts = numbers((i) => (isFixed ? -standardize.mean[i] / standardize.deviation[i] : 0));
   if (outputs.includes(input.name)) throw refuse('the input is an output too, which would be another one then');
   const shape = [channels, ...input.shape.slice(1).map(() => 1)];
-  if (input.shape[0] !== channels) throw refuse(`its input [${input.shape.join(', ')}] does not begin with ${channels} channels`);
+  if (input.shape[0] !== channels)
+    throw refuse(`its input [${input.shape.join(', ')}] does not begin with ${channels} channels`);
   const scaled = addNode(
     sheet,
     'Mul',

@@ -70,9 +70,13 @@ export async function runNetwork(
 }
 
 /** Where the two differ by more than 1e-4 + 1e-3 |y|, or in shape. */
-export function differencesBetween(found: ReadonlyMap<string, Values>, expected: ReadonlyMap<string, Values>): string[] {
+export function differencesBetween(
+  found: ReadonlyMap<string, Values>,
+  expected: ReadonlyMap<string, Values>,
+): string[] {
   const names = [...expected.keys()];
-  if ([...found.keys()].join() !== names.join()) return [`outputs: expected ${names.join()}, got ${[...found.keys()].join()}`];
+  if ([...found.keys()].join() !== names.join())
+    return [`outputs: expected ${names.join()}, got ${[...found.keys()].join()}`];
   return names.flatMap((name) => {
     const [a, b] = [found.get(name), expected.get(name)];
     if (!a || !b) return [`${name}: missing`];

@@ -71,7 +71,8 @@ describe('encoded weights', () => {
   });
 
   it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])('with codes of %i bits too', async (width) => {
-    for (const signed of [false, true]) await expectDecoded(randomProduct([7, 3, 3, 3], 3, 2 ** width - 1 || 1, signed));
+    for (const signed of [false, true])
+      await expectDecoded(randomProduct([7, 3, 3, 3], 3, 2 ** width - 1 || 1, signed));
     await expectDecoded(randomProduct([5, 6], 2, 2 ** width, true));
   });
 
@@ -92,9 +93,10 @@ describe('encoded weights', () => {
   });
 
   it.skipIf(!hasChecker)("pass ONNX's checker (skipped without Python's package onnx)", () => {
-    const models = [...fc.sample(productEncodings(), { numRuns: 25, seed: 2 }), ...fc.sample(scalarEncodings, { numRuns: 25, seed: 2 })].map(
-      (encoding, i) => [`encoding ${i}`, writeOnnx(adding(encoding))] as const,
-    );
+    const models = [
+      ...fc.sample(productEncodings(), { numRuns: 25, seed: 2 }),
+      ...fc.sample(scalarEncodings, { numRuns: 25, seed: 2 }),
+    ].map((encoding, i) => [`encoding ${i}`, writeOnnx(adding(encoding))] as const);
     expect(checkModels(new Map(models))).toBe('');
   });
 });
@@ -139,22 +141,29 @@ describe('a small network, pruned and quantized', () => {
     ['256 codewords of halves', { ...product, signs: 'none' }, true],
     ['256 codewords of 8, signs apart, halves', { ...product, subvectorLength: 8 }, true],
     ['64 codewords, signs apart, halves', { ...product, codewordCount: 64 }, true],
-    ['16 codewords for each sub-space', { ...product, codewordCount: 16, codebooks: 'subspace', subvectorLength: 16 }, true],
+    [
+      '16 codewords for each sub-space',
+      { ...product, codewordCount: 16, codebooks: 'subspace', subvectorLength: 16 },
+      true,
+    ],
     ['levels of 8 bits', { quantizer: 'scalar', bits: 8 }, false],
     ['levels of 4 bits', { quantizer: 'scalar', bits: 4 }, false],
     ['levels of 3 bits', { quantizer: 'scalar', bits: 3 }, false],
   ];
-  it.each(settings)('with %s takes at most 1.15 of the bytes of espalier\'s own file', async (title, options, halves) => {
-    const { network: quantized } = await quantize(options)(pruned, context);
-    const network = halves ? (await roundCodebooks()(quantized, context)).network : quantized;
-    expect([...network.parameters.values()].filter(({ kind }) => kind !== 'dense').length).toBeGreaterThan(1);
-    const bytes = writeOnnx(network);
-    const own = writeNetwork(network).length;
-    console.log(title, bytes.length, own, (bytes.length / own).toFixed(3));
-    expect(await wrongWith(network, bytes)).toEqual([]);
-    const plain = writeOnnx(network, { dense: true });
-    expect(plain.length).toBeGreaterThan(2 * bytes.length);
-    expect(await wrongWith(network, plain)).toEqual([]);
-    expect(bytes.length / own).toBeLessThanOrEqual(1.15);
-  });
+  it.each(settings)(
+    "with %s takes at most 1.15 of the bytes of espalier's own file",
+    async (title, options, halves) => {
+      const { network: quantized } = await quantize(options)(pruned, context);
+      const network = halves ? (await roundCodebooks()(quantized, context)).network : quantized;
+      expect([...network.parameters.values()].filter(({ kind }) => kind !== 'dense').length).toBeGreaterThan(1);
+      const bytes = writeOnnx(network);
+      const own = writeNetwork(network).length;
+      console.log(title, bytes.length, own, (bytes.length / own).toFixed(3));
+      expect(await wrongWith(network, bytes)).toEqual([]);
+      const plain = writeOnnx(network, { dense: true });
+      expect(plain.length).toBeGreaterThan(2 * bytes.length);
+      expect(await wrongWith(network, plain)).toEqual([]);
+      expect(bytes.length / own).toBeLessThanOrEqual(1.15);
+    },
+  );
 });

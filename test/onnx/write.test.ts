@@ -4,7 +4,17 @@ import { describe, expect, it } from 'vitest';
 import type { Network, Origin } from '../../src/graph/network.ts';
 import type { Preprocessing } from '../../src/graph/preprocessing.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
-import { conv, dense, graph, plain, readNetwork, sequential, softmax, split, writeNetwork } from '../../src/network/index.ts';
+import {
+  conv,
+  dense,
+  graph,
+  plain,
+  readNetwork,
+  sequential,
+  softmax,
+  split,
+  writeNetwork,
+} from '../../src/network/index.ts';
 import { argMax, relu } from '../../src/network/functions.ts';
 import { readOnnx, writeOnnx } from '../../src/onnx/index.ts';
 import { EXPORTS } from '../../src/onnx/exports/table.ts';
@@ -58,19 +68,27 @@ async function wrongWith(network: Network): Promise<string[]> {
 const batchOf = (batch: Layout): number | undefined => (batch === 'any' ? BATCH : batch === 'none' ? undefined : batch);
 
 const kinds = Object.keys(OPERATORS);
-const cases = kinds.flatMap((kind) => examplesOf(kind).map((example, i) => [`${example.title} (${i})`, example] as const));
+const cases = kinds.flatMap((kind) =>
+  examplesOf(kind).map((example, i) => [`${example.title} (${i})`, example] as const),
+);
 
 describe('every operator', () => {
   it('is written', () => expect(Object.keys(EXPORTS).sort()).toEqual([...kinds].sort()));
 
-  it.each(cases)('%s: onnxruntime and readOnnx give what espalier gives within 1e-4 + 1e-3 |y|, with a batch and without', async (_, example) => {
-    for (const batch of LAYOUTS) expect(await wrongWith(laidOut(networkOf([example], 'alone'), batch)), String(batch)).toEqual([]);
-  });
+  it.each(cases)(
+    '%s: onnxruntime and readOnnx give what espalier gives within 1e-4 + 1e-3 |y|, with a batch and without',
+    async (_, example) => {
+      for (const batch of LAYOUTS)
+        expect(await wrongWith(laidOut(networkOf([example], 'alone'), batch)), String(batch)).toEqual([]);
+    },
+  );
 
   it.skipIf(!hasChecker)("passes ONNX's checker (skipped without Python's package onnx)", () => {
     const models = new Map(
       cases.flatMap(([title, example]) =>
-        LAYOUTS.map((batch) => [`${title}, batch ${batch}`, writeOnnx(laidOut(networkOf([example], 'alone'), batch))] as const),
+        LAYOUTS.map(
+          (batch) => [`${title}, batch ${batch}`, writeOnnx(laidOut(networkOf([example], 'alone'), batch))] as const,
+        ),
       ),
     );
     expect(checkModels(models)).toBe('');
@@ -110,37 +128,55 @@ describe('what a model says beside its graph', () => {
     expect(read.outputs.map(({ name, code, dimensions }) => [name, code, dimensions])).toEqual(
       network.outputs.map((name, i) => [name, i === 2 ? 7 : 1, [['batch', 2], ['batch', 1], ['batch']][i]]),
     );
-    expect(read.nodes.map(({ name }) => name).filter((name) => name !== '')).toEqual(network.nodes.map(({ name }) => name));
+    expect(read.nodes.map(({ name }) => name).filter((name) => name !== '')).toEqual(
+      network.nodes.map(({ name }) => name),
+    );
     expect([[...opsets], producer, irVersion, read.name]).toEqual([[['', 17]], 'espalier', 8, 'twins']);
     expect(await wrongWith(network)).toEqual([]);
     expect(writeOnnx(network)).toEqual(bytes);
   });
 
   it('keeps the metadata that a network came with, through our own file and transforms too, and takes more', async () => {
-    const metadata = Object.fromEntries([['author', 'Ana Ü'], ['license', ''], ['__proto__', 'a key like any other']]);
+    const metadata = Object.fromEntries([
+      ['author', 'Ana Ü'],
+      ['license', ''],
+      ['__proto__', 'a key like any other'],
+    ]);
     const network = { ...named(), origin: { batch: 2, metadata } };
     const bytes = writeOnnx(network, { metadata: { author: 'Ben', by: 'me' } });
     const again = readOnnx(bytes);
-    const expected = [['author', 'Ben'], ['license', ''], ['__proto__', 'a key like any other'], ['by', 'me']];
+    const expected = [
+      ['author', 'Ben'],
+      ['license', ''],
+      ['__proto__', 'a key like any other'],
+      ['by', 'me'],
+    ];
     expect([...again.metadata]).toEqual(expected);
     expect(again.batch).toBe(2);
     const { origin } = readNetwork(writeNetwork(again.network));
     expect(Object.entries(origin?.metadata ?? {})).toEqual(expected);
     expect(origin?.batch).toBe(2);
     const context = { kernels, threads: 1, seed: 1 };
-    for (const transform of [prune({ criterion: 'magnitude', fold: false, keep: 0.5 }), quantize({ quantizer: 'scalar', bits: 4 }), roundCodebooks()])
+    for (const transform of [
+      prune({ criterion: 'magnitude', fold: false, keep: 0.5 }),
+      quantize({ quantizer: 'scalar', bits: 4 }),
+      roundCodebooks(),
+    ])
       expect((await transform(again.network, context)).network.origin).toEqual(origin);
   });
 
-  it.each(['batch', 'metadata'])('an origin without %s, or a wrong one, is refused in our file; a file without an origin is read as before', (field) => {
-    const network = named();
-    for (const wrong of [undefined, 0, 1.5, 'some', ['x'], { author: 1 }]) {
-      const origin = { batch: 'any', metadata: {}, [field]: wrong } as unknown as Origin;
-      expectCode(() => writeNetwork({ ...network, origin }), 'FIELD');
-    }
-    const { origin: _, ...without } = network;
-    expect(readNetwork(writeNetwork(without))).toEqual(without);
-  });
+  it.each(['batch', 'metadata'])(
+    'an origin without %s, or a wrong one, is refused in our file; a file without an origin is read as before',
+    (field) => {
+      const network = named();
+      for (const wrong of [undefined, 0, 1.5, 'some', ['x'], { author: 1 }]) {
+        const origin = { batch: 'any', metadata: {}, [field]: wrong } as unknown as Origin;
+        expectCode(() => writeNetwork({ ...network, origin }), 'FIELD');
+      }
+      const { origin: _, ...without } = network;
+      expect(readNetwork(writeNetwork(without))).toEqual(without);
+    },
+  );
 });
 
 describe('a picture before the network', () => {
@@ -167,7 +203,9 @@ describe('a picture before the network', () => {
     const expected = await runNetwork(made, new Map([['input', { ...pixels, data: prepared }]]), 2, kernels);
     const bytes = writeOnnx(made, { normalize: true });
     expect(differencesBetween(await runOnnx(bytes, new Map([['input', pixels]])), expected)).toEqual([]);
-    expect(differencesBetween(await runNetwork(readOnnx(bytes).network, new Map([['input', pixels]]), 2, kernels), expected)).toEqual([]);
+    expect(
+      differencesBetween(await runNetwork(readOnnx(bytes).network, new Map([['input', pixels]]), 2, kernels), expected),
+    ).toEqual([]);
     expect(differencesBetween(await runOnnx(writeOnnx(made), new Map([['input', pixels]])), expected)).not.toEqual([]);
   });
 

@@ -68,4 +68,3 @@ export const LAYER_EXPORTS: Exports<Layers> = {
       to.inputs.map(({ name }) => name),
     ),
 };
-
