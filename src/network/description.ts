@@ -214,6 +214,7 @@ function readTask(who: string, value: Json): Task {
   };
 }
 
+/** @throws {EspalierError} FIELD */
 function readOrigin(who: string, fields: Fields): Origin {
   const batch = fields.get('batch');
   const metadata = [...object(who, 'origin.metadata', fields.get('metadata'))].map(
