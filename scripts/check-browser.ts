@@ -1,6 +1,6 @@
 /**
  * Threads in a real browser: pages with and without the headers that shared memory needs, with strict content policies,
- * on the main thread and in workers, compared with Node bit by bit; and gzip files, of which engines think differently. Needs a Chromium; where there is none it says so
+ * on the main thread and in workers, compared with Node bit by bit; a training that a click cancels; and gzip files, of which engines think differently. Needs a Chromium; where there is none it says so
  * and passes, unless CHROMIUM names one that is not there.
  */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
@@ -19,6 +19,12 @@ interface Report {
   readonly death?: Death;
   readonly unpacked?: readonly (string | readonly number[])[];
   readonly numbers?: Numbers;
+  readonly cancel?: {
+    readonly ended: string;
+    readonly waited: number;
+    readonly stopped: number;
+    readonly batches: number;
+  };
   readonly example?: readonly {
     readonly threads?: number;
     readonly threadsReason?: string;
@@ -134,6 +140,17 @@ const scenarios: readonly Scenario[] = [
     hash: '#worker',
     check({ observations: [{ kernels, threads }] }) {
       deepEqual([kernels, threads], ['portable', 2]);
+    },
+  },
+  {
+    title: 'a training on the main thread: a click is served, and cancels it, within a second',
+    headers: {},
+    hash: '#cancel',
+    check({ cancel }) {
+      equal(cancel?.ended, 'cancelled');
+      ok(cancel.batches >= 3);
+      ok(cancel.waited < 1000, `served after ${cancel.waited} ms`);
+      ok(cancel.stopped < 1000, `stopped after ${cancel.stopped} ms`);
     },
   },
   {

@@ -2,6 +2,8 @@
  * What a long run owes the outside: events, a way to be stopped, and turns for timers and signals. Makes no decision
  * that results depend on.
  */
+const TURN = 50; // The longest stretch of uninterrupted work, in milliseconds.
+
 /**
  * What happens during a run, told to `Context.onEvent`. `kind` says which. A listener that throws stops the run with
  * its error, once; an async one whose promise is rejected does so at the next event or batch, at the latest when the
@@ -37,9 +39,6 @@ export type RunEvent =
   | { readonly kind: 'note'; readonly text: string }
   /** Something went wrong that the run got over: to be told though nothing else is. */
   | { readonly kind: 'warning'; readonly text: string };
-
-/** Longest stretch of uninterrupted work, in milliseconds. */
-const TURN = 50;
 
 export interface RunControl {
   /** @throws `signal.reason` if the run was aborted, or what a listener's promise was rejected with */

@@ -18,8 +18,9 @@ import {
 import type { CompressOptions, LayerSetting, Network, LossOptions, RetrainSetting, ScheduleOptions } from '../index.ts';
 import { definedOptions } from './definitions.ts';
 import { readJsonFile } from './files.ts';
-import { DATA_OPTIONS, PLAIN_OPTIONS, READ_OPTIONS, SEED_OPTION, THREADS_OPTION } from './model.ts';
-import { choice, defaultShown, flag, integer, number, orWord, required, text, withDefault } from './options.ts';
+import { DATA_FOLDER, DATA_OPTIONS, PLAIN_OPTIONS, READ_OPTIONS, SEED_OPTION, THREADS_OPTION } from './model.ts';
+import { choice, defaultShown, flag, flagName, integer, number, orWord, required, text } from './options.ts';
+import { UsageError } from './io.ts';
 import type { Values } from './options.ts';
 import { AUGMENT_OPTION, CHECKPOINT_ERROR_OPTION, CHECKPOINT_OPTION, UNIT_OPTION } from './runs.ts';
 
@@ -31,9 +32,10 @@ const CRITERION_OPTIONS = definedOptions(CRITERIA);
 
 export const COMPRESS_OPTIONS = {
   ...DATA_OPTIONS,
+  data: defaultShown('none: quantized only, not judged', DATA_FOLDER),
   output: required(text('OUT', 'safetensors file to write', 'o')),
-  part: withDefault('train', text('NAME', 'part to retrain and to measure importance on')),
-  validation: withDefault('validation', text('NAME', 'part to judge the steps on')),
+  part: defaultShown('train', text('NAME', 'part to retrain and to measure importance on')),
+  validation: defaultShown('validation', text('NAME', 'part to judge the steps on')),
   preset: choice(PRESET_NAMES, 'settings that were measured (docs/results.md), under all other options'),
   keep: defaultShown(
     String(LAYER_DEFAULTS.keep),
@@ -97,6 +99,39 @@ export const COMPRESS_OPTIONS = {
   ...READ_OPTIONS,
 };
 
+/** What is of no use without data, with the value that says that it is not wanted. */
+const OF_DATA = {
+  preset: undefined,
+  task: undefined,
+  part: undefined,
+  validation: undefined,
+  epochsPruned: 0,
+  epochsQuantized: 0,
+  epochsFinal: 0,
+  learningRate: undefined,
+  batch: undefined,
+  augment: 'none',
+  tolerance: Infinity,
+  retries: 0,
+  teacherWeight: 0,
+  unit: null,
+  checkpoint: 'none',
+} as const satisfies Partial<Record<keyof typeof COMPRESS_OPTIONS, unknown>>;
+
+/** @throws {UsageError} for an option that needs data where there are none */
+export function checkDataGiven(values: Values<typeof COMPRESS_OPTIONS>): void {
+  if (values.data !== undefined) return;
+  for (const [key, unwanted] of Object.entries(OF_DATA)) {
+    const value = values[key as keyof typeof OF_DATA];
+    if (value !== undefined && value !== unwanted)
+      throw new UsageError(
+        `--${flagName(key)}: needs data to retrain on and to judge by; give --data DIR, or leave the option out`,
+      );
+  }
+  if (values.onCheckpointError !== 'stop')
+    throw new UsageError('--on-checkpoint-error: without --data no state is kept; leave the option out');
+}
+
 type Json = Readonly<Record<string, unknown>>;
 /** What a file of options may say: losses and schedules stand in it as plain data. */
 type FileOptions = Omit<CompressOptions, 'training'> & { readonly training?: Json };
@@ -120,6 +155,7 @@ export async function compressOptions(
   const { learningRate, criterion, order, layersPerStep, tolerance, retries, teacherWeight, batch } = values;
   const retrain = (key: Retraining, epochs: number | undefined): RetrainSetting => ({
     ...COMPRESS_DEFAULTS[key],
+    ...(values.data === undefined ? { epochs: 0 } : {}),
     ...file[key],
     ...given({ epochs, learningRate }),
   });

@@ -19,7 +19,7 @@ export interface Places {
   /** Files that are read. */
   readonly sources: Paths;
   /** Array folder, whose files are read. */
-  readonly data?: string;
+  readonly data?: string | undefined;
   /** Files that are written. */
   readonly outputs: Paths;
   /** Folder of the checkpoint. */

@@ -14,6 +14,7 @@ const CURES: readonly (readonly [api: RegExp, flag: string])[] = [
   [/\(options\.preprocessing, on the command line (--preprocess [\w.]+)\)/g, '($1)'],
   [/ \(lastGoodNetwork\(error\) has the last good weights\)/g, ''],
   [/lower learningRate or clip, or lengthen the warm-up/g, 'lower --learning-rate'],
+  [/give context\.training and context\.validation, or leave it out/g, 'give --data DIR, or leave it out'],
   [/give targets, or a teacher with teacherWeight 1/g, 'give targets, or --teacher-weight 1'],
   [/\bteacherWeight\b/g, '--teacher-weight'],
   [/\bcontext\.training\b/g, '--part'],

@@ -44,8 +44,13 @@ export const READ_OPTIONS = {
   noLimits: flag('open a file whatever memory and work it asks for'),
 };
 
+export const DATA_FOLDER = text(
+  'DIR',
+  'folder with <part>-images.npy[.gz] or -inputs.npy, and -landmarks, -labels or -targets',
+);
+
 export const DATA_OPTIONS = {
-  data: required(text('DIR', 'folder with <part>-images.npy[.gz] or -inputs.npy, and -landmarks, -labels or -targets')),
+  data: required(DATA_FOLDER),
   preprocess: text(
     'FILE.json',
     'how an image becomes the input: { width, height, channels, filter, scale, standardize }',
@@ -178,6 +183,14 @@ export function fitted(
     ...network,
     ...(preprocessing && (imageShape || !isPlain) ? { preprocessing } : {}),
   };
+}
+
+/** The same without data: of plain weights it is not known how images become inputs, unless the options say it. */
+export function unfitted(
+  { network: { preprocessing, ...network }, isPlain }: OpenedModel,
+  given: string | undefined,
+): Network {
+  return { ...network, ...(preprocessing && (given !== undefined || !isPlain) ? { preprocessing } : {}) };
 }
 
 /** Errors of `work` say which file they are about. */

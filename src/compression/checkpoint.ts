@@ -172,7 +172,8 @@ function restore(
   const network = (name: string): Network => {
     const found = tensors.get(name);
     if (!found) throw bad(`its network ${name} is missing`);
-    // The run that goes on had let the network in; smaller now, it would be held to less.
+    // No limits: the run that goes on was given the original whole, whatever it takes, and lays it out first; held to the
+    // smaller bytes of what became of it, a sound run could be refused at its own checkpoint.
     return readNetwork(found.bytes, { limits: NO_LIMITS });
   };
   const now = network('network');
@@ -279,12 +280,12 @@ function fingerprintOf(
   return {
     network: digestNetwork(network),
     // By construction all of them, those to come too. Functions are known by their names.
-    options: digestOptions([
-      rest,
-      { ...others, loss: loss?.options, schedule: schedule?.options },
-      [typeof criterion, criterionName(criterion)],
-      plan.map(({ name, step, layers }) => [name, step, layers]),
-    ]),
+    options: digestOptions({
+      ...rest,
+      training: { ...others, loss: loss?.options, schedule: schedule?.options },
+      criterion: [typeof criterion, criterionName(criterion)],
+      stages: plan.map(({ name, step, layers }) => [name, step, layers]),
+    }),
     data,
     seed: String(seed),
     kernels: kernels.name,

@@ -31,6 +31,7 @@ import { compareLayers, comparePlans, splitBytes } from './report.ts';
 import type { CompressionReport } from './report.ts';
 import type { Stage, StepReport } from './stage.ts';
 import { planStages, trainOptions } from './stages.ts';
+import { withoutData } from './without-data.ts';
 
 export interface CompressResult {
   readonly network: Network;
@@ -43,8 +44,9 @@ export interface CompressResult {
  * Compresses a trained network. The network given is not changed; it serves as yardstick, and as teacher if
  * `teacherWeight` is above 0.
  *
- * Needs `context.training` (labelled, unless teacherWeight is 1) and `context.validation`, on which steps are judged
- * and the final state is chosen. The same network, data, options, seed and kernel set give the same bytes, in one go or
+ * Reads `context.training` (labelled, unless teacherWeight is 1) and `context.validation`, on which steps are judged
+ * and the final state is chosen. Without either weights are quantized, and neurons removed where a criterion on weights
+ * is asked for, and that is all: what needs data is refused by name, and the error is unknown (NaN, yardstick 'none'). The same network, data, options, seed and kernel set give the same bytes, in one go or
  * resumed from `options.checkpoint`, for any number of threads.
  *
  * Events: 'stage' when a stage starts; 'batch' and 'epoch' from retraining. Cost: the retraining; epochs x samples x
@@ -62,21 +64,27 @@ export async function compress(
   given: CompressOptions = {},
 ): Promise<CompressResult> {
   checkNetwork('compress', 'network', network);
-  const options = compressOptions(given);
-  const settings = resolveCompressOptions(network, options);
   const context = await resolveContext('compress', givenContext);
+  const isBlind = !context.training && !context.validation;
+  const options = isBlind ? withoutData(compressOptions(given)) : compressOptions(given);
+  const settings = resolveCompressOptions(network, options);
   for (const set of ['training', 'validation'] as const) {
-    if (!context[set])
+    if (!isBlind && !context[set])
       throw new TypeError(
-        `compress: context.${set}: expected examples, got none; the schedule ${set === 'training' ? 'retrains on them' : 'judges its steps by them'}`,
+        `compress: context.${set}: expected examples, got none; the schedule ${set === 'training' ? 'retrains on them' : 'judges its steps by them'}; without both it quantizes, and no more`,
       );
   }
   const stages = arrange(planStages(settings), options);
   checkRetraining(network, context, settings);
-  if (measurementsOf(settings.criterion, settings.scoring).includes('gradients'))
+  if (!isBlind && measurementsOf(settings.criterion, settings.scoring).includes('gradients'))
     checkLabelled('compress', context.training);
   const control = createRunControl(context);
   tellOfEncoded(network, settings, control);
+  if (isBlind && network.nodes.some(({ kind }) => kind === 'batchNorm'))
+    control.emit({
+      kind: 'warning',
+      text: 'compress: without data the statistics of batch normalization stay those of the weights as they were; with data they are taken anew',
+    });
   const inner = within(control, context);
   const progress = await openProgress(network, inner, control, options, settings, stages);
   try {
@@ -122,7 +130,11 @@ function openRun(
   return {
     settings,
     measure: createJudge(network, context, settings),
-    judged: { yardstick, tolerance: settings.tolerance ?? TOLERANCES[yardstick], steps: Math.max(1, steps) },
+    judged: {
+      yardstick,
+      tolerance: settings.tolerance ?? (yardstick === 'none' ? Infinity : TOLERANCES[yardstick]),
+      steps: Math.max(1, steps),
+    },
     note(stage, validation, limit, consequence) {
       const text = `step of ${stage.layers.join(', ')}: validation ${validation.toPrecision(4)} is above ${limit.toPrecision(4)}; ${consequence}`;
       control.emit({ kind: 'note', text });
@@ -249,6 +261,7 @@ function settle(state: Progress, stages: readonly Stage[], run: Run): Progress {
   const { retries } = run.settings;
   const { validation, attempt, network, stepStart } = state;
   const tries = [...state.tries, validation];
+  if (run.judged.yardstick === 'none') return state;
   const limit = limitOf({ ...run.judged, baseline: state.baseline }, state.startValidation);
   const best = state.best && state.best.validation <= validation ? state.best : { network, validation, attempt };
   const differs = (one: Stage): boolean => one.differs?.(attempt + 1, stepStart, network) ?? true;

@@ -1,22 +1,26 @@
 /** What a report is made from, checked before a page of it is written. */
 import { show } from '../base/errors.ts';
+import { checkNames } from '../base/rules.ts';
 import { arrayName, hasField } from '../base/realm.ts';
+
+const LISTS = ['metrics', 'baseline', 'faces', 'made'] as const;
 
 /**
  * The parts that a page cannot do without.
- * @throws {TypeError} if one is of another kind, naming it
+ * @throws {TypeError} if one is of another kind, naming it, and for an unknown one, with the nearest known
  * @throws {RangeError} for a picture that has not side x side pixels
  */
 export function checkReportInput(who: string, input: unknown): void {
   const wrong = (name: string, expected: string, found: unknown): TypeError =>
     new TypeError(`${who}: ${name}: expected ${expected}, got ${show(found)}`);
   if (!isObject(input)) throw wrong('input', '{ title, description, report, ... }', input);
+  checkNames(who, 'input', input, ['title', 'description', 'report', ...LISTS]);
   for (const name of ['title', 'description'])
     if (typeof field(input, name) !== 'string') throw wrong(name, 'text', field(input, name));
   const report = field(input, 'report');
   if (!isObject(report) || !Array.isArray(field(report, 'layers')) || !isObject(field(report, 'split')))
     throw wrong('report', 'the report of compress()', report);
-  for (const name of ['metrics', 'baseline', 'faces', 'made']) {
+  for (const name of LISTS) {
     const list = field(input, name);
     if (list !== undefined && !Array.isArray(list)) throw wrong(name, 'a list', list);
   }

@@ -33,7 +33,9 @@ export interface ReportInput {
  */
 export function reportHtml(input: ReportInput): string {
   checkReportInput('reportHtml', input);
-  const { title, description, report, metrics = [], faces = [], made = [] } = input;
+  // Without a prototype: what stands there nobody gave.
+  const own = Object.assign(Object.create(null) as ReportInput, input);
+  const { title, description, report, metrics = [], faces = [], made = [] } = own;
   const { ratio, sentence } = headline(report);
   return page(
     title,
@@ -52,7 +54,7 @@ ${layerBars(report)}
 ${layerTable(report)}
 <h2>Where the bytes of the file are</h2>
 ${splitTable(report)}
-${curves(input)}
+${curves(own)}
 ${report.steps.length > 0 ? `<h2>Steps</h2>\n${table('wide', STEP_HEAD, stepRows(report), { words: [0, 1, 5] })}` : ''}
 <h2>Asked and got</h2>
 ${table('wide', PLAN_HEAD, planRows(report), { words: [5] })}
@@ -181,9 +183,10 @@ function curves({ report, baseline = [] }: ReportInput): string {
       values: [report.validation.before, ...report.stages.map((stage) => stage.validation)],
     },
   ];
+  const isJudged = report.validation.yardstick !== 'none';
   const drawn = (lines: readonly Line[], x: string, y: string): string => svgLines(lines, x, y, { width: 700 });
   return `${loss.length > 0 ? `<h2>Loss per epoch</h2>${drawn(loss, 'epoch', 'training loss')}` : ''}
-<h2>Validation error after each stage</h2>${drawn(stages, 'stage', 'validation error')}`;
+${isJudged ? `<h2>Validation error after each stage</h2>${drawn(stages, 'stage', 'validation error')}` : ''}`;
 }
 
 function stageTable({ stages, validation }: CompressionReport): string {
@@ -195,7 +198,7 @@ function stageTable({ stages, validation }: CompressionReport): string {
       stage.layers.join(', '),
       describeStage(stage),
       count(stage.parameters),
-      stage.validation.toPrecision(4),
+      validation.yardstick === 'none' ? 'unknown' : stage.validation.toPrecision(4),
       change(i === 0 ? validation.before : stages[i - 1].validation, stage.validation),
     ]),
     { words: [0, 1, 2] },

@@ -18,22 +18,24 @@ import type { CompressSettings } from './options.ts';
  * - 'outputError': without labels; |outputs - the original's| / |the original's - their mean over the samples|: 0 is the
  *   same, 1 as far off as answering always the same.
  * - 'custom': `training.validationMetric`.
+ * - 'none': without data; the error is unknown, NaN.
  */
-export type Yardstick = 'rmse' | 'errorRate' | 'outputError' | 'custom';
+export type Yardstick = 'rmse' | 'errorRate' | 'outputError' | 'custom' | 'none';
 
 /**
  * What a compression may cost by default: of 'rmse' and 'custom' a share of the original's error, of 'errorRate' a share
  * of the samples, of 'outputError' as it is.
  */
 export const TOLERANCES = { rmse: 0.25, errorRate: 0.02, outputError: 0.2, custom: 0.25 } as const satisfies Record<
-  Yardstick,
+  Exclude<Yardstick, 'none'>,
   number
 >;
 
 /** Which yardstick fits the data and the settings. */
 export function yardstickOf(network: Network, context: Context, { training }: CompressSettings): Yardstick {
+  if (!context.validation) return 'none';
   if (training.validationMetric) return 'custom';
-  if (!context.validation?.targetShape) return 'outputError';
+  if (!context.validation.targetShape) return 'outputError';
   return (training.loss ?? defaultLoss(network)).classes ? 'errorRate' : 'rmse';
 }
 
@@ -48,7 +50,8 @@ export function createJudge(
 ): (network: Network) => Promise<number> {
   const yardstick = yardstickOf(original, context, settings);
   const { validationMetric } = settings.training;
-  const examples = context.validation!;
+  const examples = context.validation;
+  if (!examples) return () => Promise.resolve(NaN);
   const { kernels, threads, signal } = context;
   const how = { kernels, threads, ...(signal && { signal }) };
   let wanted: Float32Array | undefined;

@@ -3,6 +3,7 @@ import { describeEncoding, encodingSize, isDense } from '../encodings/index.ts';
 import type { Encoding, EncodingSize } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
 import { parametersOf } from '../graph/walk.ts';
+import { findGroups } from '../pruning/index.ts';
 import { nodeCosts, weightedLayers } from '../network/shapes.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Yardstick } from './judge.ts';
@@ -60,7 +61,10 @@ export interface CompressionReport {
   };
   readonly parameters: { readonly before: number; readonly after: number };
   readonly multiplyAdds: { readonly before: number; readonly after: number };
-  /** Validation metric, before and after, and what it is. In words: `describeValidation`. */
+  /**
+   * Validation metric, before and after, and what it is. NaN and 'none' without data: unknown. In words:
+   * `describeValidation`.
+   */
   readonly validation: { readonly before: number; readonly after: number; readonly yardstick: Yardstick };
   /** What the whole was allowed to cost, as the option says; absent: anything. */
   readonly tolerance?: number;
@@ -125,8 +129,11 @@ export function comparePlans(
   steps: readonly StepReport[],
 ): PlanReport[] {
   const weights = new Map(weightedLayers(after).map(({ name, weight }) => [name, weight]));
+  // A share for all is asked of those whose neurons can go: not of the output, nor of what is joined to it.
+  const removable = new Set(findGroups(before).flatMap(({ prunable, producers }) => (prunable ? producers : [])));
   return weightedLayers(before).flatMap(({ name, weight }): PlanReport[] => {
-    const asked = plans.get(name);
+    const plan = plans.get(name);
+    const asked = plan && (plan.keepIsOwn || removable.has(name) ? plan : { ...plan, keep: 1 });
     const now = after.parameters.get(weights.get(name) ?? '');
     if (!asked || !now) return [];
     // The step of a layer is the first that names it; the last, of rounding, names all.

@@ -65,7 +65,7 @@ export interface StageReport {
   /** false: there was nothing to do. */
   readonly changed: boolean;
   readonly parameters: number;
-  /** Validation metric after the stage. */
+  /** Validation metric after the stage; NaN where there are no data to judge by. */
   readonly validation: number;
   /**
    * What the transform says of it: groups before and after, weights and their encodings, losses by epoch. In words:

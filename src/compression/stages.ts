@@ -88,14 +88,15 @@ type StagePlan = Pick<Stage, 'name' | 'transform' | 'differs'>;
 
 /**
  * A transform after which the statistics of batch normalization are taken anew, before anything is measured: what comes
- * to it is no longer what they were made for. Label-free; networks without batch normalization come back as they are.
+ * to it is no longer what they were made for. Label-free; networks without batch normalization come back as they are, and
+ * where there are no data all do.
  */
 function measured<R extends TransformReport>(
   transform: (network: Network, context: StageContext) => Promise<{ network: Network; report: R }>,
 ): (network: Network, context: StageContext) => Promise<{ network: Network; report: R }> {
   return async (network, context) => {
     const changed = await transform(network, context);
-    if (changed.network === network) return changed;
+    if (changed.network === network || !context.training) return changed;
     const { network: result, report } = await reestimateBatchNorm(changed.network, context);
     if (result === changed.network) return changed;
     const { layers, samples } = report as TransformReport & Reestimated;
@@ -131,7 +132,10 @@ function pruneStage(settings: CompressSettings, names: readonly string[], seen: 
       return { network, report: { transform: 'prune', criterion: criterionName(criterion), ...nothing } };
     }
     const loss = training.loss ?? defaultLoss(network);
-    const { network: thinner, report } = await prune({ criterion, scoring, loss, keep, repair })(network, context);
+    const { network: thinner, report } = await prune({
+      ...{ criterion, scoring, loss, keep, repair },
+      ...(context.training ? {} : { fold: false }),
+    })(network, context);
     return { network: thinner, report: { ...report, skipped } };
   };
   return {

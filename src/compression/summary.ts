@@ -59,11 +59,14 @@ export function headline({ originalBytes, bytes, validation }: CompressionReport
   readonly sentence: string;
 } {
   const { name, before, after, change: changed } = describeValidation(validation);
+  const sizes = `${size(originalBytes)} became ${size(bytes)}`;
+  if (validation.yardstick === 'none')
+    return {
+      ratio: times(originalBytes, bytes),
+      sentence: `${sizes}; the error is unknown, as there were no data to measure it on.`,
+    };
   const price = `${before} to ${after}${changed === '' ? '' : ` (${changed})`}`;
-  return {
-    ratio: times(originalBytes, bytes),
-    sentence: `${size(originalBytes)} became ${size(bytes)}; the ${name} went from ${price}.`,
-  };
+  return { ratio: times(originalBytes, bytes), sentence: `${sizes}; the ${name} went from ${price}.` };
 }
 
 /** Name, before, after and change of the whole, the measures of the caller's last. */

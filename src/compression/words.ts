@@ -43,6 +43,8 @@ export function describeValidation({ before, after, yardstick }: CompressionRepo
         after: percent(1 - after),
         change: `${signed(100 * (before - after))} points`,
       };
+    case 'none':
+      return { name: 'validation error', before: 'unknown', after: 'unknown', change: 'no data' };
     case 'outputError':
       return {
         name: "difference from the original's outputs",

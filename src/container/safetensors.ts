@@ -3,7 +3,7 @@
  * range, then the tensors' bytes, without gaps. A file is untrusted: every size in it is checked against the bytes at
  * hand before anything is allocated. Format: https://github.com/huggingface/safetensors
  */
-import { EspalierError, show } from '../base/errors.ts';
+import { EspalierError, show, withMemory } from '../base/errors.ts';
 import { arrayName, asBytes, isMap, own } from '../base/realm.ts';
 import { checkShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
@@ -153,7 +153,7 @@ export function metadataPairs(metadata: Metadata): [string, string][] {
  *
  * @throws {TypeError} if `input` is not bytes
  * @throws {EspalierError} TRUNCATED, BAD_MAGIC, HEADER, DUPLICATE, LAYOUT, RANGE, SHAPE, FIELD, UNSUPPORTED, TOO_LARGE,
- *   INPUT
+ *   INPUT, MEMORY
  */
 export function readSafetensors(input: Uint8Array | ArrayBuffer, limits: ReadLimits = {}): SafetensorsFile {
   const { maxHeaderBytes = 100_000_000, maxTensors = 250_000, maxRank = 32 } = own(limits);
@@ -211,7 +211,7 @@ interface Entry {
 /**
  * Bytes that nobody can take away while they are read: a view of the same memory, a copy where it is shared or resizable.
  * @throws {TypeError} if `input` is not bytes
- * @throws {EspalierError} INPUT if its buffer was transferred elsewhere
+ * @throws {EspalierError} INPUT if its buffer was transferred elsewhere, MEMORY
  */
 export function steadyBytes(who: string, input: Uint8Array | ArrayBuffer): Uint8Array {
   const isView = ArrayBuffer.isView(input);
@@ -241,7 +241,7 @@ export function steadyBytes(who: string, input: Uint8Array | ArrayBuffer): Uint8
       `${who}: bytes: a view of a resizable buffer that no longer reaches it; pass a copy`,
     );
   const mayChange = kind === '[object SharedArrayBuffer]' || buffer.resizable === true;
-  return mayChange ? new Uint8Array(bytes) : bytes;
+  return mayChange ? withMemory(who, () => new Uint8Array(bytes)) : bytes;
 }
 
 /** Refuses what is not a safetensors file before it looks at the header. */

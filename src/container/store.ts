@@ -7,6 +7,7 @@ import { asBytes } from '../base/realm.ts';
 import { requireNode } from '../base/platform.ts';
 import { ownOptions } from '../base/rules.ts';
 import { CHECKSUM_KEY, verifyChecksum, writeChecked } from './checksum.ts';
+import { describeDifferences } from './differences.ts';
 import { parseJson } from './json.ts';
 import type { Json } from './json.ts';
 import { metadataPairs, readSafetensors } from './safetensors.ts';
@@ -238,9 +239,12 @@ function checkFingerprint(key: string, slot: Slot, fingerprint: Fingerprint): vo
     (field) => slot.fingerprint.get(field) !== (Object.hasOwn(fingerprint, field) ? fingerprint[field] : undefined),
   );
   if (differing.length > 0) {
+    const details = differing.flatMap(
+      (field) => describeDifferences(slot.fingerprint.get(field), fingerprint[field]) ?? [],
+    );
     throw new EspalierError(
       'CHECKPOINT',
-      `readCheckpoint: the checkpoint of ${show(key)} was made with another ${differing.join(', ')}; go on with what it was made with, or remove it to start anew`,
+      `readCheckpoint: the checkpoint of ${show(key)} was made with another ${differing.join(', ')}${details.length > 0 ? ` (${details.join('; ')})` : ''}; go on with what it was made with, or remove it to start anew`,
       { name: key, found: differing },
     );
   }

@@ -2,7 +2,7 @@
  * gzip (RFC 1952): all members of a file, one behind the other, with a bound on what comes out. The same answer on every
  * engine: see {@link createInflater}.
  */
-import { EspalierError } from '../base/errors.ts';
+import { EspalierError, withMemory } from '../base/errors.ts';
 import { crc32 } from '../container/checksum.ts';
 import { looksLike } from '../container/foreign.ts';
 import { steadyBytes } from '../container/safetensors.ts';
@@ -21,7 +21,7 @@ const PIECE = 65536;
  *   in effect
  * @throws {TypeError} if `bytes` is not bytes
  * @throws {EspalierError} BAD_MAGIC (no gzip), TRUNCATED (cut short or damaged), LAYOUT (other bytes behind a member),
- *   BUDGET (more than `limit` bytes), INPUT (a buffer that was transferred elsewhere)
+ *   BUDGET (more than `limit` bytes), INPUT (a buffer that was transferred elsewhere), MEMORY
  */
 export async function gunzip(bytes: Uint8Array | ArrayBuffer, limit?: number): Promise<Uint8Array> {
   const file = steadyBytes('gunzip', bytes);
@@ -38,7 +38,7 @@ export async function gunzip(bytes: Uint8Array | ArrayBuffer, limit?: number): P
       );
     parts.push(part);
   }
-  const out = new Uint8Array(size);
+  const out = withMemory('gunzip', () => new Uint8Array(size));
   let at = 0;
   for (const part of parts) {
     out.set(part, at);
@@ -51,23 +51,24 @@ export async function gunzip(bytes: Uint8Array | ArrayBuffer, limit?: number): P
  * The same, piece by piece, for what is larger than memory. Stopping early releases everything; an error of `source`
  * comes through as it is.
  * @throws {EspalierError} BAD_MAGIC if it is no gzip, TRUNCATED if it is cut short or damaged, LAYOUT if other bytes
- *   stand behind a member
+ *   stand behind a member, MEMORY
  */
 export async function* inflate(
   who: string,
   source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   const { inflater, members } = createMembers(who);
+  const next = (): IteratorResult<Uint8Array | 'more', undefined> => withMemory(who, () => members.next());
   for await (const bytes of source) {
     if (bytes.length === 0) continue;
     inflater.feed(bytes);
-    for (let found = members.next(); found.value !== 'more'; found = members.next()) {
+    for (let found = next(); found.value !== 'more'; found = next()) {
       if (found.done) return;
       yield found.value;
     }
   }
   inflater.end();
-  for (let found = members.next(); !found.done; found = members.next()) {
+  for (let found = next(); !found.done; found = next()) {
     if (found.value !== 'more') yield found.value;
   }
 }

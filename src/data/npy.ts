@@ -4,7 +4,7 @@
  * backtracking), and every size is checked against the bytes at hand before anything is allocated. JavaScript engines
  * run on little-endian machines, so big-endian files are the ones that are turned.
  */
-import { EspalierError, show } from '../base/errors.ts';
+import { EspalierError, show, withMemory } from '../base/errors.ts';
 import { arrayName, hasField } from '../base/realm.ts';
 import { checkShape, gatherStrided, sizeOf, toTensor } from '../base/tensor.ts';
 import type { Shape, Tensor, TensorLike, TypedArray } from '../base/tensor.ts';
@@ -43,7 +43,7 @@ const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
  * @throws {TypeError} if `bytes` is not bytes
  * @throws {EspalierError} NPY_HEADER (no or bad header; what else the file looks like is named), UNSUPPORTED (objects, text, structures, complex), SHAPE (too
  *   many elements), TRUNCATED (fewer bytes than declared), LAYOUT (more bytes than declared), RANGE (an integer beyond
- *   2^53), FIELD (a bool that is neither 0 nor 1), INPUT (a buffer that was transferred elsewhere)
+ *   2^53), FIELD (a bool that is neither 0 nor 1), INPUT (a buffer that was transferred elsewhere), MEMORY
  * @example
  * import { readNpy } from 'espalier/data';
  * const { data, shape } = readNpy(await readFile('landmarks.npy'));
@@ -52,7 +52,8 @@ export function readNpy(bytes: Uint8Array | ArrayBuffer): Tensor<TypedArray> {
   const file = steadyBytes('readNpy', bytes);
   const header = readNpyHeader(file);
   checkNpySize(header, file.length);
-  return { data: decodeNpy(header, file.subarray(header.dataOffset)), shape: header.shape };
+  const data = withMemory('readNpy', () => decodeNpy(header, file.subarray(header.dataOffset)));
+  return { data, shape: header.shape };
 }
 
 /**

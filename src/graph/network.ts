@@ -36,6 +36,14 @@ export interface NetworkInput {
   readonly type?: ElementType;
 }
 
+/** What a network that was read from another format's file keeps of it, to be written back. */
+export interface Origin {
+  /** Of the file's inputs: axis 0 is a batch of any size, one of this size, or there is none. */
+  readonly batch: 'any' | 'none' | number;
+  /** What the file's author wrote beside it. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 export interface Network {
   readonly name: string;
   readonly inputs: readonly NetworkInput[];
@@ -46,4 +54,5 @@ export interface Network {
   readonly parameters: ReadonlyMap<string, Encoding>;
   readonly preprocessing?: Preprocessing;
   readonly task?: Task;
+  readonly origin?: Origin;
 }

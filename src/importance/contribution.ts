@@ -9,12 +9,13 @@ import { sizeOf } from '../base/tensor.ts';
 import { decode } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
+import { elementOf, spanOf } from './slices.ts';
 import type { ActivationStatistics, ChannelGroup, Consumer } from './types.ts';
 
 /**
  * Squares of the weights by which a consumer reads each column of a group's channels, in units of what the output hears
- * (the sum over all of them of squared weight times variance), summed over outputs and taps: (channels, width).
- * @param variance - of the columns, (channels, width)
+ * (the sum over all of them of squared weight times variance), summed over outputs and taps: (channels, span).
+ * @param variance - of the columns, (channels, span)
  */
 export function outgoingSquares(
   network: Pick<Network, 'parameters'>,
@@ -27,10 +28,14 @@ export function outgoingSquares(
   const taps = sizeOf(kernel);
   const squares = new Float64Array(variance.length);
   const own = new Float64Array(variance.length);
+  const span = spanOf(consumer);
+  const columns = Array.from(own, (_, j) => elementOf(consumer, own.length / span, Math.floor(j / span), j % span));
   for (let o = 0; o < outputs; o++) {
-    const row = (o * inputs + consumer.first) * taps;
     own.fill(0);
-    for (let i = 0; i < own.length * taps; i++) own[Math.floor(i / taps)] += square(weights[row + i]);
+    columns.forEach((column, j) => {
+      const first = (o * inputs + column) * taps;
+      for (let t = first; t < first + taps; t++) own[j] += square(weights[t]);
+    });
     const heard = own.reduce((sum, square, j) => sum + square * variance[j], 0);
     if (heard > 0) for (let j = 0; j < own.length; j++) squares[j] += own[j] / heard;
   }
@@ -40,7 +45,7 @@ export function outgoingSquares(
 /** Number of weights by which a consumer reads one channel: over its outputs, its taps and the channel's columns. */
 export function connectionsOf(network: Network, consumer: Consumer): number {
   const [outputs, , ...kernel] = weightOf(network, consumer).shape;
-  return outputs * sizeOf(kernel) * consumer.width;
+  return outputs * sizeOf(kernel) * spanOf(consumer);
 }
 
 /**
@@ -58,9 +63,11 @@ export function contributions(
   const measured = statistics?.groups.get(group.name)?.consumers ?? [];
   const outputs = group.consumers.reduce((sum, consumer) => sum + weightOf(network, consumer).shape[0], 0);
   group.consumers.forEach((consumer, i) => {
-    const variance = (measured[i].deviation ?? new Float64Array(group.channels * consumer.width)).map((d) => square(d));
+    const variance = (measured[i].deviation ?? new Float64Array(group.channels * spanOf(consumer))).map((d) =>
+      square(d),
+    );
     outgoingSquares(network, consumer, variance).forEach((square, j) => {
-      shares[Math.floor(j / consumer.width)] += (variance[j] * square) / outputs;
+      shares[Math.floor(j / spanOf(consumer))] += (variance[j] * square) / outputs;
     });
   });
   return shares.map(Math.sqrt);

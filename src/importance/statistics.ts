@@ -6,7 +6,7 @@
  * nonlinearity, pooling, ...), a the consumer's output after its own nonlinearity. A convolution's weight is shared by
  * all positions: its correlation is the mean of |r| over pairs (output position m, tap), each r over samples; so many
  * pairs (`positions`) are drawn of all that lie inside the image. A channel that a flatten spreads over several inputs
- * of a dense layer has one r per input; the same number of inputs is drawn.
+ * of a dense layer has one r per input and position along the axes before the last; the same number of them is drawn.
  */
 import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { createRunControl } from '../base/control.ts';
@@ -25,10 +25,11 @@ import type { Pointwise, Tap } from '../operators/types.ts';
 import { below, permutation, stream } from '../base/random.ts';
 import type { Stream } from '../base/random.ts';
 import { sizeOf } from '../base/tensor.ts';
-import type { FloatArray } from '../base/tensor.ts';
+import type { FloatArray, Shape } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
 import { defaultLoss } from '../losses/losses.ts';
 import type { Loss } from '../losses/losses.ts';
+import { elementOf, spanOf } from './slices.ts';
 import { covarianceMatrix, rowProducts, standardizeRows } from './correlation.ts';
 import { measureGradients } from './gradients.ts';
 import { readSamples } from './samples.ts';
@@ -73,26 +74,26 @@ export interface MeasureOptions extends Partial<Record<Measurement, boolean>> {
 }
 
 /**
- * One consumer of one group, and what is collected at it. Element (c, p) of the value that it reads: base + c span + p,
- * p in [0, span).
+ * One consumer of one group, and what is collected at it. Each channel has `span` columns of the weight, and each of these
+ * an element at every one of `positions` of the value that is read: `places` (channels, span, positions).
  */
 interface Probe {
   readonly node: string;
   readonly group: ChannelGroup;
   readonly value: string;
-  readonly base: number;
   readonly span: number;
-  /** Value with the consumer's activation, O channels of outputSpan positions. */
+  readonly positions: number;
+  readonly places: Int32Array;
+  /** Value with the consumer's activation: O channels along an axis. */
   readonly output: string;
   readonly outputs: number;
-  readonly outputSpan: number;
-  /** Positions (of b, of a) whose correlation is taken. */
+  readonly outputAxis: Axis;
+  /** Elements (of b, of its span and positions; of a, of its positions) whose correlation is taken. */
   readonly pairs: readonly (readonly [number, number])[];
-  /** (channels, width), sums over samples (and over positions where width is 1). */
+  /** (channels, span), sums over samples and positions. */
   readonly sums: Float64Array;
   /** In the layout of `sums`, where deviations are wanted. */
   readonly spreads?: Spreads;
-  readonly width: number;
   /** By position: (channels, samples), and (O, samples). */
   readonly seen: ReadonlyMap<number, Float32Array>;
   readonly made: ReadonlyMap<number, Float32Array>;
@@ -100,6 +101,16 @@ interface Probe {
   readonly spread: Float32Array;
   readonly spreadCount: number;
 }
+
+/** An axis of a sample: elements behind it, and its side. */
+interface Axis {
+  readonly side: number;
+  readonly inner: number;
+}
+const axisOf = (shape: Shape, axis: number): Axis => ({ side: shape[axis] ?? 1, inner: sizeOf(shape.slice(axis + 1)) });
+/** Place of what stands at `place` along an axis, at the p-th position along the others. */
+const placeAt = ({ side, inner }: Axis, place: number, p: number): number =>
+  (Math.floor(p / inner) * side + place) * inner + (p % inner);
 
 /** Sums and sums of squares of observations minus the first one, so that a large mean cancels nothing. */
 interface Spreads {
@@ -234,24 +245,27 @@ export async function measureActivations(
   }
 }
 
-/** Zeros of one producer's channels: (channels) counts, in `span` positions a sample. */
+/** Zeros of one producer's channels: (channels) counts, in `positions` a sample. */
 interface Counter {
   readonly value: string;
-  readonly span: number;
+  readonly axis: Axis;
+  readonly positions: number;
   readonly counts: Float64Array;
 }
 
 function counterOf(network: Network, { channels }: ChannelGroup, producer: string, executor: Executor): Counter {
   const value = channelsOf(network, producer);
-  return { value, span: sizeOf(executor.shapeOf(value)) / channels, counts: new Float64Array(channels) };
+  const shape = executor.shapeOf(value);
+  const axis = axisOf(shape, neuronAxis(nodeOf(network, producer), shape));
+  return { value, axis, positions: sizeOf(shape) / channels, counts: new Float64Array(channels) };
 }
 
 /** Takes the first `rows` of the batch in. */
-function countZeros({ value, span, counts }: Counter, executor: Executor, rows: number): void {
+function countZeros({ value, axis, positions, counts }: Counter, executor: Executor, rows: number): void {
   for (let i = 0; i < rows; i++) {
     const row = rowOf(executor, value, i);
     for (let c = 0; c < counts.length; c++)
-      for (let p = c * span; p < (c + 1) * span; p++) if (row[p] === 0) counts[c]++;
+      for (let p = 0; p < positions; p++) if (row[placeAt(axis, c, p)] === 0) counts[c]++;
   }
 }
 
@@ -265,7 +279,7 @@ function producerStatistics(
   const gradient = moments?.get(weightOf(network, node) ?? '');
   return {
     node,
-    ...(counter ? { zeros: counter.counts.map((count) => count / (samples * counter.span)) } : {}),
+    ...(counter ? { zeros: counter.counts.map((count) => count / (samples * counter.positions)) } : {}),
     ...(gradient ? { gradient } : {}),
   };
 }
@@ -296,34 +310,40 @@ function probeOf(
   const shape = executor.shapeOf(consumer.value);
   const output = activationOf(network, consumer.node);
   const outputShape = executor.shapeOf(output);
-  const [outputs, ...outputSides] = outputShape;
-  const { positions = defaultPositions(group.channels + outputs) } = settings;
+  const outputAxis = axisOf(outputShape, neuronAxis(node, outputShape));
+  const outputs = outputAxis.side;
+  const { positions: wanted = defaultPositions(group.channels + outputs) } = settings;
   const weight = network.parameters.get(consumer.parameter)?.shape ?? [];
   // Over positions that share the weight, or element by element.
   const taps = couplingOf(node).taps?.(node, weight, shape, outputShape);
-  const span = taps ? sizeOf(shape.slice(1)) : consumer.width;
-  const width = taps ? 1 : consumer.width;
-  const column = (): Float64Array => new Float64Array(group.channels * width);
+  const axis = axisOf(shape, consumer.along);
+  const span = spanOf(consumer);
+  const positions = sizeOf(shape) / axis.side;
+  const elements = span * positions;
+  const places = Int32Array.from({ length: group.channels * elements }, (_, i) => {
+    const [c, s] = [Math.floor(i / elements), Math.floor((i % elements) / positions)];
+    return placeAt(axis, elementOf(consumer, group.channels, c, s), i % positions);
+  });
+  const column = (): Float64Array => new Float64Array(group.channels * span);
   const draw = stream(seed, 'activation positions', group.name, consumer.node, consumer.first);
   const pairs = !correlations
     ? []
     : taps
-      ? tapPairs(taps, shape[2], outputShape[2], positions, draw)
-      : choose(draw, span, positions).map((p) => [p, 0] as const);
+      ? tapPairs(taps, shape[2], outputShape[2], wanted, draw).map(
+          ([p, m]) => [span > 1 ? below(draw, span) * positions + p : p, m] as const,
+        )
+      : choose(draw, elements, wanted).map(
+          (i) => [i, outputPosition(i % positions, positions, outputShape, outputs)] as const,
+        );
   const matrices = (rows: number, which: readonly number[]): Map<number, Float32Array> =>
     new Map([...new Set(which)].map((p) => [p, new Float32Array(rows * samples)]));
-  const spreadCount = covariances ? Math.min(positions, span) : 0;
+  const spreadCount = covariances ? Math.min(wanted, elements) : 0;
   return {
     node: consumer.node,
     group,
     value: consumer.value,
-    base: taps ? consumer.first * span : consumer.first,
-    span,
-    output,
-    outputs,
-    outputSpan: sizeOf(outputSides),
-    pairs,
-    width,
+    ...{ span, positions, places },
+    ...{ output, outputs, outputAxis, pairs },
     sums: column(),
     ...(deviations ? { spreads: { origin: column(), sums: column(), squares: column() } } : {}),
     seen: matrices(
@@ -338,6 +358,14 @@ function probeOf(
     spreadCount,
   };
 }
+
+/** The axis of what a node with a weight yields along which its neurons lie. */
+const neuronAxis = (node: Node, shape: Shape): number =>
+  couplingOf(node).neuronsAlong === 'last' ? Math.max(0, shape.length - 1) : 0;
+
+/** The position of the output that belongs to one of the input: its own where they are as many, else the nearest share. */
+const outputPosition = (p: number, positions: number, shape: Shape, outputs: number): number =>
+  Math.floor((p * sizeOf(shape)) / outputs / positions);
 
 /** See {@link MeasureOptions}. */
 function defaultPositions(rows: number): number {
@@ -406,34 +434,37 @@ function collect(
 ): void {
   const {
     group: { channels },
-    base,
     span,
-    width,
+    positions,
+    places,
     sums,
     spreads,
     outputs,
-    outputSpan,
+    outputAxis,
     spreadCount,
   } = probe;
   const seen = rowOf(executor, probe.value, row);
-  for (let c = 0; c < channels; c++) {
-    const first = base + c * span;
+  const elements = span * positions;
+  for (let j = 0; j < channels * span; j++) {
+    const own = places.subarray(j * positions, (j + 1) * positions);
     let sum = 0;
-    for (let p = 0; p < span; p++) {
-      sum += seen[first + p];
-      if (width > 1) sums[c * width + p] += seen[first + p];
-    }
-    if (!Number.isFinite(sum)) throw notFinite(probe.value, seen.subarray(first, first + span), sample);
-    if (width === 1) sums[c] += sum;
-    if (spreads) addSpread(spreads, seen.subarray(first, first + span), c, width, at);
+    for (const place of own) sum += seen[place];
+    if (!Number.isFinite(sum))
+      throw notFinite(
+        probe.value,
+        Array.from(own, (place) => seen[place]),
+        sample,
+      );
+    sums[j] += sum;
+    if (spreads) addSpread(spreads, seen, own, j, at);
   }
   for (const [p, matrix] of probe.seen)
-    for (let c = 0; c < channels; c++) matrix[c * samples + at] = seen[base + c * span + p];
+    for (let c = 0; c < channels; c++) matrix[c * samples + at] = seen[places[c * elements + p]];
   if (probe.made.size > 0) {
     const made = rowOf(executor, probe.output, row);
     for (const [m, matrix] of probe.made) {
       for (let o = 0; o < outputs; o++) {
-        const value = made[o * outputSpan + m];
+        const value = made[placeAt(outputAxis, o, m)];
         if (!Number.isFinite(value)) throw notFinite(probe.output, [value], sample);
         matrix[o * samples + at] = value;
       }
@@ -443,18 +474,24 @@ function collect(
     const draw = stream(seed, 'covariance positions', probe.node, sample);
     const columns = samples * spreadCount;
     for (let i = 0; i < spreadCount; i++) {
-      const p = spreadCount === span ? i : below(draw, span);
-      for (let c = 0; c < channels; c++) probe.spread[c * columns + at * spreadCount + i] = seen[base + c * span + p];
+      const p = spreadCount === elements ? i : below(draw, elements);
+      for (let c = 0; c < channels; c++)
+        probe.spread[c * columns + at * spreadCount + i] = seen[places[c * elements + p]];
     }
   }
 }
 
-/** Takes what is seen of channel c in, as observation `at`. */
-function addSpread({ origin, sums, squares }: Spreads, seen: FloatArray, c: number, width: number, at: number): void {
-  for (let p = 0; p < seen.length; p++) {
-    const j = width > 1 ? c * width + p : c;
-    if (at === 0 && (p === 0 || width > 1)) origin[j] = seen[p];
-    const distance = seen[p] - origin[j];
+/** Takes what is seen of column j at its places in, as observation `at`. */
+function addSpread(
+  { origin, sums, squares }: Spreads,
+  seen: FloatArray,
+  places: Int32Array,
+  j: number,
+  at: number,
+): void {
+  if (at === 0) origin[j] = seen[places[0]];
+  for (const place of places) {
+    const distance = seen[place] - origin[j];
     sums[j] += distance;
     squares[j] += square(distance);
   }
@@ -480,13 +517,12 @@ function summarize(probe: Probe, samples: number): ConsumerStatistics {
     group: { channels },
     outputs,
     pairs,
-    width,
-    span,
+    positions,
     spreads,
     spread,
     spreadCount,
   } = probe;
-  const seen = samples * (span / width);
+  const seen = samples * positions;
   const mean = probe.sums.map((sum) => sum / seen);
   const summary: { -readonly [K in keyof ConsumerStatistics]: ConsumerStatistics[K] } = { node, mean, outputs };
   if (spreads) {

@@ -6,34 +6,39 @@ import type { RuledBy, Rules } from '../base/rules.ts';
 import type { Network } from '../graph/network.ts';
 
 /**
- * A run of a parameter's axis that belongs to a group: channel c owns elements [first + c width, first + (c + 1)
- * width).
+ * A run of a parameter's axis that belongs to a group: of each of `repeats` blocks of channels x width elements channel c
+ * owns [c width, (c + 1) width); the first block begins at `first`. `elementOf` in slices.ts counts them.
  */
 export interface ParameterSlice {
   readonly parameter: string;
   /**
-   * 0: rows (filters, neurons, norm vectors); 1: columns (input channels of a convolution, inputs of a dense layer).
+   * 0: rows (filters, neurons, norm vectors); 1: columns (input channels of a convolution, inputs of a dense layer). A
+   * constant may have them along any axis.
    */
-  readonly axis: 0 | 1;
+  readonly axis: number;
   readonly first: number;
   readonly width: number;
+  /** Absent: 1. More where a flatten had the channels last. */
+  readonly repeats?: number;
 }
 
-/** An attribute of a node that is the number of channels. */
+/** An attribute of a node that is a number of elements, of which each channel has `span`. */
 export interface ChannelCount {
   readonly node: string;
   readonly attribute: string;
+  /** The element of it, if it is a list. */
+  readonly index?: number;
+  readonly span: number;
 }
 
 /** A node that reads the group's channels, by the columns of its weight. */
 export interface Consumer extends ParameterSlice {
   readonly axis: 1;
   readonly node: string;
-  /**
-   * The value that the node reads. There channel c of the group is channel first + c where the weight has taps (a
-   * convolution), else elements [first + c width, first + (c + 1) width).
-   */
+  /** The value that the node reads. Its elements along an axis are the columns of the weight. */
   readonly value: string;
+  /** That axis, of a sample: the first for a convolution, the last for a dense layer. */
+  readonly along: number;
 }
 
 /** Channels that can only be removed together: those of one conv or dense node, or of several that an add joins. */
@@ -60,8 +65,8 @@ export interface ChannelGroup {
 /** Moments of the channels as one consumer sees them. */
 export interface ChannelMoments {
   /**
-   * (channels, width): per channel over samples and positions for a convolution (width 1), per input column for a dense
-   * layer.
+   * (channels, span): per column of the weight that belongs to the channel (`spanOf`), over samples and positions: one for
+   * a convolution, several for a dense layer behind a flatten.
    */
   readonly mean: ArrayLike<number>;
   /** (channels, channels), over samples and positions. */

@@ -8,7 +8,7 @@ import type { Json } from '../container/json.ts';
 import type { Shape } from '../base/tensor.ts';
 import { checkNodeCount } from './check.ts';
 import { outputsOf } from '../graph/walk.ts';
-import type { Network, Node } from '../graph/network.ts';
+import type { Network, Node, Origin } from '../graph/network.ts';
 import type { Preprocessing, Task } from '../graph/preprocessing.ts';
 
 /** Key of the description in the file's metadata. */
@@ -26,7 +26,8 @@ const MAX_RANK = 8;
 const MAX_SIDE = 2 ** 31 - 1;
 
 /** To be given to JSON.stringify. */
-export function describe({ name, inputs, nodes, outputs, preprocessing, task }: Description): Record<string, unknown> {
+export function describe(network: Description): Record<string, unknown> {
+  const { name, inputs, nodes, outputs, preprocessing, task, origin } = network;
   return {
     version: FORMAT_VERSION,
     name,
@@ -39,6 +40,7 @@ export function describe({ name, inputs, nodes, outputs, preprocessing, task }: 
     outputs,
     ...(preprocessing && { preprocessing }),
     ...(task && { task }),
+    ...(origin && { origin }),
   };
 }
 
@@ -84,6 +86,7 @@ export function readDescription(who: string, json: Json): Description {
   for (const value of described) nodes.push(readNode(who, value, valueBefore(inputs, nodes, nodes.length)));
   const preprocessing = fields.get('preprocessing');
   const task = fields.get('task');
+  const origin = fields.get('origin');
   return {
     name: text(who, 'name', fields.get('name')),
     inputs,
@@ -91,6 +94,7 @@ export function readDescription(who: string, json: Json): Description {
     outputs: list(who, 'outputs', fields.get('outputs')).map((output) => text(who, 'outputs', output)),
     ...(preprocessing === undefined ? {} : { preprocessing: readPreprocessing(who, preprocessing) }),
     ...(task === undefined ? {} : { task: readTask(who, task) }),
+    ...(origin === undefined ? {} : { origin: readOrigin(who, object(who, 'origin', origin)) }),
   };
 }
 
@@ -207,6 +211,17 @@ function readTask(who: string, value: Json): Task {
     points,
     ...(left === undefined ? {} : { normalizeBy: [left, right] as const }),
     ...(mirror && { mirror }),
+  };
+}
+
+function readOrigin(who: string, fields: Fields): Origin {
+  const batch = fields.get('batch');
+  const metadata = [...object(who, 'origin.metadata', fields.get('metadata'))].map(
+    ([key, value]) => [key, text(who, 'origin.metadata', value)] as const,
+  );
+  return {
+    batch: batch === 'any' || batch === 'none' ? batch : integer(who, 'origin.batch', batch, 1),
+    metadata: Object.fromEntries(metadata),
   };
 }
 

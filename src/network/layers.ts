@@ -99,6 +99,52 @@ export function conv(filters: number, size: number | Pair, given: ConvOptions = 
   };
 }
 
+export interface ConvTransposeOptions extends WeightOptions {
+  /** Default 1. */
+  stride?: number | Pair;
+  /** What is cut off of the output: a number for all sides (default 0), or [top, left, bottom, right]. */
+  padding?: number | Padding;
+  /** Default 1. */
+  dilation?: number | Pair;
+  /** Default 1. */
+  groups?: number;
+  /** Rows and columns more, below and to the right. Default 0. */
+  outputPadding?: number | Pair;
+}
+
+/**
+ * `filters` transposed convolutions of `size` x `size`: [in, H, W] to [filters, stride (H - 1) + size, ...]. Weight
+ * [filters, in / groups, size, size].
+ * @throws {TypeError | RangeError} as {@link conv}
+ */
+export function convTranspose(filters: number, size: number | Pair, given: ConvTransposeOptions = {}): Layer {
+  const names = [...WEIGHT_NAMES, 'stride', 'padding', 'dilation', 'groups', 'outputPadding'] as const;
+  const options = ownOptions('convTranspose', 'options', given, names);
+  checkInteger('convTranspose', 'filters', filters, 1);
+  const kernel = pair(size);
+  kernel.forEach((side) => checkInteger('convTranspose', 'size', side, 1));
+  const { padding = 0 } = options;
+  const groups = checkInteger('convTranspose', 'groups', options.groups ?? 1, 1);
+  const attributes = {
+    stride: pair(options.stride ?? 1),
+    padding: typeof padding === 'number' ? ([padding, padding, padding, padding] as const) : padding,
+    dilation: pair(options.dilation ?? 1),
+    groups,
+    outputPadding: pair(options.outputPadding ?? 0),
+  };
+  return {
+    ...labelled('convTranspose', options),
+    attributes: () => attributes,
+    parameters([channels]) {
+      if (channels % groups !== 0)
+        throw new RangeError(
+          `convTranspose: groups: expected a divisor of the ${channels} input channels, got ${groups}`,
+        );
+      return withBias(options, [filters, channels / groups, ...kernel]);
+    },
+  };
+}
+
 /**
  * `units` neurons, each connected to all inputs along the last axis of a sample: [in] to [units], [..., in] to [...,
  * units]. For neurons that see a whole sample put `flatten()` before it. Weight [units, in].

@@ -6,7 +6,7 @@ import type { Dtype, StoredArray } from '../container/safetensors.ts';
 import { decode, denseEncoding } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { halfToNumber } from '../encodings/half.ts';
-import { checkFinite, checkOneOf, EspalierError, show, showAll } from '../base/errors.ts';
+import { checkFinite, checkOneOf, EspalierError, show, showAll, withMemory } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import { operatorOf } from '../operators/table.ts';
 import { sameShape } from '../base/tensor.ts';
@@ -31,7 +31,7 @@ export interface PlainWeights {
 /**
  * The tensors of a safetensors file, as float32 (F16 and BF16 exactly, F64 rounded to the nearest). Copied: the file
  * may be let go. Integers are left out and named; `readSafetensors` gives their bytes.
- * @throws {EspalierError} NONFINITE, RANGE for a number beyond float32, and whatever `readSafetensors` throws
+ * @throws {EspalierError} NONFINITE, RANGE for a number beyond float32, MEMORY, and whatever `readSafetensors` throws
  * @example
  * import { readPlain, withWeights } from 'espalier/network';
  * const { tensors, skipped } = readPlain(bytes);
@@ -43,7 +43,7 @@ export function readPlain(input: Uint8Array | ArrayBuffer, options: PlainOptions
   const skipped: PlainWeights['skipped'][number][] = [];
   for (const [name, stored] of readSafetensors(input).tensors) {
     const { dtype, shape } = stored;
-    const data = toFloats(name, stored);
+    const data = withMemory('readPlain', () => toFloats(name, stored));
     if (!data) {
       skipped.push({ name, dtype, shape });
       continue;

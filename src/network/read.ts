@@ -36,7 +36,7 @@ const WHO = 'readNetwork';
  */
 export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOptions = {}): Network {
   const { verify = true, limits } = ownOptions(WHO, 'options', options, ['verify', 'limits']);
-  const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
+  const bytes = steadyBytes(WHO, input);
   const check = budgetOf(WHO, bytes.length, limits);
   return withMemory(WHO, () => readChecked(bytes, verify, check));
 }

@@ -39,7 +39,11 @@ export function stridesOf(shape: Shape): number[] {
  * Elements of a tensor in another arrangement: along each axis of the new one a table of offsets in the old, whose sum is
  * the element; one below 0 makes it the fill value.
  */
-export function rearranged({ type, data }: OnnxTensor, tables: readonly Int32Array[], fill: number | bigint = 0): OnnxTensor {
+export function rearranged(
+  { type, data }: OnnxTensor,
+  tables: readonly Int32Array[],
+  fill: number | bigint = 0,
+): OnnxTensor {
   const shape = tables.map(({ length }) => length);
   const count = sizeOf(shape);
   const result = elements(type, count) as unknown as (number | bigint)[];
@@ -92,7 +96,12 @@ export interface Elementwise {
 }
 
 /** A function of two tensors of one type, with broadcasting. */
-export function combined(a: OnnxTensor, b: OnnxTensor, { numbers, bigints }: Elementwise, type: ElementName = a.type): OnnxTensor {
+export function combined(
+  a: OnnxTensor,
+  b: OnnxTensor,
+  { numbers, bigints }: Elementwise,
+  type: ElementName = a.type,
+): OnnxTensor {
   if (a.type !== b.type)
     throw new EspalierError('TENSOR', `expected elements of one type, got ${a.type} and ${b.type}`);
   const shape = broadcastShape(a.shape, b.shape);
@@ -120,7 +129,8 @@ export function cast({ type: from, shape, data }: OnnxTensor, type: ElementName)
   for (let i = 0; i < data.length; i++) {
     const value = data[i];
     if (type === 'bool') result[i] = Number(value) === 0 ? 0 : 1;
-    else if (typeof value === 'bigint') result[i] = isWide(type) ? value : isFloating(type) ? Number(value) : lowBits(value);
+    else if (typeof value === 'bigint')
+      result[i] = isWide(type) ? value : isFloating(type) ? Number(value) : lowBits(value);
     else result[i] = stored(isFloating(from) && !isFloating(type) ? Math.trunc(value) : value, type);
   }
   return { type, shape, data: result as unknown as OnnxTensor['data'] };
@@ -139,7 +149,11 @@ export function reduced(
   tensor: OnnxTensor,
   axes: readonly number[],
   keep: boolean,
-  { start, combine, finish }: { start: number; combine: (all: number, x: number) => number; finish: (all: number, count: number) => number },
+  {
+    start,
+    combine,
+    finish,
+  }: { start: number; combine: (all: number, x: number) => number; finish: (all: number, count: number) => number },
 ): OnnxTensor {
   const { type, shape, data } = tensor;
   const kept = shape.map((side, axis) => (axes.includes(axis) ? 1 : side));

@@ -151,7 +151,9 @@ export function addNode(
     name,
     kind,
     inputs: inputs.map((input) => input.name),
-    ...(yields === 1 ? {} : { outputs: Array.from({ length: yields }, (_, i) => freshName(draft, `${name}_${i + 1}`)) }),
+    ...(yields === 1
+      ? {}
+      : { outputs: Array.from({ length: yields }, (_, i) => freshName(draft, `${name}_${i + 1}`)) }),
     parameters: roles,
     attributes,
   };
@@ -188,9 +190,17 @@ export function sidesOf({ name, alternatives }: Constant): Side[] | undefined {
 }
 
 /** The constant as float32 of a shape that has as many elements. */
-export function floatsOf({ name }: Pick<Constant, 'name'>, tensor: OnnxTensor, shape: Shape = tensor.shape): Float32Array {
+export function floatsOf(
+  { name }: Pick<Constant, 'name'>,
+  tensor: OnnxTensor,
+  shape: Shape = tensor.shape,
+): Float32Array {
   const floats = toFloats(name, tensor);
   if (floats.length !== sizeOf(shape))
-    throw new EspalierError('SHAPE', `${show(name)}: expected [${shape.join(', ')}], got [${tensor.shape.join(', ')}]`, { name });
+    throw new EspalierError(
+      'SHAPE',
+      `${show(name)}: expected [${shape.join(', ')}], got [${tensor.shape.join(', ')}]`,
+      { name },
+    );
   return floats;
 }

@@ -6,6 +6,7 @@ import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
+import { withoutUnused } from '../network/simplify/index.ts';
 import {
   acrossBatchError,
   addNode,
@@ -211,8 +212,7 @@ function networkInputs(
     return { kind: 'value', name: input.name, shape, type: 'float' };
   });
   sizes.delete(undefined);
-  if (sizes.size > 1)
-    throw acrossBatchError(`readOnnx: inputs have batches of ${[...sizes].join(' and ')}`);
+  if (sizes.size > 1) throw acrossBatchError(`readOnnx: inputs have batches of ${[...sizes].join(' and ')}`);
   return { inputs, batch: [...sizes][0] };
 }
 
@@ -227,12 +227,15 @@ function dimensionsOf(
   if (code !== undefined && code !== 0) {
     const element = elementOf(code);
     if (element !== 'float' && element !== 'double')
-      throw refuse(`elements of type ${elementWord(code)}; expected floats: a model that takes whole numbers must be exported with its conversion to floats left out`);
+      throw refuse(
+        `elements of type ${elementWord(code)}; expected floats: a model that takes whole numbers must be exported with its conversion to floats left out`,
+      );
   }
   if (fixed && dimensions && fixed.length !== dimensions.length)
     throw refuse(`shapes: expected ${dimensions.length} sides, got ${fixed.length}`);
   const found = fixed ?? dimensions;
-  if (!found) throw refuse(`its shape is not said; give it with { shapes: { ${show(name)}: [undefined, 3, 224, 224] } }`);
+  if (!found)
+    throw refuse(`its shape is not said; give it with { shapes: { ${show(name)}: [undefined, 3, 224, 224] } }`);
   return found.map((side, i) => {
     const known = side ?? dimensions?.[i];
     return typeof known === 'number' ? known : undefined;
@@ -284,7 +287,9 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): nu
     const results = Array.from({ length: count }, (_, batch) =>
       operator.evaluate?.(
         view,
-        inputs.map((input) => (input?.kind === 'constant' ? (input.alternatives[batch] ?? input.alternatives[0]) : undefined)),
+        inputs.map((input) =>
+          input?.kind === 'constant' ? (input.alternatives[batch] ?? input.alternatives[0]) : undefined,
+        ),
         tensorOf,
       ),
     );
@@ -340,7 +345,12 @@ function buildingOf(
     draft.shared.set(key, made);
     return made;
   };
-  const add = (kind: string, attributes: Node['attributes'], operands: readonly Operand[], options: NodeOptions = {}): Value[] => {
+  const add = (
+    kind: string,
+    attributes: Node['attributes'],
+    operands: readonly Operand[],
+    options: NodeOptions = {},
+  ): Value[] => {
     const base = baseName(proto, options);
     const name = freshName(draft, options.part === undefined ? base : `${base}.${options.part}`);
     return addNode(draft, name, kind, attributes, operands, options);
@@ -372,7 +382,10 @@ function buildingOf(
       if (!constant) return undefined;
       return (
         sidesOf(constant) ??
-        view.fail('UNSUPPORTED', `input ${i} (${show(constant.name)}) depends on the size of the batch in a way that is not a multiple of it`)
+        view.fail(
+          'UNSUPPORTED',
+          `input ${i} (${show(constant.name)}) depends on the size of the batch in a way that is not a multiple of it`,
+        )
       );
     },
     modelShape(i) {
@@ -393,14 +406,16 @@ function buildingOf(
       const found = tensor(i) ?? view.fail('ATTRIBUTE', `input ${i}: it is missing`);
       let { shape } = found;
       if (layout === 'batched' && shape.length >= rank) {
-        if (shape.length > rank || shape[0] !== 1) acrossBatch(`the constant ${show(nameOf(i))} differs over the batch`);
+        if (shape.length > rank || shape[0] !== 1)
+          acrossBatch(`the constant ${show(nameOf(i))} differs over the batch`);
         shape = shape.slice(1);
       }
       return asParameter(i, shape);
     },
     add,
     node: (...call) => add(...call)[0],
-    parameter: (name, suffix, shape, data) => addParameter(draft, suffix === '' ? name : `${name}.${suffix}`, shape, data),
+    parameter: (name, suffix, shape, data) =>
+      addParameter(draft, suffix === '' ? name : `${name}.${suffix}`, shape, data),
     asParameter,
     yields(i, result) {
       const name = proto.outputs[i];
@@ -450,29 +465,11 @@ function finish(graph: GraphProto, draft: Draft, known: ReadonlyMap<string, Know
       ...(isPlain ? {} : { outputs: made }),
     };
   });
-  return pruned({
+  return withoutUnused({
     name: graph.name || 'model',
     inputs: inputs.map(({ name, shape }) => ({ name, shape })),
     nodes,
     outputs,
     parameters: draft.parameters,
   });
-}
-
-/** Without nodes and parameters that no output depends on. */
-export function pruned(network: Network): Network {
-  const used = new Set(network.outputs);
-  const nodes: Node[] = [];
-  for (const node of [...network.nodes].reverse()) {
-    if (!outputsOf(node).some((name) => used.has(name))) continue;
-    for (const name of node.inputs) used.add(name);
-    for (const name of Object.values(node.parameters)) if (name !== undefined) used.add(name);
-    nodes.push(node);
-  }
-  return {
-    ...network,
-    inputs: network.inputs.filter(({ name }) => used.has(name)),
-    nodes: nodes.reverse(),
-    parameters: new Map([...network.parameters].filter(([name]) => used.has(name))),
-  };
 }

@@ -37,7 +37,12 @@ export function checkExternalPath(tensor: string, path: string): void {
  * Bytes of a tensor in the files that the caller gave.
  * @throws {EspalierError} MISSING, with the names that were given; EXTERNAL for a range that the file has not
  */
-export function externalBytes(files: SideFiles | undefined, tensor: string, place: ExternalPlace, needed: number): Uint8Array {
+export function externalBytes(
+  files: SideFiles | undefined,
+  tensor: string,
+  place: ExternalPlace,
+  needed: number,
+): Uint8Array {
   const { location, offset, length = needed } = place;
   const names = files === undefined ? [] : isMap(files) ? [...files.keys()].map(String) : Object.keys(files);
   const given: unknown = isMap(files)
@@ -63,4 +68,3 @@ export function externalBytes(files: SideFiles | undefined, tensor: string, plac
   }
   return bytes.subarray(offset, offset + length);
 }
-

@@ -1,5 +1,7 @@
-/** `espalier/onnx`: ONNX models in. */
+/** `espalier/onnx`: ONNX models in and out. */
 export { evaluateOnnx, readOnnx } from './read.ts';
 export type { OnnxModel, OnnxOptions } from './read.ts';
 export type { SideFiles } from './external.ts';
 export type { ElementArrays, ElementName, OnnxTensor } from './tensor.ts';
+export { writeOnnx } from './write.ts';
+export type { OnnxWriteOptions } from './write.ts';

@@ -104,7 +104,11 @@ const MOST_SUBGRAPHS = 32;
 type Range = readonly [start: number, end: number];
 
 /** Calls what takes the field of each number; others are passed over. */
-function eachField(bytes: Uint8Array, [start, end]: Range, take: Readonly<Record<number, (field: Field) => void>>): void {
+function eachField(
+  bytes: Uint8Array,
+  [start, end]: Range,
+  take: Readonly<Record<number, (field: Field) => void>>,
+): void {
   for (const field of fieldsOf(bytes, start, end)) if (Object.hasOwn(take, field.number)) take[field.number](field);
 }
 
@@ -324,7 +328,15 @@ export function readTensorProto(bytes: Uint8Array, [start, end]: Range): TensorP
     shape.push(Number(side));
   }
   const external = isOutside || entries.size > 0 ? readPlace(name, entries, start) : undefined;
-  return { name, code, shape, typed: typed.filter((part) => part.end > part.start), at: start, ...(raw && { raw }), ...(external && { external }) };
+  return {
+    name,
+    code,
+    shape,
+    typed: typed.filter((part) => part.end > part.start),
+    at: start,
+    ...(raw && { raw }),
+    ...(external && { external }),
+  };
 }
 
 /** Where the data of a tensor are; keys that are not known are passed over. */

@@ -48,8 +48,7 @@ export function viewOf(proto: NodeProto, opset: number): NodeView {
     read.add(name);
     return proto.attributes.get(name);
   };
-  const wrong = (name: string, expected: string): never =>
-    fail('ATTRIBUTE', `attribute ${name}: expected ${expected}`);
+  const wrong = (name: string, expected: string): never => fail('ATTRIBUTE', `attribute ${name}: expected ${expected}`);
   const whole = (value: bigint): number => {
     const number = Number(value);
     // INT64_MAX as "to the end" and -INT64_MAX are common: what is beyond 2^53 is as good as infinite.

@@ -6,6 +6,7 @@ import type { Network } from '../graph/network.ts';
 import { checkGraph } from '../network/check.ts';
 import { activationBytes, budgetOf, decodedBytes, passWork } from '../network/limits.ts';
 import type { Limits } from '../network/limits.ts';
+import { simplify } from '../network/simplify/index.ts';
 import { inferTypes } from '../network/shapes.ts';
 import { isAcrossBatch } from './building.ts';
 import type { Layout } from './building.ts';
@@ -28,6 +29,8 @@ export interface OnnxOptions {
   shapes?: Readonly<Record<string, readonly (number | undefined)[]>>;
   /** Values of inputs that shall be constants of the network: thresholds, weights that are fed. */
   constants?: Readonly<Record<string, OnnxTensor>>;
+  /** Functions that are spelled out become one node, see `simplify`. Default true; false: a node for each of the model's. */
+  simplified?: boolean;
   /** The most that the file may ask for, as of `readNetwork`. */
   limits?: Limits;
 }
@@ -51,6 +54,12 @@ const WHO = 'readOnnx';
 const OPSETS = { oldest: 7, newest: 26 } as const;
 
 /**
+ * Bytes that constants which are computed may take: weights that are quantized as `writeOnnx` writes them, eight to a code
+ * of one byte with their signs, are 28 bytes and pass through four such steps.
+ */
+const ROOM = { free: 2 ** 26, perByte: 128 } as const;
+
+/**
  * The network of an ONNX model, which gives the same outputs. Weights become float32 (halves, bfloat16 and doubles are
  * converted, quantized ones decoded); what computes shapes is computed.
  *
@@ -63,20 +72,27 @@ const OPSETS = { oldest: 7, newest: 26 } as const;
  * const { network } = readOnnx(new Uint8Array(await (await fetch('model.onnx')).arrayBuffer()));
  */
 export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {}): OnnxModel {
-  const { limits, ...options } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'limits']);
+  const {
+    limits,
+    simplified = true,
+    ...options
+  } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'simplified', 'limits']);
   const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
   const check = budgetOf(WHO, bytes.length, limits);
   return withMemory(WHO, () => {
     const { model, conversion } = prepared(bytes, options);
-    const { network, layout, batch, notes } = converted(conversion);
-    checkGraph(network, WHO);
+    const { network: bare, layout, batch: size, notes } = converted(conversion);
+    const { opsets, producer, metadata } = model;
+    const batch = layout === 'whole' ? 'none' : (size ?? 'any');
+    const whole: Network = { ...bare, origin: { batch, metadata: Object.fromEntries(metadata) } };
+    checkGraph(whole, WHO);
+    const network = simplified ? simplify(whole) : whole;
     const types = inferTypes(network);
     const shapes = [...network.parameters].map(([name, { shape }]) => ({ name, shape }));
     check('bytes', decodedBytes(shapes, network.nodes));
     check('activations', activationBytes(network, types));
     check('multiplyAdds', passWork(network, types));
-    const { opsets, producer, metadata } = model;
-    return { network, opsets, producer, batch: layout === 'whole' ? 'none' : (batch ?? 'any'), metadata, notes };
+    return { network, opsets, producer, batch, metadata, notes };
   });
 }
 
@@ -94,7 +110,9 @@ export function evaluateOnnx(
     conversion.graph.outputs.map(({ name }) => {
       const found = known.get(name) ?? { kind: 'constant', alternatives: [conversion.initializer(name)] };
       if (found.kind === 'constant') return [name, found.alternatives[0]];
-      throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, { name });
+      throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, {
+        name,
+      });
     }),
   );
 }
@@ -102,7 +120,7 @@ export function evaluateOnnx(
 /** The model of the bytes, and what converting it takes. */
 function prepared(
   bytes: Uint8Array,
-  { files, shapes = {}, constants = {} }: Omit<OnnxOptions, 'limits'>,
+  { files, shapes = {}, constants = {} }: Omit<OnnxOptions, 'limits' | 'simplified'>,
 ): { model: ModelProto; conversion: Conversion } {
   const model = readModel(bytes);
   const { opsets, functions, graph } = model;
@@ -121,12 +139,13 @@ function prepared(
   const tensorOf = (tensor: TensorProto): OnnxTensor =>
     readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
   const initializers = new Map(graph.initializers);
-  for (const [name, { shape }] of Object.entries(constants)) initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
+  for (const [name, { shape }] of Object.entries(constants))
+    initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
   const conversion: Conversion = {
     graph: { ...graph, initializers },
     opsets,
     shapes,
-    room: 2 * bytes.length + 2 ** 26,
+    room: ROOM.free + ROOM.perByte * bytes.length,
     initializer(name) {
       if (Object.hasOwn(constants, name)) return constants[name];
       const proto = initializers.get(name);
@@ -156,7 +175,10 @@ function converted(conversion: Conversion): Converted {
 
 function checkOpsets(opsets: ReadonlyMap<string, number>): void {
   const version = opsets.get('');
-  if (version === undefined) throw new EspalierError('GRAPH', `${WHO}: the model does not say which operator set it is written in`, { name: 'opset_import' });
+  if (version === undefined)
+    throw new EspalierError('GRAPH', `${WHO}: the model does not say which operator set it is written in`, {
+      name: 'opset_import',
+    });
   if (version < OPSETS.oldest || version > OPSETS.newest)
     throw new EspalierError(
       'UNSUPPORTED',

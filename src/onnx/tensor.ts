@@ -96,7 +96,8 @@ export function readTensor(bytes: Uint8Array, proto: TensorProto, external: Exte
     const text = `${who}: elements of type ${elementWord(code)} are not read; expected float, float16, bfloat16, double, whole numbers of 8 to 64 bits or bool`;
     throw new EspalierError('UNSUPPORTED', text, { name, found: elementWord(code) });
   }
-  const bad = (text: string): EspalierError => new EspalierError('TENSOR', `${who}: ${text}`, { name, offset: proto.at });
+  const bad = (text: string): EspalierError =>
+    new EspalierError('TENSOR', `${who}: ${text}`, { name, offset: proto.at });
   const count = sizeOf(shape);
   const kinds = [proto.external, proto.raw, proto.typed.length > 0 ? proto.typed : undefined].filter(
     (one) => one !== undefined,

@@ -60,7 +60,7 @@ function smallVarint(bytes: Uint8Array, start: number, end: number): number {
 export function* fieldsOf(bytes: Uint8Array, start: number, end: number): Generator<Field, void, undefined> {
   /** Numbers of the groups that are open: an old way of nesting, which nothing in a model uses. */
   const groups: number[] = [];
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const behindTag = endOfVarint(bytes, at, end);
     const tag = smallVarint(bytes, at, behindTag);
     const [number, wire] = [Math.floor(tag / 8), tag % 8];
@@ -83,7 +83,10 @@ export function* fieldsOf(bytes: Uint8Array, start: number, end: number): Genera
       if (groups.pop() !== number) throw protoError(at, `the end of a group ${number} that was not begun`);
     } else throw protoError(at, `wire type ${wire}, which does not exist; the file is damaged`);
     if (to > end)
-      throw protoError(at, `field ${number} asks for ${to - from} bytes where ${end - from} are left; the file is cut short or damaged`);
+      throw protoError(
+        at,
+        `field ${number} asks for ${to - from} bytes where ${end - from} are left; the file is cut short or damaged`,
+      );
     if (groups.length === 0 && wire !== 4) yield { number, at, wire: wire as Field['wire'], start: from, end: to };
     at = to;
   }
@@ -148,7 +151,7 @@ export function eachInteger(
     return;
   }
   expectWire(field, 2, what);
-  for (let at = field.start; at < field.end; ) {
+  for (let at = field.start; at < field.end;) {
     const end = endOfVarint(bytes, at, field.end);
     add(at, end);
     at = end;

@@ -5,7 +5,6 @@
  */
 import { show } from '../base/errors.ts';
 import { sameShape } from '../base/tensor.ts';
-import type { Shape } from '../base/tensor.ts';
 import { BINARIES, BINARY } from '../kernels/specification/binaries.ts';
 import type { BinaryName, BinarySpecification } from '../kernels/specification/binaries.ts';
 import { broadcast, checkChannels, checkParameterShape, forEachKind, nodeError, stridesOf } from './define.ts';
@@ -116,24 +115,42 @@ function binaryTraining(kind: BinaryKind): TrainingOperator {
 
 const coupling: Coupling = {
   couple(node, plan) {
-    const [a, b] = plan.inputs;
-    const [shapeA, shapeB] = plan.inputShapes;
     const [output] = plan.outputShapes;
-    /** Whether an operand has an element of its own for each channel. */
-    const hasChannels = (shape: Shape): boolean => shape.length === output.length && shape[0] === output[0];
+    /** The side of an operand along an axis of the output; their last axes stand together. */
+    const sideOf = (i: number, axis: number): number => {
+      const shape = plan.inputShapes[i];
+      return shape[axis - output.length + shape.length] ?? 1;
+    };
     const spread = (narrow: Channels): Channels =>
       plan.refuse(narrow, `${show(node.name)} spreads them over other channels`);
+    /** What is left of channels of operand i: those that are spread are others behind it. */
+    const kept = (i: number): Channels => {
+      const channels = plan.inputs[i];
+      const { axis } = channels;
+      if (output.length === 0 || sideOf(i, axis) === output[axis]) return channels;
+      spread(channels);
+      return plan.fixed(output[axis], `${show(node.name)} makes them of one`, axis);
+    };
     const constant = plan.constantInputs.indexOf(true);
     if (constant >= 0) {
-      const [channels, shape] = constant === 0 ? [b, shapeB] : [a, shapeA];
-      // One channel that the constant makes several of.
-      if (!hasChannels(shape)) return [plan.widen(spread(channels), output[0])];
-      if (hasChannels(plan.inputShapes[constant])) plan.followInput(constant, channels);
+      const channels = kept(1 - constant);
+      const at = channels.axis - output.length + plan.inputShapes[constant].length;
+      if (at >= 0 && sideOf(constant, channels.axis) > 1) plan.followInput(constant, channels, at);
       return [channels];
     }
-    if (hasChannels(shapeA) && hasChannels(shapeB)) return [plan.join(a, b)];
+    const [a, b] = plan.inputs;
+    if (a.axis !== b.axis) {
+      // Where the other operand is the same along them, they stay their own.
+      const [own, other] = sideOf(1, a.axis) === 1 || sideOf(0, b.axis) !== 1 ? [0, 1] : [1, 0];
+      const reason = `the ${node.kind} ${show(node.name)} joins them with channels along another axis`;
+      plan.refuse(plan.inputs[other], reason);
+      if (sideOf(other, plan.inputs[own].axis) !== 1) plan.refuse(plan.inputs[own], reason);
+      return [kept(own)];
+    }
+    const [wideA, wideB] = [0, 1].map((i) => output.length === 0 || sideOf(i, a.axis) === output[a.axis]);
+    if (wideA && wideB) return [plan.join(a, b)];
     // One channel that serves all of the other side's.
-    const [wide, narrow]: [Channels, Channels] = hasChannels(shapeA) ? [a, b] : [b, a];
+    const [wide, narrow]: [Channels, Channels] = wideA ? [a, b] : [b, a];
     spread(narrow);
     return [wide];
   },

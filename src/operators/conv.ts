@@ -108,13 +108,14 @@ export const convCoupling: Coupling<Attributes> = {
     const [channels] = plan.outputShapes[0];
     const { groups } = node.attributes;
     // One group is an ordinary convolution, also where it has a single channel on both sides.
-    if (groups > 1 && groups === channelsIn && groups === channels) {
+    if (input.axis === 0 && groups > 1 && groups === channelsIn && groups === channels) {
       plan.follow('weight', input);
       plan.follow('bias', input);
       plan.count('groups', input);
       return [input];
     }
-    if (groups === 1) plan.consume('weight', input);
+    if (input.axis !== 0) plan.refuse(input, `the conv ${show(node.name)} runs over them`);
+    else if (groups === 1) plan.consume('weight', input);
     else plan.refuse(input, `they feed the grouped convolution ${show(node.name)}`);
     const output = plan.produce(channels);
     if (groups > 1) plan.refuse(output, `it is made by the grouped convolution ${show(node.name)}`);

@@ -4,7 +4,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
-import type { Coupling, Operator, Padding, Pair } from './types.ts';
+import type { Channels, Coupling, CouplingPlan, Operator, Padding, Pair } from './types.ts';
 
 /** An error about a node, which its text names with its kind. */
 export function nodeError(code: ErrorCode, node: Pick<Node, 'name' | 'kind'>, text: string): EspalierError {
@@ -129,11 +129,14 @@ export function forEachKind<K extends string, T>(kinds: readonly K[], make: (kin
 /** Channels go through as they are. */
 export const PASSES_CHANNELS: Coupling = { couple: (_node, { inputs }) => [inputs[0]] };
 
-/** Channels end here, for now. */
-export const STAYS: Coupling = {
-  couple(node, plan) {
-    const reason = `the ${node.kind} ${show(node.name)} moves them`;
-    for (const input of plan.inputs) plan.refuse(input, reason);
-    return plan.outputShapes.map(([side = 1]) => plan.fixed(side, reason));
-  },
+/** Channels along the first axis go through; others would be mixed with their neighbours. */
+export const PASSES_FIRST: Coupling = {
+  couple: (node, plan) => (plan.inputs[0].axis === 0 ? [plan.inputs[0]] : refused(node, plan, 'runs over them')),
 };
+
+/** All channels that come in are refused, for a reason that names the node; what comes out stays as it is. */
+export function refused(node: Node, plan: CouplingPlan, what: string): Channels[] {
+  const reason = `the ${node.kind} ${show(node.name)} ${what}`;
+  for (const input of plan.inputs) plan.refuse(input, reason);
+  return plan.outputShapes.map(([side = 1]) => plan.fixed(side, reason));
+}

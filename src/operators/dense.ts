@@ -1,6 +1,7 @@
 /** Dense (fully connected) along the last axis: y = x W^T + bias, W [out, in]. */
+import { show } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
-import { checkParameterShape, nodeError, STAYS } from './define.ts';
+import { checkParameterShape, nodeError } from './define.ts';
 import { foldedParameters } from './fold.ts';
 import type { Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
@@ -58,9 +59,13 @@ export const denseTraining: TrainingOperator = {
 };
 
 export const denseCoupling: Coupling = {
+  neuronsAlong: 'last',
   couple(node, plan) {
-    if (plan.inputShapes[0].length > 1) return STAYS.couple(node, plan);
-    plan.consume('weight', plan.inputs[0]);
-    return [plan.produce(plan.outputShapes[0][0])];
+    const [input] = plan.inputs;
+    const [output] = plan.outputShapes;
+    const axis = output.length - 1;
+    if (input.axis === axis) plan.consume('weight', input);
+    else plan.refuse(input, `the dense ${show(node.name)} makes neurons along another axis`);
+    return [plan.produce(output[axis], axis)];
   },
 };

@@ -7,8 +7,8 @@ import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Attributes, Node } from '../graph/network.ts';
-import { checkAxis, LARGEST_SIDE, nodeError, STAYS } from './define.ts';
-import type { BackwardPlan, Operator, Plan, TrainingOperator } from './types.ts';
+import { checkAxis, LARGEST_SIDE, nodeError, refused } from './define.ts';
+import type { BackwardPlan, Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
 /** What stands along an axis of the output: elements of an axis of the input, -1 for the fill value. */
 export interface Moved {
@@ -133,7 +133,9 @@ export const permute: Operator<PermuteAttributes> = /* @__PURE__ */ moving(
   permuteMoves,
 );
 export const permuteTraining = /* @__PURE__ */ movingTraining(permuteMoves);
-export const permuteCoupling = STAYS;
+export const permuteCoupling: Coupling<PermuteAttributes> = {
+  couple: ({ attributes: { order } }, { inputs: [{ axis, runs }] }) => [{ axis: order.indexOf(axis), runs }],
+};
 
 const SLICE = {
   starts: /* @__PURE__ */ integerList(0, LARGEST_SIDE),
@@ -162,7 +164,19 @@ export const slice: Operator<SliceAttributes> = /* @__PURE__ */ moving(
   sliceMoves,
 );
 export const sliceTraining = /* @__PURE__ */ movingTraining(sliceMoves);
-export const sliceCoupling = STAYS;
+export const sliceCoupling: Coupling<SliceAttributes> = {
+  couple(node, plan) {
+    const { starts, counts, steps } = node.attributes;
+    const [input] = plan.inputs;
+    const { axis } = input;
+    const [first, count] = [starts[axis], counts[axis]];
+    if (steps[axis] !== 1 && count > 1) return refused(node, plan, 'takes them by steps');
+    const channels = plan.slice(input, first, count);
+    plan.count('starts', plan.slice(input, 0, first), axis);
+    plan.count('counts', channels, axis);
+    return [channels];
+  },
+};
 
 const PAD = {
   before: /* @__PURE__ */ integerList(0),
@@ -201,7 +215,13 @@ export const pad: Operator<PadAttributes> = /* @__PURE__ */ moving(
   ({ attributes: { value } }) => value,
 );
 export const padTraining = /* @__PURE__ */ movingTraining(padMoves);
-export const padCoupling = STAYS;
+export const padCoupling: Coupling<PadAttributes> = {
+  couple(node, plan) {
+    const { before, after } = node.attributes;
+    const { axis } = plan.inputs[0];
+    return before[axis] + after[axis] > 0 ? refused(node, plan, 'adds to them') : [plan.inputs[0]];
+  },
+};
 
 const GATHER = { axis: /* @__PURE__ */ integer(0), indices: /* @__PURE__ */ integerList(0, LARGEST_SIDE) };
 type GatherAttributes = RuledBy<typeof GATHER>;
@@ -223,7 +243,10 @@ export const gather: Operator<GatherAttributes> = /* @__PURE__ */ moving(
   gatherMoves,
 );
 export const gatherTraining = /* @__PURE__ */ movingTraining(gatherMoves);
-export const gatherCoupling = STAYS;
+export const gatherCoupling: Coupling<GatherAttributes> = {
+  couple: (node, plan) =>
+    node.attributes.axis === plan.inputs[0].axis ? refused(node, plan, 'picks some of them') : [plan.inputs[0]],
+};
 
 const EXPAND = { shape: /* @__PURE__ */ integerList(1, LARGEST_SIDE) };
 type ExpandAttributes = RuledBy<typeof EXPAND>;
@@ -244,4 +267,13 @@ export const expand: Operator<ExpandAttributes> = /* @__PURE__ */ moving(
   expandMoves,
 );
 export const expandTraining = /* @__PURE__ */ movingTraining(expandMoves);
-export const expandCoupling = STAYS;
+export const expandCoupling: Coupling<ExpandAttributes> = {
+  couple(node, plan) {
+    const [input] = plan.inputs;
+    const { axis } = input;
+    if (plan.inputShapes[0][axis] !== node.attributes.shape[axis])
+      return refused(node, plan, 'spreads them over other channels');
+    plan.count('shape', input, axis);
+    return [input];
+  },
+};

@@ -44,10 +44,13 @@ const reducing = <A extends ReductionAttributes | ArgMaxAttributes>(
   },
 });
 
-/** Channels go through where they are not reduced and stay the first axis. */
+/** Channels go through where they are not reduced; axes before theirs may go. */
 function coupleReduced(node: Node, axes: readonly number[], plan: CouplingPlan): Channels[] {
   const [input] = plan.inputs;
-  if (!axes.includes(0)) return [input];
+  if (!axes.includes(input.axis)) {
+    const gone = node.attributes.keep === true ? 0 : axes.filter((axis) => axis < input.axis).length;
+    return [{ ...input, axis: input.axis - gone }];
+  }
   const reason = `the ${node.kind} ${show(node.name)} runs over them`;
   plan.refuse(input, reason);
   const [rest = 1] = plan.outputShapes[0];

@@ -7,7 +7,7 @@ import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
-import { checkAxis, LARGEST_SIDE, nodeError, STAYS } from './define.ts';
+import { checkAxis, LARGEST_SIDE, nodeError, refused } from './define.ts';
 import { pullBack, range, runMoves } from './rearrange.ts';
 import type { Moved } from './rearrange.ts';
 import type { Coupling, Operator, TrainingOperator } from './types.ts';
@@ -129,6 +129,13 @@ function tapsOf(i: number, attributes: ResizeAttributes, along: Along): Tap[] {
 const tapsAlong = ({ attributes }: Node<ResizeAttributes>, along: Along): Tap[][] =>
   range(along.size).map((i) => tapsOf(i, attributes, along));
 
+/** Axis by axis: what each element along it is the sum of, of the elements before. */
+export const resizedAlong = (
+  node: Node<ResizeAttributes>,
+  input: Shape,
+): { readonly axis: number; readonly length: number; readonly taps: readonly (readonly Tap[])[] }[] =>
+  alongEach(node, input).map((along) => ({ axis: along.axis, length: along.length, taps: tapsAlong(node, along) }));
+
 /** Each element of the output is one of the input, or the extrapolated value: nothing is summed. */
 const movesOf = (node: Node<ResizeAttributes>, input: Shape): Moved[] => {
   const resized = alongEach(node, input);
@@ -228,4 +235,7 @@ export const resizeTraining: TrainingOperator<ResizeAttributes> = {
   },
 };
 
-export const resizeCoupling: Coupling = STAYS;
+export const resizeCoupling: Coupling<ResizeAttributes> = {
+  couple: (node, plan) =>
+    node.attributes.axes.includes(plan.inputs[0].axis) ? refused(node, plan, 'mixes them') : [plan.inputs[0]],
+};

@@ -80,7 +80,7 @@ export const softmaxTraining: TrainingOperator<Attributes> = {
 export const softmaxCoupling: Coupling<Attributes> = {
   couple(node, plan) {
     const [input] = plan.inputs;
-    if (axisOf(node, plan.outputShapes[0].length) === 0)
+    if (axisOf(node, plan.outputShapes[0].length) === input.axis)
       plan.refuse(input, `the softmax ${show(node.name)} runs over them`);
     return [input];
   },

@@ -113,7 +113,7 @@ export const layerNormTraining = /* @__PURE__ */ training(layerRows);
 export const layerNormCoupling: Coupling<LayerAttributes> = {
   couple(node, plan) {
     const [input] = plan.inputs;
-    if (node.attributes.axis === 0) plan.refuse(input, `the layerNorm ${show(node.name)} runs over them`);
+    if (input.axis >= node.attributes.axis) plan.refuse(input, `the layerNorm ${show(node.name)} runs over them`);
     return [input];
   },
 };
@@ -140,7 +140,7 @@ export const groupNormCoupling: Coupling<GroupAttributes> = {
     const { groups } = node.attributes;
     for (const role of ROLES) plan.follow(role, input);
     // One group may stand for a single channel; else only channels of a group each are on their own.
-    if (groups === plan.inputShapes[0][0] && groups > 1) plan.count('groups', input);
+    if (input.axis === 0 && groups === plan.inputShapes[0][0] && groups > 1) plan.count('groups', input);
     else plan.refuse(input, `the groupNorm ${show(node.name)} runs over them`);
     return [input];
   },

@@ -4,7 +4,7 @@ import { integer, integerList } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
-import { checkAxis, LARGEST_SIDE, nodeError, STAYS } from './define.ts';
+import { checkAxis, LARGEST_SIDE, nodeError, refused } from './define.ts';
 import type { Coupling, Operator, TrainingOperator, Value, ValueType } from './types.ts';
 
 /** The backward pass reads no value. */
@@ -32,7 +32,7 @@ export const viewTraining: TrainingOperator = {
   },
 };
 export const flattenCoupling: Coupling = {
-  couple: (_node, plan) => [plan.widen(plan.inputs[0], sizeOf(plan.inputShapes[0].slice(1)))],
+  couple: (_node, plan) => [plan.reshape(plan.inputs[0], plan.inputShapes[0], plan.outputShapes[0])],
 };
 
 const RESHAPE = { shape: /* @__PURE__ */ integerList(1, LARGEST_SIDE) };
@@ -50,7 +50,13 @@ export const reshape: Operator<ReshapeAttributes> = /* @__PURE__ */ (() => ({
     throw nodeError('ATTRIBUTE', node, text);
   },
 }))();
-export const reshapeCoupling: Coupling<ReshapeAttributes> = STAYS;
+export const reshapeCoupling: Coupling<ReshapeAttributes> = {
+  couple(_node, plan) {
+    const channels = plan.reshape(plan.inputs[0], plan.inputShapes[0], plan.outputShapes[0]);
+    if (plan.outputShapes[0].length > 0) plan.count('shape', channels, channels.axis);
+    return [channels];
+  },
+};
 
 const CONCAT = { axis: /* @__PURE__ */ integer(0) };
 type ConcatAttributes = Partial<RuledBy<typeof CONCAT>>;
@@ -112,7 +118,14 @@ export const concatTraining: TrainingOperator<ConcatAttributes> = {
   },
 };
 export const concatCoupling: Coupling<ConcatAttributes> = {
-  couple: (node, plan) => ((node.attributes.axis ?? 0) === 0 ? [plan.inputs.flat()] : STAYS.couple(node, plan)),
+  couple(node, plan) {
+    const { axis = 0 } = node.attributes;
+    const [first, ...others] = plan.inputs;
+    if (others.some((other) => other.axis !== first.axis))
+      return refused(node, plan, 'puts together what has its channels along different axes');
+    if (first.axis === axis) return [{ axis, runs: plan.inputs.flatMap(({ runs }) => runs) }];
+    return [others.reduce((joined, other) => plan.join(joined, other), first)];
+  },
 };
 
 const SPLIT = { sizes: /* @__PURE__ */ integerList(1), axis: /* @__PURE__ */ integer(0) };
@@ -168,15 +181,15 @@ export const splitTraining: TrainingOperator<SplitAttributes> = {
   },
 };
 export const splitCoupling: Coupling<SplitAttributes> = {
-  couple(node, plan) {
-    const { sizes, axis = 0 } = node.attributes;
-    if (axis !== 0) return STAYS.couple(node, plan);
+  couple({ attributes: { sizes, axis = 0 } }, plan) {
+    const [input] = plan.inputs;
+    if (input.axis !== axis) return sizes.map(() => input);
     let first = 0;
-    return sizes.map((size) => {
-      const channels = plan.slice(plan.inputs[0], first, size);
+    return sizes.map((size, i) => {
+      const channels = plan.slice(input, first, size);
+      plan.count('sizes', channels, i);
       first += size;
-      // Its sizes would have to follow, each by itself.
-      return plan.refuse(channels, 'a split cuts them at fixed sizes');
+      return channels;
     });
   },
 };

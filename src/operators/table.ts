@@ -4,8 +4,9 @@ import { own } from '../base/realm.ts';
 import type { Node } from '../graph/network.ts';
 import { BINARY_COUPLINGS, BINARY_OPERATORS, BINARY_TRAINING } from './binary.ts';
 import { conv, convCoupling, convTraining } from './conv.ts';
+import { convTranspose, convTransposeCoupling, convTransposeTraining } from './conv-transpose.ts';
 import { dense, denseCoupling, denseTraining } from './dense.ts';
-import { PASSES_CHANNELS } from './define.ts';
+import { PASSES_FIRST } from './define.ts';
 import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
 import { matMul, matMulCoupling, matMulTraining } from './matmul.ts';
 import {
@@ -102,6 +103,7 @@ const SINGLE_OPERATORS = {
   layerNorm,
   groupNorm,
   matMul,
+  convTranspose,
 };
 
 /** What inference needs of every operator. */
@@ -143,6 +145,7 @@ const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOp
   layerNorm: layerNormTraining,
   groupNorm: groupNormTraining,
   matMul: matMulTraining,
+  convTranspose: convTransposeTraining,
 };
 
 /** What training adds. */
@@ -156,9 +159,9 @@ export const TRAINING_OPERATORS: Readonly<Record<OperatorKind, TrainingOperator>
 const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>> = {
   conv: convCoupling,
   dense: denseCoupling,
-  maxPool: PASSES_CHANNELS,
-  averagePool: PASSES_CHANNELS,
-  globalAveragePool: PASSES_CHANNELS,
+  maxPool: PASSES_FIRST,
+  averagePool: PASSES_FIRST,
+  globalAveragePool: PASSES_FIRST,
   softmax: softmaxCoupling,
   batchNorm: batchNormCoupling,
   affine: affineCoupling,
@@ -177,6 +180,7 @@ const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>
   layerNorm: layerNormCoupling,
   groupNorm: groupNormCoupling,
   matMul: matMulCoupling,
+  convTranspose: convTransposeCoupling,
 };
 
 /** How channels go through. */

@@ -177,10 +177,20 @@ export interface BackwardPlan extends Plan {
 }
 
 /**
- * What the elements along the channel axis (axis 0 of a sample) belong to: runs of groups of channels in order, `width`
- * elements for each channel. Groups are the caller's (`pruning/groups.ts`); operators only hand them on.
+ * What the elements along an axis of a sample belong to: runs of groups of channels in order. Groups are the caller's
+ * (`pruning/groups.ts`); operators only hand them on.
  */
-export type Channels = readonly { readonly group: object; readonly width: number }[];
+export interface Channels {
+  /** The axis along which the channels lie; a value of no axes is as one of a single element. */
+  readonly axis: number;
+  readonly runs: readonly ChannelRun[];
+}
+/** All channels of a group, `width` elements in a row for each, all of that `repeats` times: (repeats, channels, width). */
+export interface ChannelRun {
+  readonly group: object;
+  readonly width: number;
+  readonly repeats: number;
+}
 
 /** What an operator may say of the channels that go through one node. */
 export interface CouplingPlan {
@@ -190,24 +200,27 @@ export interface CouplingPlan {
   /** Shapes per sample; the whole shape of a constant. */
   readonly inputShapes: readonly Shape[];
   readonly outputShapes: readonly Shape[];
-  /** Channels that begin here: neurons of the node, whose own parameters (all of its roles) are cut along axis 0 with them. */
-  produce(channels: number): Channels;
+  /**
+   * Channels that begin here, along an axis of what the node yields (default 0): its neurons, whose own parameters (all
+   * of its roles) are cut along axis 0 with them.
+   */
+  produce(channels: number, axis?: number): Channels;
   /** The weight in this role has a run of columns (axis 1) for each of these channels. */
   consume(role: string, channels: Channels): void;
-  /** The parameter in this role has an element (a row of axis 0) for each of these channels. */
+  /** The parameter in this role has an element for each place along axis 0 of the input: it follows channels along that axis. */
   follow(role: string, channels: Channels): void;
-  /** The constant that is input i has an element of its axis 0 for each of these channels. */
-  followInput(i: number, channels: Channels): void;
-  /** This attribute is the number of these channels (a depthwise convolution's `groups`). */
-  count(attribute: string, channels: Channels): void;
+  /** The constant that is input i has an element of its axis `axis` for each of these channels. */
+  followInput(i: number, channels: Channels, axis: number): void;
+  /** This attribute, or its element at `index`, is the number of the elements of these channels. */
+  count(attribute: string, channels: Channels, index?: number): void;
   /** Both lose the same elements: their groups become one. Where they are cut differently they are refused. */
   join(a: Channels, b: Channels): Channels;
-  /** Each channel spread over `factor` elements in a row. */
-  widen(channels: Channels, factor: number): Channels;
-  /** Channels of no layer, which stay as many as they are, for this reason. */
-  fixed(channels: number, reason: string): Channels;
+  /** Channels of no layer along an axis (default 0), which stay as many as they are, for this reason. */
+  fixed(channels: number, reason: string, axis?: number): Channels;
   /** Elements [first, first + count) along the channel axis; refused where that cuts a group in two. */
   slice(channels: Channels, first: number, count: number): Channels;
+  /** The channels of a value of shape `from` where its elements, in their order, are one of shape `to`. */
+  reshape(channels: Channels, from: Shape, to: Shape): Channels;
   /** These channels cannot be removed, for this reason ('they feed ...'). */
   refuse(channels: Channels, reason: string): Channels;
 }
@@ -228,6 +241,8 @@ export interface TapRange {
 export interface Coupling<A extends Attributes = Attributes> {
   /** The channels of each value that the node yields, and what happens to those of its inputs and parameters. */
   couple(node: Node<A>, plan: CouplingPlan): readonly Channels[];
+  /** Along which axis of a sample the inputs and the neurons of its weight lie. Absent: the first. */
+  readonly neuronsAlong?: 'last';
   /**
    * For an operator that consumes channels over positions: the taps of its weight, each with the places where it lies
    * inside the image. Absent: every weight joins one element with one neuron.

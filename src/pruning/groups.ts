@@ -1,17 +1,21 @@
 /**
- * Which channels go together. Walks the graph once and carries, for every value, of which groups its first axis is made
- * up; what a node does with them is said by its operator's coupling. What cannot be cut is marked with the reason.
+ * Which channels go together. Walks the graph once and carries, for every value, of which groups an axis of it is made up; what a node does with them is said by its operator's coupling. What cannot be cut is marked with the reason.
  */
 import { checkNetwork } from '../graph/check.ts';
 import { EspalierError, show, showAll } from '../base/errors.ts';
+import { sizeOf as product } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { isDense } from '../encodings/index.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf, parametersOf, parameterUsers } from '../graph/walk.ts';
+import { spanOf } from '../importance/slices.ts';
 import type { ChannelCount, ChannelGroup, Consumer, ParameterSlice } from '../importance/types.ts';
 import { inferShapes } from '../network/shapes.ts';
 import { couplingOf } from '../operators/table.ts';
-import type { Channels, CouplingPlan } from '../operators/types.ts';
+import type { ChannelRun, Channels, CouplingPlan } from '../operators/types.ts';
+
+/** Where a run lies along an axis. */
+type RunPlace = Pick<ParameterSlice, 'first' | 'width' | 'repeats'>;
 
 /** A group while it grows. After a join the drafts form a chain that ends at the one that counts. */
 interface Draft {
@@ -43,14 +47,14 @@ export function findGroups(
   for (const { name, shape } of network.inputs) {
     const draft = newDraft(shape[0] ?? 1);
     refuse(draft, `its channels are those of the network input ${show(name)}`);
-    values.set(name, [{ group: draft, width: 1 }]);
+    values.set(name, { axis: 0, runs: [{ group: draft, width: 1, repeats: 1 }] });
   }
   for (const node of network.nodes) {
     const channels = couplingOf(node).couple(node, planCoupling(network, node, values, shapes, drafts));
     outputsOf(node).forEach((name, i) => values.set(name, checkedChannels(node, channels[i], shapes.get(name) ?? [])));
   }
   for (const name of network.outputs) {
-    for (const { group } of values.get(name) ?? []) {
+    for (const { group } of values.get(name)?.runs ?? []) {
       refuse(current(group), `its channels are those of the network output ${show(name)}`);
     }
   }
@@ -156,19 +160,57 @@ function append<T>(list: T[], more: readonly T[]): void {
   for (const one of more) list.push(one);
 }
 
+/** Elements of a run. */
+const sizeOfRun = ({ group, width, repeats }: ChannelRun): number => current(group).channels * width * repeats;
+
 /** Elements along the channel axis. */
-const elementsOf = (channels: Channels): number =>
-  channels.reduce((sum, { group, width }) => sum + current(group).channels * width, 0);
+const elementsOf = ({ runs }: Channels): number => runs.reduce((sum, run) => sum + sizeOfRun(run), 0);
 
 /** What a coupling said, if it says it of every channel. */
 function checkedChannels(node: Node, channels: Channels, shape: Shape): Channels {
-  const expected = shape[0] ?? 1;
+  const expected = shape[channels.axis] ?? 1;
   if (elementsOf(channels) !== expected) {
     throw new Error(
-      `coupling of ${node.kind}: expected channels for ${expected} elements, got ${elementsOf(channels)}`,
+      `coupling of ${node.kind}: expected channels for ${expected} elements along axis ${channels.axis}, got ${elementsOf(channels)}`,
     );
   }
   return channels;
+}
+
+/** Runs that a reshape may make of one value's; more are refused, since each is a place of its own to cut and to measure. */
+const MOST_RUNS = 64;
+
+/**
+ * The runs along an axis of `to` that hold all channels of a value of `from`, seen as (before, its runs, behind), row-major.
+ * Undefined if there is no such axis: an axis that holds parts of channels, or of their elements some.
+ */
+function reshaped({ axis, runs }: Channels, from: Shape, to: Shape): Channels | undefined {
+  const before = product(from.slice(0, axis));
+  const behind = product(from.slice(axis + 1));
+  const found = to.map((side, at): Channels | undefined => {
+    const ahead = product(to.slice(0, at));
+    if (runs.length === 1) {
+      const [{ group, width, repeats }] = runs;
+      const [all, wide] = [before * repeats, width * behind];
+      const again = all / ahead;
+      const own = side / (again * current(group).channels);
+      const fits = Number.isInteger(again) && Number.isInteger(own) && wide % own === 0;
+      return fits ? { axis: at, runs: [{ group, width: own, repeats: again }] } : undefined;
+    }
+    const again = before / ahead;
+    // Elements of the axis for each that was: several, or a part of one.
+    const factor = side / (again * runs.reduce((sum, run) => sum + sizeOfRun(run), 0));
+    const scaled = runs.map((run) => ({ ...run, width: run.width * factor }));
+    const fits =
+      Number.isInteger(again) &&
+      again * runs.length <= MOST_RUNS &&
+      scaled.every(({ width }, i) => Number.isInteger(width) && (runs[i].width * behind) % width === 0);
+    return fits ? { axis: at, runs: Array.from({ length: again }, () => scaled).flat() } : undefined;
+  });
+  const repeatsOf = (channels: Channels): number => channels.runs[0].repeats * channels.runs.length;
+  return found
+    .filter((channels) => channels !== undefined)
+    .reduce<Channels | undefined>((best, one) => (best && repeatsOf(best) <= repeatsOf(one) ? best : one), undefined);
 }
 
 /** What an operator may say of a node, written down at the groups. */
@@ -180,79 +222,93 @@ function planCoupling(
   drafts: Draft[],
 ): CouplingPlan {
   const shapeOf = (name: string): Shape => shapes.get(name) ?? network.parameters.get(name)?.shape ?? [];
-  const eachRun = (channels: Channels, visit: (group: Draft, first: number, width: number) => void): void => {
+  const eachRun = ({ runs }: Channels, visit: (group: Draft, run: RunPlace) => void): void => {
     let first = 0;
-    for (const { group, width } of channels) {
-      visit(current(group), first, width);
-      first += current(group).channels * width;
+    for (const run of runs) {
+      const { group, width, repeats } = run;
+      visit(current(group), { first, width, ...(repeats > 1 && { repeats }) });
+      first += sizeOfRun(run);
     }
   };
-  const cutRows = (parameter: string, channels: Channels): void =>
-    eachRun(channels, (group, first, width) => group.rows.push({ parameter, axis: 0, first, width }));
+  const cutAlong = (parameter: string, axis: number, channels: Channels): void =>
+    eachRun(channels, (group, place) => group.rows.push({ parameter, axis, ...place }));
   const refuseAll = (channels: Channels, reason: string): Channels => {
-    for (const { group } of channels) refuse(current(group), reason);
+    for (const { group } of channels.runs) refuse(current(group), reason);
     return channels;
   };
-  const fixed = (channels: number, reason: string): Channels => {
+  const fixed = (channels: number, reason: string, axis = 0): Channels => {
     const group = newDraft(channels);
     refuse(group, reason);
-    return [{ group, width: 1 }];
+    return { axis, runs: [{ group, width: 1, repeats: 1 }] };
   };
   return {
     fixed,
-    inputs: node.inputs.map((name) => values.get(name) ?? []),
+    inputs: node.inputs.map((name) => values.get(name) ?? { axis: 0, runs: [] }),
     constantInputs: node.inputs.map((name) => !values.has(name)),
     inputShapes: node.inputs.map(shapeOf),
     outputShapes: outputsOf(node).map(shapeOf),
-    produce(channels) {
+    produce(channels, axis = 0) {
       const group = newDraft(channels);
       group.producers.push(node.name);
       drafts.push(group);
-      const own = [{ group, width: 1 }];
-      for (const parameter of parametersOf(node)) cutRows(parameter, own);
+      const own = { axis, runs: [{ group, width: 1, repeats: 1 }] };
+      for (const parameter of parametersOf(node)) cutAlong(parameter, 0, own);
       return own;
     },
     consume(role, channels) {
       const parameter = node.parameters[role] ?? '';
       const [value] = node.inputs;
-      eachRun(channels, (group, first, width) =>
-        group.consumers.push({ node: node.name, value, parameter, axis: 1, first, width }),
+      const along = channels.axis;
+      eachRun(channels, (group, place) =>
+        group.consumers.push({ node: node.name, value, along, parameter, axis: 1, ...place }),
       );
     },
     follow(role, channels) {
       const parameter = node.parameters[role];
-      if (parameter !== undefined) cutRows(parameter, channels);
+      if (parameter !== undefined && channels.axis === 0) cutAlong(parameter, 0, channels);
     },
-    followInput: (i, channels) => cutRows(node.inputs[i], channels),
-    count: (attribute, channels) => eachRun(channels, (group) => group.counts.push({ node: node.name, attribute })),
+    followInput: (i, channels, axis) => cutAlong(node.inputs[i], axis, channels),
+    count: (attribute, channels, index) =>
+      eachRun(channels, (group, place) =>
+        group.counts.push({ node: node.name, attribute, span: spanOf(place), ...(index !== undefined && { index }) }),
+      ),
     join(a, b) {
       const alike =
-        a.length === b.length &&
-        a.every(
-          ({ group, width }, i) => current(group).channels === current(b[i].group).channels && width === b[i].width,
+        a.axis === b.axis &&
+        a.runs.length === b.runs.length &&
+        a.runs.every(
+          ({ group, width, repeats }, i) =>
+            current(group).channels === current(b.runs[i].group).channels &&
+            width === b.runs[i].width &&
+            repeats === b.runs[i].repeats,
         );
-      if (alike) return a.map(({ group, width }, i) => ({ group: join(group, b[i].group), width }));
-      refuseAll(
-        [...a, ...b],
-        `the ${node.kind} ${show(node.name)} joins them with channels that are grouped differently`,
-      );
-      return a;
+      if (alike) return { ...a, runs: a.runs.map((run, i) => ({ ...run, group: join(run.group, b.runs[i].group) })) };
+      const reason = `the ${node.kind} ${show(node.name)} joins them with channels that are grouped differently`;
+      refuseAll(b, reason);
+      return refuseAll(a, reason);
     },
-    widen: (channels, factor) => channels.map(({ group, width }) => ({ group, width: width * factor })),
     slice(channels, first, count) {
-      const chosen: { readonly group: object; readonly width: number }[] = [];
-      const inside: { readonly group: object; readonly width: number }[] = [];
+      const chosen: ChannelRun[] = [];
+      const inside: ChannelRun[] = [];
       let at = 0;
-      for (const segment of channels) {
-        const end = at + current(segment.group).channels * segment.width;
-        if (at < first + count && end > first) inside.push(segment);
-        if (at >= first && end <= first + count) chosen.push(segment);
+      for (const run of channels.runs) {
+        const end = at + sizeOfRun(run);
+        if (at < first + count && end > first) inside.push(run);
+        if (at >= first && end <= first + count) chosen.push(run);
         at = end;
       }
-      if (elementsOf(chosen) === count) return chosen;
+      const { axis } = channels;
+      if (elementsOf({ axis, runs: chosen }) === count) return { axis, runs: chosen };
       const reason = `the ${node.kind} ${show(node.name)} cuts them in parts`;
-      refuseAll(inside, reason);
-      return fixed(count, reason);
+      refuseAll({ axis, runs: inside }, reason);
+      return fixed(count, reason, axis);
+    },
+    reshape(channels, from, to) {
+      const found = to.length === 0 ? { ...channels, axis: 0 } : reshaped(channels, from, to);
+      if (found) return found;
+      const reason = `the ${node.kind} ${show(node.name)} takes them apart`;
+      refuseAll(channels, reason);
+      return fixed(to[0] ?? 1, reason);
     },
     refuse: refuseAll,
   };

@@ -7,6 +7,7 @@ import { isDense } from '../encodings/index.ts';
 import type { DenseEncoding, Encoding } from '../encodings/types.ts';
 import { EspalierError, show } from '../base/errors.ts';
 import { outgoingSquares } from '../importance/contribution.ts';
+import { elementOf, spanOf } from '../importance/slices.ts';
 import type { ChannelGroup, ChannelMoments, Consumer, ParameterSlice } from '../importance/types.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { parameterCount } from '../network/shapes.ts';
@@ -116,9 +117,12 @@ export function removeNeurons(
     const [{ parameter, axis }] = slices;
     draft.parameters.set(parameter, cut(denseOf(draft, parameter), axis, slices, stays));
   }
-  for (const { node: name, attribute } of found.counts) {
+  for (const { node: name, attribute, index, span } of found.counts) {
     replaceNode(draft, name, (node) => {
-      const count = (node.attributes[attribute] as number) - removed.length;
+      const before = node.attributes[attribute] as number | readonly number[];
+      const less = removed.length * span;
+      const count =
+        typeof before === 'number' ? before - less : before.map((one, i) => (i === index ? one - less : one));
       return { ...node, attributes: { ...node.attributes, [attribute]: count } };
     });
   }
@@ -187,9 +191,9 @@ function momentsOf(
     );
   consumers.forEach((consumer, i) => {
     const { mean, covariance } = list[i];
-    if (mean.length !== channels && mean.length !== channels * consumer.width) {
+    if (mean.length !== channels && mean.length !== channels * spanOf(consumer)) {
       throw new RangeError(
-        `${who}: moments: expected ${channels} means${consumer.width > 1 ? ` or ${channels * consumer.width}` : ''} for consumer ${show(consumer.node)}, got ${mean.length}`,
+        `${who}: moments: expected ${channels} means${spanOf(consumer) > 1 ? ` or ${channels * spanOf(consumer)}` : ''} for consumer ${show(consumer.node)}, got ${mean.length}`,
       );
     }
     const wrong = Array.from(mean).find((value) => !Number.isFinite(value));
@@ -215,36 +219,42 @@ function momentsOf(
  */
 function joinDuplicates(
   draft: Draft,
-  { rows, consumers }: ChannelGroup,
+  { rows, consumers, channels }: ChannelGroup,
   kept: readonly number[],
   removed: readonly number[],
 ): void {
-  const tensors = rows.map(({ parameter, first, width }) => {
-    const { shape, data } = denseOf(draft, parameter);
-    const inner = data.length / shape[0];
-    return { data, start: first * inner, run: width * inner };
-  });
+  const tensors = rows.map((slice) => ({ slice, ...denseOf(draft, slice.parameter) }));
   const alike = (a: number, b: number): boolean =>
-    tensors.every(({ data, start, run }) => {
-      for (let i = 0; i < run; i++) if (data[start + a * run + i] !== data[start + b * run + i]) return false;
+    tensors.every(({ slice, shape, data }) => {
+      const { axis } = slice;
+      const [outer, inner] = [sizeOf(shape.slice(0, axis)), sizeOf(shape.slice(axis + 1))];
+      for (let s = 0; s < spanOf(slice); s++) {
+        const [left, right] = [a, b].map((channel) => elementOf(slice, channels, channel, s));
+        for (let o = 0; o < outer; o++) {
+          const [from, to] = [left, right].map((place) => (o * shape[axis] + place) * inner);
+          for (let i = 0; i < inner; i++) if (data[from + i] !== data[to + i]) return false;
+        }
+      }
       return true;
     });
   for (const r of removed) {
     const twin = kept.find((k) => alike(k, r));
     if (twin === undefined) continue;
-    for (const { parameter, first, width } of consumers) {
-      const encoding = denseOf(draft, parameter);
+    for (const consumer of consumers) {
+      const encoding = denseOf(draft, consumer.parameter);
       const [outputs, inputs, ...kernel] = encoding.shape;
-      const run = width * sizeOf(kernel);
+      const taps = sizeOf(kernel);
       const data = encoding.data.slice();
-      for (let o = 0; o < outputs; o++) {
-        const row = (o * inputs + first) * sizeOf(kernel);
-        for (let t = 0; t < run; t++) {
-          data[row + twin * run + t] += data[row + r * run + t];
-          data[row + r * run + t] = 0;
+      for (let s = 0; s < spanOf(consumer); s++) {
+        const [from, to] = [r, twin].map((channel) => elementOf(consumer, channels, channel, s));
+        for (let o = 0; o < outputs; o++) {
+          for (let t = 0; t < taps; t++) {
+            data[(o * inputs + to) * taps + t] += data[(o * inputs + from) * taps + t];
+            data[(o * inputs + from) * taps + t] = 0;
+          }
         }
       }
-      draft.parameters.set(parameter, { ...encoding, data });
+      draft.parameters.set(consumer.parameter, { ...encoding, data });
     }
   }
 }
@@ -260,7 +270,7 @@ function fold(
   moments: ChannelMoments,
   options: RemoveOptions,
 ): number {
-  const { first, width } = consumer;
+  const width = spanOf(consumer);
   const kept = indicesOf(stays, true);
   const { coefficients, merged } =
     options.repair && moments.covariance
@@ -294,18 +304,26 @@ function fold(
   const columns = inputs * taps;
   const weights = Float64Array.from(encoding.data);
   const shift = new Float64Array(outputs);
-  const run = width * taps;
+  // Where the weights of each column of a channel begin in a row.
+  const starts = Array.from(
+    { length: channels * width },
+    (_, j) => taps * elementOf(consumer, channels, Math.floor(j / width), j % width),
+  );
   for (let o = 0; o < outputs; o++) {
-    const row = o * columns + first * taps;
+    const row = o * columns;
     removed.forEach((r, i) => {
-      const from = row + r * run;
-      for (let t = 0; t < run; t++) shift[o] += weights[from + t] * constant[i * width + Math.floor(t / taps)];
+      for (let s = 0; s < width; s++) {
+        const from = row + starts[r * width + s];
+        for (let t = 0; t < taps; t++) shift[o] += weights[from + t] * constant[i * width + s];
+      }
       if (!coefficients) return;
       for (let j = 0; j < kept.length; j++) {
         const b = coefficients[i * kept.length + j];
         if (b === 0) continue;
-        const to = row + kept[j] * run;
-        for (let t = 0; t < run; t++) weights[to + t] += b * weights[from + t];
+        for (let s = 0; s < width; s++) {
+          const [from, to] = [row + starts[r * width + s], row + starts[kept[j] * width + s]];
+          for (let t = 0; t < taps; t++) weights[to + t] += b * weights[from + t];
+        }
       }
     });
   }
@@ -316,7 +334,7 @@ function fold(
 
 /** Size of the weights by which a consumer reads each channel, over its columns and taps, in units of what it hears. */
 function outgoingOf(draft: Draft, consumer: Consumer, covariance: Float64Array, channels: number): Float64Array {
-  const { width } = consumer;
+  const width = spanOf(consumer);
   const variance = Float64Array.from({ length: channels * width }, (_, j) => {
     const c = Math.floor(j / width);
     return covariance[c * channels + c];
@@ -357,14 +375,16 @@ function bySide(slices: readonly ParameterSlice[]): Iterable<readonly ParameterS
 /** Leaves the removed channels' elements of one axis out. */
 function cut(
   encoding: DenseEncoding,
-  axis: 0 | 1,
+  axis: number,
   slices: readonly ParameterSlice[],
   stays: Uint8Array,
 ): DenseEncoding {
   const { shape, data } = encoding;
   const left = new Uint8Array(shape[axis]).fill(1);
-  for (const { first, width } of slices)
-    stays.forEach((bit, c) => left.fill(bit, first + c * width, first + (c + 1) * width));
+  for (const slice of slices)
+    stays.forEach((bit, c) => {
+      for (let s = 0; s < spanOf(slice); s++) left[elementOf(slice, stays.length, c, s)] = bit;
+    });
   const count = left.reduce((sum, bit) => sum + bit, 0);
   const outer = sizeOf(shape.slice(0, axis));
   const inner = sizeOf(shape.slice(axis + 1));

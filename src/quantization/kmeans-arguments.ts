@@ -1,6 +1,6 @@
 /** What k-means is given, checked and brought to float32. Glossary: n points, d coordinates, K codewords. */
 import { checkFinite, checkOneOf } from '../base/errors.ts';
-import { columnRanges, flattened, toFloat32 } from '../base/float32.ts';
+import { checkFloat32, columnRanges, flattened, toFloat32 } from '../base/float32.ts';
 import { arrayName } from '../base/realm.ts';
 import { contiguous, toTensor } from '../base/tensor.ts';
 import type { Tensor, TensorLike } from '../base/tensor.ts';
@@ -24,6 +24,8 @@ export function checkPoints(points: TensorLike): {
   checkFinite('kmeans', 'points', given, d);
   if (arrayName(given) === 'Float32Array')
     return { data: toFloat32('kmeans', 'points', given), n, d, offsets: undefined };
+  // As they were given: the shift would name another number.
+  for (let i = 0; i < given.length; i++) checkFloat32('kmeans', 'points', given[i]);
   const ranges = columnRanges(d);
   ranges.add(given);
   const columns = flattened(ranges);
@@ -50,6 +52,7 @@ export function checkInit(
   if (shape.length !== 2 || shape[0] !== K || shape[1] !== d)
     throw new RangeError(`kmeans: init: expected shape [${K}, ${d}], got [${shape.join(', ')}]`);
   checkFinite('kmeans', 'init', data, d);
+  for (let i = 0; i < data.length; i++) checkFloat32('kmeans', 'init', data[i]);
   return toFloat32(
     'kmeans',
     'init',

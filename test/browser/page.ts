@@ -3,6 +3,9 @@
  * work, and what.
  */
 import { gunzip } from '../../src/data/gzip.ts';
+import { conv, dense, flatten, relu, sequential } from '../../src/network/index.ts';
+import type { Examples } from '../../src/graph/examples.ts';
+import { train } from '../../src/training/index.ts';
 import { observeNumbers } from './numbers.ts';
 import { observe, observeDeath, SIDE } from './observe.ts';
 
@@ -50,6 +53,41 @@ async function unpack(): Promise<unknown> {
   return { unpacked: await Promise.all(answers) };
 }
 
+/** A training on the page's own thread, and a button that cancels it: how long a click waits to be served and to work. */
+async function cancelByClick(): Promise<unknown> {
+  const network = sequential({ input: [1, 32, 32], seed: 1 }, [conv(32, 3), relu(), flatten(), dense(2)]);
+  const training: Examples = {
+    count: 4096,
+    inputShape: [1, 32, 32],
+    targetShape: [2],
+    read(_indices, inputs, targets) {
+      inputs.forEach((_, i) => (inputs[i] = Math.sin(i)));
+      targets?.fill(1);
+    },
+  };
+  const stop = new AbortController();
+  const button = document.body.appendChild(document.createElement('button'));
+  let [due, served, batches] = [0, 0, 0];
+  button.onclick = () => {
+    served = performance.now();
+    stop.abort('cancelled');
+  };
+  const onEvent = ({ kind }: { readonly kind: string }): void => {
+    if (kind !== 'batch' || ++batches !== 3) return;
+    due = performance.now() + 100;
+    setTimeout(() => button.click(), 100);
+  };
+  const ended = await train(
+    network,
+    { threads: 1, seed: 1, training, signal: stop.signal, onEvent },
+    { epochs: 1000, learningRate: 0.01 },
+  ).then(
+    () => 'finished',
+    (reason: unknown) => reason,
+  );
+  return { cancel: { ended, waited: served - due, stopped: performance.now() - served, batches } };
+}
+
 async function report(result: unknown): Promise<void> {
   const response = await fetch('result', { method: 'POST', body: JSON.stringify(result) });
   location.href = await response.text();
@@ -59,6 +97,8 @@ if (typeof document === 'undefined') {
   postMessage(await work());
 } else if (hash.includes('example')) {
   await report(await useExample());
+} else if (hash.includes('cancel')) {
+  await report(await cancelByClick());
 } else if (hash.includes('gzip')) {
   await report(await unpack());
 } else if (hash.includes('worker')) {

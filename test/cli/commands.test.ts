@@ -662,3 +662,45 @@ it('importing the command line does nothing', () => {
   );
   expect(text).toBe('0 0\n');
 });
+
+describe('compress without --data', () => {
+  it('quantizes, and says on the terminal and on the page that the error is unknown', async () => {
+    const { model } = await trained();
+    const folder = temporaryFolder();
+    const [small, page] = [join(folder, 'small.safetensors'), join(folder, 'report.html')];
+    const { code, stdout, stderr } = await call(['compress', model, '-o', small, '--codewords', '8', '--report', page]);
+    expect([code, stderr]).toEqual([0, expect.not.stringContaining('error')]);
+    expect(stdout).toContain('The error is unknown: there was no --data to measure it on.');
+    expect(stdout).not.toContain('NaN');
+    expect(readFileSync(page, 'utf8')).toContain('compressed without data');
+    expect(open(small).task).toEqual(open(model).task);
+    expect(readFileSync(small).length).toBeLessThan(readFileSync(model).length);
+    expect(readdirSync(folder).sort()).toEqual(['report.html', 'small.safetensors']);
+  });
+
+  it.each([
+    ['--epochs-final', '2'],
+    ['--epochs-pruned', '2'],
+    ['--learning-rate', '0.1'],
+    ['--preset', 'size'],
+    ['--tolerance', '0.1'],
+    ['--validation', 'test'],
+    ['--checkpoint', 'here'],
+    ['--unit', '0.1'],
+    ['--keep', '0.5'],
+    ['--criterion', 'magnitude'],
+  ])('refuses %s %s, with the cure', async (flag, value) => {
+    const { model } = await trained();
+    const { code, stderr } = await call([
+      'compress',
+      model,
+      '-o',
+      join(temporaryFolder(), 'o.safetensors'),
+      flag,
+      value,
+    ]);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/give --data DIR, or leave/);
+    expect(stderr).not.toContain('context.');
+  });
+});

@@ -175,19 +175,20 @@ describe('a checkpoint of a schedule', () => {
     });
   });
 
-  it.each<[string, CompressOptions]>([
-    ['optimizer', { training: { optimizer: { kind: 'adam' } } }],
-    ['clipping', { training: { clip: 1 } }],
-    ['tolerance, from 0 to none', { tolerance: Infinity }],
-    ['repair', { repair: false }],
-    ['scoring', { criterion: 'magnitude', scoring: { norm: 'L2' } }],
-    ['precision of codewords', { codewords: 'float32' }],
-    ['setting of a layer', { layers: { second: { quantize: false } } }],
-  ])('another %s is other options', async (_, options) => {
+  it.each<[string, CompressOptions, string]>([
+    ['optimizer', { training: { optimizer: { kind: 'adam' } } }, 'training.optimizer was not given, is { "kind" }'],
+    ['clipping', { training: { clip: 1 } }, 'training.clip was not given, is 1'],
+    ['tolerance, from 0 to none', { tolerance: Infinity }, 'tolerance was 0, is Infinity'],
+    ['repair', { repair: false }, 'repair was true, is false'],
+    ['scoring', { criterion: 'magnitude', scoring: { norm: 'L2' } }, 'scoring.norm was not given, is "L2"'],
+    ['precision of codewords', { codewords: 'float32' }, 'codewords was "float16", is "float32"'],
+    ['setting of a layer', { layers: { second: { quantize: false } } }, 'layers.second.quantize was true, is false'],
+  ])('another %s is other options, named with both values', async (_, options, text) => {
     await expect(run(await begun(), {}, { ...OPTIONS, ...options })).rejects.toMatchObject({
       code: 'CHECKPOINT',
-      message: expect.stringContaining('another options') as unknown,
+      message: expect.stringMatching(/another options \(/) as unknown,
     });
+    await expect(run(await begun(), {}, { ...OPTIONS, ...options })).rejects.toThrow(text);
   });
 
   it('one key is one run: the second is LOCKED and the first ends in its bytes', async () => {

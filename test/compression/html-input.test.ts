@@ -12,6 +12,7 @@ describe('arguments of a wrong kind', () => {
       { title: 'a', description: 'b', report: { layers: [], split: {} }, faces: [{ side: 2, pixels: [1] }] },
       /faces\[0\]/,
     ],
+    [{ title: 'a', description: 'b', face: [] }, /input: expected .*got "face"; did you mean faces\?/],
   ])('of reportHtml are named: %j', (input, text) => {
     expect(() => reportHtml(input as never)).toThrow(TypeError);
     expect(() => reportHtml(input as never)).toThrow(text);
@@ -34,4 +35,19 @@ describe('arguments of a wrong kind', () => {
       expect.objectContaining({ code: 'MEMORY', message: expect.stringContaining('"w"') as string }) as Error,
     );
   });
+});
+
+it('parts of a page that stand on a prototype are none', () => {
+  const report = {
+    ...{ bytes: 1, originalBytes: 2, ratio: 2, layers: [], plans: [], steps: [], stages: [] },
+    split: { codes: 0, signs: 0, codebooks: 0, values: 0, rest: 1 },
+    ...{ parameters: { before: 1, after: 1 }, multiplyAdds: { before: 1, after: 1 } },
+    validation: { before: 1, after: 1, yardstick: 'rmse' },
+  } as const;
+  const given = { title: 't', description: 'd', report };
+  const polluted = Object.assign(
+    Object.create({ metrics: [{ name: 'nobody', before: '', after: '' }] }),
+    given,
+  ) as never;
+  expect(reportHtml(polluted)).toBe(reportHtml(given));
 });

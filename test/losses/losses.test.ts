@@ -166,6 +166,37 @@ describe('losses', () => {
     }
   });
 
+  test('what is left out is what is documented', () => {
+    expect(l2().options).toEqual({ kind: 'l2', scale: 1 });
+    expect(smoothL1().options).toEqual({ kind: 'smoothL1', beta: 1, scale: 1 });
+    expect(wing().options).toEqual({ kind: 'wing', w: 10, epsilon: 2, scale: 1 });
+  });
+
+  test('the last piece begins at its bound: an error of w has the slope 1, on either side', () => {
+    const gradient = new Float64Array(2);
+    wing({ w: 4, epsilon: 2 }).measure(Float64Array.of(4, -4), new Float64Array(2), 1, 2, gradient);
+    expect([...gradient]).toEqual([0.5, -0.5]);
+  });
+
+  test('what lies behind the numbers that count is neither read nor written', () => {
+    for (const loss of [l2(), smoothL1(), wing(), crossEntropy()]) {
+      const [p, t] = [Float64Array.of(1, 2, NaN), Float64Array.of(0, 1, NaN)];
+      const gradient = Float64Array.of(7, 7, 7);
+      expect(loss.measure(p, t, 1, 2, gradient)).toBe(loss.measure(p.subarray(0, 2), t.subarray(0, 2), 1, 2));
+      expect(gradient[2]).toBe(7);
+      expect(gradient.subarray(0, 2).includes(7)).toBe(false);
+    }
+  });
+
+  test('a row of targets that sums to another mass pulls with it: the gradient is mass softmax - targets', () => {
+    const gradient = new Float64Array(2);
+    const value = crossEntropy().measure(Float64Array.of(0, 0), Float64Array.of(1, 0.5), 1, 2, gradient);
+    expect(value).toBeCloseTo(1.5 * Math.LN2, 12);
+    expect([...gradient]).toEqual([-0.25, 0.25]);
+    // A class without mass costs nothing, even where its logit is -Infinity.
+    expect(crossEntropy().measure(Float64Array.of(0, -Infinity), Float64Array.of(1, 0), 1, 2)).toBe(0);
+  });
+
   test('wrong options and sizes are refused by name', () => {
     expect(() => smoothL1({ beta: 0 })).toThrow(
       new RangeError('smoothL1: beta: expected a finite number above 0, got 0'),

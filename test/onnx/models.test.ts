@@ -17,18 +17,22 @@ describe.skipIf(realData === undefined)('models by others', () => {
     expect(models.length).toBe(5);
   });
 
-  it.each(models)('%s gives the outputs of onnxruntime within 1e-4 + 1e-3 |y|, in both sets of kernels', async (file) => {
-    const { network } = readOnnx(readFileSync(join(folder, file)));
-    const array = (part: string): ReturnType<typeof readNpy> =>
-      readNpy(readFileSync(join(folder, `${file.slice(0, -5)}.${part}.npy`)));
-    const input = array('input');
-    for (const kernels of [portableKernels(), await loadKernels()]) {
-      const executor = await createExecutor(network, { kernels, batch: input.shape[0] });
-      executor.input().set(input.data);
-      executor.forward();
-      for (const name of network.outputs)
-        expect(differences(executor.output(name), array(`output-${name}`).data, 1e-3, 1e-4), name).toEqual([]);
-      executor.dispose();
-    }
-  }, 120_000);
+  it.each(models)(
+    '%s gives the outputs of onnxruntime within 1e-4 + 1e-3 |y|, in both sets of kernels',
+    async (file) => {
+      const { network } = readOnnx(readFileSync(join(folder, file)));
+      const array = (part: string): ReturnType<typeof readNpy> =>
+        readNpy(readFileSync(join(folder, `${file.slice(0, -5)}.${part}.npy`)));
+      const input = array('input');
+      for (const kernels of [portableKernels(), await loadKernels()]) {
+        const executor = await createExecutor(network, { kernels, batch: input.shape[0] });
+        executor.input().set(input.data);
+        executor.forward();
+        for (const name of network.outputs)
+          expect(differences(executor.output(name), array(`output-${name}`).data, 1e-3, 1e-4), name).toEqual([]);
+        executor.dispose();
+      }
+    },
+    120_000,
+  );
 });

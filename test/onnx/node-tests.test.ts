@@ -44,6 +44,8 @@ describe.skipIf(realData === undefined)('node tests of ONNX', () => {
   it.each([...REFUSED])('%s is refused', (name, reason) => {
     // Where even the data are no tensors the model says so first.
     const bytes = readFileSync(join(root, name, 'model.onnx'));
-    expect(() => (name === 'test_identity_opt' ? readOnnx(bytes) : computeCase(openNodeTest(root, name)))).toThrow(reason);
+    expect(() => (name === 'test_identity_opt' ? readOnnx(bytes) : computeCase(openNodeTest(root, name)))).toThrow(
+      reason,
+    );
   });
 });

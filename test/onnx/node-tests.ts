@@ -43,17 +43,29 @@ export function openNodeTest(root: string, name: string): NodeTest {
     name,
     bytes,
     graph,
-    inputs: tensors(data, 'input', graph.inputs.map((input) => input.name)),
-    outputs: tensors(data, 'output', graph.outputs.map((output) => output.name)),
+    inputs: tensors(
+      data,
+      'input',
+      graph.inputs.map((input) => input.name),
+    ),
+    outputs: tensors(
+      data,
+      'output',
+      graph.outputs.map((output) => output.name),
+    ),
   };
 }
 
 export const nodeTestNames = (root: string): string[] =>
-  readdirSync(root).filter((name) => name.startsWith('test_')).sort();
+  readdirSync(root)
+    .filter((name) => name.startsWith('test_'))
+    .sort();
 
 /** Whether all values of a case are floats, none empty: it runs through an executor. */
 export const isFloatCase = ({ inputs, outputs }: NodeTest): boolean =>
-  [...[...inputs.values()].slice(0, 1), ...outputs.values()].every(({ type, data }) => isFloating(type) && data.length > 0);
+  [...[...inputs.values()].slice(0, 1), ...outputs.values()].every(
+    ({ type, data }) => isFloating(type) && data.length > 0,
+  );
 
 /** Differences of one case through an executor: the first input is a value, the others constants unless `values` says so. */
 export async function runCase(test: NodeTest, kernels: KernelSet, values: number): Promise<string[]> {
@@ -86,6 +98,11 @@ export function computeCase(test: NodeTest): string[] {
     if (actual.type !== expected.type) return [`${name}: expected ${expected.type}, got ${actual.type}`];
     if (actual.shape.join() !== expected.shape.join())
       return [`${name}: expected [${expected.shape.join()}], got [${actual.shape.join()}]`];
-    return differences(Array.from(actual.data, Number), Array.from(expected.data, Number), 1e-3, isFloating(expected.type) ? 1e-7 : 0);
+    return differences(
+      Array.from(actual.data, Number),
+      Array.from(expected.data, Number),
+      1e-3,
+      isFloating(expected.type) ? 1e-7 : 0,
+    );
   });
 }

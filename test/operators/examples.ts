@@ -23,6 +23,7 @@ import {
   batchNorm,
   concat,
   conv,
+  convTranspose,
   dense,
   dropout,
   expand,
@@ -75,6 +76,9 @@ export interface Example {
   readonly refuses?: RegExp;
 }
 
+const SPREAD = /spreads them over other channels/;
+const CUTS = /cuts them in parts/;
+
 const values = (...shapes: Shape[]): Operand[] => shapes.map((shape) => ({ shape }));
 const constant = (...shape: number[]): Operand => ({ shape, isConstant: true, keeps: 'away from zero' });
 
@@ -92,10 +96,26 @@ const OWN: Readonly<
       refuses: /grouped convolution/,
     },
   ],
+  convTranspose: [
+    { operands: values([4, 3, 5]), layer: convTranspose(3, 2, { stride: 2 }) },
+    { operands: values([4, 3, 5]), layer: convTranspose(5, 3, { padding: 1, bias: false }) },
+    { operands: values([4, 3, 5]), layer: convTranspose(4, 4, { stride: 2, padding: 1, groups: 4 }) },
+    {
+      operands: values([4, 3, 5]),
+      layer: convTranspose(6, [3, 2], {
+        ...{ stride: [2, 3], padding: [1, 2, 0, 1], dilation: [1, 2], groups: 2, outputPadding: [1, 0] },
+      }),
+      refuses: /grouped convolution/,
+    },
+  ],
   dense: [
     { operands: values([13]), layer: dense(9) },
     { operands: values([4]), layer: dense(3, { bias: false }) },
-    { operands: values([4, 3, 5]), layer: dense(7) },
+    {
+      operands: values([4, 3, 5]),
+      layer: dense(7),
+      refuses: /dense .* makes neurons along another axis|conv .* runs over them/,
+    },
     { operands: values([6, 5]), layer: dense(3, { bias: false }) },
   ],
   maxPool: [
@@ -126,36 +146,37 @@ const OWN: Readonly<
   reshape: [
     { operands: values([4, 3, 5]), layer: reshape([4, 15]) },
     { operands: values([4, 3, 5]), layer: reshape([4, 5, 3]) },
-    { operands: values([4, 3, 5]), layer: reshape([2, 2, 15]) },
+    { operands: values([4, 3, 5]), layer: reshape([2, 2, 15]), refuses: /reshape .* takes them apart/ },
     { operands: values([4, 6]), layer: reshape([4, 2, 3]) },
-    { operands: values([6]), layer: reshape([2, 3]) },
+    { operands: values([6]), layer: reshape([2, 3]), refuses: /reshape .* takes them apart/ },
     { operands: values([1, 1]), layer: reshape([]) },
   ],
   permute: [
-    { operands: values([4, 3, 5]), layer: permute([1, 2, 0]) },
+    { operands: values([4, 3, 5]), layer: permute([1, 2, 0]), refuses: /conv .* runs over them/ },
+    { operands: values([4, 3, 5]), layer: permute([0, 2, 1]) },
     { operands: values([3, 5]), layer: permute([1, 0]) },
     { operands: values([2, 3, 4, 5]), layer: permute([3, 1, 0, 2]) },
   ],
   slice: [
-    { operands: values([4, 3, 5]), layer: slice([1, 2, 0], [3, 1, 3], { steps: [1, 1, 2] }) },
+    { operands: values([4, 3, 5]), layer: slice([1, 2, 0], [3, 1, 3], { steps: [1, 1, 2] }), refuses: CUTS },
     { operands: values([4, 3, 5]), layer: slice([0, 2, 4], [4, 3, 2], { steps: [1, -1, -3] }) },
-    { operands: values([9]), layer: slice([2], [5]) },
+    { operands: values([9]), layer: slice([2], [5]), refuses: CUTS },
   ],
   pad: [
     { operands: values([4, 3, 5]), layer: pad([0, 1, 2], [0, 2, 0], { value: 0.75 }) },
     { operands: values([4, 3, 5]), layer: pad([0, 2, 3], [0, 1, 4], { mode: 'reflect' }) },
     { operands: values([4, 3, 5]), layer: pad([0, 0, 1], [0, 2, 2], { mode: 'edge' }) },
     { operands: values([4, 3, 5]), layer: pad([0, 4, 1], [0, 2, 7], { mode: 'wrap' }) },
-    { operands: values([4, 3, 5]), layer: pad([1, 0, 0], [2, 0, 1]) },
+    { operands: values([4, 3, 5]), layer: pad([1, 0, 0], [2, 0, 1]), refuses: /pad .* adds to them/ },
   ],
   gather: [
     { operands: values([4, 3, 5]), layer: gather(2, [0, 4, 4, 1]) },
-    { operands: values([4, 3, 5]), layer: gather(0, [2, 0, 3, 1]) },
-    { operands: values([9]), layer: gather(0, [8, 1, 1]) },
+    { operands: values([4, 3, 5]), layer: gather(0, [2, 0, 3, 1]), refuses: /gather .* picks some/ },
+    { operands: values([9]), layer: gather(0, [8, 1, 1]), refuses: /gather .* picks some/ },
   ],
   expand: [
     { operands: values([4, 1, 5]), layer: expand([4, 3, 5]) },
-    { operands: values([1, 3, 1]), layer: expand([2, 3, 4]) },
+    { operands: values([1, 3, 1]), layer: expand([2, 3, 4]), refuses: SPREAD },
   ],
   resize: [
     {
@@ -177,7 +198,7 @@ const OWN: Readonly<
       }),
     },
     { operands: values([4, 3, 5]), layer: resize([2, 3], { coordinates: 'halfPixelSymmetric', scales: [0.7, 0.7] }) },
-    { operands: values([9]), layer: resize([1], { coordinates: 'pytorchHalfPixel' }) },
+    { operands: values([9]), layer: resize([1], { coordinates: 'pytorchHalfPixel' }), refuses: /resize .* mixes them/ },
   ],
   concat: [
     { operands: values([4, 3, 2], [4, 1, 2], [4, 2, 2]), layer: concat({ axis: 1 }) },
@@ -236,7 +257,6 @@ function unaryExamples(kind: UnaryKind): Omit<Example, 'title'>[] {
   return [examples([4, 3, 5], Object.fromEntries(others)), examples([7], defaults)];
 }
 
-const SPREAD = /spreads them over other channels/;
 const binaryExamples = (kind: BinaryKind): Omit<Example, 'title'>[] => {
   const { parameter }: BinarySpecification = BINARIES[kind];
   if (parameter) {

@@ -144,9 +144,11 @@ function withoutLooseEnds(network: Network, endsWeighted: boolean): Network {
   const nodes = [...network.nodes];
   const ends = [...outputs].map((value) => {
     const { shape, type } = types.get(value)!;
-    if (type !== 'float' || (shape.length !== 1 && shape.length !== 3)) return value;
+    if (type !== 'float' || shape.length === 0) return value;
+    // Some read along the first axis, some along the last.
+    const layer = shape.length === 3 && nodes.length % 2 === 0 ? conv(2, 1) : dense(2);
     const end = graph({ seed: nodes.length }, (g) =>
-      g.node({ ...(shape.length === 3 ? conv(2, 1) : dense(2)), name: `end of ${value}` }, g.input(shape, value)),
+      g.node({ ...layer, name: `end of ${value}` }, g.input(shape, value)),
     );
     nodes.push(...end.nodes);
     for (const [name, encoding] of end.parameters) parameters.set(name, encoding);

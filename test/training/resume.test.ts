@@ -171,8 +171,12 @@ describe('a checkpoint of something else is refused', () => {
 
   test.each<[string, Parameters<typeof resume>[1], string]>([
     ['seed', { context: { seed: 2 } }, 'another seed'],
-    ['options', { options: { learningRate: 0.2 } }, 'another options'],
-    ['loss', { options: { loss: smoothL1() } }, 'another options'],
+    [
+      'options',
+      { options: { learningRate: 0.2 } },
+      `another options (learningRate was ${OPTIONS.learningRate}, is 0.2);`,
+    ],
+    ['loss', { options: { loss: smoothL1() } }, 'another options (loss'],
     ['training data', { context: { training: smoothSet(17, 3) } }, 'another data'],
     ['validation data', { context: { validation: smoothSet(7, 2) } }, 'another data'],
     ['teacher', { options: { teacher: mixedNetwork() } }, 'another teacher, options'],

@@ -1,11 +1,11 @@
 /** `espalier compress`: prune, quantize and retrain layer by layer. */
 import { compareOutcomes, compress, reportHtml, saveFile, summaryTable } from '../../index.ts';
-import type { CompressionReport, Outcome } from '../../index.ts';
+import type { CompressionReport, Dataset, Network, Outcome } from '../../index.ts';
 import { createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import { COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
+import { checkDataGiven, COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
 import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints, checkEnding } from '../files.ts';
-import { fitted, openModel, openPart } from '../model.ts';
+import { fitted, openModel, openPart, unfitted } from '../model.ts';
 import { made } from '../made.ts';
 import type { Fact } from '../made.ts';
 import { augmented, howToGoOn, inCheckpoint, inUnit, onWriteError } from '../runs.ts';
@@ -17,7 +17,7 @@ export const compressCommand = defineCommand({
   summary: 'make a trained network small: prune, quantize, retrain',
   positionals: ['MODEL'],
   description:
-    'MODEL is a file of espalier, or plain weights with --network. Steps are judged on the validation part. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
+    'MODEL is a file of espalier, or plain weights with --network. Steps are judged on the validation part. Without --data its weights are quantized, and no more: nothing is retrained or judged. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
   example: 'espalier compress faces.safetensors --data faces68 -o small.safetensors --keep 0.75 --report report.html',
   options: COMPRESS_OPTIONS,
   run,
@@ -30,7 +30,8 @@ async function run(invocation: Compress): Promise<Result> {
     positionals: [path],
     progress,
   } = invocation;
-  const folder = checkpointFolder(values.checkpoint, values.output);
+  checkDataGiven(values);
+  const folder = values.data === undefined ? undefined : checkpointFolder(values.checkpoint, values.output);
   await checkPlaces({
     sources: { MODEL: path, '--options': values.options, '--layers': values.layers, '--preprocess': values.preprocess },
     data: values.data,
@@ -39,23 +40,19 @@ async function run(invocation: Compress): Promise<Result> {
   });
   checkEnding('--output', values.output, '.safetensors');
   if (values.report !== undefined) checkEnding('--report', values.report, '.html');
+  const { data } = values;
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
   const model = await openModel(path, values, values.preprocess);
   const options = await compressOptions(values, model.network);
 
-  const training = await openPart(values, values.part, model.network.preprocessing, model.network.task);
-  const validation = await openPart(
-    values,
-    values.validation,
-    model.network.preprocessing,
-    model.network.task ?? training.task,
-  );
+  const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network);
   try {
-    const network = await inUnit(values.unit, model, fitted(model, training), training);
+    const network = sets
+      ? await inUnit(values.unit, model, fitted(model, sets.training), sets.training)
+      : unfitted(model, values.preprocess);
     const context = {
       ...(await createContext(invocation, values)),
-      training: augmented(values.augment, training, network.task),
-      validation,
+      ...(sets && { training: augmented(values.augment, sets.training, network.task), validation: sets.validation }),
     };
     progress.expect({
       pruned: options.retrainPruned.epochs,
@@ -74,7 +71,7 @@ async function run(invocation: Compress): Promise<Result> {
       }),
     );
     await saveFile(values.output, bytes);
-    const outcome = await compareOutcomes(network, small, validation, context, { setName: values.validation });
+    const outcome = await outcomeOf(network, small, report, sets?.validation, context, values);
     if (values.report !== undefined)
       await saveFile(
         values.report,
@@ -84,19 +81,53 @@ async function run(invocation: Compress): Promise<Result> {
         ]),
       );
     await removeCheckpoints(place);
+    const written = `written: ${[values.output, values.report].filter((file) => file !== undefined).join(', ')}`;
     return {
       json: { output: values.output, ...report },
-      text: `${summaryTable(report, outcome.metrics)}\n\nwritten: ${[values.output, values.report].filter((file) => file !== undefined).join(', ')}`,
+      text: `${summaryTable(report, outcome.metrics)}\n\n${sets ? '' : `${BLIND}\n`}${written}`,
     };
   } finally {
-    training.close();
-    validation.close();
+    sets?.training.close();
+    sets?.validation.close();
   }
+}
+
+const BLIND = 'The error is unknown: there was no --data to measure it on.';
+const PARTS = { part: 'train', validation: 'validation' };
+
+async function openSets(
+  values: Compress['values'] & { readonly data: string },
+  { preprocessing, task }: Network,
+): Promise<{ training: Dataset; validation: Dataset }> {
+  const training = await openPart(values, values.part ?? PARTS.part, preprocessing, task);
+  try {
+    const part = values.validation ?? PARTS.validation;
+    return { training, validation: await openPart(values, part, preprocessing, task ?? training.task) };
+  } catch (error) {
+    training.close();
+    throw error;
+  }
+}
+
+/**
+ * Measures and faces beside the report. Of classes the report has the accuracy already: there the two passes over the
+ * validation part would tell nothing new.
+ */
+async function outcomeOf(
+  network: Network,
+  small: Network,
+  { validation: { yardstick } }: CompressionReport,
+  validation: Dataset | undefined,
+  context: Parameters<typeof compareOutcomes>[3],
+  { validation: setName = PARTS.validation }: Compress['values'],
+): Promise<Outcome> {
+  if (!validation || yardstick === 'errorRate') return { metrics: [], faces: [] };
+  return compareOutcomes(network, small, validation, context, { setName });
 }
 
 function html(
   path: string,
-  { data, part, validation }: Compress['values'],
+  { data, part = PARTS.part, validation = PARTS.validation }: Compress['values'],
   report: CompressionReport,
   { metrics, faces }: Outcome,
   facts: readonly Fact[],
@@ -104,7 +135,10 @@ function html(
   return new TextEncoder().encode(
     reportHtml({
       title: `espalier: ${path}`,
-      description: `${path}, compressed and retrained on part ${part} of ${data}; steps were judged on part ${validation}.`,
+      description:
+        data === undefined
+          ? `${path}, compressed without data. ${BLIND}`
+          : `${path}, compressed and retrained on part ${part} of ${data}; steps were judged on part ${validation}.`,
       report,
       metrics,
       faces,

@@ -20,12 +20,16 @@ export { convolutionBackwardWeights } from './convolution-weights';
 
 const TAPS: i32 = 9;
 
+/** `transposed` where the gradient may go by convolution-direct-input.ts, which knows no bias. */
+const BY_ROWS: i32 = 1;
+
 export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packed: i32, transposed: i32): void {
   const g = geometryAt(geometry),
     kernel = g.kernelHeight * g.kernelWidth;
   const work = layOut(scratch, kernel),
     plan = changetype<Plan>(work.plan),
-    taps = work.tapTable;
+    taps = work.tapTable,
+    exchanged = transposed > BY_ROWS;
   let to = at(packed);
   if (byWinograd(g)) {
     const inputs = g.channelsIn / g.groups,
@@ -33,7 +37,16 @@ export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packe
     for (let group = 0; group < g.groups; group++) {
       const from = at(weights) + at(group * outputs * inputs * TAPS);
       to = transposed
-        ? packWinograd(work.stage, to, from + at(TAPS - 1), inputs, outputs, TAPS, inputs * TAPS, -1)
+        ? packWinograd(
+            work.stage,
+            to,
+            from + at(TAPS - 1),
+            inputs,
+            outputs,
+            exchanged ? outputs * TAPS : TAPS,
+            exchanged ? TAPS : inputs * TAPS,
+            -1,
+          )
         : packWinograd(work.stage, to, from, outputs, inputs, inputs * TAPS, TAPS, 1);
     }
     return;
@@ -49,7 +62,7 @@ export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packe
       to = packBlocks(to, at(weights) + at(group * plan.rows * length), plan, length);
     return;
   }
-  if (isInterleaved(g)) {
+  if (transposed == BY_ROWS && isInterleaved(g)) {
     memory.copy(to, at(weights), at(g.channelsOut * kernel));
     return;
   }
@@ -75,6 +88,7 @@ export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packe
           kernel,
           taps,
           width,
+          exchanged,
         );
       }
     }
@@ -99,10 +113,20 @@ function packBlocks(to: usize, from: usize, plan: Plan, length: i32): usize {
 
 /**
  * The same with rows = input channels and k = (output channel, tap of the list), `width` rows side by side: weights
- * [output][input][kernel].
+ * [output][input][kernel], or `exchanged`.
  */
-function packTransposed(to: usize, from: usize, plan: Plan, kernel: i32, taps: usize, width: i32): usize {
+function packTransposed(
+  to: usize,
+  from: usize,
+  plan: Plan,
+  kernel: i32,
+  taps: usize,
+  width: i32,
+  exchanged: bool,
+): usize {
   const rows = plan.rows,
+    nextRow = exchanged ? plan.channels * kernel : kernel,
+    nextChannel = exchanged ? kernel : rows * kernel,
     count = plan.taps,
     length = plan.channels * count,
     block = blockLength(length);
@@ -113,11 +137,11 @@ function packTransposed(to: usize, from: usize, plan: Plan, kernel: i32, taps: u
       let channel = k0 / count,
         tap = k0 % count;
       for (let k = k0; k < end; k++) {
-        let word = from + at((channel * rows + r) * kernel + load<i32>(taps + at(tap)));
+        let word = from + at(channel * nextChannel + r * nextRow + load<i32>(taps + at(tap)));
         for (let lane = 0; lane < width; lane++) {
           store<f32>(to, lane < present ? load<f32>(word) : 0);
           to += 4;
-          word += at(kernel);
+          word += at(nextRow);
         }
         if (++tap == count) {
           tap = 0;
@@ -184,25 +208,43 @@ export function convolutionBackwardInput(
   samples: i32,
 ): void {
   const g = geometryAt(geometry);
+  if (!isInterleaved(g)) return transposedForward(scratch, geometry, dy, packed, -1, dx, sample, samples, 0, 0);
+  const work = layOut(scratch, g.kernelHeight * g.kernelWidth);
+  const from = at(dy) + at(sample * g.channelsOut * g.heightOut * g.widthOut),
+    to = at(dx) + at(sample * g.channelsIn * g.heightIn * g.widthIn);
+  directInput(work, g, from, at(packed), to, samples);
+}
+
+export function transposedForward(
+  scratch: i32,
+  geometry: i32,
+  x: i32,
+  packed: i32,
+  bias: i32,
+  y: i32,
+  sample: i32,
+  samples: i32,
+  activation: i32,
+  parameters: i32,
+): void {
+  const g = geometryAt(geometry);
   const work = layOut(scratch, g.kernelHeight * g.kernelWidth),
     plan = changetype<Plan>(work.plan);
-  if (isInterleaved(g)) {
-    const from = at(dy) + at(sample * g.channelsOut * g.heightOut * g.widthOut),
-      to = at(dx) + at(sample * g.channelsIn * g.heightIn * g.widthIn);
-    return directInput(work, g, from, at(packed), to, samples);
-  }
-  const stage = work.stage;
+  work.activation = activation;
+  work.leak = slopeOf(activation, parameters);
+  const stage = work.stage,
+    biases: usize = bias < 0 ? 0 : at(bias);
   let weights = at(packed);
   for (let phaseY = 0; phaseY < g.strideY; phaseY++) {
     for (let phaseX = 0; phaseX < g.strideX; phaseX++) {
       planBackward(g, plan, work.tapTable, phaseY, phaseX);
       work.stage = stage;
-      const source = at(dy) + <usize>sample * plan.sourceSample,
-        out = at(dx) + <usize>sample * plan.outSample;
+      const source = at(x) + <usize>sample * plan.sourceSample,
+        out = at(y) + <usize>sample * plan.outSample;
       if (byWinograd(g))
-        return winograd(work, g.groups, source, weights, 0, out, samples, 0, plan.gridHeight * plan.gridWidth);
+        return winograd(work, g.groups, source, weights, biases, out, samples, 0, plan.gridHeight * plan.gridWidth);
       if (isDirect(plan.channels, plan.rows, plan.taps) && plan.taps > 0) {
-        direct(work, g.groups, source, weights, 0, out, samples, 0, plan.gridHeight * plan.gridWidth);
+        direct(work, g.groups, source, weights, biases, out, samples, 0, plan.gridHeight * plan.gridWidth);
         weights += at(g.channelsIn * plan.taps);
         continue;
       }
@@ -215,7 +257,7 @@ export function convolutionBackwardInput(
           work,
           source + group * sourceGroup,
           weights,
-          0,
+          biases ? biases + group * at(plan.rows) : 0,
           out + group * outGroup,
           samples,
           0,

@@ -2,9 +2,9 @@
 import { convolutionPack as packEither } from './convolution';
 
 /**
- * Forward, whatever `transposed` says: nothing in inference would read the other layout, and the constant lets the
- * compiler leave it out.
+ * Not the layout of convolution-direct-input.ts, which nothing in inference would read: the constant lets the compiler
+ * leave it out.
  */
 export function convolutionPack(scratch: i32, geometry: i32, weights: i32, packed: i32, transposed: i32): void {
-  packEither(scratch, geometry, weights, packed, 0);
+  packEither(scratch, geometry, weights, packed, transposed ? 2 : 0);
 }

@@ -76,6 +76,19 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
+  transposedForward({ geometry, samples, weight, ...call }, context) {
+    const { sizes, integers, kept, needsScratch, prepare, step } = context;
+    const at = integers(geometryWords(geometry));
+    const packed = kept(`packedTransposed ${weight}`, sizes.packedWords(geometry, 'backward'));
+    needsScratch(sizes.scratchWords('convolutionPack', geometry));
+    needsScratch(sizes.scratchWords('transposedForward', geometry));
+    prepare('convolutionPack', [{ geometry: at, weights: weight, packed, transposed: 2 }]);
+    step(
+      'transposedForward',
+      cut(samples).map(([sample, count]) => ({ ...call, geometry: at, packed, sample, samples: count })),
+    );
+  },
+
   activationForward({ x, y, count, activation, parameters }, { step }) {
     step(
       'activationForward',

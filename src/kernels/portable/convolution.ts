@@ -1,15 +1,24 @@
 /**
- * Convolution (cross-correlation, as in every framework) and its two gradients. Packed weights are the weights as they
- * are. Glossary: g group; o, i output and input channel; oy, ox, iy, ix positions; ky, kx taps.
+ * Convolution (cross-correlation, as in every framework) and its two gradients. Packed weights are those of
+ * the convolution from x to y as they are. Glossary: g group; o, i output and input channel; oy, ox, iy, ix positions; ky, kx taps.
  */
 import type { Heap, Kernels } from '../types.ts';
 import { readGeometry } from '../specification/geometry.ts';
 import { fusedActivation } from './activation.ts';
 
 export function convolutionPack({ float, int }: Heap): Kernels['convolutionPack'] {
-  return (_scratch, geometry, weights, packed, _transposed) => {
+  return (_scratch, geometry, weights, packed, transposed) => {
     const { channelsOut, channelsIn, groups, kernelHeight, kernelWidth } = readGeometry(int, geometry);
-    float.copyWithin(packed, weights, weights + channelsOut * (channelsIn / groups) * kernelHeight * kernelWidth);
+    const groupIn = channelsIn / groups,
+      groupOut = channelsOut / groups,
+      taps = kernelHeight * kernelWidth;
+    for (let o = 0; o < channelsOut; o++) {
+      for (let i = 0; i < groupIn; i++) {
+        const group = Math.floor(o / groupOut),
+          own = transposed === 2 ? (group * groupIn + i) * groupOut + (o % groupOut) : o * groupIn + i;
+        float.copyWithin(packed + (o * groupIn + i) * taps, weights + own * taps, weights + (own + 1) * taps);
+      }
+    }
   };
 }
 
@@ -62,8 +71,15 @@ export function convolutionForward(heap: Heap): Kernels['convolutionForward'] {
   };
 }
 
-export function convolutionBackwardInput({ float, int }: Heap): Kernels['convolutionBackwardInput'] {
-  return (_scratch, geometry, dy, packed, dx, sample, samples) => {
+export function convolutionBackwardInput(heap: Heap): Kernels['convolutionBackwardInput'] {
+  const transposed = transposedForward(heap);
+  return (scratch, geometry, dy, packed, dx, sample, samples) =>
+    transposed(scratch, geometry, dy, packed, -1, dx, sample, samples, 0, 0);
+}
+
+export function transposedForward(heap: Heap): Kernels['transposedForward'] {
+  const { float, int } = heap;
+  return (_scratch, geometry, x, packed, bias, y, sample, samples, activation, parameters) => {
     const {
       channelsIn,
       heightIn,
@@ -83,14 +99,15 @@ export function convolutionBackwardInput({ float, int }: Heap): Kernels['convolu
     } = readGeometry(int, geometry);
     const groupIn = channelsIn / groups,
       groupOut = channelsOut / groups;
+    const activate = fusedActivation('transposedForward', heap, activation, parameters);
     for (let n = sample; n < sample + samples; n++) {
       for (let i = 0; i < channelsIn; i++) {
         const firstOut = Math.floor(i / groupIn) * groupOut;
         for (let iy = 0; iy < heightIn; iy++) {
           for (let ix = 0; ix < widthIn; ix++) {
-            let sum = 0;
+            let sum = bias < 0 ? 0 : float[bias + i];
             for (let o = firstOut; o < firstOut + groupOut; o++) {
-              const plane = dy + (n * channelsOut + o) * heightOut * widthOut;
+              const plane = x + (n * channelsOut + o) * heightOut * widthOut;
               for (let ky = 0; ky < kernelHeight; ky++) {
                 const oy = (iy + paddingTop - ky * dilationY) / strideY;
                 if (oy < 0 || oy >= heightOut || !Number.isInteger(oy)) continue;
@@ -102,7 +119,7 @@ export function convolutionBackwardInput({ float, int }: Heap): Kernels['convolu
                 }
               }
             }
-            float[dx + ((n * channelsIn + i) * heightIn + iy) * widthIn + ix] = sum;
+            float[y + ((n * channelsIn + i) * heightIn + iy) * widthIn + ix] = activate(sum);
           }
         }
       }

@@ -7,7 +7,7 @@ import type { Heap } from '../types.ts';
 import { activationForward } from './activation.ts';
 import { binaryForward } from './binary.ts';
 import { codebookDecode } from './codebook.ts';
-import { convolutionForward, convolutionPack } from './convolution.ts';
+import { convolutionForward, convolutionPack, transposedForward } from './convolution.ts';
 import { add, copyRows } from './elementwise.ts';
 import { matmul, products } from './matmul.ts';
 import { affineForward, batchNormFold, standardizeForward } from './normalization.ts';
@@ -21,6 +21,7 @@ const TABLE: PortableTable<InferenceKernelName> = {
   matmul,
   convolutionPack,
   convolutionForward,
+  transposedForward,
   activationForward,
   maxPoolForward,
   averagePoolForward,

@@ -106,6 +106,13 @@ export function productScratchWords(kernel: KernelName, geometry?: Geometry, siz
           : acrossWords(geometry.channelsOut / geometry.groups) +
             Math.max(STAGE_WORDS, rowOfStage(geometry), directRow(geometry)))
       );
+    case 'transposedForward':
+      return (
+        blockWords(geometry) +
+        (byWinograd(geometry)
+          ? winogradWords(geometry.channelsOut / geometry.groups, geometry.widthIn)
+          : acrossWords(geometry.channelsIn / geometry.groups) + Math.max(STAGE_WORDS, rowOfTransposed(geometry)))
+      );
     default:
       return 0;
   }
@@ -189,4 +196,25 @@ export function directRow(geometry: Geometry): number {
 export function stagedRowWords({ widthOut, kernelWidth, dilationX, strideX }: Geometry): number {
   const span = (kernelWidth - 1) * dilationX;
   return Math.min(strideX, span + 1) * (widthOut + Math.floor(span / strideX));
+}
+
+/** Staged rows of dy for one grid row of the input, which may be more than STAGE_WORDS. */
+function rowOfTransposed({
+  channelsOut,
+  groups,
+  widthIn,
+  kernelHeight,
+  kernelWidth,
+  dilationY,
+  dilationX,
+  strideY,
+  strideX,
+}: Geometry): number {
+  const spanY = (kernelHeight - 1) * dilationY,
+    spanX = (kernelWidth - 1) * dilationX;
+  return (
+    (channelsOut / groups) *
+    (Math.floor(spanY / strideY) + 1) *
+    (Math.ceil(widthIn / strideX) + Math.floor(spanX / strideX))
+  );
 }

@@ -14,17 +14,7 @@ import {
   WINOGRAD_GRADIENT_ROWS,
 } from '../assembly/blocking.ts';
 import { codebookScratchWords } from './codebook-sizes.ts';
-import {
-  acrossWords,
-  blockWords,
-  byWinograd,
-  directRow,
-  pairs,
-  productScratchWords,
-  stagedRowWords,
-  tilingWords,
-  winogradWords,
-} from './sizes.ts';
+import { byWinograd, directRow, pairs, productScratchWords, stagedRowWords, tilingWords } from './sizes.ts';
 import type { Geometry } from '../specification/geometry.ts';
 import type { KernelName } from '../types.ts';
 
@@ -37,12 +27,7 @@ export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, si
     case 'codebookPullback':
       return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
     case 'convolutionBackwardInput':
-      return geometry
-        ? blockWords(geometry) +
-            (byWinograd(geometry)
-              ? winogradWords(geometry.channelsOut / geometry.groups, geometry.widthIn)
-              : acrossWords(geometry.channelsIn / geometry.groups) + Math.max(STAGE_WORDS, rowOfStage(geometry)))
-        : 0;
+      return productScratchWords('transposedForward', geometry);
     case 'convolutionBackwardWeights':
       return geometry
         ? FIXED_WORDS +
@@ -67,27 +52,6 @@ const MASK_WORDS = 4;
 
 /** Four doubles. */
 const BINARY_WORDS = 8;
-
-/** Staged rows of dy for one grid row of the input, which may be more than STAGE_WORDS. */
-function rowOfStage({
-  channelsOut,
-  groups,
-  widthIn,
-  kernelHeight,
-  kernelWidth,
-  dilationY,
-  dilationX,
-  strideY,
-  strideX,
-}: Geometry): number {
-  const spanY = (kernelHeight - 1) * dilationY,
-    spanX = (kernelWidth - 1) * dilationX;
-  return (
-    (channelsOut / groups) *
-    (Math.floor(spanY / strideY) + 1) *
-    (Math.ceil(widthIn / strideX) + Math.floor(spanX / strideX))
-  );
-}
 
 /** Sums of convolution-direct-weights.ts, staged words of one band, and dy's rows there, which are whole vectors. */
 function directWords(geometry: Geometry): number {

@@ -56,7 +56,8 @@ export const INFERENCE_KERNELS = {
   },
   /**
    * Lays weights [O, I/groups, kh, kw] out as convolutionForward wants them (`packedWords(geometry, 'forward')` words,
-   * a format of the set's own) or, with transposed = 1, as convolutionBackwardInput wants them. Once per change of the
+   * a format of the set's own) or, with transposed = 1, as convolutionBackwardInput wants them, with 2 and
+   * weights [I, O/groups, kh, kw] as transposedForward does. Once per change of the
    * weights.
    */
   convolutionPack: { arguments: ['geometry', 'weights', 'packed', 'transposed'] },
@@ -82,6 +83,15 @@ export const INFERENCE_KERNELS = {
       'activation',
       'parameters',
     ],
+    codes: { activation: FUSED_ACTIVATION },
+  },
+  /**
+   * y[n, I, iy, ix] = activation(bias[I] + sum of w x), the transpose of a convolution from y to x that has this geometry:
+   * x [N, O, H', W'], packed as convolutionPack lays them out with transposed = 2. bias -1: none. Samples as in
+   * convolutionForward. Error: as there, over the output channels.
+   */
+  transposedForward: {
+    arguments: ['geometry', 'x', 'packed', 'bias', 'y', 'sample', 'samples', 'activation', 'parameters'],
     codes: { activation: FUSED_ACTIVATION },
   },
   /** y = activation(x), elementwise; in place allowed. activation: an ACTIVATION code. */

@@ -42,6 +42,18 @@ export interface Operations {
     bias: number;
     y: number;
   };
+  /**
+   * y [N, I, H, W] = activation(bias [I] + transposed convolution of x [N, O, H', W']): of the one from y to x that has
+   * this geometry, by weight [I, O/groups, kh, kw]. bias -1: none. Activations: those that fuse.
+   */
+  transposedForward: Activation & {
+    geometry: Geometry;
+    samples: number;
+    x: number;
+    weight: number;
+    bias: number;
+    y: number;
+  };
   /** dx [N, I, H, W], overwritten. */
   convolutionBackwardInput: { geometry: Geometry; samples: number; dy: number; weight: number; dx: number };
   /** dweight [O, I/groups, kh, kw], overwritten; partial sums are folded in a fixed order. */

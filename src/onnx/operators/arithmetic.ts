@@ -47,10 +47,7 @@ function variadic(kind: string, of: Elementwise): OnnxOperator {
   };
 }
 
-const divide: Elementwise = {
-  numbers: (a, b) => a / b,
-  bigints: (a, b) => (b === 0n ? 0n : a / b),
-};
+const divide: Elementwise = { numbers: (a, b) => a / b, bigints: (a, b) => (b === 0n ? 0n : a / b) };
 
 /** Division of whole numbers drops the fraction. */
 function quotient(node: NodeView, a: OnnxTensor, b: OnnxTensor): OnnxTensor {
@@ -64,9 +61,13 @@ const compared = (of: (a: number | bigint, b: number | bigint) => boolean): Onnx
   return {
     evaluate(node, [first, second]) {
       const [a, b] = [required(node, 0, first), required(node, 1, second)];
-      const shape = broadcastShape(a.shape, b.shape) ?? node.fail('SHAPE', `[${a.shape.join(', ')}] and [${b.shape.join(', ')}] do not fit together`);
+      const shape =
+        broadcastShape(a.shape, b.shape) ??
+        node.fail('SHAPE', `[${a.shape.join(', ')}] and [${b.shape.join(', ')}] do not fit together`);
       const [left, right] = [expanded(a, shape).data, expanded(b, shape).data];
-      return [{ type: 'bool', shape, data: Uint8Array.from({ length: left.length }, (_, i) => compare(left[i], right[i])) }];
+      return [
+        { type: 'bool', shape, data: Uint8Array.from({ length: left.length }, (_, i) => compare(left[i], right[i])) },
+      ];
     },
   };
 };

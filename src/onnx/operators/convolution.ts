@@ -30,7 +30,10 @@ export function convolved(
   const [, ...sides] = x.shape;
   const kernel = shape.slice(2);
   if (sides.length !== kernel.length)
-    node.fail('SHAPE', `its weight [${shape.join(', ')}] does not fit a value of ${sides.length} axes behind the channels`);
+    node.fail(
+      'SHAPE',
+      `its weight [${shape.join(', ')}] does not fit a value of ${sides.length} axes behind the channels`,
+    );
   const axes = windowAxes(node, sides, kernel);
   const groups = node.integer('group', 1);
   if (axes.length === 2) {
@@ -52,22 +55,48 @@ const conv: OnnxOperator = {
     const { shape } = weightOf(node, graph);
     const x = sampleOf(graph, graph.value(0));
     const bias = graph.input(2) && graph.asParameter(2);
-    graph.yields(0, withBatch(graph, convolved(node, graph, x, (sides) => graph.asParameter(1, sides), shape, bias)));
+    graph.yields(
+      0,
+      withBatch(
+        graph,
+        convolved(node, graph, x, (sides) => graph.asParameter(1, sides), shape, bias),
+      ),
+    );
   },
 };
 
 /** An activation behind a fused operator. */
 export function fusedActivation(node: NodeView, graph: Building, x: Value): Value {
-  const kinds = { '': '', Relu: 'relu', LeakyRelu: 'leakyRelu', Sigmoid: 'sigmoid', Tanh: 'tanh', HardSigmoid: 'hardSigmoid', Clip: 'clip' };
+  const kinds = {
+    '': '',
+    Relu: 'relu',
+    LeakyRelu: 'leakyRelu',
+    Sigmoid: 'sigmoid',
+    Tanh: 'tanh',
+    HardSigmoid: 'hardSigmoid',
+    Clip: 'clip',
+  };
   const name = node.text('activation', Object.keys(kinds) as (keyof typeof kinds)[], '');
-  const given = node.floats('activation_params') ?? [];
+  const given = node.floats('activation_params') ?? [
+    node.float('activation_alpha', NaN),
+    node.float('activation_beta', NaN),
+  ];
+  node.ignore('activation_gamma');
   if (name === '') return x;
   const names: Readonly<Record<string, readonly [string, number][]>> = {
     LeakyRelu: [['slope', 0.01]],
-    HardSigmoid: [['alpha', 0.2], ['beta', 0.5]],
-    Clip: [['minimum', -3.4e38], ['maximum', 3.4e38]],
+    HardSigmoid: [
+      ['alpha', 0.2],
+      ['beta', 0.5],
+    ],
+    Clip: [
+      ['minimum', -3.4e38],
+      ['maximum', 3.4e38],
+    ],
   };
-  const attributes = Object.fromEntries((names[name] ?? []).map(([key, fallback], i) => [key, given[i] ?? fallback]));
+  const attributes = Object.fromEntries(
+    (names[name] ?? []).map(([key, fallback], i) => [key, Number.isNaN(given[i] ?? NaN) ? fallback : given[i]]),
+  );
   return graph.node(kinds[name], attributes, [x], { part: 'activation' });
 }
 
@@ -83,7 +112,11 @@ const fusedConv: OnnxOperator = {
 };
 
 /** From [I, O / groups, ...taps], as ONNX stores it, to [O, I / groups, ...taps]. */
-export function turned(data: Float32Array, shape: readonly number[], groups: number): { data: Float32Array; shape: number[] } {
+export function turned(
+  data: Float32Array,
+  shape: readonly number[],
+  groups: number,
+): { data: Float32Array; shape: number[] } {
   const [inputs, outputs, ...taps] = shape;
   const count = sizeOf(taps);
   const within = inputs / groups;
@@ -154,7 +187,8 @@ const convTranspose: OnnxOperator = {
       node.fail('ATTRIBUTE', `group: expected a divisor of the ${stored.shape[0]} input channels, got ${groups}`);
     const [, ...sides] = x.shape;
     const kernel = stored.shape.slice(2);
-    if (kernel.length !== sides.length) node.fail('SHAPE', `its weight [${stored.shape.join(', ')}] does not fit its input`);
+    if (kernel.length !== sides.length)
+      node.fail('SHAPE', `its weight [${stored.shape.join(', ')}] does not fit its input`);
     const axes = transposedAxes(node, sides, kernel);
     const name = node.proto.inputs[1];
     const { data, shape } = turned(toFloats(name, stored), stored.shape, groups);

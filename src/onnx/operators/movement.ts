@@ -24,7 +24,11 @@ const all = (side: number): Int32Array => Int32Array.from({ length: side }, (_, 
 /** A tensor with one index list an axis. */
 function selected(tensor: OnnxTensor, indices: readonly ArrayLike<number>[], fill: number | bigint = 0): OnnxTensor {
   const strides = stridesOf(tensor.shape);
-  return rearranged(tensor, indices.map((list, axis) => tableOf(list, strides[axis])), fill);
+  return rearranged(
+    tensor,
+    indices.map((list, axis) => tableOf(list, strides[axis])),
+    fill,
+  );
 }
 
 // Reshape
@@ -39,11 +43,15 @@ const reshape: OnnxOperator = {
     const x = graph.value(0);
     const sides = graph.sides(1) ?? (node.integers('shape') ?? []).map((fixed): Side => ({ fixed }));
     if (graph.layout === 'whole') {
-      const fixed = sides.map((side) => ('fixed' in side ? side.fixed : node.fail('SHAPE', 'its shape depends on the batch')));
+      const fixed = sides.map((side) =>
+        'fixed' in side ? side.fixed : node.fail('SHAPE', 'its shape depends on the batch'),
+      );
       graph.yields(0, reshapedTo(graph, x, resolved(node, fixed, x.shape, sizeOf(x.shape))));
       return;
     }
-    const rest = sides.slice(1).map((side) => ('fixed' in side ? side.fixed : graph.acrossBatch('it makes the batch another axis')));
+    const rest = sides
+      .slice(1)
+      .map((side) => ('fixed' in side ? side.fixed : graph.acrossBatch('it makes the batch another axis')));
     const shape = resolved(node, rest, x.shape, sizeOf(x.shape), 1);
     checkBatchStays(node, graph, sides[0], sizeOf(shape) === sizeOf(x.shape), rest.includes(-1));
     graph.yields(0, reshapedTo(graph, x, shape));
@@ -59,7 +67,9 @@ function checkBatchStays(node: NodeView, graph: Building, first: Side | undefine
       const copies = first.fixed === 0 && node.integer('allowzero', 0) === 0;
       if (copies || first.fixed === -1 || first.fixed === graph.batch) return;
       if (first.fixed === 1 && graph.batch === undefined) {
-        graph.note(`it makes one sample of whatever comes (its shape begins with 1${open ? ', -1' : ''}); taken as the batch`);
+        graph.note(
+          `it makes one sample of whatever comes (its shape begins with 1${open ? ', -1' : ''}); taken as the batch`,
+        );
         return;
       }
     }
@@ -73,7 +83,10 @@ function resolved(node: NodeView, wanted: readonly number[], old: Shape, size: n
   const sides = wanted.map((side, i) => {
     if (side !== 0 || allowsZero) return side;
     // Counted along the model's axes, of which the batch may be the first.
-    return old[i + offset - offset] ?? node.fail('SHAPE', `its shape asks for side ${i + offset} of its input, which has none`);
+    return (
+      old[i + offset - offset] ??
+      node.fail('SHAPE', `its shape asks for side ${i + offset} of its input, which has none`)
+    );
   });
   const bad = sides.find((side) => side < -1);
   if (bad !== undefined) node.fail('SHAPE', `its shape: expected sides from 0, or -1 once, got ${bad}`);
@@ -100,7 +113,8 @@ const flatten: OnnxOperator = {
       graph.yields(0, reshapedTo(graph, x, [sizeOf(x.shape.slice(0, axis)), sizeOf(x.shape.slice(axis))]));
       return;
     }
-    if (axis === 0 || sizeOf(x.shape.slice(0, axis - 1)) !== 1) graph.acrossBatch('it makes the batch a part of another axis');
+    if (axis === 0 || sizeOf(x.shape.slice(0, axis - 1)) !== 1)
+      graph.acrossBatch('it makes the batch a part of another axis');
     graph.yields(0, reshapedTo(graph, x, [sizeOf(x.shape)]));
   },
 };
@@ -120,14 +134,24 @@ const squeeze: OnnxOperator = {
     const tensor = required(node, 0, x);
     const { shape } = tensor;
     const named = namedAxes(node, integersOf(node, 1, axes))?.map((axis) => axisOf(node, axis, shape.length));
-    return [reshaped(tensor, squeezed(node, shape, named ?? shape.flatMap((side, axis) => (side === 1 ? [axis] : []))))];
+    return [
+      reshaped(tensor, squeezed(node, shape, named ?? shape.flatMap((side, axis) => (side === 1 ? [axis] : [])))),
+    ];
   },
   build(node, graph) {
     const x = graph.value(0);
     const rank = rankOf(graph, 0);
     const named = namedAxes(node, graph.integers(1))?.map((axis) => graph.axis(axis, rank));
-    if (!named && graph.layout === 'batched' && graph.batch === 1) graph.acrossBatch('it takes off every side of 1, the batch too');
-    graph.yields(0, reshapedTo(graph, x, squeezed(node, x.shape, named ?? x.shape.flatMap((side, axis) => (side === 1 ? [axis] : [])))));
+    if (!named && graph.layout === 'batched' && graph.batch === 1)
+      graph.acrossBatch('it takes off every side of 1, the batch too');
+    graph.yields(
+      0,
+      reshapedTo(
+        graph,
+        x,
+        squeezed(node, x.shape, named ?? x.shape.flatMap((side, axis) => (side === 1 ? [axis] : []))),
+      ),
+    );
   },
 };
 
@@ -140,7 +164,9 @@ function squeezed(node: NodeView, shape: Shape, axes: readonly number[]): number
 const unsqueeze: OnnxOperator = {
   evaluate(node, [x, axes]) {
     const tensor = required(node, 0, x);
-    return [reshaped(tensor, unsqueezed(node, tensor.shape, required(node, 1, namedAxes(node, integersOf(node, 1, axes)))))];
+    return [
+      reshaped(tensor, unsqueezed(node, tensor.shape, required(node, 1, namedAxes(node, integersOf(node, 1, axes))))),
+    ];
   },
   build(node, graph) {
     const x = graph.value(0);
@@ -233,14 +259,22 @@ interface Span {
 function spansOf(
   node: NodeView,
   shape: readonly (number | undefined)[],
-  given: { starts?: readonly number[] | undefined; ends?: readonly number[] | undefined; axes?: readonly number[] | undefined; steps?: readonly number[] | undefined },
+  given: {
+    starts?: readonly number[] | undefined;
+    ends?: readonly number[] | undefined;
+    axes?: readonly number[] | undefined;
+    steps?: readonly number[] | undefined;
+  },
 ): (Span | undefined)[] {
   const starts = given.starts ?? node.integers('starts') ?? node.fail('ATTRIBUTE', 'starts: it is missing');
   const ends = given.ends ?? node.integers('ends') ?? node.fail('ATTRIBUTE', 'ends: it is missing');
   const axes = given.axes ?? node.integers('axes') ?? starts.map((_, i) => i);
   const steps = given.steps ?? starts.map(() => 1);
   if ([ends, axes, steps].some(({ length }) => length !== starts.length))
-    node.fail('ATTRIBUTE', `starts, ends, axes, steps: expected as many of each, got ${starts.length}, ${ends.length}, ${axes.length}, ${steps.length}`);
+    node.fail(
+      'ATTRIBUTE',
+      `starts, ends, axes, steps: expected as many of each, got ${starts.length}, ${ends.length}, ${axes.length}, ${steps.length}`,
+    );
   const spans = new Array<Span | undefined>(shape.length).fill(undefined);
   axes.forEach((given, i) => {
     const axis = axisOf(node, given, shape.length);
@@ -248,7 +282,8 @@ function spansOf(
     const side = shape[axis] ?? Number.MAX_SAFE_INTEGER / 2;
     const step = steps[i];
     if (step === 0) node.fail('ATTRIBUTE', 'steps: expected numbers that are not 0');
-    const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value < 0 ? value + side : value, low), high);
+    const clamp = (value: number, low: number, high: number): number =>
+      Math.min(Math.max(value < 0 ? value + side : value, low), high);
     const start = step > 0 ? clamp(starts[i], 0, side) : clamp(starts[i], 0, side - 1);
     const end = step > 0 ? clamp(ends[i], 0, side) : clamp(ends[i], -1, side - 1);
     const count = Math.max(0, Math.ceil((end - start) / step));
@@ -300,7 +335,9 @@ const gather: OnnxOperator = {
     const tensor = required(node, 0, x);
     const places = required(node, 1, indices);
     const axis = axisOf(node, node.integer('axis', 0), tensor.shape.length);
-    const lists = tensor.shape.map((side, i) => (i === axis ? placesIn(node, side, integersOf(node, 1, places) ?? []) : all(side)));
+    const lists = tensor.shape.map((side, i) =>
+      i === axis ? placesIn(node, side, integersOf(node, 1, places) ?? []) : all(side),
+    );
     const shape = [...tensor.shape.slice(0, axis), ...places.shape, ...tensor.shape.slice(axis + 1)];
     return [reshaped(selected(tensor, lists), shape)];
   },
@@ -311,14 +348,19 @@ const gather: OnnxOperator = {
     const indices = placesIn(node, x.shape[axis], graph.integers(1) ?? []);
     if (indices.length === 0) node.fail('SHAPE', 'it takes nothing: its output would be empty');
     const taken = graph.node('gather', { axis, indices: [...indices] }, [x]);
-    graph.yields(0, reshapedTo(graph, taken, [...x.shape.slice(0, axis), ...places.shape, ...x.shape.slice(axis + 1)], 'shape'));
+    graph.yields(
+      0,
+      reshapedTo(graph, taken, [...x.shape.slice(0, axis), ...places.shape, ...x.shape.slice(axis + 1)], 'shape'),
+    );
   },
 };
 
 function placesIn(node: NodeView, side: number, indices: readonly number[]): Int32Array {
   return Int32Array.from(indices, (index) => {
     const found = index < 0 ? index + side : index;
-    return found >= 0 && found < side ? found : node.fail('ATTRIBUTE', `indices: expected ${-side} to ${side - 1}, got ${index}`);
+    return found >= 0 && found < side
+      ? found
+      : node.fail('ATTRIBUTE', `indices: expected ${-side} to ${side - 1}, got ${index}`);
   });
 }
 
@@ -327,8 +369,14 @@ const concat: OnnxOperator = {
     const tensors = given.map((tensor, i) => required(node, i, tensor));
     const [first] = tensors;
     const axis = axisOf(node, node.integer('axis'), first.shape.length);
-    const differs = tensors.find(({ type, shape }) => type !== first.type || shape.length !== first.shape.length || shape.some((side, i) => i !== axis && side !== first.shape[i]));
-    if (differs) node.fail('SHAPE', `[${differs.shape.join(', ')}] does not fit [${first.shape.join(', ')}] but for axis ${axis}`);
+    const differs = tensors.find(
+      ({ type, shape }) =>
+        type !== first.type ||
+        shape.length !== first.shape.length ||
+        shape.some((side, i) => i !== axis && side !== first.shape[i]),
+    );
+    if (differs)
+      node.fail('SHAPE', `[${differs.shape.join(', ')}] does not fit [${first.shape.join(', ')}] but for axis ${axis}`);
     const outer = sizeOf(first.shape.slice(0, axis));
     const total = tensors.reduce((sum, { shape }) => sum + shape[axis], 0);
     const shape = first.shape.map((side, i) => (i === axis ? total : side));
@@ -355,7 +403,9 @@ const split: OnnxOperator = {
     const axis = axisOf(node, node.integer('axis', 0), tensor.shape.length);
     let from = 0;
     return splitSizes(node, tensor.shape[axis], integersOf(node, 1, given)).map((size) => {
-      const indices = tensor.shape.map((side, i) => (i === axis ? Int32Array.from({ length: size }, (_, k) => from + k) : all(side)));
+      const indices = tensor.shape.map((side, i) =>
+        i === axis ? Int32Array.from({ length: size }, (_, k) => from + k) : all(side),
+      );
       from += size;
       return selected(tensor, indices);
     });
@@ -373,7 +423,11 @@ const split: OnnxOperator = {
 function splitSizes(node: NodeView, side: number, given: readonly number[] | undefined): number[] {
   const named = given ?? node.integers('split');
   if (named) {
-    if (named.reduce((sum, size) => sum + size, 0) !== side || named.some((size) => size < 0) || named.length < node.outputCount)
+    if (
+      named.reduce((sum, size) => sum + size, 0) !== side ||
+      named.some((size) => size < 0) ||
+      named.length < node.outputCount
+    )
       node.fail('ATTRIBUTE', `split: expected sizes that add up to ${side}, got [${named.join(', ')}]`);
     return [...named];
   }
@@ -387,8 +441,11 @@ function splitSizes(node: NodeView, side: number, given: readonly number[] | und
 const expand: OnnxOperator = {
   evaluate(node, [x, sides]) {
     const tensor = required(node, 0, x);
-    const shape = broadcastShape(tensor.shape, integersOf(node, 1, sides) ?? []) ?? node.fail('SHAPE', 'its input does not fit the shape');
-    if (sizeOf(shape) > 2 ** 22 && sizeOf(shape) > 4 * tensor.data.length) node.fail('BUDGET', `it makes ${sizeOf(shape)} elements of ${tensor.data.length}`);
+    const shape =
+      broadcastShape(tensor.shape, integersOf(node, 1, sides) ?? []) ??
+      node.fail('SHAPE', 'its input does not fit the shape');
+    if (sizeOf(shape) > 2 ** 22 && sizeOf(shape) > 4 * tensor.data.length)
+      node.fail('BUDGET', `it makes ${sizeOf(shape)} elements of ${tensor.data.length}`);
     return [expanded(tensor, shape)];
   },
   build(node, graph) {
@@ -398,12 +455,21 @@ const expand: OnnxOperator = {
     const missing = sides.length - rank;
     if (graph.layout === 'batched') {
       const [first] = sides.length === rank ? sides : [undefined];
-      const stays = sides.length < rank || (first && ('batches' in first ? first.batches === 1 : first.fixed === 1 || first.fixed === graph.batch));
+      const stays =
+        sides.length < rank ||
+        (first && ('batches' in first ? first.batches === 1 : first.fixed === 1 || first.fixed === graph.batch));
       if (!stays) graph.acrossBatch('it stretches the batch');
     }
-    const wanted = sides.slice(graph.layout === 'batched' && sides.length === rank ? 1 : 0).map((side) => ('fixed' in side ? side.fixed : graph.acrossBatch('its shape depends on the batch')));
-    const from = graph.layout === 'whole' && missing > 0 ? reshapedTo(graph, x, [...new Array<number>(missing).fill(1), ...x.shape], 'align') : x;
-    const shape = broadcastShape(from.shape, wanted) ?? node.fail('SHAPE', `[${from.shape.join(', ')}] does not fit [${wanted.join(', ')}]`);
+    const wanted = sides
+      .slice(graph.layout === 'batched' && sides.length === rank ? 1 : 0)
+      .map((side) => ('fixed' in side ? side.fixed : graph.acrossBatch('its shape depends on the batch')));
+    const from =
+      graph.layout === 'whole' && missing > 0
+        ? reshapedTo(graph, x, [...new Array<number>(missing).fill(1), ...x.shape], 'align')
+        : x;
+    const shape =
+      broadcastShape(from.shape, wanted) ??
+      node.fail('SHAPE', `[${from.shape.join(', ')}] does not fit [${wanted.join(', ')}]`);
     graph.yields(0, sameShape(shape, from.shape) ? from : graph.node('expand', { shape }, [from]));
   },
 };
@@ -412,8 +478,14 @@ const tile: OnnxOperator = {
   evaluate(node, [x, repeats]) {
     const tensor = required(node, 0, x);
     const times = required(node, 1, integersOf(node, 1, repeats));
-    if (tensor.data.length * sizeOf(times) > 2 ** 22) node.fail('BUDGET', `it makes ${tensor.data.length * sizeOf(times)} elements of ${tensor.data.length}`);
-    return [selected(tensor, tensor.shape.map((side, axis) => Int32Array.from({ length: side * times[axis] }, (_, i) => i % side)))];
+    if (tensor.data.length * sizeOf(times) > 2 ** 22)
+      node.fail('BUDGET', `it makes ${tensor.data.length * sizeOf(times)} elements of ${tensor.data.length}`);
+    return [
+      selected(
+        tensor,
+        tensor.shape.map((side, axis) => Int32Array.from({ length: side * times[axis] }, (_, i) => i % side)),
+      ),
+    ];
   },
   build(node, graph) {
     const x = graph.value(0);
@@ -423,7 +495,10 @@ const tile: OnnxOperator = {
     times.forEach((count, axis) => {
       if (count < 1) node.fail('ATTRIBUTE', `repeats: expected numbers from 1, got ${count}`);
       const side = x.shape[axis];
-      if (count > 1) y = graph.node('gather', { axis, indices: Array.from({ length: side * count }, (_, i) => i % side) }, [y], { part: `axis${axis}` });
+      if (count > 1)
+        y = graph.node('gather', { axis, indices: Array.from({ length: side * count }, (_, i) => i % side) }, [y], {
+          part: `axis${axis}`,
+        });
     });
     graph.yields(0, y);
   },
@@ -438,9 +513,11 @@ function padded(
   given: readonly number[] | undefined,
   named: readonly number[] | undefined,
 ): { before: number[]; after: number[] } {
-  const pads = given ?? node.integers('pads') ?? node.integers('paddings') ?? node.fail('ATTRIBUTE', 'pads: it is missing');
+  const pads =
+    given ?? node.integers('pads') ?? node.integers('paddings') ?? node.fail('ATTRIBUTE', 'pads: it is missing');
   const axes = named ?? Array.from({ length: rank }, (_, axis) => axis);
-  if (pads.length !== 2 * axes.length) node.fail('ATTRIBUTE', `pads: expected ${2 * axes.length} numbers, got ${pads.length}`);
+  if (pads.length !== 2 * axes.length)
+    node.fail('ATTRIBUTE', `pads: expected ${2 * axes.length} numbers, got ${pads.length}`);
   const before = new Array<number>(rank).fill(0);
   const after = new Array<number>(rank).fill(0);
   axes.forEach((axis, i) => {
@@ -469,8 +546,11 @@ const pad: OnnxOperator = {
     const { before, after } = padded(node, shape.length, integersOf(node, 1, pads), integersOf(node, 3, axes));
     const sides = shape.map((side, axis) => before[axis] + side + after[axis]);
     if (sides.some((side) => side < 0)) node.fail('ATTRIBUTE', `pads: nothing is left of [${shape.join(', ')}]`);
-    if (sizeOf(sides) > 2 ** 22 + 4 * tensor.data.length) node.fail('BUDGET', `it makes ${sizeOf(sides)} elements of ${tensor.data.length}`);
-    const lists = sides.map((side, axis) => Array.from({ length: side }, (_, i) => shown(mode, i - before[axis], shape[axis])));
+    if (sizeOf(sides) > 2 ** 22 + 4 * tensor.data.length)
+      node.fail('BUDGET', `it makes ${sizeOf(sides)} elements of ${tensor.data.length}`);
+    const lists = sides.map((side, axis) =>
+      Array.from({ length: side }, (_, i) => shown(mode, i - before[axis], shape[axis])),
+    );
     return [selected(tensor, lists, filler?.data[0] ?? node.float('value', 0))];
   },
   build(node, graph) {
@@ -479,7 +559,8 @@ const pad: OnnxOperator = {
     const { before, after } = padded(node, rankOf(graph, 0), graph.integers(1), graph.integers(3));
     const filler = graph.constant(2);
     const value = filler ? toFloats(node.proto.inputs[2], filler)[0] : node.float('value', 0);
-    if (graph.layout === 'batched' && [before.shift(), after.shift()].some((count) => count !== 0)) graph.acrossBatch('it pads the batch');
+    if (graph.layout === 'batched' && [before.shift(), after.shift()].some((count) => count !== 0))
+      graph.acrossBatch('it pads the batch');
     // What is negative is cut off.
     const spans = x.shape.map((side, axis): Span | undefined => {
       const [head, tail] = [Math.min(0, before[axis]), Math.min(0, after[axis])];

@@ -7,14 +7,18 @@ import { rankOf, required, reshapedTo, sampleOf, withBatch } from './define.ts';
 import type { OnnxOperator } from './define.ts';
 
 const onlyFirst = (node: NodeView): void => {
-  if (node.outputCount > 1) node.fail('UNSUPPORTED', 'its further outputs are not supported; they are those of training');
+  if (node.outputCount > 1)
+    node.fail('UNSUPPORTED', 'its further outputs are not supported; they are those of training');
 };
 
 const batchNormalization: OnnxOperator = {
   build(node, graph) {
     node.ignore('momentum');
     if (node.integer('training_mode', 0) !== 0 || node.outputCount > 1)
-      node.fail('UNSUPPORTED', 'it is in training mode: its outputs depend on the other samples of the batch; export the model after model.eval()');
+      node.fail(
+        'UNSUPPORTED',
+        'it is in training mode: its outputs depend on the other samples of the batch; export the model after model.eval()',
+      );
     if (node.integer('spatial', 1) !== 1) node.fail('UNSUPPORTED', 'spatial: expected 1');
     const x = sampleOf(graph, graph.value(0));
     const role = (i: number): Parameter => graph.asParameter(i);
@@ -43,7 +47,8 @@ const groupNormalization: OnnxOperator = {
     const perChannel = (i: number): Parameter => {
       const tensor = required(node, i, graph.constant(i));
       if (tensor.data.length === channels) return graph.asParameter(i, [channels]);
-      if (tensor.data.length !== groups) node.fail('SHAPE', `input ${i}: expected ${groups} or ${channels} numbers, got ${tensor.data.length}`);
+      if (tensor.data.length !== groups)
+        node.fail('SHAPE', `input ${i}: expected ${groups} or ${channels} numbers, got ${tensor.data.length}`);
       const floats = toFloats(node.proto.inputs[i], tensor);
       const data = Float32Array.from({ length: channels }, (_, c) => floats[Math.floor((c * groups) / channels)]);
       return graph.parameter(node.proto.inputs[i], 'channels', [channels], data);
@@ -65,7 +70,10 @@ const layerNormalization: OnnxOperator = {
       const tensor = graph.constant(i);
       if (!tensor) return undefined;
       if (tensor.data.length === sizeOf(rest)) return graph.asParameter(i, rest);
-      return node.fail('UNSUPPORTED', `input ${i}: expected a number for each element of [${rest.join(', ')}], got [${tensor.shape.join(', ')}]`);
+      return node.fail(
+        'UNSUPPORTED',
+        `input ${i}: expected a number for each element of [${rest.join(', ')}], got [${tensor.shape.join(', ')}]`,
+      );
     };
     const attributes = { axis, epsilon: node.float('epsilon', 1e-5) };
     graph.yields(0, graph.node('layerNorm', attributes, [x], { parameters: { scale: role(1), shift: role(2) } }));

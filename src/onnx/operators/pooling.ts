@@ -37,7 +37,8 @@ const maxPool: OnnxOperator = {
     const x = sampleOf(graph, graph.value(0));
     const axes = windowAxes(node, x.shape.slice(1));
     node.ignore('storage_order');
-    if (node.outputCount > 1) node.fail('UNSUPPORTED', 'its second output, the places of the largest, is not supported');
+    if (node.outputCount > 1)
+      node.fail('UNSUPPORTED', 'its second output, the places of the largest, is not supported');
     const pool: Pool = (value, [first, second], part) =>
       graph.node('maxPool', poolWindow([first, second]), [value], part === undefined ? {} : { part });
     graph.yields(0, withBatch(graph, pooled(node, graph, x, axes, pool)));
@@ -67,7 +68,9 @@ function evaluateMaxPool(node: NodeView, { type, shape, data }: OnnxTensor): Onn
     const output = at(i % planeOut, outs);
     let best: number | bigint | undefined;
     for (let tap = 0; tap < sizeOf(taps); tap++) {
-      const inside = at(tap, taps).map((k, axis) => output[axis] * axes[axis].stride - axes[axis].before + k * axes[axis].dilation);
+      const inside = at(tap, taps).map(
+        (k, axis) => output[axis] * axes[axis].stride - axes[axis].before + k * axes[axis].dilation,
+      );
       if (inside.some((place, axis) => place < 0 || place >= sides[axis])) continue;
       const flat = inside.reduce((sum, place, axis) => sum * sides[axis] + place, 0);
       const value = data[plane * planeIn + flat];

@@ -60,7 +60,8 @@ const gemm: OnnxOperator = {
     }
     if (graph.input(2)) {
       let c: Operand = aligned(graph, 2, 2);
-      if (beta !== 1 && c.kind === 'value') c = graph.node('multiply', {}, [c, scalar(graph, node, 'beta', beta)], { part: 'beta' });
+      if (beta !== 1 && c.kind === 'value')
+        c = graph.node('multiply', {}, [c, scalar(graph, node, 'beta', beta)], { part: 'beta' });
       if (beta !== 1 && c.kind === 'parameter') {
         const tensor = required(node, 2, graph.constant(2));
         const floats = toFloats(node.proto.inputs[2], tensor).map((value) => value * beta);
@@ -95,13 +96,21 @@ const matMul: OnnxOperator = {
     if (a.kind === 'value' && b.kind === 'constant' && rankB <= 2) {
       const matrix = required(node, 1, graph.constant(1));
       const columns = rankB === 1 ? { ...matrix, shape: [matrix.shape[0], 1] } : matrix;
-      const y = graph.node('dense', {}, [a], { parameters: { weight: denseWeight(graph, node.proto.inputs[1], columns) } });
+      const y = graph.node('dense', {}, [a], {
+        parameters: { weight: denseWeight(graph, node.proto.inputs[1], columns) },
+      });
       graph.yields(0, rankB === 1 ? reshapedTo(graph, y, y.shape.slice(0, -1), 'vector') : y);
       return;
     }
-    if (graph.layout === 'batched' && (rankA < 3 || rankB < 3) && a.kind === 'value' && (b.kind === 'value' || rankA < 3))
+    if (
+      graph.layout === 'batched' &&
+      (rankA < 3 || rankB < 3) &&
+      a.kind === 'value' &&
+      (b.kind === 'value' || rankA < 3)
+    )
       graph.acrossBatch('it multiplies along the batch');
-    if (graph.layout === 'batched' && b.kind === 'value' && rankB < 3) graph.acrossBatch('it multiplies along the batch');
+    if (graph.layout === 'batched' && b.kind === 'value' && rankB < 3)
+      graph.acrossBatch('it multiplies along the batch');
     // A vector is a row on the left and a column on the right; its side of 1 goes again.
     const rank = Math.max(rankA, rankB, 2);
     const asMatrix = (i: number, of: number): Operand => {
@@ -113,7 +122,9 @@ const matMul: OnnxOperator = {
       return reshapedTo(graph, operand, [...new Array<number>(rank - 2).fill(1), ...shape], `matrix${i}`);
     };
     const y = graph.node('matMul', {}, [asMatrix(0, rankA), asMatrix(1, rankB)]);
-    const shape = y.shape.filter((_, axis) => !(rankA === 1 && axis === y.shape.length - 2) && !(rankB === 1 && axis === y.shape.length - 1));
+    const shape = y.shape.filter(
+      (_, axis) => !(rankA === 1 && axis === y.shape.length - 2) && !(rankB === 1 && axis === y.shape.length - 1),
+    );
     graph.yields(0, reshapedTo(graph, y, shape, 'vector'));
   },
 };

@@ -25,9 +25,13 @@ function dequantized(node: NodeView, x: OnnxTensor, scale: OnnxTensor, zero: Onn
   const inner = sizeOf(x.shape.slice(axis + 1));
   const side = x.shape[axis] ?? 1;
   const places = scale.shape.length === 0 || scales.length === 1 ? 1 : block > 0 ? (scale.shape[axis] ?? 1) : side;
-  const expected = places === 1 ? 1 : block > 0 ? sizeOf(x.shape.map((s, i) => (i === axis ? Math.ceil(s / block) : s))) : side;
+  const expected =
+    places === 1 ? 1 : block > 0 ? sizeOf(x.shape.map((s, i) => (i === axis ? Math.ceil(s / block) : s))) : side;
   if (scales.length !== expected || (zero && zero.data.length !== scales.length))
-    node.fail('SHAPE', `its scales and zero points: expected ${expected}, got ${scales.length} and ${zero?.data.length ?? 0}`);
+    node.fail(
+      'SHAPE',
+      `its scales and zero points: expected ${expected}, got ${scales.length} and ${zero?.data.length ?? 0}`,
+    );
   const data = new Float32Array(x.data.length);
   for (let i = 0; i < data.length; i++) {
     const at = Math.floor(i / inner) % side;
@@ -87,9 +91,11 @@ const qLinearConv: OnnxOperator = {
     const [scale, zero] = [required(node, 4, graph.constant(4)), graph.constant(5)];
     const scales = toFloats(node.proto.inputs[4], scale);
     const filters = levels.shape[0];
-    if (scales.length !== 1 && scales.length !== filters) node.fail('SHAPE', `its weight scales: expected 1 or ${filters}, got ${scales.length}`);
+    if (scales.length !== 1 && scales.length !== filters)
+      node.fail('SHAPE', `its weight scales: expected 1 or ${filters}, got ${scales.length}`);
     const per = levels.data.length / filters;
-    const pick = (list: ArrayLike<number | bigint>, filter: number): number => Number(list[list.length === 1 ? 0 : filter]);
+    const pick = (list: ArrayLike<number | bigint>, filter: number): number =>
+      Number(list[list.length === 1 ? 0 : filter]);
     const data = Float32Array.from({ length: levels.data.length }, (_, i) => {
       const filter = Math.floor(i / per);
       return (Number(levels.data[i]) - (zero ? pick(zero.data, filter) : 0)) * pick(scales, filter);
@@ -97,7 +103,13 @@ const qLinearConv: OnnxOperator = {
     const input = unit(node, graph, 1).scale;
     const sums = graph.constant(8);
     const bias =
-      sums && graph.parameter(node.proto.inputs[8], 'decoded', [filters], Float32Array.from({ length: filters }, (_, o) => Number(sums.data[o]) * input * pick(scales, o)));
+      sums &&
+      graph.parameter(
+        node.proto.inputs[8],
+        'decoded',
+        [filters],
+        Float32Array.from({ length: filters }, (_, o) => Number(sums.data[o]) * input * pick(scales, o)),
+      );
     const weight = (shape: readonly number[]) => graph.parameter(node.proto.inputs[3], 'decoded', shape, data);
     const y = convolved(node, graph, x, weight, levels.shape, bias);
     yieldLevels(node, graph, withBatch(graph, rounded(node, graph, y, 6, 'levels')), 6);

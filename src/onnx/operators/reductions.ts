@@ -72,4 +72,3 @@ export const REDUCTIONS: Readonly<Record<string, OnnxOperator>> = {
   ReduceProd: reduction(undefined, { ...SUM, start: 1, combine: (all, x) => all * x }),
   ArgMax: argMax,
 };
-

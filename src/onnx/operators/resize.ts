@@ -33,7 +33,9 @@ interface Spatial {
 function spatialAxes(node: NodeView, graph: Building, x: Value): Spatial[] {
   const rank = rankOf(graph, 0);
   const lead = graph.layout === 'batched' ? 1 : 0;
-  const axes = (node.integers('axes') ?? Array.from({ length: rank }, (_, axis) => axis)).map((axis) => (axis < 0 ? axis + rank : axis));
+  const axes = (node.integers('axes') ?? Array.from({ length: rank }, (_, axis) => axis)).map((axis) =>
+    axis < 0 ? axis + rank : axis,
+  );
   const old = axes.map((axis) => (axis < lead ? 1 : x.shape[axis - lead]));
   const isPlain = node.opset < 11;
   const floats = (i: number): readonly number[] | undefined => {
@@ -47,7 +49,8 @@ function spatialAxes(node: NodeView, graph: Building, x: Value): Spatial[] {
   const policy = node.text('keep_aspect_ratio_policy', ['stretch', 'not_larger', 'not_smaller'], 'stretch');
   if (!named && !wanted) node.fail('ATTRIBUTE', 'scales or sizes: one of them must be there');
   const found = (named ?? wanted) as readonly number[];
-  if (found.length !== axes.length) node.fail('ATTRIBUTE', `scales or sizes: expected ${axes.length} numbers, got ${found.length}`);
+  if (found.length !== axes.length)
+    node.fail('ATTRIBUTE', `scales or sizes: expected ${axes.length} numbers, got ${found.length}`);
   let scales = named ? [...named] : found.map((size, i) => size / old[i]);
   let sizes = named ? scales.map((scale, i) => Math.floor(old[i] * scale)) : [...found];
   if (wanted && policy !== 'stretch') {
@@ -79,14 +82,20 @@ function sizesOf(node: NodeView, graph: Building, lead: number): number[] | unde
   });
 }
 
-function buildResize(node: NodeView, graph: Building, fixed: { coordinates?: keyof typeof COORDINATES; rounding?: keyof typeof ROUNDING }): void {
+function buildResize(
+  node: NodeView,
+  graph: Building,
+  fixed: { coordinates?: keyof typeof COORDINATES; rounding?: keyof typeof ROUNDING },
+): void {
   const x = graph.value(0);
   const mode = node.text('mode', ['nearest', 'linear', 'cubic', 'bilinear'], 'nearest');
   const named = fixed.coordinates ?? node.text('coordinate_transformation_mode', KEYS(COORDINATES), 'half_pixel');
-  let rounding: (typeof ROUNDING)[keyof typeof ROUNDING] = ROUNDING[fixed.rounding ?? node.text('nearest_mode', KEYS(ROUNDING), 'round_prefer_floor')];
+  let rounding: (typeof ROUNDING)[keyof typeof ROUNDING] =
+    ROUNDING[fixed.rounding ?? node.text('nearest_mode', KEYS(ROUNDING), 'round_prefer_floor')];
   if (named === 'tf_half_pixel_for_nn') {
     // (x + 1/2) / scale rounded down is (x + 1/2) / scale - 1/2 rounded to the nearest, halves up.
-    if (mode !== 'nearest' || rounding !== 'floor') node.fail('UNSUPPORTED', 'tf_half_pixel_for_nn: expected the mode nearest with floor');
+    if (mode !== 'nearest' || rounding !== 'floor')
+      node.fail('UNSUPPORTED', 'tf_half_pixel_for_nn: expected the mode nearest with floor');
     rounding = 'roundPreferCeil';
   }
   const cubicCoefficient = node.float('cubic_coeff_a', -0.75);
@@ -118,8 +127,8 @@ function buildResize(node: NodeView, graph: Building, fixed: { coordinates?: key
 
 export const RESIZE: Readonly<Record<string, OnnxOperator>> = {
   Resize: {
-    build: (node, graph) => buildResize(node, graph, node.opset < 11 ? { coordinates: 'asymmetric', rounding: 'floor' } : {}),
+    build: (node, graph) =>
+      buildResize(node, graph, node.opset < 11 ? { coordinates: 'asymmetric', rounding: 'floor' } : {}),
   },
   Upsample: { build: (node, graph) => buildResize(node, graph, { coordinates: 'asymmetric', rounding: 'floor' }) },
 };
-

@@ -23,11 +23,7 @@ function shapeOf(graph: Building, i: number): Constant {
   const { name } = graph.value(i);
   const shape = graph.modelShape(i);
   const batches = shape.includes(undefined) ? BATCHES : [0];
-  return {
-    kind: 'constant',
-    name,
-    alternatives: batches.map((batch) => int64s(shape.map((side) => side ?? batch))),
-  };
+  return { kind: 'constant', name, alternatives: batches.map((batch) => int64s(shape.map((side) => side ?? batch))) };
 }
 
 const shape: OnnxOperator = {
@@ -66,7 +62,8 @@ const constant: OnnxOperator = {
 };
 
 function checkMade(node: NodeView, count: number): void {
-  if (!(count <= MOST_MADE)) node.fail('BUDGET', `a constant of ${count} elements; at most ${MOST_MADE} are made from a size`);
+  if (!(count <= MOST_MADE))
+    node.fail('BUDGET', `a constant of ${count} elements; at most ${MOST_MADE} are made from a size`);
 }
 
 const constantOfShape: OnnxOperator = {
@@ -151,4 +148,3 @@ export const SHAPES: Readonly<Record<string, OnnxOperator>> = {
   Identity: identity,
   Dropout: dropout,
 };
-

@@ -14,9 +14,19 @@ import { SHAPES } from './shapes.ts';
 import { UNARY } from './unary.ts';
 
 const OPERATORS: ReadonlyMap<string, OnnxOperator> = /* @__PURE__ */ new Map(
-  [ARITHMETIC, CONVOLUTION, MOVEMENT, NORMALIZATION, POOLING, PRODUCTS, QUANTIZATION, REDUCTIONS, RESIZE, SHAPES, UNARY].flatMap(
-    (family) => Object.entries(family),
-  ),
+  [
+    ARITHMETIC,
+    CONVOLUTION,
+    MOVEMENT,
+    NORMALIZATION,
+    POOLING,
+    PRODUCTS,
+    QUANTIZATION,
+    REDUCTIONS,
+    RESIZE,
+    SHAPES,
+    UNARY,
+  ].flatMap((family) => Object.entries(family)),
 );
 
 /** Names of all of them. */

@@ -9,7 +9,11 @@ import type { OnnxOperator } from './define.ts';
 import type { Attributes } from '../../graph/network.ts';
 
 /** A kind of ours with attributes read off the node; `of` where it is also computed on constants. */
-function unary(kind: string, of?: (x: number) => number, attributes: (node: NodeView) => Attributes = () => ({})): OnnxOperator {
+function unary(
+  kind: string,
+  of?: (x: number) => number,
+  attributes: (node: NodeView) => Attributes = () => ({}),
+): OnnxOperator {
   return {
     ...(of && { evaluate: (node, [x]) => [mapped(required(node, 0, x), of)] }),
     build(node, graph) {
@@ -66,7 +70,8 @@ const LARGEST = 3.4028234663852886e38;
 const clip: OnnxOperator = {
   evaluate(node, [x, low, high]) {
     const values = required(node, 0, x);
-    const bound = (tensor: OnnxTensor | undefined, fallback: number): number => (tensor ? Number(tensor.data[0]) : fallback);
+    const bound = (tensor: OnnxTensor | undefined, fallback: number): number =>
+      tensor ? Number(tensor.data[0]) : fallback;
     const [least, most] = [bound(low, node.float('min', -Infinity)), bound(high, node.float('max', Infinity))];
     return [mapped(values, (value) => Math.min(Math.max(value, least), most))];
   },
@@ -131,7 +136,10 @@ export const UNARY: Readonly<Record<string, OnnxOperator>> = {
   Clip: clip,
   Gelu: gelu,
   Sigmoid: unary('sigmoid'),
-  HardSigmoid: unary('hardSigmoid', undefined, (node) => ({ alpha: node.float('alpha', 0.2), beta: node.float('beta', 0.5) })),
+  HardSigmoid: unary('hardSigmoid', undefined, (node) => ({
+    alpha: node.float('alpha', 0.2),
+    beta: node.float('beta', 0.5),
+  })),
   HardSwish: unary('hardSwish'),
   Tanh: unary('tanh'),
   Erf: unary('erf'),

@@ -45,7 +45,9 @@ export function windowAxes(node: NodeView, sides: readonly number[], kernel?: re
   const up = node.integer('ceil_mode', 0) !== 0;
   return sides.map((side, axis): WindowAxis => {
     const [stride, dilation] = [strides[axis], dilations[axis]];
-    const bad = Object.entries({ kernel_shape: size[axis], strides: stride, dilations: dilation }).find(([, value]) => !(value >= 1));
+    const bad = Object.entries({ kernel_shape: size[axis], strides: stride, dilations: dilation }).find(
+      ([, value]) => !(value >= 1),
+    );
     if (bad) node.fail('ATTRIBUTE', `${bad[0]}: expected numbers from 1, got ${bad[1]}`);
     const covered = extent(size[axis], dilation);
     let [before, after] = [pads[axis], pads[axis + rank]];
@@ -55,13 +57,17 @@ export function windowAxes(node: NodeView, sides: readonly number[], kernel?: re
       const less = Math.floor(total / 2);
       [before, after] = automatic === 'SAME_UPPER' ? [less, total - less] : [total - less, less];
     }
-    if (before < 0 || after < 0) node.fail('ATTRIBUTE', `pads: expected numbers from 0, got ${Math.min(before, after)}`);
+    if (before < 0 || after < 0)
+      node.fail('ATTRIBUTE', `pads: expected numbers from 0, got ${Math.min(before, after)}`);
     const steps = (side + before + after - covered) / stride;
     let out = (up ? Math.ceil(steps) : Math.floor(steps)) + 1;
     // A window that would begin in the padding behind is none.
     if (up && (out - 1) * stride >= side + before) out--;
     if (out < 1)
-      node.fail('ATTRIBUTE', `a window of ${size[axis]} (dilation ${dilation}) does not fit ${side + before + after} elements`);
+      node.fail(
+        'ATTRIBUTE',
+        `a window of ${size[axis]} (dilation ${dilation}) does not fit ${side + before + after} elements`,
+      );
     const reach = Math.max(0, (out - 1) * stride + covered - side - before);
     return { size: size[axis], stride, dilation, before, after, out, reach };
   });
