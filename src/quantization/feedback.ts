@@ -21,7 +21,7 @@ const LEAST_GAIN = 1e-6;
 const ROWS = 4;
 
 /** Second moments, factored. */
-export interface Feedback {
+export interface FactoredMoments {
   readonly columns: number;
   /** T (columns, columns), lower triangular, T^T T = H + 1 % of its mean diagonal. */
   readonly factor: Float64Array;
@@ -34,7 +34,7 @@ export interface Feedback {
  * @throws {RangeError} for another size
  * @throws {EspalierError} NONFINITE for numbers that are no second moments
  */
-export function prepareFeedback(moments: ArrayLike<number>, columns: number): Feedback {
+export function prepareFeedback(moments: ArrayLike<number>, columns: number): FactoredMoments {
   if (moments.length !== columns * columns)
     throw new RangeError(
       `prepareFeedback: moments: expected ${columns} x ${columns} numbers, one for each pair of columns, got ${moments.length}`,
@@ -66,7 +66,7 @@ export function prepareFeedback(moments: ArrayLike<number>, columns: number): Fe
  * What the error of each column costs when those before it are exact and those behind it make good what they can, as an
  * importance for codebooks; undefined where all are alike.
  */
-export function columnImportance({ columns, factor }: Feedback): Tensor | undefined {
+export function columnImportance({ columns, factor }: FactoredMoments): Tensor | undefined {
   let largest = 0;
   for (let j = 0; j < columns; j++) largest = Math.max(largest, factor[j * columns + j]);
   const data = Float32Array.from({ length: columns }, (_, j) => square(factor[j * columns + j] / largest));
@@ -93,7 +93,7 @@ export type Choose = (row: number, cut: number, carried: Float64Array, decoded: 
  */
 export async function feedRows(
   { data, shape: [rows, columns] }: Tensor,
-  { factor }: Feedback,
+  { factor }: FactoredMoments,
   cuts: readonly Cut[],
   plain: ArrayLike<number>,
   choose: Choose,

@@ -3,14 +3,14 @@ import { createRunControl } from '../base/control.ts';
 import type { Tensor } from '../base/tensor.ts';
 import { decode } from '../encodings/index.ts';
 import type { ProductBlock, ProductEncoding } from '../encodings/types.ts';
-import { feedRows, type Choose, type Cut, type Feedback } from './feedback.ts';
+import { feedRows, type Choose, type Cut, type FactoredMoments } from './feedback.ts';
 import { packSigns } from './subvectors.ts';
 
 /** The encoding with codes and signs chosen anew, with the same codebooks. `matrix`: what it was fitted to. */
 export async function feedProduct(
   matrix: Tensor,
   encoding: ProductEncoding,
-  feedback: Feedback,
+  feedback: FactoredMoments,
   signal: AbortSignal | undefined,
 ): Promise<ProductEncoding> {
   const { data, shape } = matrix;
@@ -59,7 +59,7 @@ interface Search {
   aim(
     data: Float32Array,
     at: number,
-    feedback: Feedback,
+    feedback: FactoredMoments,
     first: number,
     d: number,
     carried: Float64Array,

@@ -20,7 +20,7 @@ import {
   scalarWords,
   type ScalarEncoding,
 } from '../../encodings/kinds/scalar.ts';
-import { columnImportance, feedRows, prepareFeedback, type Choose, type Feedback } from '../feedback.ts';
+import { columnImportance, feedRows, prepareFeedback, type Choose, type FactoredMoments } from '../feedback.ts';
 import { checkImportance, checkMatrix, fitReport } from '../matrix.ts';
 import type { FitReport, Quantizer } from '../quantizer.ts';
 
@@ -113,7 +113,7 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
 async function fed(
   matrix: Tensor,
   plain: ScalarEncoding,
-  feedback: Feedback,
+  feedback: FactoredMoments,
   control: RunControl,
 ): Promise<Float32Array> {
   const { bits, scales, zeros } = plain;
