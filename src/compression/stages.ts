@@ -180,7 +180,7 @@ function quantizeStage(settings: CompressSettings, layers: readonly string[]): S
       const { quantize, quantizer, options } = milder(settings.layers.get(layer)!, attempt);
       const weight = weightOf(result, layer);
       if (!quantize || weight === undefined || !isDense(result.parameters.get(weight))) continue;
-      const moments = meter && (await momentsOfWeight(result, weight, meter));
+      const moments = meter && (await momentsOfWeight(result, weight, feedback, meter));
       const { network: quantized, report } = await quantizeParameterAsync(result, weight, {
         ...({ quantizer, ...options } as QuantizerSettings),
         seed,

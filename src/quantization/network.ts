@@ -202,9 +202,9 @@ function heard(
   columns: number,
 ): Pick<FitContext, 'importance' | 'moments'> {
   if (!fed || fed.kind === 'none') return {};
-  const { covariance } = fed.moments;
+  const { variance, covariance } = fed.moments;
   if (fed.kind === 'full') return { moments: covariance };
-  const data = Float32Array.from({ length: columns }, (_, j) => covariance[j * columns + j]);
+  const data = Float32Array.from(variance);
   return data.some((one) => one > 0) ? { importance: { data, shape: [columns] } } : {};
 }
 
@@ -267,7 +267,7 @@ export function quantize(options: QuantizeOptions): GivenTransform {
         : await openMoments('quantize', network, context, samples === undefined ? {} : { samples });
     for (const [index, { name, fit }] of fits.entries()) {
       control.check();
-      const moments = meter && (await momentsOfWeight(result, name, meter));
+      const moments = meter && (await momentsOfWeight(result, name, feedback, meter));
       const step = await fitParameter('quantize', result, name, fit, moments && { kind: feedback, moments });
       result = step.network;
       reports.push(step.report);
@@ -317,12 +317,13 @@ export function quantizeLayer(name: string, options: LayerOptions): GivenTransfo
 export async function momentsOfWeight(
   network: Network,
   weight: string,
+  feedback: Feedback,
   meter: MomentsMeter,
 ): Promise<LayerMoments | undefined> {
   const layers = weightedLayers(network).filter((layer) => layer.weight === weight);
   const [{ name }] = layers;
   if (layers.length > 1 || momentsObstacle(network, name) !== undefined) return undefined;
-  return (await meter.measure(network, [{ node: name }])).get(name);
+  return (await meter.measure(network, [{ node: name, covariance: feedback === 'full' }])).get(name);
 }
 
 function how({ kernels, threads, seed, signal }: Context): FitContext {

@@ -93,6 +93,16 @@ test('more observations than a chunk, around a mean 1e6 times their spread: as t
   }
 });
 
+test('variances alone are those on the diagonal', async () => {
+  const network = chain();
+  const meter = await openMoments('test', network, contextOf(network, randomInputs(network, 60, 2)));
+  const [whole] = (await meter.measure(network, [{ node: 'conv2' }])).values();
+  const [alone] = (await meter.measure(network, [{ node: 'conv2', covariance: false }])).values();
+  expect(alone.covariance.length).toBe(0);
+  expect(alone.variance).toEqual(whole.variance);
+  whole.variance.forEach((value, j) => expect(value).toBeCloseTo(whole.covariance[j * whole.columns + j], 12));
+});
+
 test('the same seed gives the same moments, another one others; threads change nothing', async () => {
   const network = chain();
   const inputs = randomInputs(network, 60, 2);

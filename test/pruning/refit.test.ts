@@ -32,6 +32,7 @@ const numpy = (ridge = vectors.ridge): { moments: LayerMoments; ridge: number } 
     taps: vectors.taps,
     observations: vectors.observations,
     mean: Float64Array.from(vectors.mean),
+    variance: Float64Array.from({ length: vectors.columns }, (_, j) => vectors.covariance[j * vectors.columns + j]),
     covariance: Float64Array.from(vectors.covariance),
     responses: { mean: Float64Array.from(vectors.responseMean), cross: Float64Array.from(vectors.cross) },
   },
@@ -67,15 +68,16 @@ describe('refitWeights', () => {
     const { moments, ridge } = numpy();
     const { columns, taps } = vectors;
     const covariance = moments.covariance.map((value, i) => (i % columns === 4 || Math.floor(i / columns) === 4 ? 0 : value));
+    const variance = moments.variance.with(4, 0);
     const cross = moments.responses!.cross.map((value, i) => (i % columns === 4 ? 0 : value));
     const weights = vectors.weights.map((value, i) => (i % columns < taps ? 0 : value));
-    const found = refitWeights(weights, { ...moments, covariance, responses: { ...moments.responses!, cross } }, ridge);
+    const found = refitWeights(weights, { ...moments, covariance, variance, responses: { ...moments.responses!, cross } }, ridge);
     found.weights.forEach((value, i) => {
       expect(Number.isFinite(value)).toBe(true);
       if (i % columns < taps || i % columns === 4) expect(value).toBe(weights[i]);
       else expect(value).not.toBe(weights[i]);
     });
-    const silent = { ...moments, covariance: new Float64Array(columns ** 2), responses: { ...moments.responses!, cross: new Float64Array(cross.length) } };
+    const silent = { ...moments, covariance: new Float64Array(columns ** 2), variance: new Float64Array(columns), responses: { ...moments.responses!, cross: new Float64Array(cross.length) } };
     expect([...refitWeights(weights, silent, ridge).weights]).toEqual(weights);
   });
 
