@@ -51,6 +51,7 @@ function movedAttributes({ kind, attributes }: Node, order: readonly number[]): 
 export function withoutPermutes(network: Network): Network {
   const view = viewOf(network);
   const pending = new Map<string, Pending>();
+  const outputs = new Set(network.outputs);
   const names = new Set([
     ...network.inputs.map(({ name }) => name),
     ...network.nodes.flatMap((node) => [node.name, ...outputsOf(node)]),
@@ -114,7 +115,7 @@ export function withoutPermutes(network: Network): Network {
         push(node, moved.inputs, moved.attributes, several[0]);
         continue;
       }
-      if (node.kind === 'flatten' && first && !first.flat && !network.outputs.includes(value)) {
+      if (node.kind === 'flatten' && first && !first.flat && !outputs.has(value)) {
         pending.set(value, { ...first, flat: true });
         continue;
       }
@@ -217,11 +218,12 @@ function turnedColumns(
 /** Permutes that change nothing are read through. */
 function withoutIdentities(network: Network): Network {
   const same = new Map<string, string>();
+  const outputs = new Set(network.outputs);
   const nodes = network.nodes.flatMap((node): Node[] => {
     const inputs = node.inputs.map((name) => same.get(name) ?? name);
     const [value] = outputsOf(node);
     const isNothing = node.kind === 'permute' && isIdentity(node.attributes['order'] as readonly number[]);
-    if (!isNothing || network.outputs.includes(value)) return [{ ...node, inputs }];
+    if (!isNothing || outputs.has(value)) return [{ ...node, inputs }];
     same.set(value, inputs[0]);
     return [];
   });
