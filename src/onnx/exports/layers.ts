@@ -53,3 +53,4 @@ export const LAYER_EXPORTS: Exports<Layers> = {
       to.inputs.map(({ name }) => name),
     ),
 };
+
