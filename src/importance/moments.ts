@@ -111,7 +111,8 @@ export function momentsObstacle(network: Network, layer: string): string | undef
   const { groups } = node.attributes as { readonly groups?: number };
   if (groups !== undefined && groups > 1) return `each of its ${groups} groups of filters reads inputs of its own`;
   const shape = network.parameters.get(weight)?.shape ?? [];
-  if (!couplingOf(node).taps && shape.length !== 2) return `its operator ${show(node.kind)} does not say what its weight reads`;
+  if (!couplingOf(node).taps && shape.length !== 2)
+    return `its operator ${show(node.kind)} does not say what its weight reads`;
   return undefined;
 }
 
@@ -215,7 +216,9 @@ export async function openMoments(
       for (const { node } of requests) {
         const obstacle = momentsObstacle(network, node);
         if (obstacle !== undefined)
-          throw new EspalierError('UNSUPPORTED', `${who}: layer ${show(node)} has no moments: ${obstacle}`, { name: node });
+          throw new EspalierError('UNSUPPORTED', `${who}: layer ${show(node)} has no moments: ${obstacle}`, {
+            name: node,
+          });
       }
       const missing = requests.filter(({ node, rows }) => rows && !recorded.has(node)).map(({ node }) => node);
       if (missing.length > 0) await record(missing);
@@ -309,8 +312,7 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
 }
 
 function offsetAt({ y, x }: Tap, row: number, column: number, width: number): number {
-  const inside =
-    row >= y.first && row < y.first + y.count && column >= x.first && column < x.first + x.count;
+  const inside = row >= y.first && row < y.first + y.count && column >= x.first && column < x.first + x.count;
   return inside ? (row * y.stride + y.shift) * width + column * x.stride + x.shift : -1;
 }
 

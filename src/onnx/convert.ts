@@ -6,7 +6,7 @@ import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
-import { withoutUnused } from '../network/simplify/index.ts';
+import { withoutUnused } from '../network/simplify.ts';
 import {
   acrossBatchError,
   addNode,

@@ -112,7 +112,10 @@ export interface Exporting {
 }
 
 /** The sides of a model's value with these per sample, the batch as it is. */
-export const sidesOf = ({ lead }: Pick<Exporting, 'lead'>, shape: Shape): number[] => [...(lead === 1 ? [0] : []), ...shape];
+export const sidesOf = ({ lead }: Pick<Exporting, 'lead'>, shape: Shape): number[] => [
+  ...(lead === 1 ? [0] : []),
+  ...shape,
+];
 
 /** A value in another shape per sample. */
 export const reshaped = (to: Exporting, x: string, shape: Shape): string =>
@@ -158,4 +161,3 @@ export function parameterValue(
     return isIt ? whole : addNode(sheet, 'Reshape', [whole, integersOf(sheet, shape)], {}, `${name}.reshaped`);
   });
 }
-

@@ -6,7 +6,7 @@ import type { Network } from '../graph/network.ts';
 import { checkGraph } from '../network/check.ts';
 import { activationBytes, budgetOf, decodedBytes, passWork } from '../network/limits.ts';
 import type { Limits } from '../network/limits.ts';
-import { simplify } from '../network/simplify/index.ts';
+import { simplify } from '../network/simplify.ts';
 import { inferTypes } from '../network/shapes.ts';
 import { checkConstants, checkFiles, checkInputNames, checkShapes } from './arguments.ts';
 import { isAcrossBatch } from './building.ts';

@@ -104,14 +104,26 @@ function scalar(sheet: Sheet, name: string, { shape, bits, levels, scales, zeros
     const codes =
       bits === 8
         ? addConstant(sheet, 'uint8', shape, levels, stored)
-        : addNode(sheet, 'Cast', [unpacked(sheet, stored, levels, bits, shape)], { to: ELEMENT.uint8 }, `${stored}.uint8`);
+        : addNode(
+            sheet,
+            'Cast',
+            [unpacked(sheet, stored, levels, bits, shape)],
+            { to: ELEMENT.uint8 },
+            `${stored}.uint8`,
+          );
     return addNode(sheet, 'DequantizeLinear', [codes, scale, zero], attributes, name);
   }
   // Symmetric levels with their middle taken off need no zero points, which would be a byte a row.
   const middle = 2 ** (bits - 1);
   const centred =
     bits === 8
-      ? addConstant(sheet, 'int8', shape, Int8Array.from(levels, (level) => level - middle), stored)
+      ? addConstant(
+          sheet,
+          'int8',
+          shape,
+          Int8Array.from(levels, (level) => level - middle),
+          stored,
+        )
       : addNode(
           sheet,
           'Sub',
@@ -141,7 +153,14 @@ function unpacked(sheet: Sheet, name: string, codes: ArrayLike<number>, width: n
 }
 
 /** What a table has for each byte, one after another, as many as the shape has elements. */
-function fromBytes(sheet: Sheet, name: string, bytes: Uint8Array, table: string, perByte: number, shape: Shape): string {
+function fromBytes(
+  sheet: Sheet,
+  name: string,
+  bytes: Uint8Array,
+  table: string,
+  perByte: number,
+  shape: Shape,
+): string {
   const stored = addConstant(sheet, 'uint8', [bytes.length], bytes, name);
   const indices = addNode(sheet, 'Cast', [stored], { to: ELEMENT.int32 }, `${name}.bytes`);
   let all = addNode(sheet, 'Gather', [table, indices], {}, `${name}.table`);

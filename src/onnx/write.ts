@@ -172,7 +172,8 @@ function standardized(sheet: Sheet, { preprocessing, inputs: [input] }: Network)
   const factors = numbers((i) => scale / (isFixed ? standardize.deviation[i] : 1));
   const shifts = numbers((i) => (isFixed ? -standardize.mean[i] / standardize.deviation[i] : 0));
   const shape = [channels, ...input.shape.slice(1).map(() => 1)];
-  if (input.shape[0] !== channels) throw refuse(`its input [${input.shape.join(', ')}] does not begin with ${channels} channels`);
+  if (input.shape[0] !== channels)
+    throw refuse(`its input [${input.shape.join(', ')}] does not begin with ${channels} channels`);
   const scaled = addNode(
     sheet,
     'Mul',

@@ -3,7 +3,7 @@ import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { DenseEncoding } from '../../encodings/types.ts';
 import type { Network, Node } from '../../graph/network.ts';
 import { outputsOf } from '../../graph/walk.ts';
-import { replacement, viewOf, withoutUnused } from './rewriting.ts';
+import { lastOfName, replacement, viewOf, withoutUnused } from './rewriting.ts';
 import type { View } from './rewriting.ts';
 
 /** What takes a node's place, and parameters that it brings along. */
@@ -192,21 +192,7 @@ export function withPatterns(network: Network): Network {
       return node;
     });
     if (found === 0) return current;
-    current = withoutUnused(named({ ...current, nodes, parameters }));
+    current = withoutUnused({ ...current, nodes: lastOfName(nodes), parameters });
   }
   return current;
-}
-
-/** A layer that took the place of a node behind it goes by its own name: the node that it was is gone. */
-function named(network: Network): Network {
-  const used = new Set<string>();
-  const nodes: Node[] = [];
-  for (let i = network.nodes.length - 1; i >= 0; i--) {
-    const node = network.nodes[i];
-    // The later of two nodes of one name is the one that is read.
-    if (used.has(node.name)) continue;
-    used.add(node.name);
-    nodes.push(node);
-  }
-  return { ...network, nodes: nodes.reverse() };
 }

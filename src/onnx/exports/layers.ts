@@ -53,4 +53,3 @@ export const LAYER_EXPORTS: Exports<Layers> = {
       to.inputs.map(({ name }) => name),
     ),
 };
-

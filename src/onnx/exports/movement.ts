@@ -6,17 +6,7 @@ import type { Exporting } from '../exporting.ts';
 import type { Exports } from './define.ts';
 
 type Movements =
-  | 'flatten'
-  | 'reshape'
-  | 'concat'
-  | 'split'
-  | 'permute'
-  | 'slice'
-  | 'pad'
-  | 'gather'
-  | 'expand'
-  | 'resize'
-  | 'dropout';
+  'flatten' | 'reshape' | 'concat' | 'split' | 'permute' | 'slice' | 'pad' | 'gather' | 'expand' | 'resize' | 'dropout';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
@@ -41,7 +31,9 @@ const stepOf =
 
 function slice({ attributes: { starts, counts, steps } }: NodeOf<'slice'>, to: Exporting): void {
   const { shape } = to.x;
-  const cut = range(shape.length).filter((axis) => starts[axis] !== 0 || counts[axis] !== shape[axis] || steps[axis] !== 1);
+  const cut = range(shape.length).filter(
+    (axis) => starts[axis] !== 0 || counts[axis] !== shape[axis] || steps[axis] !== 1,
+  );
   const ends = cut.map((axis) => {
     const end = starts[axis] + (counts[axis] - 1) * steps[axis] + Math.sign(steps[axis]);
     // -1 would be the last element; what lies before the first is found from far below.
@@ -51,7 +43,12 @@ function slice({ attributes: { starts, counts, steps } }: NodeOf<'slice'>, to: E
     to.yields('Identity', [to.x.name]);
     return;
   }
-  const lists = [cut.map((axis) => starts[axis]), ends, cut.map((axis) => axis + to.lead), cut.map((axis) => steps[axis])];
+  const lists = [
+    cut.map((axis) => starts[axis]),
+    ends,
+    cut.map((axis) => axis + to.lead),
+    cut.map((axis) => steps[axis]),
+  ];
   to.yields('Slice', [to.x.name, ...lists.map((list) => to.integers(list))]);
 }
 
