@@ -6,7 +6,17 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { evaluate, landmarks68Task, loadKernels, openFolder, prune, quantize, readPlain, vgg, withWeights } from 'espalier';
+import {
+  evaluate,
+  landmarks68Task,
+  loadKernels,
+  openFolder,
+  prune,
+  quantize,
+  readPlain,
+  vgg,
+  withWeights,
+} from 'espalier';
 import type { Context, Network } from 'espalier';
 import { preprocessing } from './faces.ts';
 

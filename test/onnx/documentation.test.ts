@@ -9,7 +9,8 @@ import { OPERATORS } from '../../src/operators/table.ts';
 import { examplesOf, networkOf } from '../operators/examples.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/onnx.md'), 'utf8');
-const sectionOf = (title: string): string => page.split(/^## /m).find((section) => section.startsWith(`${title}\n`)) ?? '';
+const sectionOf = (title: string): string =>
+  page.split(/^## /m).find((section) => section.startsWith(`${title}\n`)) ?? '';
 /** Rows of the first table of a section, without its head. */
 const rowsOf = (section: string): string[][] =>
   section
@@ -17,7 +18,12 @@ const rowsOf = (section: string): string[][] =>
     .filter((line) => line.startsWith('| '))
     .slice(1)
     .filter((line) => !line.startsWith('| ---'))
-    .map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
 const named = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name);
 
 it('names every operator that is read, and no other', () => {
