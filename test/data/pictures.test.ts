@@ -13,7 +13,7 @@ import {
   sizeOf,
   stream,
 } from '../../src/index.ts';
-import type { Examples, Picture, PictureFolderOptions, PictureSet, Preprocessing } from '../../src/index.ts';
+import type { Examples, Picture, PictureFolderOptions, PictureSet, Preprocessing, Tensor } from '../../src/index.ts';
 
 const preprocessing: Preprocessing = presetPreprocessing('0..1', [3, 4, 5]);
 
@@ -61,7 +61,7 @@ describe('openPictures', () => {
     expect(set).toMatchObject({ count: 3, inputShape: [3, 4, 5], inMemory: true, names, skipped: [] });
     const out = new Float32Array(2 * 60);
     await set.read([2, 0], out, undefined);
-    expect([...out]).toEqual([2, 0].flatMap((i) => [...preprocess(drawn(names[i], 6 + i, 9), preprocessing)]));
+    expect([...out]).toEqual([2, 0].flatMap((i) => [...preprocess(drawn(names[i], 6 + i, 9) as Tensor<Uint8Array>, preprocessing)]));
   });
 
   it('law: a set that is streamed is the set that is held, and says which it is', async () => {
