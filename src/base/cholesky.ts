@@ -33,7 +33,9 @@ export function solveInPlace(factor: Float64Array, n: number, x: Float64Array): 
   const rows = x.length / n;
   // Four rows at a time, so that the factor is read a quarter as often; of fewer the last one stands in and is done again.
   for (let row = 0; row < rows; row += 4) {
-    const [a, b, c, d] = [0, 1, 2, 3].map((r) => x.slice(Math.min(row + r, rows - 1) * n, Math.min(row + r, rows - 1) * n + n));
+    const [a, b, c, d] = [0, 1, 2, 3].map((r) =>
+      x.slice(Math.min(row + r, rows - 1) * n, Math.min(row + r, rows - 1) * n + n),
+    );
     for (let i = 0; i < n; i++) {
       const at = i * n;
       let [s, t, u, v] = [0, 0, 0, 0];

@@ -117,7 +117,8 @@ export function momentsObstacle(network: Network, layer: string): string | undef
   const { groups } = node.attributes as { readonly groups?: number };
   if (groups !== undefined && groups > 1) return `each of its ${groups} groups of filters reads inputs of its own`;
   const shape = network.parameters.get(weight)?.shape ?? [];
-  if (!couplingOf(node).taps && shape.length !== 2) return `its operator ${show(node.kind)} does not say what its weight reads`;
+  if (!couplingOf(node).taps && shape.length !== 2)
+    return `its operator ${show(node.kind)} does not say what its weight reads`;
   return undefined;
 }
 
@@ -221,7 +222,9 @@ export async function openMoments(
       for (const { node } of requests) {
         const obstacle = momentsObstacle(network, node);
         if (obstacle !== undefined)
-          throw new EspalierError('UNSUPPORTED', `${who}: layer ${show(node)} has no moments: ${obstacle}`, { name: node });
+          throw new EspalierError('UNSUPPORTED', `${who}: layer ${show(node)} has no moments: ${obstacle}`, {
+            name: node,
+          });
       }
       const missing = requests.filter(({ node, rows }) => rows && !recorded.has(node)).map(({ node }) => node);
       if (missing.length > 0) await record(missing);
@@ -303,7 +306,7 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
     };
   }
   const positions = sizeOf(yielded.slice(1));
-  const [width, outWidth] = [input[2], yielded[2]];
+  const [inputSides, outputSides] = [input.slice(1), yielded.slice(1)];
   return {
     ...common,
     taps: taps.length,
@@ -311,14 +314,22 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
     outputStep: positions,
     positionStep: 1,
     channelStep: sizeOf(input.slice(1)),
-    offsetOf: (position, tap) => offsetAt(taps[tap], Math.floor(position / outWidth), position % outWidth, width),
+    offsetOf: (position, tap) => offsetAt(taps[tap], position, inputSides, outputSides),
   };
 }
 
-function offsetAt({ y, x }: Tap, row: number, column: number, width: number): number {
-  const inside =
-    row >= y.first && row < y.first + y.count && column >= x.first && column < x.first + x.count;
-  return inside ? (row * y.stride + y.shift) * width + column * x.stride + x.shift : -1;
+/** Place among the positions of the input that a tap joins with this one of the output; -1: none, or the padding. */
+function offsetAt(tap: Tap, position: number, inputSides: Shape, outputSides: Shape): number {
+  let [place, rest] = [0, position];
+  for (let axis = 0; axis < tap.length; axis++) {
+    const inner = sizeOf(outputSides.slice(axis + 1));
+    const { count, input, output } = tap[axis];
+    const along = (Math.floor(rest / inner) - output.first) / output.step;
+    if (!Number.isInteger(along) || along < 0 || along >= count) return -1;
+    place = place * inputSides[axis] + input.first + along * input.step;
+    rest %= inner;
+  }
+  return place;
 }
 
 /** The positions of one layer in one sample: all, or so many drawn. */

@@ -40,7 +40,7 @@ export function describe(network: Description): Record<string, unknown> {
     outputs,
     ...(preprocessing && { preprocessing }),
     ...(task && { task }),
-    ...(origin && { origin }),
+    ...(hasField(network, 'origin') && origin && { origin }),
   };
 }
 
@@ -214,6 +214,7 @@ function readTask(who: string, value: Json): Task {
   };
 }
 
+/** @throws {EspalierError} FIELD */
 function readOrigin(who: string, fields: Fields): Origin {
   const batch = fields.get('batch');
   const metadata = [...object(who, 'origin.metadata', fields.get('metadata'))].map(

@@ -15,7 +15,7 @@ export { inferShapes, inferTypes, multiplyAdds, nodeCosts, parameterCount, weigh
 export type { NodeCost, WeightedLayer } from './shapes.ts';
 export { plainWeights, readPlain, withWeights } from './plain.ts';
 export type { PlainOptions, PlainWeights, WeightsOptions } from './plain.ts';
-export { simplify } from './simplify/index.ts';
+export { foldNormalization, simplify } from './simplify.ts';
 export { readNetwork } from './read.ts';
 export type { ReadOptions } from './read.ts';
 export { NO_LIMITS } from './limits.ts';

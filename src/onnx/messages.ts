@@ -44,13 +44,7 @@ export const nodeField = ({ name, operator, inputs, outputs, attributes }: NodeM
 
 /** A tensor of little-endian bytes, as a field of the graph. */
 export const initializerField = (name: string, element: ElementKind, shape: Shape, raw: Uint8Array): Bytes =>
-  messageField(
-    5,
-    integerFields(1, shape),
-    integerField(2, ELEMENT[element]),
-    textField(8, name),
-    bytesField(9, raw),
-  );
+  messageField(5, integerFields(1, shape), integerField(2, ELEMENT[element]), textField(8, name), bytesField(9, raw));
 
 /** A side of an input or an output: a number, or the name of one that is open. */
 export type Side = number | string;

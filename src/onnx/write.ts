@@ -4,7 +4,7 @@ import { ownOptions } from '../base/rules.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { checkNetwork } from '../graph/check.ts';
-import type { Network, Node } from '../graph/network.ts';
+import type { Network, Node, Origin } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { checkGraph } from '../network/check.ts';
 import { inferTypes } from '../network/shapes.ts';
@@ -60,29 +60,46 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
   }
   checkNetwork(WHO, 'network', network);
   checkGraph(network, WHO);
+  const batch = batchOf(network);
   const entries = metadataOf(network, metadata);
   return withMemory(WHO, () => {
     const types = inferTypes(network);
     const sheet = newSheet();
-    const { origin = { batch: 'any' } } = network;
     const [first] = network.inputs;
     for (const name of types.keys()) freshName(sheet, name);
     const names = new Map<string, string>();
     if (normalize) names.set(first.name, standardized(sheet, network));
-    const job: Job = { network, types, sheet, names, dense, lead: origin.batch === 'none' ? 0 : 1 };
+    const job: Job = { network, types, sheet, names, dense, lead: batch === 'none' ? 0 : 1 };
     for (const node of network.nodes) writeNode(job, node);
-    const side = origin.batch === 'any' ? ['batch'] : origin.batch === 'none' ? [] : [origin.batch];
+    const side = batch === 'any' ? ['batch'] : batch === 'none' ? [] : [batch];
     const valueOf = (name: string): ValueMessage => {
       const { shape, type } = typeOf(types, name);
       return { name, element: type === 'float' ? 'float' : 'int64', sides: [...side, ...shape] };
     };
     return modelBytes({
-      ...{ opset: OPSET, irVersion: IR_VERSION, producer: 'espalier', metadata: entries, name: network.name },
+      ...{
+        opset: OPSET,
+        irVersion: IR_VERSION,
+        producer: 'espalier',
+        metadata: entries,
+        name: network.name || 'network',
+      },
       ...{ nodes: sheet.nodes, initializers: sheet.initializers },
       inputs: network.inputs.map(({ name }) => valueOf(name)),
       outputs: network.outputs.map(valueOf),
     });
   });
+}
+
+function batchOf({ origin }: Network): Origin['batch'] {
+  const batch: unknown = origin ? origin.batch : 'any';
+  if (batch === 'any' || batch === 'none' || (typeof batch === 'number' && Number.isSafeInteger(batch) && batch > 0))
+    return batch;
+  throw new EspalierError(
+    'FIELD',
+    `${WHO}: origin.batch: expected 'any', 'none' or a whole number from 1, got ${show(batch)}`,
+    { name: 'origin.batch', found: batch },
+  );
 }
 
 /** That of the network's origin, and the caller's, which counts where both have a key. */
@@ -158,7 +175,7 @@ function encodingOf({ parameters }: Network, name: string): Encoding {
 }
 
 /** The network's input from the picture that is the model's: (x scale - mean) / deviation per channel. Its name. */
-function standardized(sheet: Sheet, { preprocessing, inputs: [input] }: Network): string {
+function standardized(sheet: Sheet, { preprocessing, inputs: [input], outputs }: Network): string {
   const refuse = (text: string): EspalierError =>
     new EspalierError('UNSUPPORTED', `${WHO}: normalize: ${text}`, { name: 'normalize' });
   if (!preprocessing) throw refuse('the network does not say how a picture becomes its input; leave it out');
@@ -171,8 +188,10 @@ function standardized(sheet: Sheet, { preprocessing, inputs: [input] }: Network)
   const isFixed = standardize.kind === 'fixed';
   const factors = numbers((i) => scale / (isFixed ? standardize.deviation[i] : 1));
   const shifts = numbers((i) => (isFixed ? -standardize.mean[i] / standardize.deviation[i] : 0));
+  if (outputs.includes(input.name)) throw refuse('the input is an output too, which would be another one then');
   const shape = [channels, ...input.shape.slice(1).map(() => 1)];
-  if (input.shape[0] !== channels) throw refuse(`its input [${input.shape.join(', ')}] does not begin with ${channels} channels`);
+  if (input.shape[0] !== channels)
+    throw refuse(`its input [${input.shape.join(', ')}] does not begin with ${channels} channels`);
   const scaled = addNode(
     sheet,
     'Mul',

@@ -111,7 +111,14 @@ export interface PruneReport extends TransformReport {
 export function prune(
   given: PruneOptions,
 ): (network: Network, context: GivenContext) => Promise<{ network: Network; report: PruneReport }> {
-  const options = ownOptions('prune', 'options', given, [...GROUP_NAMES, 'refit', 'samples', 'positions', 'batch', 'loss']);
+  const options = ownOptions('prune', 'options', given, [
+    ...GROUP_NAMES,
+    'refit',
+    'samples',
+    'positions',
+    'batch',
+    'loss',
+  ]);
   const criterion = checkCriterion('prune', options.criterion ?? PRUNE_DEFAULTS.criterion);
   resolveScoring('prune', 'scoring', criterion, options.scoring);
   checkKeep(options.keep);
@@ -166,10 +173,13 @@ export function prune(
         await control.pause();
         control.emit({ kind: 'stage', name: 'refit', index: 0, count: 1, detail: layer });
       };
-      ({ network: pruned, reports: refitted } = await refitLayers(pruned, network, meter, rowsLeft(network, chosen, reports), {
-        visit,
-        ridge: options.ridge ?? REFIT_RIDGE,
-      }));
+      ({ network: pruned, reports: refitted } = await refitLayers(
+        pruned,
+        network,
+        meter,
+        rowsLeft(network, chosen, reports),
+        { visit, ridge: options.ridge ?? REFIT_RIDGE },
+      ));
     }
     await control.end();
     return {
@@ -257,7 +267,8 @@ function rowsLeft(
   groups.forEach(({ rows }, g) => {
     for (const { parameter, first, width } of rows) {
       const set = gone.get(parameter) ?? new Set<number>();
-      for (const c of reports[g].removed as readonly number[]) for (let i = 0; i < width; i++) set.add(first + c * width + i);
+      for (const c of reports[g].removed as readonly number[])
+        for (let i = 0; i < width; i++) set.add(first + c * width + i);
       gone.set(parameter, set);
     }
   });

@@ -141,7 +141,9 @@ function listeners(network: Network, reference: Network): string[] {
   const layers = new Set(weightedLayers(network).map(({ name }) => name));
   const changed = new Set<string>();
   return network.nodes.flatMap((node) => {
-    const hears = node.inputs.some((name) => changed.has(name) || network.parameters.get(name) !== reference.parameters.get(name));
+    const hears = node.inputs.some(
+      (name) => changed.has(name) || network.parameters.get(name) !== reference.parameters.get(name),
+    );
     const own = Object.values(node.parameters).some(
       (name) => name !== undefined && network.parameters.get(name) !== reference.parameters.get(name),
     );

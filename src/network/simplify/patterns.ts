@@ -3,7 +3,7 @@ import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { DenseEncoding } from '../../encodings/types.ts';
 import type { Network, Node } from '../../graph/network.ts';
 import { outputsOf } from '../../graph/walk.ts';
-import { replacement, viewOf, withoutUnused } from './rewriting.ts';
+import { lastOfName, replacement, viewOf, withoutUnused } from './rewriting.ts';
 import type { View } from './rewriting.ts';
 
 /** What takes a node's place, and parameters that it brings along. */
@@ -31,12 +31,17 @@ function scaled(node: Node | undefined, view: View): { value: string; by: number
   return found && { value: found.value, by: node?.kind === 'divide' ? 1 / found.number : found.number };
 }
 
+const MOST_FACTORS = 16;
+
 /** Numbers and values that are multiplied together to make a node's value, over nodes that nothing else reads. */
 function factorsOf(root: Node, view: View): { by: number; values: string[] } {
   const values: string[] = [];
   let by = 1;
   const open = [root];
-  for (let node = open.pop(); node; node = open.pop()) {
+  // The patterns have three factors at most: a longer product is none of them.
+  for (let steps = 0; open.length > 0 && values.length <= MOST_FACTORS; steps++) {
+    if (steps > MOST_FACTORS) return { by, values: [] };
+    const node = open.pop() as Node;
     const single = scaled(node, view);
     const inputs = single ? [single.value] : node.inputs;
     if (single) by *= single.by;
@@ -160,10 +165,16 @@ const reshapes: Pattern = (node, view) => {
 
 const PATTERNS: readonly Pattern[] = [layerNorm, normAffine, products, bias, reshapes];
 
+/**
+ * How often the whole network is gone over: patterns build on each other a few times, and of a thousand sums in a row,
+ * which no model has, each would be a round.
+ */
+const MOST_ROUNDS = 12;
+
 /** Every pattern where it is found, until none is: a pattern may make what another looks for. */
 export function withPatterns(network: Network): Network {
   let current = network;
-  for (;;) {
+  for (let round = 0; round < MOST_ROUNDS; round++) {
     const view = viewOf(current);
     let found = 0;
     const parameters = new Map(current.parameters);
@@ -181,20 +192,7 @@ export function withPatterns(network: Network): Network {
       return node;
     });
     if (found === 0) return current;
-    current = withoutUnused(named({ ...current, nodes, parameters }));
+    current = withoutUnused({ ...current, nodes: lastOfName(nodes), parameters });
   }
-}
-
-/** A layer that took the place of a node behind it goes by its own name: the node that it was is gone. */
-function named(network: Network): Network {
-  const used = new Set<string>();
-  const nodes: Node[] = [];
-  for (let i = network.nodes.length - 1; i >= 0; i--) {
-    const node = network.nodes[i];
-    // The later of two nodes of one name is the one that is read.
-    if (used.has(node.name)) continue;
-    used.add(node.name);
-    nodes.push(node);
-  }
-  return { ...network, nodes: nodes.reverse() };
+  return current;
 }

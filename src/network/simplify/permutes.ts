@@ -51,6 +51,7 @@ function movedAttributes({ kind, attributes }: Node, order: readonly number[]): 
 export function withoutPermutes(network: Network): Network {
   const view = viewOf(network);
   const pending = new Map<string, Pending>();
+  const outputs = new Set(network.outputs);
   const names = new Set([
     ...network.inputs.map(({ name }) => name),
     ...network.nodes.flatMap((node) => [node.name, ...outputsOf(node)]),
@@ -63,6 +64,16 @@ export function withoutPermutes(network: Network): Network {
     names.add(name);
     return name;
   };
+  /** A node for a value that had another one, which moved. */
+  const written = (value: string, kind: string, attributes: Attributes, source: string): void =>
+    void nodes.push({
+      name: fresh(`${value}.${kind}`),
+      kind,
+      inputs: [source],
+      outputs: [value],
+      parameters: {},
+      attributes,
+    });
   /** Writes down what a value is, where somebody reads it as it is. */
   const settle = (value: string): void => {
     const found = pending.get(value);
@@ -72,17 +83,11 @@ export function withoutPermutes(network: Network): Network {
     const shape = view.shapeOf(value);
     if (flat) {
       const turned = fresh(`${value}.order`);
-      nodes.push({
-        name: turned,
-        kind: 'permute',
-        inputs: [source],
-        parameters: {},
-        attributes: { order: [...order] },
-      });
-      nodes.push(plainNode(value, 'flatten', {}, [turned]));
-    } else if (!isIdentity(order) && keepsElements(order, sourceShape))
-      nodes.push(plainNode(value, 'reshape', { shape: [...shape] }, [source]));
-    else nodes.push(plainNode(value, 'permute', { order: [...order] }, [source]));
+      written(turned, 'permute', { order: [...order] }, source);
+      written(value, 'flatten', {}, turned);
+    } else if (!isIdentity(order) && keepsElements(order, sourceShape)) {
+      written(value, 'reshape', { shape: [...shape] }, source);
+    } else written(value, 'permute', { order: [...order] }, source);
   };
   /** The same node before the permute: its own value is pending then. */
   const push = (node: Node, inputs: readonly string[], attributes: Attributes, first: Pending): void => {
@@ -114,7 +119,7 @@ export function withoutPermutes(network: Network): Network {
         push(node, moved.inputs, moved.attributes, several[0]);
         continue;
       }
-      if (node.kind === 'flatten' && first && !first.flat && !network.outputs.includes(value)) {
+      if (node.kind === 'flatten' && first && !first.flat && !outputs.has(value)) {
         pending.set(value, { ...first, flat: true });
         continue;
       }
@@ -133,14 +138,6 @@ export function withoutPermutes(network: Network): Network {
   for (const name of network.outputs) settle(name);
   return withoutUnused(withoutIdentities({ ...network, nodes, parameters }));
 }
-
-const plainNode = (value: string, kind: string, attributes: Attributes, inputs: readonly string[]): Node => ({
-  name: value,
-  kind,
-  inputs,
-  parameters: {},
-  attributes,
-});
 
 /** Inputs and attributes of a node that works on the sources of its inputs; undefined if it cares for the order. */
 function movedThrough(
@@ -214,16 +211,32 @@ function turnedColumns(
   return { name, encoding: { kind: 'dense', shape: weight.shape, data } };
 }
 
-/** Permutes that change nothing are read through. */
+/** Permutes that change nothing are read through; an output that is one gives its name to what it reads. */
 function withoutIdentities(network: Network): Network {
-  const same = new Map<string, string>();
-  const nodes = network.nodes.flatMap((node): Node[] => {
-    const inputs = node.inputs.map((name) => same.get(name) ?? name);
+  const outputs = new Set(network.outputs);
+  const renamed = new Map<string, string>();
+  const current = (name: string): string => renamed.get(name) ?? name;
+  const isNothing = ({ kind, attributes }: Node): boolean =>
+    kind === 'permute' && isIdentity(attributes['order'] as readonly number[]);
+  const yielded = new Set(network.nodes.flatMap((node) => outputsOf(node)));
+  const kept = network.nodes.filter((node) => {
+    if (!isNothing(node)) return true;
     const [value] = outputsOf(node);
-    const isNothing = node.kind === 'permute' && isIdentity(node.attributes['order'] as readonly number[]);
-    if (!isNothing || network.outputs.includes(value)) return [{ ...node, inputs }];
-    same.set(value, inputs[0]);
-    return [];
+    const source = current(node.inputs[0]);
+    if (!outputs.has(value)) renamed.set(value, source);
+    else if (yielded.has(source) && !outputs.has(source)) renamed.set(source, value);
+    else return true;
+    return false;
   });
-  return { ...network, nodes };
+  // A name may lead to one that was given away later.
+  const settled = (name: string): string => current(current(name));
+  return {
+    ...network,
+    nodes: kept.map((node) => {
+      const names = outputsOf(node).map(settled);
+      const { outputs: _, ...rest } = node;
+      const inputs = node.inputs.map(settled);
+      return names.length === 1 && names[0] === node.name ? { ...rest, inputs } : { ...rest, inputs, outputs: names };
+    }),
+  };
 }

@@ -58,6 +58,12 @@ export const replacement = (
   parameters: Node['parameters'] = {},
 ): Node => ({ ...node, kind, attributes, inputs, parameters });
 
+/** Layers that moved to where a node behind them stood: of two nodes of one name the later is the one that is read. */
+export function lastOfName(nodes: readonly Node[]): Node[] {
+  const last = new Map(nodes.map(({ name }, i) => [name, i]));
+  return nodes.filter(({ name }, i) => last.get(name) === i);
+}
+
 /** Without nodes, parameters and inputs that no output depends on. */
 export function withoutUnused(network: Network): Network {
   const used = new Set(network.outputs);

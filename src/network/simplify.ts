@@ -1,8 +1,8 @@
 /** The same function with fewer nodes. */
-import { checkNetwork } from '../../graph/check.ts';
-import type { Network } from '../../graph/network.ts';
-import { withPatterns } from './patterns.ts';
-import { withoutPermutes } from './permutes.ts';
+import { checkNetwork } from '../graph/check.ts';
+import type { Network } from '../graph/network.ts';
+import { withPatterns } from './simplify/patterns.ts';
+import { withoutPermutes } from './simplify/permutes.ts';
 
 /**
  * A network that gives the same outputs with fewer nodes, for networks that come from other programs: functions that are
@@ -14,4 +14,5 @@ export function simplify(network: Network): Network {
   return withPatterns(withoutPermutes(checkNetwork('simplify', 'network', network)));
 }
 
-export { withoutUnused } from './rewriting.ts';
+export { foldNormalization } from './simplify/fold.ts';
+export { withoutUnused } from './simplify/rewriting.ts';

@@ -1,0 +1,36 @@
+/** docs/onnx.md names what is read and what is written. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { writeOnnx } from '../../src/onnx/index.ts';
+import { readModel } from '../../src/onnx/model.ts';
+import { OPERATOR_NAMES } from '../../src/onnx/operators/table.ts';
+import { OPERATORS } from '../../src/operators/table.ts';
+import { examplesOf, networkOf } from '../operators/examples.ts';
+
+const page = readFileSync(join(import.meta.dirname, '../../docs/onnx.md'), 'utf8');
+const sectionOf = (title: string): string => page.split(/^## /m).find((section) => section.startsWith(`${title}\n`)) ?? '';
+/** Rows of the first table of a section, without its head. */
+const rowsOf = (section: string): string[][] =>
+  section
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(1)
+    .filter((line) => !line.startsWith('| ---'))
+    .map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+const named = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name);
+
+it('names every operator that is read, and no other', () => {
+  const names = rowsOf(sectionOf('What is read')).flatMap(([, operators]) => named(operators));
+  expect([...names].sort()).toEqual([...OPERATOR_NAMES]);
+});
+
+it('says of each of our operators which of theirs it is written as', () => {
+  const expected = Object.keys(OPERATORS).map((kind) => {
+    const models = examplesOf(kind).map((example) => readModel(writeOnnx(networkOf([example], 'alone'))));
+    const operators = models.flatMap(({ graph }) => graph.nodes.map(({ operator }) => operator));
+    return [`\`${kind}\``, [...new Set(operators)].map((name) => `\`${name}\``).join(', ')];
+  });
+  const rows = rowsOf(sectionOf('What is written'));
+  expect(rows.map((row) => row.join(' | '))).toEqual(expected.map((row) => row.join(' | ')));
+});
