@@ -299,7 +299,7 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
     };
   }
   const positions = sizeOf(yielded.slice(1));
-  const [width, outWidth] = [input[2], yielded[2]];
+  const [inputSides, outputSides] = [input.slice(1), yielded.slice(1)];
   return {
     ...common,
     taps: taps.length,
@@ -307,13 +307,22 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
     outputStep: positions,
     positionStep: 1,
     channelStep: sizeOf(input.slice(1)),
-    offsetOf: (position, tap) => offsetAt(taps[tap], Math.floor(position / outWidth), position % outWidth, width),
+    offsetOf: (position, tap) => offsetAt(taps[tap], position, inputSides, outputSides),
   };
 }
 
-function offsetAt({ y, x }: Tap, row: number, column: number, width: number): number {
-  const inside = row >= y.first && row < y.first + y.count && column >= x.first && column < x.first + x.count;
-  return inside ? (row * y.stride + y.shift) * width + column * x.stride + x.shift : -1;
+/** Place among the positions of the input that a tap joins with this one of the output; -1: none, or the padding. */
+function offsetAt(tap: Tap, position: number, inputSides: Shape, outputSides: Shape): number {
+  let [place, rest] = [0, position];
+  for (let axis = 0; axis < tap.length; axis++) {
+    const inner = sizeOf(outputSides.slice(axis + 1));
+    const { count, input, output } = tap[axis];
+    const along = (Math.floor(rest / inner) - output.first) / output.step;
+    if (!Number.isInteger(along) || along < 0 || along >= count) return -1;
+    place = place * inputSides[axis] + input.first + along * input.step;
+    rest %= inner;
+  }
+  return place;
 }
 
 /** The positions of one layer in one sample: all, or so many drawn. */

@@ -5,12 +5,12 @@ import type { Exporting } from '../exporting.ts';
 import type { OnnxAttributes } from '../messages.ts';
 import type { Exports } from './define.ts';
 
-type Layers = 'conv' | 'convTranspose' | 'dense' | 'matMul';
+type Layers = 'conv' | 'conv3d' | 'convTranspose' | 'dense' | 'matMul';
 
 /** What has a window says of it but where it is what everybody takes it for. */
 function windowAttributes(
   kernel: readonly number[],
-  window: Pick<NodeOf<'conv'>['attributes'], 'stride' | 'padding' | 'dilation' | 'groups'>,
+  window: Pick<NodeOf<'conv' | 'conv3d'>['attributes'], 'stride' | 'padding' | 'dilation' | 'groups'>,
 ): OnnxAttributes {
   const { stride, padding, dilation, groups } = window;
   return {
@@ -45,13 +45,16 @@ function dense(_node: NodeOf<'dense'>, to: Exporting): void {
   else to.yields('Add', [to.node('MatMul', inputs), bias]);
 }
 
+function conv({ attributes }: NodeOf<'conv'> | NodeOf<'conv3d'>, to: Exporting): void {
+  const [, , ...kernel] = to.parameterShape('weight');
+  const bias = to.parameter('bias');
+  const inputs = [withBatch(to), to.parameter('weight'), ...(bias === undefined ? [] : [bias])];
+  yieldsSample(to, 'Conv', inputs, windowAttributes(kernel, attributes));
+}
+
 export const LAYER_EXPORTS: Exports<Layers> = {
-  conv({ attributes }, to) {
-    const [, , ...kernel] = to.parameterShape('weight');
-    const bias = to.parameter('bias');
-    const inputs = [withBatch(to), to.parameter('weight'), ...(bias === undefined ? [] : [bias])];
-    yieldsSample(to, 'Conv', inputs, windowAttributes(kernel, attributes));
-  },
+conv,
+  conv3d: conv,
   convTranspose({ attributes }, to) {
     const [, , ...kernel] = to.parameterShape('weight');
     const bias = to.parameter('bias');
