@@ -53,7 +53,7 @@ function conv({ attributes }: NodeOf<'conv'> | NodeOf<'conv3d'>, to: Exporting):
 }
 
 export const LAYER_EXPORTS: Exports<Layers> = {
-conv,
+  conv,
   conv3d: conv,
   convTranspose({ attributes }, to) {
     const [, , ...kernel] = to.parameterShape('weight');
