@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { evaluate, landmarks68Task, loadKernels, openFolder, prune, readPlain, vgg, withWeights } from 'espalier';
+import { evaluate, landmarks68Task, loadKernels, openFolder, prune, quantize, readPlain, vgg, withWeights } from 'espalier';
 import type { Context, Network } from 'espalier';
 import { preprocessing } from './faces.ts';
 
@@ -59,3 +59,27 @@ if (rows.includes('prune'))
       await row(`keep ${filters} / ${units}, ${refit ? 'refitted' : 'repaired per channel'}`, async () => {
         return (await prune({ keep: keepOf(filters, units), refit })(original, context)).network;
       });
+
+const toQuantize = [...layers.slice(1), 'dense1', 'dense2'].map((name) => `${name}.weight`);
+const settings = [
+  { name: '2 bits', options: { subvectorLength: 4, codewordCount: 256, signs: 'none' } },
+  { name: '3 bits', options: { subvectorLength: 4, codewordCount: 256 } },
+  { name: 'scalar 3 bits', options: { quantizer: 'scalar', bits: 3 } },
+] as const;
+if (rows.includes('quantize'))
+  for (const { name, options } of settings)
+    for (const feedback of ['none', 'diagonal', 'full'] as const)
+      await row(`${name}, feedback ${feedback}`, async () => {
+        return (await quantize({ ...options, parameters: toQuantize, feedback })(original, context)).network;
+      });
+if (rows.includes('both'))
+  for (const [filters, units] of [
+    [0.55, 0.25],
+    [0.4, 0.25],
+  ]) {
+    const { network: thin } = await prune({ keep: keepOf(filters, units), refit: true })(original, context);
+    for (const { name, options } of settings)
+      await row(`keep ${filters} / ${units}, ${name}`, async () => {
+        return (await quantize({ ...options, parameters: toQuantize, feedback: 'full' })(thin, context)).network;
+      });
+  }

@@ -40,7 +40,7 @@ export function describe(network: Description): Record<string, unknown> {
     outputs,
     ...(preprocessing && { preprocessing }),
     ...(task && { task }),
-    ...(origin && { origin }),
+    ...(hasField(network, 'origin') && origin && { origin }),
   };
 }
 

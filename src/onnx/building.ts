@@ -114,16 +114,22 @@ export interface Draft {
   readonly parameters: Map<string, Encoding>;
   readonly types: Map<string, ValueType>;
   readonly names: Set<string>;
+  /** The number that a name got last, where several nodes want it. */
+  readonly numbers: Map<string, number>;
+  /** Bytes that constants and parameters may still take: beyond them the file is no model, but an attack. */
+  room: number;
   readonly notes: string[];
   /** Parameters that are constants of the model as they are, by the constant's name and shape. */
   readonly shared: Map<string, Parameter>;
 }
 
-export const newDraft = (): Draft => ({
+export const newDraft = (room: number): Draft => ({
+  room,
   nodes: [],
   parameters: new Map(),
   types: new Map(),
   names: new Set(),
+  numbers: new Map(),
   notes: [],
   shared: new Map(),
 });
@@ -131,7 +137,11 @@ export const newDraft = (): Draft => ({
 /** A name that nothing else has: the one wanted, or that with a number. */
 export function freshName(draft: Draft, wanted: string): string {
   let name = wanted;
-  for (let i = 2; draft.names.has(name); i++) name = `${wanted}_${i}`;
+  // From where the last one ended: a thousand nodes of one name take a thousand steps.
+  for (let i = draft.numbers.get(wanted) ?? 2; draft.names.has(name); i++) {
+    name = `${wanted}_${i}`;
+    draft.numbers.set(wanted, i + 1);
+  }
   draft.names.add(name);
   return name;
 }
@@ -165,8 +175,25 @@ export function addNode(
   });
 }
 
-/** Adds a parameter under a name of its own. */
+/** Counts bytes of constants and parameters. @throws {EspalierError} BUDGET where the file does not explain so many */
+export function spend(draft: Draft, bytes: number): void {
+  draft.room -= bytes;
+  if (draft.room >= 0) return;
+  throw new EspalierError(
+    'BUDGET',
+    'readOnnx: what is computed while the model is read takes more memory than its bytes explain; is the file damaged?',
+  );
+}
+
+/** Adds a parameter under a name of its own. @throws {EspalierError} NONFINITE, BUDGET */
 export function addParameter(draft: Draft, wanted: string, shape: Shape, data: Float32Array): Parameter {
+  spend(draft, data.byteLength);
+  for (let i = 0; i < data.length; i++) {
+    if (!Number.isFinite(data[i])) {
+      const text = `readOnnx: the constant ${show(wanted)}: expected finite numbers, got ${data[i]} at element ${i}`;
+      throw new EspalierError('NONFINITE', text, { name: wanted, found: data[i] });
+    }
+  }
   const name = freshName(draft, wanted);
   draft.parameters.set(name, { kind: 'dense', shape, data });
   return { kind: 'parameter', name, shape };

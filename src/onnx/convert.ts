@@ -18,6 +18,7 @@ import {
   newDraft,
   onlyTensor,
   sidesOf,
+  spend,
 } from './building.ts';
 import type { Building, Constant, Draft, Known, Layout, NodeOptions, Operand, Parameter, Value } from './building.ts';
 import type { GraphProto, NodeProto, ValueProto } from './model.ts';
@@ -76,7 +77,7 @@ interface Walked {
 export function walk(conversion: Conversion, layout: Layout): Walked {
   const { graph } = conversion;
   const known = new Map<string, Known>();
-  const draft = newDraft();
+  const draft = newDraft(conversion.room);
   const problems: Problem[] = [];
   /** Values that depend on what is not supported. */
   const lost = new Set<string>();
@@ -88,23 +89,15 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
     known.set(value.name, value);
     draft.types.set(value.name, { shape: value.shape, type: value.type, isConstant: false });
   }
-  let room = conversion.room;
   for (const proto of nodes) {
     if (proto.inputs.some((name) => lost.has(name))) {
       for (const name of proto.outputs) lost.add(name);
       continue;
     }
     try {
-      const computed = convertNode(conversion, proto, { layout, batch: inputs.batch, known, draft });
-      room -= computed;
-      if (room < 0)
-        throw onnxError(
-          'BUDGET',
-          proto,
-          `constants of the model are computed to more than ${conversion.room} bytes; is the file damaged?`,
-        );
+      convertNode(conversion, proto, { layout, batch: inputs.batch, known, draft });
     } catch (error) {
-      if (isAcrossBatch(error) || !(error instanceof EspalierError)) throw error;
+      if (!(error instanceof EspalierError) || (layout === 'batched' && isAcrossBatch(error))) throw error;
       if (error.code !== 'UNSUPPORTED') throw named(error, proto);
       problems.push({ where: `${show(labelOf(proto))} (${proto.operator})`, text: withoutWho(error, proto) });
       for (const name of proto.outputs) lost.add(name);
@@ -168,7 +161,7 @@ function liveNodes(graph: GraphProto): NodeProto[] {
     for (const name of graph.nodes[i].inputs) {
       const maker = makers.get(name);
       if (maker === undefined) {
-        if (name !== '' && !given.has(name) && !graph.sparse.includes(name))
+        if (name !== '' && !given.has(name) && !graph.sparse.has(name))
           throw onnxError('GRAPH', graph.nodes[i], `nothing makes its input ${show(name)}`);
       } else if (maker >= i) {
         throw onnxError(
@@ -249,12 +242,12 @@ interface State {
   readonly draft: Draft;
 }
 
-/** Computes or builds one node. Bytes of the constants that were computed. */
-function convertNode(conversion: Conversion, proto: NodeProto, state: State): number {
-  const { known } = state;
+/** Computes or builds one node. */
+function convertNode(conversion: Conversion, proto: NodeProto, state: State): void {
+  const { known, draft } = state;
   const opset = conversion.opsets.get(proto.domain);
   const operator = operatorNamed(proto);
-  const view = viewOf(proto, opset ?? 0);
+  const view = viewOf(proto, opset ?? 0, () => draft.room);
   if (!operator) {
     const inside = [...proto.attributes.values()].some(({ other }) => other === 'graph');
     return view.fail(
@@ -270,7 +263,7 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): nu
     if (name === '') return undefined;
     const found = known.get(name);
     if (found) return found;
-    if (conversion.graph.sparse.includes(name))
+    if (conversion.graph.sparse.has(name))
       return view.fail('UNSUPPORTED', `its input ${show(name)} is a sparse tensor; store it densely`);
     const constant: Constant = { kind: 'constant', name, alternatives: [conversion.initializer(name)] };
     known.set(name, constant);
@@ -280,7 +273,6 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): nu
     view.tensor(name);
     return conversion.attributeTensor(proto, name);
   };
-  let bytes = 0;
   const constants = inputs.filter((input) => input?.kind === 'constant');
   if (operator.evaluate && constants.length === inputs.filter(Boolean).length) {
     const count = constants.some(({ alternatives }) => alternatives.length > 1) ? BATCHES.length : 1;
@@ -298,7 +290,10 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): nu
       const alternatives = results.map((tensors) => tensors?.[i]).filter((tensor) => tensor !== undefined);
       if (alternatives.length === 0) view.fail('UNSUPPORTED', `its output ${i} is not computed`);
       known.set(name, { kind: 'constant', name, alternatives });
-      for (const { data } of alternatives) bytes += data.byteLength;
+      for (const { data, shape } of alternatives) {
+        view.makes(shape.map(() => 1));
+        spend(draft, data.byteLength);
+      }
     });
   } else if (operator.build) {
     operator.build(view, buildingOf(proto, view, inputs, state, tensorOf));
@@ -310,7 +305,6 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): nu
   }
   const unread = view.unread();
   if (unread.length > 0) view.fail('UNSUPPORTED', `attributes that are not known here: ${showAll(unread)}`);
-  return bytes;
 }
 
 function buildingOf(

@@ -8,6 +8,8 @@ export interface ExternalPlace {
   readonly offset: number;
   /** Absent: what the tensor needs. */
   readonly length?: number;
+  /** What else is said of them, which nothing here knows. */
+  readonly unknown: readonly string[];
 }
 
 /** Files beside the model by the path that the model names them by ('model.onnx.data'). */
@@ -51,6 +53,8 @@ export function externalBytes(
       ? (files as Readonly<Record<string, Uint8Array>>)[location]
       : undefined;
   const bytes = asBytes(given);
+  if (!bytes && given !== undefined)
+    throw new TypeError(`readOnnx: files[${show(location)}]: expected a Uint8Array, got ${show(given)}`);
   if (!bytes) {
     const known = names.length > 0 ? `given were ${showAll(names)}` : 'none was given';
     throw new EspalierError(

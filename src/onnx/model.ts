@@ -4,9 +4,10 @@
  * protocol buffers want it.
  */
 import { EspalierError, show } from '../base/errors.ts';
-import type { Shape } from '../base/tensor.ts';
-import { checkExternalPath } from './external.ts';
-import type { ExternalPlace } from './external.ts';
+import { count, eachField, readEntry, sourceOf } from './source.ts';
+import type { Range, Source } from './source.ts';
+import { readSparse, readTensorProto } from './tensor-message.ts';
+import type { TensorProto } from './tensor-message.ts';
 import {
   countField,
   eachInteger,
@@ -20,24 +21,6 @@ import {
   textField,
 } from './wire.ts';
 import type { Field } from './wire.ts';
-
-/** A range of the file, with the field that it stood in. */
-export interface TypedRange {
-  readonly field: string;
-  readonly start: number;
-  readonly end: number;
-}
-
-export interface TensorProto {
-  readonly name: string;
-  /** Number of its element type. */
-  readonly code: number;
-  readonly shape: Shape;
-  readonly raw?: readonly [start: number, end: number];
-  readonly typed: readonly TypedRange[];
-  readonly external?: ExternalPlace;
-  readonly at: number;
-}
 
 /** A dimension: a number, a name, or nothing that is known. */
 export type Dimension = number | string | undefined;
@@ -82,7 +65,7 @@ export interface GraphProto {
   readonly nodes: readonly NodeProto[];
   readonly initializers: ReadonlyMap<string, TensorProto>;
   /** Names of initializers that are stored as sparse tensors. */
-  readonly sparse: readonly string[];
+  readonly sparse: ReadonlySet<string>;
   readonly inputs: readonly ValueProto[];
   readonly outputs: readonly ValueProto[];
 }
@@ -101,17 +84,6 @@ export interface ModelProto {
 /** Graphs within attributes of nodes of graphs. */
 const MOST_SUBGRAPHS = 32;
 
-type Range = readonly [start: number, end: number];
-
-/** Calls what takes the field of each number; others are passed over. */
-function eachField(
-  bytes: Uint8Array,
-  [start, end]: Range,
-  take: Readonly<Record<number, (field: Field) => void>>,
-): void {
-  for (const field of fieldsOf(bytes, start, end)) if (Object.hasOwn(take, field.number)) take[field.number](field);
-}
-
 /**
  * The model in the bytes.
  * @throws {EspalierError} PROTO with a byte offset for bytes that are no such message, DEPTH, DUPLICATE for two
@@ -119,6 +91,7 @@ function eachField(
  *   GRAPH if there is no graph
  */
 export function readModel(bytes: Uint8Array): ModelProto {
+  const source = sourceOf(bytes);
   let graph: GraphProto | undefined;
   let irVersion = 0;
   let producer = '';
@@ -130,7 +103,7 @@ export function readModel(bytes: Uint8Array): ModelProto {
     2: (field) => (producer = textField(bytes, field, 'producer_name')),
     7: (field) => {
       if (graph) throw protoError(field.at, 'a second graph');
-      graph = readGraph(bytes, rangeField(field, 'graph'), 0);
+      graph = readGraph(source, rangeField(field, 'graph'), 0);
     },
     8: (field) => {
       let domain = '';
@@ -139,10 +112,18 @@ export function readModel(bytes: Uint8Array): ModelProto {
         1: (part) => (domain = textField(bytes, part, 'domain')),
         2: (part) => (version = countField(bytes, part, 'opset version')),
       });
-      opsets.set(domain === 'ai.onnx' ? '' : domain, version);
+      const name = domain === 'ai.onnx' ? '' : domain;
+      if ((opsets.get(name) ?? version) !== version)
+        throw new EspalierError(
+          'DUPLICATE',
+          `readOnnx: byte ${field.at}: two versions of the operator set ${show(name)}`,
+          { name, offset: field.at },
+        );
+      opsets.set(name, version);
     },
     14: (field) => {
       const { key, value } = readEntry(bytes, field, 'metadata_props');
+      count(source, field, 'value');
       metadata.set(key, value);
     },
     25: (field) => {
@@ -152,6 +133,7 @@ export function readModel(bytes: Uint8Array): ModelProto {
         1: (part) => (name = textField(bytes, part, 'function name')),
         10: (part) => (domain = textField(bytes, part, 'function domain')),
       });
+      count(source, field, 'value');
       functions.push(`${domain}:${name}`);
     },
   });
@@ -160,17 +142,8 @@ export function readModel(bytes: Uint8Array): ModelProto {
   return { irVersion, producer, opsets, metadata, functions, graph };
 }
 
-/** A key with its value: StringStringEntryProto. */
-function readEntry(bytes: Uint8Array, field: Field, what: string): { key: string; value: string } {
-  const entry = { key: '', value: '' };
-  eachField(bytes, rangeField(field, what), {
-    1: (part) => (entry.key = textField(bytes, part, `${what}: key`)),
-    2: (part) => (entry.value = textField(bytes, part, `${what}: value`)),
-  });
-  return entry;
-}
-
-function readGraph(bytes: Uint8Array, range: Range, depth: number): GraphProto {
+function readGraph(source: Source, range: Range, depth: number): GraphProto {
+  const { bytes } = source;
   if (depth > MOST_SUBGRAPHS) {
     const text = `readOnnx: byte ${range[0]}: more than ${MOST_SUBGRAPHS} graphs within each other`;
     throw new EspalierError('DEPTH', text, { offset: range[0], limit: MOST_SUBGRAPHS });
@@ -178,39 +151,51 @@ function readGraph(bytes: Uint8Array, range: Range, depth: number): GraphProto {
   let name = '';
   const nodes: NodeProto[] = [];
   const initializers = new Map<string, TensorProto>();
-  const sparse: string[] = [];
+  const sparse = new Set<string>();
   const inputs: ValueProto[] = [];
   const outputs: ValueProto[] = [];
   eachField(bytes, range, {
-    1: (field) => nodes.push(readNode(bytes, field, depth)),
+    1: (field) => nodes.push(readNode(source, field, depth)),
     2: (field) => (name = textField(bytes, field, 'graph name')),
     5: (field) => {
-      const tensor = readTensorProto(bytes, rangeField(field, 'initializer'));
+      const tensor = readTensorProto(bytes, rangeField(field, 'initializer'), source);
       if (initializers.has(tensor.name)) {
         const text = `readOnnx: byte ${field.at}: two initializers are called ${show(tensor.name)}`;
         throw new EspalierError('DUPLICATE', text, { name: tensor.name, offset: field.at });
       }
       initializers.set(tensor.name, tensor);
     },
-    11: (field) => inputs.push(readValue(bytes, rangeField(field, 'input'))),
-    12: (field) => outputs.push(readValue(bytes, rangeField(field, 'output'))),
-    15: (field) => sparse.push(readSparse(bytes, rangeField(field, 'sparse_initializer'))),
+    11: (field) => inputs.push(readValue(source, field, 'input')),
+    12: (field) => outputs.push(readValue(source, field, 'output')),
+    15: (field) => sparse.add(readSparse(source, rangeField(field, 'sparse_initializer'))),
   });
+  for (const name of sparse) {
+    if (!initializers.has(name)) continue;
+    const text = `readOnnx: two initializers are called ${show(name)}, one of them a sparse tensor`;
+    throw new EspalierError('DUPLICATE', text, { name, offset: range[0] });
+  }
   return { name, nodes, initializers, sparse, inputs, outputs };
 }
 
-function readNode(bytes: Uint8Array, field: Field, depth: number): NodeProto {
+function readNode(source: Source, field: Field, depth: number): NodeProto {
+  const { bytes } = source;
+  count(source, field, 'node');
+  const text = (part: Field, what: string): string => {
+    count(source, part, 'text');
+    return textField(bytes, part, what);
+  };
   const inputs: string[] = [];
   const outputs: string[] = [];
   const attributes = new Map<string, AttributeProto>();
   let [name, operator, domain] = ['', '', ''];
   eachField(bytes, rangeField(field, 'node'), {
-    1: (part) => inputs.push(textField(bytes, part, 'node input')),
-    2: (part) => outputs.push(textField(bytes, part, 'node output')),
+    1: (part) => inputs.push(text(part, 'node input')),
+    2: (part) => outputs.push(text(part, 'node output')),
     3: (part) => (name = textField(bytes, part, 'node name')),
     4: (part) => (operator = textField(bytes, part, 'op_type')),
     5: (part) => {
-      const attribute = readAttribute(bytes, rangeField(part, 'attribute'), depth);
+      count(source, part, 'attribute');
+      const attribute = readAttribute(source, rangeField(part, 'attribute'), depth);
       if (attributes.has(attribute.name)) {
         const text = `readOnnx: byte ${part.at}: two attributes are called ${show(attribute.name)}`;
         throw new EspalierError('DUPLICATE', text, { name: attribute.name, offset: part.at });
@@ -223,7 +208,8 @@ function readNode(bytes: Uint8Array, field: Field, depth: number): NodeProto {
 }
 
 /** What is there counts, not what the attribute says of its type: some exporters leave that unset. */
-function readAttribute(bytes: Uint8Array, range: Range, depth: number): AttributeProto {
+function readAttribute(source: Source, range: Range, depth: number): AttributeProto {
+  const { bytes } = source;
   let name = '';
   let type = 0;
   let integer: bigint | undefined;
@@ -239,30 +225,40 @@ function readAttribute(bytes: Uint8Array, range: Range, depth: number): Attribut
     2: (field) => (float = floatField(bytes, field, 'f')),
     3: (field) => (integer = integerField(bytes, field, 'i')),
     4: (field) => (text = textField(bytes, field, 's')),
-    5: (field) => (tensor = readTensorProto(bytes, rangeField(field, 't'))),
+    5: (field) => (tensor = readTensorProto(bytes, rangeField(field, 't'), source)),
     6: (field) => {
-      readGraph(bytes, rangeField(field, 'g'), depth + 1);
+      readGraph(source, rangeField(field, 'g'), depth + 1);
       other = 'graph';
     },
     7: (field) => {
       const [start, end] = fixedRange(field, 4, 'floats');
       const view = new DataView(bytes.buffer, bytes.byteOffset + start, end - start);
-      for (let i = 0; i < end - start; i += 4) floats.push(view.getFloat32(i, true));
+      for (let i = 0; i < end - start; i += 4) {
+        count(source, field, 'number');
+        floats.push(view.getFloat32(i, true));
+      }
     },
-    8: (field) => eachInteger(bytes, field, 'ints', (start, end) => integers.push(signedVarint(bytes, start, end))),
-    9: (field) => texts.push(textField(bytes, field, 'strings')),
+    8: (field) =>
+      eachInteger(bytes, field, 'ints', (start, end) => {
+        count(source, field, 'number');
+        integers.push(signedVarint(bytes, start, end));
+      }),
+    9: (field) => {
+      count(source, field, 'text');
+      texts.push(textField(bytes, field, 'strings'));
+    },
     10: (field) => {
-      readTensorProto(bytes, rangeField(field, 'tensors'));
+      readTensorProto(bytes, rangeField(field, 'tensors'), source);
       other = 'tensors';
     },
     11: (field) => {
-      readGraph(bytes, rangeField(field, 'graphs'), depth + 1);
+      readGraph(source, rangeField(field, 'graphs'), depth + 1);
       other = 'graphs';
     },
     20: (field) => (type = countField(bytes, field, 'attribute type')),
     21: () => (other = 'reference to an attribute of a function'),
     22: (field) => {
-      readSparse(bytes, rangeField(field, 'sparse_tensor'));
+      readSparse(source, rangeField(field, 'sparse_tensor'));
       other = 'sparse tensor';
     },
   });
@@ -279,98 +275,12 @@ function readAttribute(bytes: Uint8Array, range: Range, depth: number): Attribut
   };
 }
 
-/** Dimensions that could be those of data in memory. */
-const LARGEST_SIZE = 2 ** 53;
-
-/** A tensor: also the whole of a file that holds one alone. */
-export function readTensorProto(bytes: Uint8Array, [start, end]: Range): TensorProto {
-  let name = '';
-  let code = 0;
-  let raw: Range | undefined;
-  let isOutside = false;
-  const shape: number[] = [];
-  const typed: TypedRange[] = [];
-  const entries = new Map<string, string>();
-  const packed = (name: string) => (field: Field) => {
-    // Alone or packed: a range of varints in both cases.
-    eachInteger(bytes, field, name, () => undefined);
-    typed.push({ field: name, start: field.start, end: field.end });
-  };
-  const fixed = (name: string, size: 4 | 8) => (field: Field) => {
-    const [from, to] = fixedRange(field, size, name);
-    typed.push({ field: name, start: from, end: to });
-  };
-  const sides: bigint[] = [];
-  eachField(bytes, [start, end], {
-    1: (field) => eachInteger(bytes, field, 'dims', (from, to) => sides.push(signedVarint(bytes, from, to))),
-    2: (field) => (code = countField(bytes, field, 'data_type')),
-    4: fixed('float_data', 4),
-    5: packed('int32_data'),
-    6: (field) => typed.push({ field: 'string_data', start: field.start, end: field.end }),
-    7: packed('int64_data'),
-    8: (field) => (name = textField(bytes, field, 'tensor name')),
-    9: (field) => (raw = rangeField(field, 'raw_data')),
-    10: fixed('double_data', 8),
-    11: packed('uint64_data'),
-    13: (field) => {
-      const { key, value } = readEntry(bytes, field, 'external_data');
-      entries.set(key, value);
-    },
-    14: (field) => (isOutside = countField(bytes, field, 'data_location') === 1),
-  });
-  let size = 1n;
-  for (const side of sides) {
-    size *= side;
-    if (side < 0n || size > BigInt(LARGEST_SIZE)) {
-      const text = `readOnnx: tensor ${show(name)}: dimensions [${sides.slice(0, 16).join(', ')}]: expected numbers from 0 whose product is below 2^53`;
-      throw new EspalierError('TENSOR', text, { name, offset: start });
-    }
-    shape.push(Number(side));
-  }
-  const external = isOutside || entries.size > 0 ? readPlace(name, entries, start) : undefined;
-  return {
-    name,
-    code,
-    shape,
-    typed: typed.filter((part) => part.end > part.start),
-    at: start,
-    ...(raw && { raw }),
-    ...(external && { external }),
-  };
-}
-
-/** Where the data of a tensor are; keys that are not known are passed over. */
-function readPlace(name: string, entries: ReadonlyMap<string, string>, at: number): ExternalPlace {
-  const location = entries.get('location') ?? '';
-  checkExternalPath(name, location);
-  const number = (key: string): number | undefined => {
-    const text = entries.get(key);
-    if (text === undefined) return undefined;
-    const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
-    if (Number.isSafeInteger(value)) return value;
-    throw new EspalierError(
-      'EXTERNAL',
-      `readOnnx: tensor ${show(name)}: ${key} of its outside data: expected a whole number from 0, got ${show(text)}`,
-      { name, offset: at },
-    );
-  };
-  const length = number('length');
-  return { location, offset: number('offset') ?? 0, ...(length !== undefined && { length }) };
-}
-
-/** The name of a sparse tensor: its parts are checked as any tensor's, and it is not read. */
-function readSparse(bytes: Uint8Array, range: Range): string {
-  let name = '';
-  eachField(bytes, range, {
-    1: (field) => (name = readTensorProto(bytes, rangeField(field, 'values')).name),
-    2: (field) => readTensorProto(bytes, rangeField(field, 'indices')),
-  });
-  return name;
-}
-
 const OTHER_TYPES: Readonly<Record<number, string>> = { 4: 'sequence', 5: 'map', 8: 'sparse tensor', 9: 'optional' };
 
-function readValue(bytes: Uint8Array, range: Range): ValueProto {
+function readValue(source: Source, value: Field, what: string): ValueProto {
+  const { bytes } = source;
+  const range = rangeField(value, what);
+  count(source, value, 'value');
   let name = '';
   let code: number | undefined;
   let other: string | undefined;
@@ -386,7 +296,10 @@ function readValue(bytes: Uint8Array, range: Range): ValueProto {
           2: (part) => {
             const found: Dimension[] = [];
             eachField(bytes, rangeField(part, 'shape'), {
-              1: (side) => found.push(readDimension(bytes, rangeField(side, 'dim'))),
+              1: (side) => {
+                count(source, side, 'number');
+                found.push(readDimension(bytes, rangeField(side, 'dim')));
+              },
             });
             dimensions = found;
           },

@@ -1,7 +1,10 @@
 /** A node of the model as an operator's definition reads it: attributes by type, and errors that name the node. */
 import { EspalierError, show } from '../base/errors.ts';
 import type { ErrorCode } from '../base/errors.ts';
-import type { AttributeProto, NodeProto, TensorProto } from './model.ts';
+import type { Shape } from '../base/tensor.ts';
+import type { AttributeProto, NodeProto } from './model.ts';
+import { MOST_AXES } from './tensor-message.ts';
+import type { TensorProto } from './tensor-message.ts';
 
 /** How a node is called in texts: by its name, and where it has none by its first output. */
 export const labelOf = ({ name, outputs }: NodeProto): string => name || outputs.find((output) => output !== '') || '';
@@ -35,11 +38,20 @@ export interface NodeView {
   /** Attributes that change nothing here. */
   ignore(...names: string[]): void;
   fail(code: ErrorCode, text: string): never;
+  /**
+   * Before a constant of this shape is made: it returns the shape. Sides of 0 count as 1, since tables along the axes are
+   * made, too. @throws {EspalierError} BUDGET for more than the file may ask for, UNSUPPORTED for too many axes
+   */
+  makes(shape: Shape): Shape;
   /** Attributes that nobody asked for. */
   unread(): string[];
 }
 
-export function viewOf(proto: NodeProto, opset: number): NodeView {
+/** Bytes of an element that is made, at most. */
+const WIDEST = 8;
+
+/** `room`: bytes that constants may still take. */
+export function viewOf(proto: NodeProto, opset: number, room: () => number): NodeView {
   const read = new Set<string>();
   const fail = (code: ErrorCode, text: string): never => {
     throw onnxError(code, proto, text);
@@ -97,6 +109,14 @@ export function viewOf(proto: NodeProto, opset: number): NodeView {
       for (const name of names) read.add(name);
     },
     fail,
+    makes(shape) {
+      if (shape.length > MOST_AXES)
+        fail('UNSUPPORTED', `it makes a tensor of ${shape.length} axes; at most ${MOST_AXES} are read`);
+      const count = shape.reduce((product, side) => product * Math.max(1, side), 1);
+      if (!(WIDEST * count <= room()))
+        fail('BUDGET', `it would make ${count} elements while the model is read, more than its bytes explain`);
+      return shape;
+    },
     unread: () => [...proto.attributes.keys()].filter((name) => !read.has(name)),
   };
 }

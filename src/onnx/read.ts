@@ -8,6 +8,7 @@ import { activationBytes, budgetOf, decodedBytes, passWork } from '../network/li
 import type { Limits } from '../network/limits.ts';
 import { simplify } from '../network/simplify.ts';
 import { inferTypes } from '../network/shapes.ts';
+import { checkConstants, checkFiles, checkInputNames, checkShapes } from './arguments.ts';
 import { isAcrossBatch } from './building.ts';
 import type { Layout } from './building.ts';
 import { convert, walk } from './convert.ts';
@@ -15,9 +16,10 @@ import type { Conversion, Converted } from './convert.ts';
 import { externalBytes } from './external.ts';
 import type { SideFiles } from './external.ts';
 import { readModel } from './model.ts';
-import type { ModelProto, TensorProto } from './model.ts';
+import type { GraphProto, ModelProto } from './model.ts';
+import type { TensorProto } from './tensor-message.ts';
 import { onnxError } from './node.ts';
-import { readTensor } from './tensor.ts';
+import { elementWord, readTensor } from './tensor.ts';
 import type { OnnxTensor } from './tensor.ts';
 
 export interface OnnxOptions {
@@ -54,16 +56,16 @@ const WHO = 'readOnnx';
 const OPSETS = { oldest: 7, newest: 26 } as const;
 
 /**
- * Bytes that constants which are computed may take: weights that are quantized as `writeOnnx` writes them, eight to a code
- * of one byte with their signs, are 28 bytes and pass through four such steps.
+ * Bytes that constants which are computed may take, parameters with them: weights that are quantized as `writeOnnx` writes
+ * them, eight to a code of one byte with their signs, are 28 bytes and pass through four such steps.
  */
-const ROOM = { free: 2 ** 26, perByte: 128 } as const;
+const ROOM = { free: 2 ** 26, perByte: 256 } as const;
 
 /**
  * The network of an ONNX model, which gives the same outputs. Weights become float32 (halves, bfloat16 and doubles are
  * converted, quantized ones decoded); what computes shapes is computed.
  *
- * @throws {TypeError} if `input` is not bytes
+ * @throws {TypeError | RangeError} if `input` is not bytes, or an option is no such
  * @throws {EspalierError} PROTO and DEPTH for bytes that are no model, with the byte where it went wrong; UNSUPPORTED for what
  *   cannot be read, every such node by name in one error; TENSOR, ATTRIBUTE, SHAPE, GRAPH, DUPLICATE for what is wrong in
  *   it, naming the node; PATH, EXTERNAL, MISSING for weights in other files; BUDGET for more than the limits
@@ -77,10 +79,12 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
     simplified = true,
     ...options
   } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'simplified', 'limits']);
+  checkArguments(options);
   const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
+  checkSize(bytes);
   const check = budgetOf(WHO, bytes.length, limits);
   return withMemory(WHO, () => {
-    const { model, conversion } = prepared(bytes, options);
+    const { model, conversion, notes: said } = prepared(bytes, options);
     const { network: bare, layout, batch: size, notes } = converted(conversion);
     const { opsets, producer, metadata } = model;
     const batch = layout === 'whole' ? 'none' : (size ?? 'any');
@@ -92,7 +96,7 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
     check('bytes', decodedBytes(shapes, network.nodes));
     check('activations', activationBytes(network, types));
     check('multiplyAdds', passWork(network, types));
-    return { network, opsets, producer, batch, metadata, notes };
+    return { network, opsets, producer, batch, metadata, notes: [...notes, ...said] };
   });
 }
 
@@ -104,24 +108,47 @@ export function evaluateOnnx(
   input: Uint8Array | ArrayBuffer,
   inputs: Readonly<Record<string, OnnxTensor>>,
 ): Map<string, OnnxTensor> {
-  const { conversion } = prepared(steadyBytes(WHO, input), { constants: inputs });
-  const { known } = walk(conversion, 'whole');
-  return new Map(
-    conversion.graph.outputs.map(({ name }) => {
-      const found = known.get(name) ?? { kind: 'constant', alternatives: [conversion.initializer(name)] };
-      if (found.kind === 'constant') return [name, found.alternatives[0]];
-      throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, {
-        name,
-      });
-    }),
-  );
+  checkConstants('evaluateOnnx', inputs);
+  return withMemory(WHO, () => {
+    const bytes = steadyBytes(WHO, input);
+    checkSize(bytes);
+    const { conversion } = prepared(bytes, { constants: inputs });
+    const { known } = walk(conversion, 'whole');
+    return new Map(
+      conversion.graph.outputs.map(({ name }) => {
+        const found = known.get(name) ?? { kind: 'constant', alternatives: [conversion.initializer(name)] };
+        if (found.kind === 'constant') return [name, found.alternatives[0]];
+        throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, {
+          name,
+        });
+      }),
+    );
+  });
+}
+
+type Given = Omit<OnnxOptions, 'limits' | 'simplified'>;
+
+/** @throws {TypeError | RangeError} */
+function checkArguments({ files, shapes = {}, constants = {} }: Given): void {
+  checkFiles(WHO, files);
+  checkShapes(WHO, shapes);
+  checkConstants(WHO, constants);
+}
+
+/** A message of protocol buffers has at most 2 GiB; larger models keep their weights in files beside it. */
+const LARGEST_FILE = 2 ** 31 - 1;
+
+function checkSize({ length }: Uint8Array): void {
+  if (length <= LARGEST_FILE) return;
+  const text = `${WHO}: ${length} bytes; a model has at most ${LARGEST_FILE}, larger ones keep their weights in other files`;
+  throw new EspalierError('TOO_LARGE', text, { limit: LARGEST_FILE, found: length });
 }
 
 /** The model of the bytes, and what converting it takes. */
 function prepared(
   bytes: Uint8Array,
-  { files, shapes = {}, constants = {} }: Omit<OnnxOptions, 'limits' | 'simplified'>,
-): { model: ModelProto; conversion: Conversion } {
+  { files, shapes = {}, constants = {} }: Given,
+): { model: ModelProto; conversion: Conversion; notes: ReadonlySet<string> } {
   const model = readModel(bytes);
   const { opsets, functions, graph } = model;
   checkOpsets(opsets);
@@ -132,15 +159,14 @@ function prepared(
       { name: functions[0] },
     );
   const names = graph.inputs.map(({ name }) => name);
-  for (const name of [...Object.keys(shapes), ...Object.keys(constants)]) {
-    if (!names.includes(name))
-      throw new RangeError(`${WHO}: ${show(name)} is no input of the model; it has ${showAll(names)}`);
-  }
+  checkInputNames(WHO, [...Object.keys(shapes), ...Object.keys(constants)], names);
+  checkShadowed(graph);
   const tensorOf = (tensor: TensorProto): OnnxTensor =>
     readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
   const initializers = new Map(graph.initializers);
   for (const [name, { shape }] of Object.entries(constants))
     initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
+  const notes = new Set<string>();
   const conversion: Conversion = {
     graph: { ...graph, initializers },
     opsets,
@@ -150,6 +176,10 @@ function prepared(
       if (Object.hasOwn(constants, name)) return constants[name];
       const proto = initializers.get(name);
       if (!proto) throw new EspalierError('GRAPH', `${WHO}: there is no value ${show(name)}`, { name });
+      if (proto.external && proto.external.unknown.length > 0) {
+        const keys = showAll(proto.external.unknown);
+        notes.add(`tensor ${show(name)}: of its outside data ${keys} is said, which is not known here and passed over`);
+      }
       return tensorOf(proto);
     },
     attributeTensor(node, name) {
@@ -158,7 +188,27 @@ function prepared(
       return tensorOf(proto);
     },
   };
-  return { model, conversion };
+  return { model, conversion, notes };
+}
+
+/**
+ * An initializer that is an input, too, is its default; then both are of one kind.
+ * @throws {EspalierError} GRAPH where they differ
+ */
+function checkShadowed({ inputs, initializers }: GraphProto): void {
+  for (const { name, code, dimensions } of inputs) {
+    const tensor = initializers.get(name);
+    if (!tensor) continue;
+    const { shape } = tensor;
+    const fits =
+      !dimensions ||
+      (dimensions.length === shape.length &&
+        dimensions.every((side, axis) => typeof side !== 'number' || side === shape[axis]));
+    if (fits && (code === undefined || code === 0 || code === tensor.code)) continue;
+    const said = `${elementWord(code ?? tensor.code)} [${(dimensions ?? []).map((side) => side ?? '?').join(', ')}]`;
+    const text = `${WHO}: the initializer ${show(name)} (${elementWord(tensor.code)} [${shape.join(', ')}]) has the name of an input of another kind (${said})`;
+    throw new EspalierError('GRAPH', text, { name, offset: tensor.at });
+  }
 }
 
 /** With axis 0 as the batch; where the model works across it, or does not fit together that way, as a whole. */

@@ -7,7 +7,7 @@ import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { halfToNumber } from '../encodings/half.ts';
 import type { ExternalPlace } from './external.ts';
-import type { TensorProto } from './model.ts';
+import type { TensorProto } from './tensor-message.ts';
 import { signedVarint, unsignedVarint } from './wire.ts';
 
 /** Arrays that hold the elements, by type. bool: 0 or 1. */
@@ -47,6 +47,10 @@ const ARRAYS: { readonly [E in ElementName]: (count: number) => ElementArrays[E]
   int64: (count) => new BigInt64Array(count),
   bool: (count) => new Uint8Array(count),
 };
+
+/** Whether it is the name of a type that is read. */
+export const isElementName = (value: unknown): value is ElementName =>
+  typeof value === 'string' && Object.hasOwn(ARRAYS, value);
 
 /** Zeros. */
 export function elements<E extends ElementName>(type: E, count: number): ElementArrays[E] {

@@ -331,6 +331,9 @@ export function examplesOf(kind: string): readonly Example[] {
 }
 
 /** Where an example stands: alone between inputs and outputs, or between layers that have something to fuse, fold and train. */
+/** Its gradient is that of another function by intention: functions.test.ts holds it against PyTorch's. */
+export const STRAIGHT_THROUGH = 'fakeQuantize';
+
 export type Surroundings = 'alone' | 'between layers';
 
 /** Adds an example to a graph. Returns the values that end it. */

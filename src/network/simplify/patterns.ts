@@ -31,12 +31,17 @@ function scaled(node: Node | undefined, view: View): { value: string; by: number
   return found && { value: found.value, by: node?.kind === 'divide' ? 1 / found.number : found.number };
 }
 
+const MOST_FACTORS = 16;
+
 /** Numbers and values that are multiplied together to make a node's value, over nodes that nothing else reads. */
 function factorsOf(root: Node, view: View): { by: number; values: string[] } {
   const values: string[] = [];
   let by = 1;
   const open = [root];
-  for (let node = open.pop(); node; node = open.pop()) {
+  // The patterns have three factors at most: a longer product is none of them.
+  for (let steps = 0; open.length > 0 && values.length <= MOST_FACTORS; steps++) {
+    if (steps > MOST_FACTORS) return { by, values: [] };
+    const node = open.pop() as Node;
     const single = scaled(node, view);
     const inputs = single ? [single.value] : node.inputs;
     if (single) by *= single.by;
@@ -160,10 +165,16 @@ const reshapes: Pattern = (node, view) => {
 
 const PATTERNS: readonly Pattern[] = [layerNorm, normAffine, products, bias, reshapes];
 
+/**
+ * How often the whole network is gone over: patterns build on each other a few times, and of a thousand sums in a row,
+ * which no model has, each would be a round.
+ */
+const MOST_ROUNDS = 12;
+
 /** Every pattern where it is found, until none is: a pattern may make what another looks for. */
 export function withPatterns(network: Network): Network {
   let current = network;
-  for (;;) {
+  for (let round = 0; round < MOST_ROUNDS; round++) {
     const view = viewOf(current);
     let found = 0;
     const parameters = new Map(current.parameters);
@@ -183,4 +194,5 @@ export function withPatterns(network: Network): Network {
     if (found === 0) return current;
     current = withoutUnused({ ...current, nodes: lastOfName(nodes), parameters });
   }
+  return current;
 }

@@ -51,6 +51,7 @@ function movedAttributes({ kind, attributes }: Node, order: readonly number[]): 
 export function withoutPermutes(network: Network): Network {
   const view = viewOf(network);
   const pending = new Map<string, Pending>();
+  const outputs = new Set(network.outputs);
   const names = new Set([
     ...network.inputs.map(({ name }) => name),
     ...network.nodes.flatMap((node) => [node.name, ...outputsOf(node)]),
@@ -118,7 +119,7 @@ export function withoutPermutes(network: Network): Network {
         push(node, moved.inputs, moved.attributes, several[0]);
         continue;
       }
-      if (node.kind === 'flatten' && first && !first.flat && !network.outputs.includes(value)) {
+      if (node.kind === 'flatten' && first && !first.flat && !outputs.has(value)) {
         pending.set(value, { ...first, flat: true });
         continue;
       }
@@ -212,6 +213,7 @@ function turnedColumns(
 
 /** Permutes that change nothing are read through; an output that is one gives its name to what it reads. */
 function withoutIdentities(network: Network): Network {
+  const outputs = new Set(network.outputs);
   const renamed = new Map<string, string>();
   const current = (name: string): string => renamed.get(name) ?? name;
   const isNothing = ({ kind, attributes }: Node): boolean =>
@@ -221,8 +223,8 @@ function withoutIdentities(network: Network): Network {
     if (!isNothing(node)) return true;
     const [value] = outputsOf(node);
     const source = current(node.inputs[0]);
-    if (!network.outputs.includes(value)) renamed.set(value, source);
-    else if (yielded.has(source) && !network.outputs.includes(source)) renamed.set(source, value);
+    if (!outputs.has(value)) renamed.set(value, source);
+    else if (yielded.has(source) && !outputs.has(source)) renamed.set(source, value);
     else return true;
     return false;
   });
@@ -231,10 +233,10 @@ function withoutIdentities(network: Network): Network {
   return {
     ...network,
     nodes: kept.map((node) => {
-      const outputs = outputsOf(node).map(settled);
+      const names = outputsOf(node).map(settled);
       const { outputs: _, ...rest } = node;
       const inputs = node.inputs.map(settled);
-      return outputs.length === 1 && outputs[0] === node.name ? { ...rest, inputs } : { ...rest, inputs, outputs };
+      return names.length === 1 && names[0] === node.name ? { ...rest, inputs } : { ...rest, inputs, outputs: names };
     }),
   };
 }

@@ -10,7 +10,7 @@ type Layers = 'conv' | 'conv3d' | 'convTranspose' | 'dense' | 'matMul';
 /** What has a window says of it but where it is what everybody takes it for. */
 function windowAttributes(
   kernel: readonly number[],
-  window: Pick<NodeOf<'conv' | 'conv3d'>['attributes'], 'stride' | 'padding' | 'dilation' | 'groups'>,
+  window: (NodeOf<'conv'> | NodeOf<'conv3d'> | NodeOf<'convTranspose'>)['attributes'],
 ): OnnxAttributes {
   const { stride, padding, dilation, groups } = window;
   return {

@@ -4,9 +4,31 @@ import type { Elementwise } from '../arrays.ts';
 import type { Building, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
 import { isFloating } from '../tensor.ts';
-import type { ElementName, OnnxTensor } from '../tensor.ts';
+import type { OnnxTensor } from '../tensor.ts';
+import type { Shape } from '../../base/tensor.ts';
 import { aligned, rankOf, required } from './define.ts';
 import type { OnnxOperator } from './define.ts';
+
+/** Both of one type and of shapes that fit together, the result not too large. */
+function checkPair(node: NodeView, a: OnnxTensor, b: OnnxTensor): void {
+  if (a.type !== b.type) node.fail('TENSOR', `expected elements of one type, got ${a.type} and ${b.type}`);
+  node.makes(stretched(node, a.shape, b.shape));
+}
+
+const stretched = (node: NodeView, a: Shape, b: Shape): Shape =>
+  broadcastShape(a, b) ?? node.fail('SHAPE', `[${a.join(', ')}] and [${b.join(', ')}] do not fit together`);
+
+/** A function of two constants. */
+function computed(
+  node: NodeView,
+  first: OnnxTensor | undefined,
+  second: OnnxTensor | undefined,
+  of: Elementwise,
+): OnnxTensor {
+  const [a, b] = [required(node, 0, first), required(node, 1, second)];
+  checkPair(node, a, b);
+  return combined(a, b, of);
+}
 
 /** Both inputs through a node of ours. */
 function buildPair(kind: string, graph: Building, a: number, b: number): Value {
@@ -16,7 +38,7 @@ function buildPair(kind: string, graph: Building, a: number, b: number): Value {
 
 function binary(kind: string, of: Elementwise): OnnxOperator {
   return {
-    evaluate: (node, [a, b]) => [combined(required(node, 0, a), required(node, 1, b), of)],
+    evaluate: (node, [a, b]) => [computed(node, a, b, of)],
     build: (_node, graph) => graph.yields(0, buildPair(kind, graph, 0, 1)),
   };
 }
@@ -25,14 +47,15 @@ function binary(kind: string, of: Elementwise): OnnxOperator {
 function variadic(kind: string, of: Elementwise): OnnxOperator {
   return {
     evaluate: (node, inputs) => [
-      inputs.map((input, i) => required(node, i, input)).reduce((all, next) => combined(all, next, of)),
+      inputs.map((input, i) => required(node, i, input)).reduce((all, next) => computed(node, all, next, of)),
     ],
     build(node, graph) {
       if (node.inputCount === 1) {
         graph.yields(0, graph.value(0));
         return;
       }
-      const rank = Math.max(...Array.from({ length: node.inputCount }, (_, i) => rankOf(graph, i)));
+      let rank = 0;
+      for (let i = 0; i < node.inputCount; i++) rank = Math.max(rank, rankOf(graph, i));
       // Constants last: the first operand is a value.
       const order = Array.from({ length: node.inputCount }, (_, i) => i).sort(
         (a, b) => Number(graph.input(a)?.kind === 'constant') - Number(graph.input(b)?.kind === 'constant'),
@@ -51,6 +74,7 @@ const divide: Elementwise = { numbers: (a, b) => a / b, bigints: (a, b) => (b ==
 
 /** Division of whole numbers drops the fraction. */
 function quotient(node: NodeView, a: OnnxTensor, b: OnnxTensor): OnnxTensor {
+  checkPair(node, a, b);
   if (isFloating(a.type)) return combined(a, b, divide);
   if (b.data.some((value) => Number(value) === 0)) node.fail('TENSOR', 'division of whole numbers by zero');
   return combined(a, b, { ...divide, numbers: (x, y) => Math.trunc(x / y) });
@@ -61,9 +85,8 @@ const compared = (of: (a: number | bigint, b: number | bigint) => boolean): Onnx
   return {
     evaluate(node, [first, second]) {
       const [a, b] = [required(node, 0, first), required(node, 1, second)];
-      const shape =
-        broadcastShape(a.shape, b.shape) ??
-        node.fail('SHAPE', `[${a.shape.join(', ')}] and [${b.shape.join(', ')}] do not fit together`);
+      checkPair(node, a, b);
+      const shape = stretched(node, a.shape, b.shape);
       const [left, right] = [expanded(a, shape).data, expanded(b, shape).data];
       return [
         { type: 'bool', shape, data: Uint8Array.from({ length: left.length }, (_, i) => compare(left[i], right[i])) },
@@ -90,15 +113,13 @@ function power(graph: Building): Value {
 const where: OnnxOperator = {
   evaluate(node, [condition, yes, no]) {
     const [c, a, b] = [required(node, 0, condition), required(node, 1, yes), required(node, 2, no)];
-    const shape = broadcastShape(broadcastShape(c.shape, a.shape) ?? [], b.shape);
-    if (!shape) return node.fail('SHAPE', 'its inputs do not fit together');
+    if (a.type !== b.type) node.fail('TENSOR', `expected elements of one type, got ${a.type} and ${b.type}`);
+    const shape = node.makes(stretched(node, stretched(node, c.shape, a.shape), b.shape));
     const [test, left, right] = [c, a, b].map((one) => expanded(one, shape));
-    const type: ElementName = a.type;
-    return [combined({ ...left, type }, right, { numbers: (x) => x, bigints: (x) => x })].map((chosen) => {
-      const data = chosen.data as unknown as (number | bigint)[];
-      for (let i = 0; i < data.length; i++) if (Number(test.data[i]) === 0) data[i] = right.data[i];
-      return chosen;
-    });
+    // Of what `expanded` made afresh: the choice is written over it.
+    const data = left.data as unknown as (number | bigint)[];
+    for (let i = 0; i < data.length; i++) if (Number(test.data[i]) === 0) data[i] = right.data[i];
+    return [left];
   },
 };
 
@@ -110,7 +131,7 @@ export const ARITHMETIC: Readonly<Record<string, OnnxOperator>> = {
       const [a, b] = [required(node, 0, first), required(node, 1, second)];
       // Products of 32 bits may lie beyond 2^53, where numbers lose the low bits.
       const numbers = a.type === 'int32' || a.type === 'uint32' ? Math.imul : (x: number, y: number): number => x * y;
-      return [combined(a, b, { numbers, bigints: (x, y) => x * y })];
+      return [computed(node, a, b, { numbers, bigints: (x, y) => x * y })];
     },
     build: (_node, graph) => graph.yields(0, buildPair('multiply', graph, 0, 1)),
   },
@@ -122,12 +143,7 @@ export const ARITHMETIC: Readonly<Record<string, OnnxOperator>> = {
     evaluate: (node, [a, b]) => {
       if (node.integer('fmod', 0) !== 0) return node.fail('UNSUPPORTED', 'fmod is not supported');
       const floored = (x: number, y: number): number => x - y * Math.floor(x / y);
-      return [
-        combined(required(node, 0, a), required(node, 1, b), {
-          numbers: floored,
-          bigints: (x, y) => (y === 0n ? 0n : ((x % y) + y) % y),
-        }),
-      ];
+      return [computed(node, a, b, { numbers: floored, bigints: (x, y) => (y === 0n ? 0n : ((x % y) + y) % y) })];
     },
   },
   Pow: { build: (_node, graph) => graph.yields(0, power(graph)) },

@@ -4,8 +4,9 @@ import type { Shape } from '../../base/tensor.ts';
 import { broadcastShape, expanded, permuted, rearranged, reshaped, stridesOf, tableOf } from '../arrays.ts';
 import type { Building, Side, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
-import { elements, toFloats, toIntegers } from '../tensor.ts';
+import { elements, isFloating, toFloats, toIntegers } from '../tensor.ts';
 import type { OnnxTensor } from '../tensor.ts';
+import { MOST_AXES } from '../tensor-message.ts';
 import { rankOf, required, reshapedTo } from './define.ts';
 import type { OnnxOperator } from './define.ts';
 
@@ -37,7 +38,7 @@ const reshape: OnnxOperator = {
   evaluate(node, [x, sides]) {
     const tensor = required(node, 0, x);
     const wanted = integersOf(node, 1, sides) ?? node.integers('shape') ?? [];
-    return [reshaped(tensor, resolved(node, wanted, tensor.shape, sizeOf(tensor.shape)))];
+    return [reshaped(tensor, node.makes(resolved(node, wanted, tensor.shape, sizeOf(tensor.shape))))];
   },
   build(node, graph) {
     const x = graph.value(0);
@@ -180,6 +181,7 @@ const unsqueeze: OnnxOperator = {
 
 function unsqueezed(node: NodeView, shape: Shape, axes: readonly number[]): number[] {
   const rank = shape.length + axes.length;
+  if (rank > MOST_AXES) node.fail('UNSUPPORTED', `axes: it makes ${rank}; at most ${MOST_AXES} are read`);
   const places = new Set(axes.map((axis) => axisOf(node, axis, rank)));
   if (places.size !== axes.length) node.fail('ATTRIBUTE', 'axes: expected each once');
   const rest = [...shape];
@@ -224,7 +226,7 @@ const depthToSpace: OnnxOperator = {
     if (lead !== 0) graph.acrossBatch('its batch is not that of the model');
     const [channels, height, width] = x.shape;
     const depth = channels / (block * block);
-    if (!(block >= 1) || !Number.isInteger(depth))
+    if (!(block >= 1) || !Number.isInteger(depth) || depth < 1)
       node.fail('ATTRIBUTE', `blocksize: ${block} squared does not divide the ${channels} channels`);
     const parts = byColumns ? [depth, block, block, height, width] : [block, block, depth, height, width];
     const cut = reshapedTo(graph, x, parts, 'blocks');
@@ -338,7 +340,7 @@ const gather: OnnxOperator = {
     const lists = tensor.shape.map((side, i) =>
       i === axis ? placesIn(node, side, integersOf(node, 1, places) ?? []) : all(side),
     );
-    const shape = [...tensor.shape.slice(0, axis), ...places.shape, ...tensor.shape.slice(axis + 1)];
+    const shape = node.makes([...tensor.shape.slice(0, axis), ...places.shape, ...tensor.shape.slice(axis + 1)]);
     return [reshaped(selected(tensor, lists), shape)];
   },
   build(node, graph) {
@@ -379,7 +381,7 @@ const concat: OnnxOperator = {
       node.fail('SHAPE', `[${differs.shape.join(', ')}] does not fit [${first.shape.join(', ')}] but for axis ${axis}`);
     const outer = sizeOf(first.shape.slice(0, axis));
     const total = tensors.reduce((sum, { shape }) => sum + shape[axis], 0);
-    const shape = first.shape.map((side, i) => (i === axis ? total : side));
+    const shape = node.makes(first.shape.map((side, i) => (i === axis ? total : side)));
     const result = elements(first.type, sizeOf(shape)) as unknown as (number | bigint)[];
     let to = 0;
     for (let row = 0; row < outer; row++) {
@@ -431,7 +433,9 @@ function splitSizes(node: NodeView, side: number, given: readonly number[] | und
       node.fail('ATTRIBUTE', `split: expected sizes that add up to ${side}, got [${named.join(', ')}]`);
     return [...named];
   }
-  const parts = node.has('num_outputs') ? node.integer('num_outputs') : node.proto.outputs.length;
+  const parts = node.proto.outputs.length;
+  const stated = node.integer('num_outputs', parts);
+  if (stated !== parts) node.fail('ATTRIBUTE', `num_outputs: expected ${parts}, as it has outputs, got ${stated}`);
   const size = Math.ceil(side / parts);
   return Array.from({ length: parts }, (_, i) => Math.max(0, Math.min(size, side - i * size)));
 }
@@ -444,9 +448,7 @@ const expand: OnnxOperator = {
     const shape =
       broadcastShape(tensor.shape, integersOf(node, 1, sides) ?? []) ??
       node.fail('SHAPE', 'its input does not fit the shape');
-    if (sizeOf(shape) > 2 ** 22 && sizeOf(shape) > 4 * tensor.data.length)
-      node.fail('BUDGET', `it makes ${sizeOf(shape)} elements of ${tensor.data.length}`);
-    return [expanded(tensor, shape)];
+    return [expanded(tensor, node.makes(shape))];
   },
   build(node, graph) {
     const x = graph.value(0);
@@ -478,8 +480,8 @@ const tile: OnnxOperator = {
   evaluate(node, [x, repeats]) {
     const tensor = required(node, 0, x);
     const times = required(node, 1, integersOf(node, 1, repeats));
-    if (tensor.data.length * sizeOf(times) > 2 ** 22)
-      node.fail('BUDGET', `it makes ${tensor.data.length * sizeOf(times)} elements of ${tensor.data.length}`);
+    checkRepeats(node, times, tensor.shape.length, 0);
+    node.makes(tensor.shape.map((side, axis) => side * times[axis]));
     return [
       selected(
         tensor,
@@ -490,11 +492,12 @@ const tile: OnnxOperator = {
   build(node, graph) {
     const x = graph.value(0);
     const times = [...required(node, 1, graph.integers(1))];
+    checkRepeats(node, times, rankOf(graph, 0), 1);
     if (graph.layout === 'batched' && times.shift() !== 1) graph.acrossBatch('it repeats the batch');
     let y = x;
     times.forEach((count, axis) => {
-      if (count < 1) node.fail('ATTRIBUTE', `repeats: expected numbers from 1, got ${count}`);
       const side = x.shape[axis];
+      node.makes([side * count]);
       if (count > 1)
         y = graph.node('gather', { axis, indices: Array.from({ length: side * count }, (_, i) => i % side) }, [y], {
           part: `axis${axis}`,
@@ -503,6 +506,12 @@ const tile: OnnxOperator = {
     graph.yields(0, y);
   },
 };
+
+function checkRepeats(node: NodeView, times: readonly number[], rank: number, from: number): void {
+  if (times.length !== rank) node.fail('ATTRIBUTE', `repeats: expected ${rank} numbers, got ${times.length}`);
+  const bad = times.find((count) => count < from);
+  if (bad !== undefined) node.fail('ATTRIBUTE', `repeats: expected numbers from ${from}, got ${bad}`);
+}
 
 const PAD_MODES = ['constant', 'reflect', 'edge', 'wrap'] as const;
 
@@ -546,12 +555,16 @@ const pad: OnnxOperator = {
     const { before, after } = padded(node, shape.length, integersOf(node, 1, pads), integersOf(node, 3, axes));
     const sides = shape.map((side, axis) => before[axis] + side + after[axis]);
     if (sides.some((side) => side < 0)) node.fail('ATTRIBUTE', `pads: nothing is left of [${shape.join(', ')}]`);
-    if (sizeOf(sides) > 2 ** 22 + 4 * tensor.data.length)
-      node.fail('BUDGET', `it makes ${sizeOf(sides)} elements of ${tensor.data.length}`);
+    node.makes(sides);
+    const emptied = shape.findIndex((side, axis) => side === 0 && sides[axis] > 0);
+    if (emptied >= 0 && mode !== 'constant') node.fail('ATTRIBUTE', `pads: axis ${emptied} has nothing to repeat`);
+    if (filler && filler.type !== tensor.type)
+      node.fail('TENSOR', `expected a fill value of type ${tensor.type}, got ${filler.type}`);
     const lists = sides.map((side, axis) =>
       Array.from({ length: side }, (_, i) => shown(mode, i - before[axis], shape[axis])),
     );
-    return [selected(tensor, lists, filler?.data[0] ?? node.float('value', 0))];
+    const value = node.float('value', 0);
+    return [selected(tensor, lists, filler?.data[0] ?? (isFloating(tensor.type) ? value : Math.trunc(value)))];
   },
   build(node, graph) {
     const x = graph.value(0);

@@ -49,6 +49,7 @@ const groupNormalization: OnnxOperator = {
       if (tensor.data.length === channels) return graph.asParameter(i, [channels]);
       if (tensor.data.length !== groups)
         node.fail('SHAPE', `input ${i}: expected ${groups} or ${channels} numbers, got ${tensor.data.length}`);
+      node.makes([channels]);
       const floats = toFloats(node.proto.inputs[i], tensor);
       const data = Float32Array.from({ length: channels }, (_, c) => floats[Math.floor((c * groups) / channels)]);
       return graph.parameter(node.proto.inputs[i], 'channels', [channels], data);

@@ -45,13 +45,19 @@ const maxPool: OnnxOperator = {
   },
 };
 
+/** How many elements a tap is worth: it takes some 0.2 microseconds. */
+const TAP_WORK = 16;
+
 /** On constants of any element type, with the places of the largest. */
 function evaluateMaxPool(node: NodeView, { type, shape, data }: OnnxTensor): OnnxTensor[] {
+  if (shape.length < 3) node.fail('SHAPE', `expected at least 3 axes, got [${shape.join(', ')}]`);
   const [batch, channels, ...sides] = shape;
   const axes = windowAxes(node, sides);
   const byColumns = node.integer('storage_order', 0) === 1;
   const outs = axes.map(({ out }) => out);
   const [planeIn, planeOut] = [sizeOf(sides), sizeOf(outs)];
+  // Every tap of every window is looked at.
+  node.makes([batch * channels, ...outs, TAP_WORK, ...axes.map(({ size }) => size)]);
   const result = elements(type, batch * channels * planeOut) as unknown as (number | bigint)[];
   const places = elements('int64', result.length);
   const taps = axes.map(({ size }) => size);

@@ -1,5 +1,6 @@
 /** Quantized models: levels become the numbers that they stand for, and values keep the rounding that the model gives them. */
-import { sizeOf } from '../../base/tensor.ts';
+import { sameShape, sizeOf } from '../../base/tensor.ts';
+import { axisFrom } from '../arrays.ts';
 import type { Building, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
 import { elementOf, toFloats } from '../tensor.ts';
@@ -18,15 +19,22 @@ const LEVELS: Readonly<Partial<Record<ElementName, readonly [lowest: number, hig
 /** (level - zero) scale; scale and zero one number, one for each place of an axis, or for each block along it. */
 function dequantized(node: NodeView, x: OnnxTensor, scale: OnnxTensor, zero: OnnxTensor | undefined): OnnxTensor {
   const rank = x.shape.length;
-  const axis = (node.integer('axis', 1) + rank) % Math.max(1, rank);
+  node.makes(x.shape);
+  const named = node.integer('axis', 1);
+  // A scale for all has no axis: whatever is said of it means nothing.
+  const isPlain = scale.data.length === 1 || rank === 0;
+  const axis = isPlain ? 0 : axisFrom(named, rank);
   const block = node.integer('block_size', 0);
+  if (block < 0) node.fail('ATTRIBUTE', `block_size: expected a number from 0, got ${block}`);
   node.ignore('output_dtype', 'saturate');
   const scales = toFloats(node.proto.inputs[1], scale);
   const inner = sizeOf(x.shape.slice(axis + 1));
   const side = x.shape[axis] ?? 1;
   const places = scale.shape.length === 0 || scales.length === 1 ? 1 : block > 0 ? (scale.shape[axis] ?? 1) : side;
-  const expected =
-    places === 1 ? 1 : block > 0 ? sizeOf(x.shape.map((s, i) => (i === axis ? Math.ceil(s / block) : s))) : side;
+  const blocks = x.shape.map((s, i) => (i === axis ? Math.ceil(s / Math.max(1, block)) : s));
+  const expected = places === 1 ? 1 : block > 0 ? sizeOf(blocks) : side;
+  if (places > 1 && block > 0 && !sameShape(scale.shape, blocks))
+    node.fail('SHAPE', `its scales: expected [${blocks.join(', ')}], got [${scale.shape.join(', ')}]`);
   if (scales.length !== expected || (zero && zero.data.length !== scales.length))
     node.fail(
       'SHAPE',
@@ -66,6 +74,7 @@ const QUANTIZED = new WeakMap<Value, { scale: number; zero: number }>();
 
 function unit(node: NodeView, graph: Building, at: number): { scale: number; zero: number } {
   const scale = required(node, at, graph.constant(at));
+  if (scale.data.length !== 1) node.fail('UNSUPPORTED', 'values that are quantized by axis; per tensor is supported');
   return { scale: toFloats(node.proto.inputs[at], scale)[0], zero: Number(graph.constant(at + 1)?.data[0] ?? 0) };
 }
 
@@ -93,6 +102,9 @@ const qLinearConv: OnnxOperator = {
     const filters = levels.shape[0];
     if (scales.length !== 1 && scales.length !== filters)
       node.fail('SHAPE', `its weight scales: expected 1 or ${filters}, got ${scales.length}`);
+    if (zero && zero.data.length !== 1 && zero.data.length !== filters)
+      node.fail('SHAPE', `its weight's zero points: expected 1 or ${filters}, got ${zero.data.length}`);
+    node.makes(levels.shape);
     const per = levels.data.length / filters;
     const pick = (list: ArrayLike<number | bigint>, filter: number): number =>
       Number(list[list.length === 1 ? 0 : filter]);
@@ -102,6 +114,8 @@ const qLinearConv: OnnxOperator = {
     });
     const input = unit(node, graph, 1).scale;
     const sums = graph.constant(8);
+    if (sums && sums.data.length !== filters)
+      node.fail('SHAPE', `its bias: expected ${filters} numbers, got ${sums.data.length}`);
     const bias =
       sums &&
       graph.parameter(

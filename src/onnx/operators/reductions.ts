@@ -31,6 +31,7 @@ const reduction = (kind: 'reduceMean' | 'reduceSum' | 'reduceMax' | 'reduceMin' 
     const tensor = required(node, 0, x);
     const named = axes && toIntegers(node.proto.inputs[1], axes);
     const keep = node.integer('keepdims', 1) !== 0;
+    node.makes(tensor.shape);
     return [reduced(tensor, axesOf(node, tensor.shape.length, named), keep, of)];
   },
   ...(kind && {

@@ -2,6 +2,7 @@
 import type { Building, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
 import { toFloats } from '../tensor.ts';
+import { axisFrom } from '../arrays.ts';
 import { rankOf } from './define.ts';
 import type { OnnxOperator } from './define.ts';
 
@@ -34,7 +35,7 @@ function spatialAxes(node: NodeView, graph: Building, x: Value): Spatial[] {
   const rank = rankOf(graph, 0);
   const lead = graph.layout === 'batched' ? 1 : 0;
   const axes = (node.integers('axes') ?? Array.from({ length: rank }, (_, axis) => axis)).map((axis) =>
-    axis < 0 ? axis + rank : axis,
+    axisFrom(axis, rank),
   );
   const old = axes.map((axis) => (axis < lead ? 1 : x.shape[axis - lead]));
   const isPlain = node.opset < 11;

@@ -9,9 +9,6 @@ import type { ElementName, OnnxTensor } from '../tensor.ts';
 import { required } from './define.ts';
 import type { OnnxOperator } from './define.ts';
 
-/** Elements of a constant that is made of nothing but its size. */
-const MOST_MADE = 2 ** 22;
-
 /** The range of a shape that is asked for (`start` and `end` since operator set 15). */
 function shapeRange(node: NodeView, rank: number): [number, number] {
   const clamp = (value: number): number => Math.min(Math.max(value < 0 ? value + rank : value, 0), rank);
@@ -61,18 +58,15 @@ const constant: OnnxOperator = {
   },
 };
 
-function checkMade(node: NodeView, count: number): void {
-  if (!(count <= MOST_MADE))
-    node.fail('BUDGET', `a constant of ${count} elements; at most ${MOST_MADE} are made from a size`);
-}
-
 const constantOfShape: OnnxOperator = {
   evaluate(node, [sides], tensorOf) {
     const shape = toIntegers(node.proto.inputs[0], required(node, 0, sides));
     const bad = shape.find((side) => side < 0);
     if (bad !== undefined) node.fail('ATTRIBUTE', `its shape: expected numbers from 0, got ${bad}`);
     const value = node.has('value') ? tensorOf('value') : undefined;
-    checkMade(node, sizeOf(shape));
+    node.makes(shape);
+    if (value && value.data.length !== 1)
+      node.fail('TENSOR', `attribute value: expected one number, got ${value.data.length}`);
     const data = elements(value?.type ?? 'float', sizeOf(shape));
     if (value) (data as unknown as (number | bigint)[]).fill(value.data[0]);
     return [{ type: value?.type ?? 'float', shape, data }];
@@ -82,10 +76,15 @@ const constantOfShape: OnnxOperator = {
 const range: OnnxOperator = {
   evaluate(node, inputs) {
     const [start, limit, delta] = [0, 1, 2].map((i) => required(node, i, inputs[i]));
+    if ([limit, delta].some(({ type }) => type !== start.type))
+      node.fail('TENSOR', `expected elements of one type, got ${start.type}, ${limit.type} and ${delta.type}`);
+    if ([start, limit, delta].some(({ data }) => data.length !== 1))
+      node.fail('TENSOR', 'start, limit, delta: expected one number each');
     const [from, to, step] = [start, limit, delta].map(({ data }) => Number(data[0]));
-    if (!(step !== 0)) node.fail('ATTRIBUTE', 'delta: expected a number that is not 0');
+    if (![from, to, step].every(Number.isFinite) || step === 0)
+      node.fail('ATTRIBUTE', `start, limit, delta: expected numbers, the last not 0, got ${from}, ${to}, ${step}`);
     const count = Math.max(0, Math.ceil((to - from) / step));
-    checkMade(node, count);
+    node.makes([count]);
     const data = elements(start.type, count) as unknown as (number | bigint)[];
     for (let i = 0; i < count; i++) data[i] = isWide(start.type) ? BigInt(from + i * step) : from + i * step;
     return [{ type: start.type, shape: [count], data: data as unknown as OnnxTensor['data'] }];
@@ -100,7 +99,11 @@ function target(node: NodeView): ElementName {
 }
 
 const castTo: OnnxOperator = {
-  evaluate: (node, [x]) => [cast(required(node, 0, x), target(node))],
+  evaluate(node, [x]) {
+    const tensor = required(node, 0, x);
+    node.makes(tensor.shape);
+    return [cast(tensor, target(node))];
+  },
   build(node, graph) {
     const type = target(node);
     const x = graph.value(0);

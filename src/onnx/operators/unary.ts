@@ -29,11 +29,14 @@ const leakyRelu: OnnxOperator = {
     const x = graph.value(0);
     if (slope > 0) graph.yields(0, graph.node('leakyRelu', { slope }, [x]));
     else if (slope === 0) graph.yields(0, graph.node('relu', {}, [x]));
-    else graph.yields(0, withSlopes(graph, x, new Float32Array(x.shape[0] ?? 1).fill(slope)));
+    else graph.yields(0, withSlopes(node, graph, x, slope));
   },
 };
 
-function withSlopes(graph: Building, x: Value, slopes: Float32Array): Value {
+/** One slope below 0 for every channel. */
+function withSlopes(node: NodeView, graph: Building, x: Value, of: number): Value {
+  const [channels = 1] = node.makes(x.shape.slice(0, 1));
+  const slopes = new Float32Array(channels).fill(of);
   const slope = graph.parameter(`${x.name}.prelu`, 'slope', [slopes.length], slopes);
   return graph.node('prelu', {}, [x], { parameters: { slope } });
 }
@@ -52,7 +55,7 @@ const prelu: OnnxOperator = {
     if (perChannel) {
       const parameter = graph.asParameter(1, [count]);
       graph.yields(0, graph.node('prelu', {}, [x], { parameters: { slope: parameter } }));
-    } else if (count === 1) graph.yields(0, withSlopes(graph, x, new Float32Array(x.shape[0] ?? 1).fill(floats[0])));
+    } else if (count === 1) graph.yields(0, withSlopes(node, graph, x, floats[0]));
     else {
       // Any other shape: max(x, 0) + slope min(x, 0).
       const zero = graph.parameter(`${x.name}.prelu`, 'zero', [1], new Float32Array(1));
@@ -71,7 +74,7 @@ const clip: OnnxOperator = {
   evaluate(node, [x, low, high]) {
     const values = required(node, 0, x);
     const bound = (tensor: OnnxTensor | undefined, fallback: number): number =>
-      tensor ? Number(tensor.data[0]) : fallback;
+      tensor && tensor.data.length > 0 ? Number(tensor.data[0]) : fallback;
     const [least, most] = [bound(low, node.float('min', -Infinity)), bound(high, node.float('max', Infinity))];
     return [mapped(values, (value) => Math.min(Math.max(value, least), most))];
   },
@@ -88,7 +91,10 @@ const clip: OnnxOperator = {
     }
     const bound = (i: number, name: string, fallback: number): number => {
       const tensor = graph.constant(i);
+      if (tensor && tensor.data.length !== 1)
+        node.fail('TENSOR', `input ${i}: expected one number, got ${tensor.data.length}`);
       const value = tensor ? toFloats(name, tensor)[0] : node.float(name, fallback);
+      if (Number.isNaN(value)) node.fail('ATTRIBUTE', `${name}: expected a number, got NaN`);
       return Number.isFinite(value) ? value : Math.sign(value) * LARGEST;
     };
     const [minimum, maximum] = [bound(1, 'min', -LARGEST), bound(2, 'max', LARGEST)];
