@@ -16,7 +16,6 @@ export const entries = {
   compression: 'src/compression/index.ts',
   onnx: 'src/onnx/index.ts',
   runtime: 'src/runtime/index.ts',
-  onnx: 'src/onnx/index.ts',
   ndarray: 'src/data/ndarray.ts',
   cli: 'src/cli/main.ts',
 };
