@@ -54,10 +54,15 @@ export const COMPRESS_OPTIONS = {
   }),
   ...CRITERION_OPTIONS.table,
   noRepair: flag('no least-squares repair of the consumers of removed neurons, nor --refit'),
-  refit: flag('after a removal refit every layer that hears of it to what it answered before (least squares, no labels)'),
+  refit: flag(
+    'after a removal refit every layer that hears of it to what it answered before (least squares, no labels)',
+  ),
   feedback: defaultShown(
     COMPRESS_DEFAULTS.feedback,
-    choice(FEEDBACKS, "how much of its inputs a layer's quantization goes by; full: later columns make good the errors of earlier ones"),
+    choice(
+      FEEDBACKS,
+      "how much of its inputs a layer's quantization goes by; full: later columns make good the errors of earlier ones",
+    ),
   ),
   order: defaultShown(COMPRESS_DEFAULTS.order, text('lastToFirst|firstToLast|NAME,NAME,...', 'order of the layers')),
   layersPerStep: defaultShown(

@@ -111,7 +111,9 @@ function outputError(
   wanted: ReadonlyMap<string, Float32Array>,
   samples: number,
 ): number {
-  const errors = [...wanted].map(([name, values]) => rootMeanSquare(found.get(name)!, values) / spread(values, samples));
+  const errors = [...wanted].map(
+    ([name, values]) => rootMeanSquare(found.get(name)!, values) / spread(values, samples),
+  );
   return rootMeanSquare(errors, new Float64Array(errors.length));
 }
 

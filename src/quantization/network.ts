@@ -110,13 +110,14 @@ export async function quantizeParameterAsync(
   options: ParameterOptions,
 ): Promise<{ network: Network; report: ParameterReport }> {
   const who = 'quantizeParameterAsync';
-  const { kernels, threads = 1, signal, moments, feedback, ...own } = ownSettings(who, options, [
-    'kernels',
-    'threads',
-    'signal',
-    'moments',
-    'feedback',
-  ]);
+  const {
+    kernels,
+    threads = 1,
+    signal,
+    moments,
+    feedback,
+    ...own
+  } = ownSettings(who, options, ['kernels', 'threads', 'signal', 'moments', 'feedback']);
   const context = {
     kernels: await givenKernels(who, 'options.kernels', kernels, loadKernels),
     threads: checkInteger(who, 'threads', threads, 1),
@@ -125,7 +126,9 @@ export async function quantizeParameterAsync(
   };
   const kind = checkOneOf(who, 'feedback', feedback ?? (moments ? 'full' : 'none'), FEEDBACKS);
   if (kind !== 'none' && !moments)
-    throw new TypeError(`${who}: moments: expected what the layer reads for feedback ${show(kind)}, got none; take it from measureMoments`);
+    throw new TypeError(
+      `${who}: moments: expected what the layer reads for feedback ${show(kind)}, got none; take it from measureMoments`,
+    );
   return fitParameter(who, network, parameter, planFit(who, [own], context), moments && { kind, moments });
 }
 
@@ -175,7 +178,10 @@ async function fitParameter(
     );
   const { rows, columns } = matrixSides(encoding.shape);
   const matrix = { data: decode(encoding), shape: [rows, columns] };
-  const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, { ...context, ...heard(fed, columns) });
+  const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, {
+    ...context,
+    ...heard(fed, columns),
+  });
   const quantized: Encoding = { ...fitted, shape: encoding.shape };
   const before = writtenBits(parameter, encoding);
   const after = writtenBits(parameter, quantized);
@@ -238,12 +244,13 @@ function replaced(
  * const { network: small, report } = await quantize({ overrides: { 'dense1.weight': { codewordCount: 1024 } } })(network, context);
  */
 export function quantize(options: QuantizeOptions): GivenTransform {
-  const { parameters, overrides = {}, feedback = 'none', samples, ...shared } = ownSettings('quantize', options, [
-    'parameters',
-    'overrides',
-    'feedback',
-    'samples',
-  ]);
+  const {
+    parameters,
+    overrides = {},
+    feedback = 'none',
+    samples,
+    ...shared
+  } = ownSettings('quantize', options, ['parameters', 'overrides', 'feedback', 'samples']);
   checkOneOf('quantize', 'feedback', feedback, FEEDBACKS);
   return async (network, given) => {
     const context = await resolveContext('quantize', given);

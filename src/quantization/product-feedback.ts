@@ -42,13 +42,11 @@ export async function feedProduct(
     });
   };
   await feedRows(matrix, feedback, pieces, values.slice(), choose, keep, createRunControl(signal ? { signal } : {}));
-  const blocks = encoding.blocks.map(
-    (block, i): ProductBlock => ({
-      ...block,
-      codes: codes[i],
-      ...(block.signs && { signs: packSigns({ data: values, shape }, block) }),
-    }),
-  );
+  const blocks = encoding.blocks.map((block, i): ProductBlock => ({
+    ...block,
+    codes: codes[i],
+    ...(block.signs && { signs: packSigns({ data: values, shape }, block) }),
+  }));
   return { ...encoding, blocks };
 }
 

@@ -121,7 +121,9 @@ async function predictSet(
     const classes = network.task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
     const reader = createBatchReader({ who, name: 'examples', examples, batch, control, targets, classes });
     const names = network.outputs.filter((name) => all && executor.typeOf(name) === 'float');
-    const outputs = names.map((name) => [name, new Float32Array(examples.count * sizeOf(executor.shapeOf(name)))] as const);
+    const outputs = names.map(
+      (name) => [name, new Float32Array(examples.count * sizeOf(executor.shapeOf(name)))] as const,
+    );
     const room = { ...allocatePredictions(executor, reader), ...(all && { outputs: new Map(outputs) }) };
     await predictBatches(executor, reader, control, room);
     return room;

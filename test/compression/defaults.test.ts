@@ -225,7 +225,11 @@ describe('what is asked reaches those who do it', () => {
     const fed = await run({ ...options, feedback: 'full' });
     expect(bias(fed)).not.toEqual(bias(plain));
     const [, stage] = fed.report.stages;
-    expect((stage.report as QuantizeStageReport).parameters.map(({ layer }) => layer)).toEqual(['conv3', 'dense1', 'dense2']);
+    expect((stage.report as QuantizeStageReport).parameters.map(({ layer }) => layer)).toEqual([
+      'conv3',
+      'dense1',
+      'dense2',
+    ]);
     const diagonal = await run({ ...options, feedback: 'diagonal' });
     expect(bias(diagonal)).toEqual(bias(plain));
     expect(decode(diagonal.network.parameters.get('dense1.weight')!)).not.toEqual(
@@ -235,7 +239,13 @@ describe('what is asked reaches those who do it', () => {
 
   it('the preset quick runs on samples without labels, and outputs stay nearer than with neither', async () => {
     // Made of eight patterns, as inputs that a network is for depend on each other; noise has nothing to be predicted from.
-    const patterns = Float32Array.from({ length: 8 * 72 }, ((draw) => () => normal(draw))(stream(1, 'patterns')));
+    const patterns = Float32Array.from(
+      { length: 8 * 72 },
+      (
+        (draw) => () =>
+          normal(draw)
+      )(stream(1, 'patterns')),
+    );
     const unlabelled = (count: number, seed: number): Examples => {
       const draw = stream(seed, 'mixtures');
       const mixture = Float32Array.from({ length: count * 8 }, () => normal(draw));

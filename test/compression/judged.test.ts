@@ -144,14 +144,24 @@ describe('tries', () => {
         return [g.node(dense(3, { name: 'a' }), x), g.node(dense(2, { name: 'b' }), x)];
       });
       const weight = one.parameters.get('b.weight')!;
-      const scaled = withTrainedValues(weight, trainedValues(weight).map((value) => value * scale));
+      const scaled = withTrainedValues(
+        weight,
+        trainedValues(weight).map((value) => value * scale),
+      );
       return { ...one, parameters: new Map(one.parameters).set('b.weight', scaled) };
     };
     const judged = async (scale: number, moved: string): Promise<number> => {
       const network = twoHeads(scale);
-      const judge = createJudge(network, { ...context, validation: set(40, 2) }, resolveCompressOptions(network, quick));
+      const judge = createJudge(
+        network,
+        { ...context, validation: set(40, 2) },
+        resolveCompressOptions(network, quick),
+      );
       const weight = network.parameters.get(moved)!;
-      const other = withTrainedValues(weight, trainedValues(weight).map((value) => value * 1.5));
+      const other = withTrainedValues(
+        weight,
+        trainedValues(weight).map((value) => value * 1.5),
+      );
       expect(await judge(network)).toBe(0);
       return judge({ ...network, parameters: new Map(network.parameters).set(moved, other) });
     };

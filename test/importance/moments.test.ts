@@ -6,7 +6,17 @@ import type { LayerMoments } from '../../src/importance/index.ts';
 import { conv, conv3d, convTranspose, dense, relu, sequential } from '../../src/network/index.ts';
 import { weightedLayers } from '../../src/network/shapes.ts';
 import type { Network } from '../../src/graph/network.ts';
-import { chain, contextOf, data, parallel, randomInputs, randomize, residual, separable, shape } from '../pruning/networks.ts';
+import {
+  chain,
+  contextOf,
+  data,
+  parallel,
+  randomInputs,
+  randomize,
+  residual,
+  separable,
+  shape,
+} from '../pruning/networks.ts';
 
 const strided = randomize(
   sequential({ input: [3, 9, 7] }, [
@@ -20,10 +30,23 @@ const strided = randomize(
 const rows = randomize(sequential({ input: [3, 4, 5] }, [dense(6), relu(), dense(2)]), 4);
 const volumes = randomize(sequential({ input: [2, 4, 5, 3] }, [conv3d(3, 2), relu(), conv3d(2, 2, { padding: 0 })]), 5);
 const widened = randomize(
-  sequential({ input: [3, 4, 3] }, [convTranspose(4, 3, { stride: 2, padding: 1 }), relu(), convTranspose(2, 2, { stride: 2 })]),
+  sequential({ input: [3, 4, 3] }, [
+    convTranspose(4, 3, { stride: 2, padding: 1 }),
+    relu(),
+    convTranspose(2, 2, { stride: 2 }),
+  ]),
   6,
 );
-const networks: Record<string, Network> = { chain: chain(), residual: residual(), parallel: parallel(), separable: separable(), strided, rows, volumes, widened };
+const networks: Record<string, Network> = {
+  chain: chain(),
+  residual: residual(),
+  parallel: parallel(),
+  separable: separable(),
+  strided,
+  rows,
+  volumes,
+  widened,
+};
 
 /** Of every layer that has moments, with itself as the reference. */
 async function measured(network: Network, options = {}, count = 40): Promise<Map<string, LayerMoments>> {
@@ -65,7 +88,9 @@ describe.each(Object.entries(networks))('%s', (_name, network) => {
 test('columns are the inputs at each tap, zeros in the padding: a convolution by hand', async () => {
   const network = sequential({ input: [1, 2, 2] }, [conv(1, 3)]);
   const inputs = Float32Array.from([1, 2, 3, 4, 5, 6, 7, 8]);
-  const { mean, covariance, observations } = (await measureMoments(network, ['conv1'], contextOf(network, inputs))).get('conv1')!;
+  const { mean, covariance, observations } = (await measureMoments(network, ['conv1'], contextOf(network, inputs))).get(
+    'conv1',
+  )!;
   expect(observations).toBe(8);
   // Tap (0, 0) reads above and left of the output: inside for the last position alone, where it sees the first pixel.
   const seen = [0, 0, 0, 1, 0, 0, 0, 5];
@@ -112,7 +137,9 @@ test('the same seed gives the same moments, another one others; threads change n
   const network = chain();
   const inputs = randomInputs(network, 60, 2);
   const of = async (more: object): Promise<unknown> =>
-    (await measureMoments(network, ['conv2'], contextOf(network, inputs, more), { samples: 20, positions: 2 })).get('conv2');
+    (await measureMoments(network, ['conv2'], contextOf(network, inputs, more), { samples: 20, positions: 2 })).get(
+      'conv2',
+    );
   expect(await of({ seed: 3 })).toEqual(await of({ seed: 3, threads: 2 }));
   expect(await of({ seed: 3 })).not.toEqual(await of({ seed: 4 }));
 });
@@ -132,8 +159,17 @@ describe('refused', () => {
     await expect(
       measureMoments(network, ['conv1'], { ...context, training: { ...context.training!, count: 0 } }),
     ).rejects.toMatchObject({ code: 'DATA' });
-    const diverged = { ...network, parameters: new Map(network.parameters).set('conv1.bias', { kind: 'dense', shape: [6], data: new Float32Array(6).fill(Infinity) } as const) };
-    await expect(measureMoments(diverged, ['conv2'], context)).rejects.toThrow(/layer "conv2": expected finite activations/);
+    const diverged = {
+      ...network,
+      parameters: new Map(network.parameters).set('conv1.bias', {
+        kind: 'dense',
+        shape: [6],
+        data: new Float32Array(6).fill(Infinity),
+      } as const),
+    };
+    await expect(measureMoments(diverged, ['conv2'], context)).rejects.toThrow(
+      /layer "conv2": expected finite activations/,
+    );
   });
   test('aborted: with the reason of the signal', async () => {
     const network = chain();

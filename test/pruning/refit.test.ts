@@ -67,17 +67,28 @@ describe('refitWeights', () => {
   test('constant and unread columns keep their weights, and nothing becomes NaN', () => {
     const { moments, ridge } = numpy();
     const { columns, taps } = vectors;
-    const covariance = moments.covariance.map((value, i) => (i % columns === 4 || Math.floor(i / columns) === 4 ? 0 : value));
+    const covariance = moments.covariance.map((value, i) =>
+      i % columns === 4 || Math.floor(i / columns) === 4 ? 0 : value,
+    );
     const variance = moments.variance.with(4, 0);
     const cross = moments.responses!.cross.map((value, i) => (i % columns === 4 ? 0 : value));
     const weights = vectors.weights.map((value, i) => (i % columns < taps ? 0 : value));
-    const found = refitWeights(weights, { ...moments, covariance, variance, responses: { ...moments.responses!, cross } }, ridge);
+    const found = refitWeights(
+      weights,
+      { ...moments, covariance, variance, responses: { ...moments.responses!, cross } },
+      ridge,
+    );
     found.weights.forEach((value, i) => {
       expect(Number.isFinite(value)).toBe(true);
       if (i % columns < taps || i % columns === 4) expect(value).toBe(weights[i]);
       else expect(value).not.toBe(weights[i]);
     });
-    const silent = { ...moments, covariance: new Float64Array(columns ** 2), variance: new Float64Array(columns), responses: { ...moments.responses!, cross: new Float64Array(cross.length) } };
+    const silent = {
+      ...moments,
+      covariance: new Float64Array(columns ** 2),
+      variance: new Float64Array(columns),
+      responses: { ...moments.responses!, cross: new Float64Array(cross.length) },
+    };
     expect([...refitWeights(weights, silent, ridge).weights]).toEqual(weights);
   });
 
@@ -163,7 +174,16 @@ test('a duplicated channel that goes is made good exactly (1e-5), through convol
 
 test('channels in other units give the same outputs (1e-6)', async () => {
   const plain = randomize(
-    sequential({ input: [2, 6, 6] }, [conv(8, 3), relu(), conv(6, 3), relu(), globalAveragePool(), dense(9), relu(), dense(3)]),
+    sequential({ input: [2, 6, 6] }, [
+      conv(8, 3),
+      relu(),
+      conv(6, 3),
+      relu(),
+      globalAveragePool(),
+      dense(9),
+      relu(),
+      dense(3),
+    ]),
     8,
   );
   const inputs = randomInputs(plain, 200, 5);
@@ -197,10 +217,15 @@ test('every consumer of a skip is refitted, and what cannot be is named with the
       ...(network.parameters.get('head.weight') as DenseEncoding),
     }),
   };
-  expect((await prune({ keep: { conv1: 0.5 }, refit: true })(encoded, context)).report.refitted!.map(({ layer }) => layer)).toEqual(['conv2', 'head']);
+  expect(
+    (await prune({ keep: { conv1: 0.5 }, refit: true })(encoded, context)).report.refitted!.map(({ layer }) => layer),
+  ).toEqual(['conv2', 'head']);
 
   const deep = separable();
-  const { report: through } = await prune({ keep: { expand: 0.5 }, refit: true })(deep, contextOf(deep, randomInputs(deep, 100, 5)));
+  const { report: through } = await prune({ keep: { expand: 0.5 }, refit: true })(
+    deep,
+    contextOf(deep, randomInputs(deep, 100, 5)),
+  );
   expect(through.refitted).toEqual([
     { layer: 'depthwise', status: 'left', reason: 'each of its 3 groups of filters reads inputs of its own' },
     { layer: 'project', status: 'refitted' },
@@ -225,9 +250,19 @@ test('a layer that shares its weight is left as it is', async () => {
     ),
     parameters: new Map([...network.parameters].filter(([name]) => name !== 'fourth.weight')),
   };
-  const { report } = await prune({ keep: { first: 0.6 }, refit: true })(shared, contextOf(shared, randomInputs(shared, 100, 5)));
-  expect(report.refitted!.filter(({ status }) => status === 'left')).toEqual(
-    ['third', 'fourth'].map((layer) => ({ layer, status: 'left', reason: 'its weight "third.weight" is shared by "third", "fourth"' })),
+  const { report } = await prune({ keep: { first: 0.6 }, refit: true })(
+    shared,
+    contextOf(shared, randomInputs(shared, 100, 5)),
   );
-  expect(report.refitted!.filter(({ status }) => status === 'refitted').map(({ layer }) => layer)).toEqual(['second', 'head']);
+  expect(report.refitted!.filter(({ status }) => status === 'left')).toEqual(
+    ['third', 'fourth'].map((layer) => ({
+      layer,
+      status: 'left',
+      reason: 'its weight "third.weight" is shared by "third", "fourth"',
+    })),
+  );
+  expect(report.refitted!.filter(({ status }) => status === 'refitted').map(({ layer }) => layer)).toEqual([
+    'second',
+    'head',
+  ]);
 });

@@ -6,11 +6,27 @@ import { decode } from '../../src/encodings/index.ts';
 import { measureMoments } from '../../src/importance/index.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { dense, sequential } from '../../src/network/index.ts';
-import { QUANTIZER_NAMES, quantize, quantizeParameterAsync, quantizerOf, resolveQuantizer } from '../../src/quantization/index.ts';
+import {
+  QUANTIZER_NAMES,
+  quantize,
+  quantizeParameterAsync,
+  quantizerOf,
+  resolveQuantizer,
+} from '../../src/quantization/index.ts';
 import type { FitContext, QuantizerSettings } from '../../src/quantization/index.ts';
 import { prepareFeedback } from '../../src/quantization/feedback.ts';
 import vectors from '../vectors/least_squares.json' with { type: 'json' };
-import { chain, contextOf, data, parallel, randomInputs, randomize, residual, run, separable } from '../pruning/networks.ts';
+import {
+  chain,
+  contextOf,
+  data,
+  parallel,
+  randomInputs,
+  randomize,
+  residual,
+  run,
+  separable,
+} from '../pruning/networks.ts';
 
 const context: FitContext = { kernels: await loadKernels(), threads: 1, seed: 5 };
 
@@ -22,11 +38,18 @@ function drawn(rows: number, columns: number, seed: number): { matrix: Tensor; m
   for (let i = 0; i < columns; i++)
     for (let j = 0; j < columns; j++)
       for (let k = 0; k < columns; k++) moments[i * columns + j] += mixed[i * columns + k] * mixed[j * columns + k];
-  return { matrix: { data: Float32Array.from({ length: rows * columns }, () => normal(draw)), shape: [rows, columns] }, moments };
+  return {
+    matrix: { data: Float32Array.from({ length: rows * columns }, () => normal(draw)), shape: [rows, columns] },
+    moments,
+  };
 }
 
 /** (w - q) H (w - q)^T of each row, with the damping that is stated. */
-function errors({ data: weights, shape: [rows, columns] }: Tensor, decoded: Float32Array, moments: Float64Array): number[] {
+function errors(
+  { data: weights, shape: [rows, columns] }: Tensor,
+  decoded: Float32Array,
+  moments: Float64Array,
+): number[] {
   let trace = 0;
   for (let j = 0; j < columns; j++) trace += moments[j * columns + j];
   return Array.from({ length: rows }, (_, r) => {
@@ -106,7 +129,9 @@ test('the factor is NumPy’s (1e-10): T^T T is the matrix with 1 % of its mean 
 
 test('refused: moments of another size, with NaN, and what no inputs have', async () => {
   const { matrix, moments } = drawn(4, 8, 1);
-  await expect(fitted(settings[0], matrix, { moments: moments.slice(1) })).rejects.toThrow(/expected 8 x 8 numbers.*got 63/);
+  await expect(fitted(settings[0], matrix, { moments: moments.slice(1) })).rejects.toThrow(
+    /expected 8 x 8 numbers.*got 63/,
+  );
   for (const wrong of [NaN, Infinity, 1e6])
     await expect(
       fitted(settings[0], matrix, { moments: moments.map((value, i) => (i === 1 || i === 8 ? wrong : value)) }),
@@ -115,7 +140,9 @@ test('refused: moments of another size, with NaN, and what no inputs have', asyn
 
 describe.each(Object.entries({ chain, residual, parallel }))('quantize, %s', (_name, make) => {
   const network = make();
-  const layers = [...network.parameters.keys()].filter((name) => name.endsWith('.weight') && network.parameters.get(name)!.shape.length > 1);
+  const layers = [...network.parameters.keys()].filter(
+    (name) => name.endsWith('.weight') && network.parameters.get(name)!.shape.length > 1,
+  );
   const given = contextOf(network, randomInputs(network, 200, 5));
   const probe = randomInputs(network, 32, 6);
   // Two bits: small layers too are smaller, whatever their codebook takes.
@@ -149,7 +176,11 @@ describe('quantizeParameterAsync with moments', () => {
 
   test('the bias takes the mean of the error, so that mean responses stay (1e-5); others are not touched', async () => {
     const moments = (await measureMoments(network, ['conv2'], given)).get('conv2')!;
-    const { network: small } = await quantizeParameterAsync(network, 'conv2.weight', { subvectorLength: 2, codewordCount: 4, moments });
+    const { network: small } = await quantizeParameterAsync(network, 'conv2.weight', {
+      subvectorLength: 2,
+      codewordCount: 4,
+      moments,
+    });
     const [before, after] = [network, small].map((one) => decode(one.parameters.get('conv2.weight')!));
     const bias = data(small, 'conv2.bias');
     for (let o = 0; o < moments.outputs; o++) {
@@ -164,11 +195,14 @@ describe('quantizeParameterAsync with moments', () => {
 
   test('a bias that layers share stays', async () => {
     const twin = sequential({ input: [40] }, [dense(40), dense(40)]);
-    const one = randomize({
-      ...twin,
-      nodes: twin.nodes.map((node) => ({ ...node, parameters: { ...node.parameters, bias: 'dense1.bias' } })),
-      parameters: new Map([...twin.parameters].filter(([name]) => name !== 'dense2.bias')),
-    }, 3);
+    const one = randomize(
+      {
+        ...twin,
+        nodes: twin.nodes.map((node) => ({ ...node, parameters: { ...node.parameters, bias: 'dense1.bias' } })),
+        parameters: new Map([...twin.parameters].filter(([name]) => name !== 'dense2.bias')),
+      },
+      3,
+    );
     const inputs = contextOf(one, randomInputs(one, 50, 2));
     const moments = (await measureMoments(one, ['dense2'], inputs)).get('dense2')!;
     const { network: small, report } = await quantizeParameterAsync(one, 'dense2.weight', {
@@ -185,7 +219,9 @@ describe('quantizeParameterAsync with moments', () => {
     await expect(quantizeParameterAsync(network, 'conv2.weight', { ...options, feedback: 'full' })).rejects.toThrow(
       /moments: expected what the layer reads/,
     );
-    expect(() => quantize({ ...options, feedback: 'some' as never })).toThrow(/feedback: expected one of none, diagonal, full/);
+    expect(() => quantize({ ...options, feedback: 'some' as never })).toThrow(
+      /feedback: expected one of none, diagonal, full/,
+    );
     const { training: _none, ...without } = given;
     await expect(quantize({ ...options, feedback: 'full' })(network, without)).rejects.toMatchObject({ code: 'DATA' });
   });
