@@ -14,8 +14,8 @@ export const entries = {
   quantization: 'src/quantization/index.ts',
   training: 'src/training/index.ts',
   compression: 'src/compression/index.ts',
-  runtime: 'src/runtime/index.ts',
   onnx: 'src/onnx/index.ts',
+  runtime: 'src/runtime/index.ts',
   ndarray: 'src/data/ndarray.ts',
   cli: 'src/cli/main.ts',
 };
