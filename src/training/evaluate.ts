@@ -58,6 +58,20 @@ export async function predictAll(
 }
 
 /**
+ * {@link predictAll} for every output of a network, by name: (count, ...shape of the output). Outputs of whole numbers are
+ * left out. One pass over the data.
+ * @throws as {@link predictAll}
+ */
+export async function predictOutputs(
+  network: Network,
+  examples: Examples,
+  options: PredictOptions = {},
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const given = ownOptions('predictOutputs', 'options', options, PREDICT_NAMES);
+  return (await predictSet('predictOutputs', network, examples, given, false, true)).outputs!;
+}
+
+/**
  * Predictions and targets of a labelled set, the root of their mean squared difference, and `options.loss` if given.
  * @throws as {@link predictAll}
  */
@@ -90,6 +104,7 @@ async function predictSet(
   examples: Examples,
   options: PredictOptions,
   targets: boolean,
+  all = false,
 ): Promise<Predictions> {
   const { kernels, threads = 1, signal } = options;
   checkNetwork(who, 'network', network);
@@ -105,7 +120,11 @@ async function predictSet(
   try {
     const classes = network.task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
     const reader = createBatchReader({ who, name: 'examples', examples, batch, control, targets, classes });
-    const room = allocatePredictions(executor, reader);
+    const names = network.outputs.filter((name) => all && executor.typeOf(name) === 'float');
+    const outputs = names.map(
+      (name) => [name, new Float32Array(examples.count * sizeOf(executor.shapeOf(name)))] as const,
+    );
+    const room = { ...allocatePredictions(executor, reader), ...(all && { outputs: new Map(outputs) }) };
     await predictBatches(executor, reader, control, room);
     return room;
   } finally {
