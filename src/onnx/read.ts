@@ -59,7 +59,7 @@ const OPSETS = { oldest: 7, newest: 26 } as const;
  * Bytes that constants which are computed may take, parameters with them: weights that are quantized as `writeOnnx` writes
  * them, eight to a code of one byte with their signs, are 28 bytes and pass through four such steps.
  */
-const ROOM = { free: 2 ** 26, perByte: 256 } as const;
+const ROOM = { free: 2 ** 25, perByte: 256 } as const;
 
 /**
  * The network of an ONNX model, which gives the same outputs. Weights become float32 (halves, bfloat16 and doubles are
