@@ -300,9 +300,29 @@ export const TARGETS: readonly Target[] = [
     name: 'onnx',
     about: 'readOnnx: models of other programs',
     words: [
-      ...['Conv', 'Gemm', 'MatMul', 'Add', 'Reshape', 'Transpose', 'Slice', 'Concat', 'Shape', 'Gather', 'Expand', 'Pad'],
+      ...[
+        'Conv',
+        'Gemm',
+        'MatMul',
+        'Add',
+        'Reshape',
+        'Transpose',
+        'Slice',
+        'Concat',
+        'Shape',
+        'Gather',
+        'Expand',
+        'Pad',
+      ],
       ...['Resize', 'Constant', 'Cast', 'Softmax', 'If', 'axis', 'axes', 'pads', 'perm', 'group', 'kernel_shape'],
-      ...['location', '..', 'SAME_UPPER', 'com.microsoft', '\u0000', '\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u007f'],
+      ...[
+        'location',
+        '..',
+        'SAME_UPPER',
+        'com.microsoft',
+        '\u0000',
+        '\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u007f',
+      ],
     ],
     seeds: async () => [writeOnnx(tiny), ...(await networkFiles()).map((bytes) => writeOnnx(readNetwork(bytes)))],
     read(bytes) {
@@ -410,7 +430,9 @@ export const TARGETS: readonly Target[] = [
 
 /** An engine's error with its place, as a finding. */
 const engineError = (cause: unknown): Finding =>
-  new Finding(cause instanceof Error ? `${cause.message} ${/src\/[^\s)]*/.exec(cause.stack ?? '')?.[0] ?? ''}` : String(cause));
+  new Finding(
+    cause instanceof Error ? `${cause.message} ${/src\/[^\s)]*/.exec(cause.stack ?? '')?.[0] ?? ''}` : String(cause),
+  );
 
 const STOPPED = new Error('stopped');
 const COMPRESSION: CompressOptions = {

@@ -158,7 +158,9 @@ function inRole(draft: Draft, name: string, role: string): string {
   const encoding = draft.parameters.get(name);
   if (first === role || encoding?.kind !== 'dense') return name;
   const key = `${role}\n${name}`;
-  const copy = draft.copies.get(key) ?? addParameter(draft, `${name}.${role.replace('a ', '')}`, encoding.shape, encoding.data).name;
+  const copy =
+    draft.copies.get(key) ??
+    addParameter(draft, `${name}.${role.replace('a ', '')}`, encoding.shape, encoding.data).name;
   draft.copies.set(key, copy);
   draft.roles.set(copy, role);
   return copy;

@@ -81,18 +81,27 @@ export const bytesOf = (data: ArrayBufferView): Uint8Array =>
 
 export const floats = (name: string, dims: readonly number[], values?: readonly number[]): Bytes => {
   const count = dims.reduce((product, side) => product * side, 1);
-  const data = values ? Float32Array.from(values) : Float32Array.from({ length: count }, (_, i) => ((i * 7) % 11) / 10 - 0.4);
+  const data = values
+    ? Float32Array.from(values)
+    : Float32Array.from({ length: count }, (_, i) => ((i * 7) % 11) / 10 - 0.4);
   return messageField(5, ...tensorFields(name, dims, FLOAT, bytesOf(data)));
 };
 
-export const integers = (name: string, values: readonly (number | bigint)[], dims: readonly number[] = [values.length]): Bytes =>
-  messageField(5, ...tensorFields(name, dims, INT64, bytesOf(BigInt64Array.from(values, BigInt))));
+export const integers = (
+  name: string,
+  values: readonly (number | bigint)[],
+  dims: readonly number[] = [values.length],
+): Bytes => messageField(5, ...tensorFields(name, dims, INT64, bytesOf(BigInt64Array.from(values, BigInt))));
 
 /** Data in a file beside the model. */
 export const outside = (name: string, dims: readonly number[], entries: Readonly<Record<string, string>>): Bytes =>
   messageField(5, ...outsideFields(name, dims, entries));
 
-export const outsideFields = (name: string, dims: readonly number[], entries: Readonly<Record<string, string>>): Bytes[] =>
+export const outsideFields = (
+  name: string,
+  dims: readonly number[],
+  entries: Readonly<Record<string, string>>,
+): Bytes[] =>
   tensorFields(
     name,
     dims,
@@ -116,11 +125,7 @@ export function value(number: 11 | 12, name: string, sides: Sides, type = FLOAT)
         ),
       ]
     : [];
-  return messageField(
-    number,
-    textField(1, name),
-    messageField(2, messageField(1, integerField(1, type), ...shape)),
-  );
+  return messageField(number, textField(1, name), messageField(2, messageField(1, integerField(1, type), ...shape)));
 }
 
 export const input = (name: string, sides: Sides, type = FLOAT): Bytes => value(11, name, sides, type);

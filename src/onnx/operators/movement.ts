@@ -369,7 +369,7 @@ function placesIn(node: NodeView, side: number, indices: readonly number[]): Int
 const concat: OnnxOperator = {
   evaluate(node, given) {
     const tensors = given.map((tensor, i) => required(node, i, tensor));
-    const [first] = tensors;
+    const first = required(node, 0, tensors[0]);
     const axis = axisOf(node, node.integer('axis'), first.shape.length);
     const differs = tensors.find(
       ({ type, shape }) =>
@@ -498,7 +498,10 @@ const tile: OnnxOperator = {
     times.forEach((count, axis) => {
       const side = x.shape[axis];
       if (side * count > LONGEST_LIST)
-        node.fail('BUDGET', `repeats: axis ${axis} would have ${side * count} elements; at most ${LONGEST_LIST} are listed`);
+        node.fail(
+          'BUDGET',
+          `repeats: axis ${axis} would have ${side * count} elements; at most ${LONGEST_LIST} are listed`,
+        );
       if (count > 1)
         y = graph.node('gather', { axis, indices: Array.from({ length: side * count }, (_, i) => i % side) }, [y], {
           part: `axis${axis}`,
