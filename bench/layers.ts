@@ -78,7 +78,7 @@ export function openLayer(set: KernelSet, shape: LayerShape, batch: number): Ope
   const y = place(batch * output);
   const dy = place(batch * output);
   const packed = place(set.sizes.packedWords(geometry, 'forward'));
-  const packedBack = place(set.sizes.packedWords(geometry, 'backward'));
+  const packedBack = place(set.sizes.packedWords(geometry, 'transposed'));
   const scratchWords = Math.max(
     ...(
       ['convolutionPack', 'convolutionForward', 'convolutionBackwardInput', 'convolutionBackwardWeights'] as const

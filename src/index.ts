@@ -42,6 +42,7 @@ export * from './importance/index.ts';
 export { loadKernels, portableKernels } from './kernels/index.ts';
 export type { KernelSet } from './kernels/types.ts';
 export * from './network/index.ts';
+export * from './onnx/index.ts';
 export * from './pruning/index.ts';
 export * from './quantization/index.ts';
 export { expectation, obeys, suggestion } from './base/rules.ts';

@@ -50,6 +50,12 @@ ${code}`,
     FRAGMENT,
   ],
   'docs/command-line.md': [(code) => code],
+  'docs/method.md': [
+    // The page is JavaScript: what is not there would be an error of the next line.
+    (code) => `import type { Tensor } from 'espalier/tensor';
+declare const vectors: Tensor, queries: Tensor;
+${code.replace(".get('vectors')", ".get('vectors')!")}`,
+  ],
   'docs/threads.md': [
     (code) => `import { load } from 'espalier/runtime';\ndeclare const bytes: Uint8Array;\n${code}`,
     (code) => `declare const context: CanvasRenderingContext2D;\n${code}\nexport {};`,

@@ -117,6 +117,7 @@ const DOORS: readonly Door[] = [
       multipleOf: 1,
       fold: true,
       repair: true,
+      refit: true,
       ridge: 0.1,
       samples: 8,
       positions: 4,
@@ -190,6 +191,7 @@ const DOORS: readonly Door[] = [
   ['quantizeMatrixAsync', { ...matrixOptions(), threads: 1 }, (o) => espalier.quantizeMatrixAsync(matrix, o)],
   ['encode', { kernels }, (o) => espalier.encode(encoding, matrix, o)],
   ['quantize', { subvectorLength: 2, codewordCount: 4, iterations: 3 }, quantized],
+  ['quantize', { subvectorLength: 2, codewordCount: 4, feedback: 'full', samples: 6 }, quantized],
   ['quantize', { quantizer: 'scalar', bits: 4, scales: 'layer', zeroPoints: true }, quantized],
   [
     'quantizeLayer',

@@ -5,6 +5,7 @@ import {
   CRITERION_NAMES,
   DEFAULT_QUANTIZER,
   EspalierError,
+  FEEDBACKS,
   LAYER_DEFAULTS,
   PRESET_NAMES,
   presetOptions,
@@ -52,7 +53,17 @@ export const COMPRESS_OPTIONS = {
     value: 'NAME',
   }),
   ...CRITERION_OPTIONS.table,
-  noRepair: flag('no least-squares repair of the consumers of removed neurons'),
+  noRepair: flag('no least-squares repair of the consumers of removed neurons, nor --refit'),
+  refit: flag(
+    'after a removal refit every layer that hears of it to what it answered before (least squares, no labels)',
+  ),
+  feedback: defaultShown(
+    COMPRESS_DEFAULTS.feedback,
+    choice(
+      FEEDBACKS,
+      "how much of its inputs a layer's quantization goes by; full: later columns make good the errors of earlier ones",
+    ),
+  ),
   order: defaultShown(COMPRESS_DEFAULTS.order, text('lastToFirst|firstToLast|NAME,NAME,...', 'order of the layers')),
   layersPerStep: defaultShown(
     String(COMPRESS_DEFAULTS.layersPerStep),
@@ -103,6 +114,8 @@ export const COMPRESS_OPTIONS = {
 const OF_DATA = {
   preset: undefined,
   task: undefined,
+  unlabelled: false,
+  skipBad: false,
   part: undefined,
   validation: undefined,
   epochsPruned: 0,
@@ -152,7 +165,7 @@ export async function compressOptions(
     values.layers === undefined
       ? {}
       : readLayers('--layers', values.layers, await readJsonFile('--layers', values.layers));
-  const { learningRate, criterion, order, layersPerStep, tolerance, retries, teacherWeight, batch } = values;
+  const { learningRate, criterion, order, layersPerStep, tolerance, retries, teacherWeight, feedback, batch } = values;
   const retrain = (key: Retraining, epochs: number | undefined): RetrainSetting => ({
     ...COMPRESS_DEFAULTS[key],
     ...(values.data === undefined ? { epochs: 0 } : {}),
@@ -161,11 +174,12 @@ export async function compressOptions(
   });
   return {
     ...file,
-    ...given({ criterion, layersPerStep, tolerance, retries, teacherWeight }),
+    ...given({ criterion, layersPerStep, tolerance, retries, teacherWeight, feedback }),
     ...(order === undefined
       ? {}
       : { order: order === 'lastToFirst' || order === 'firstToLast' ? order : order.split(',') }),
-    ...(values.noRepair ? { repair: false } : {}),
+    ...(values.refit ? { refit: true } : {}),
+    ...(values.noRepair ? { repair: false, refit: false } : {}),
     ...given({ codewords: values.codewordPrecision }),
     scoring: { ...criterionOfFile(file, criterion), ...CRITERION_OPTIONS.given(values) },
     settings: {

@@ -8,6 +8,8 @@ import { checkCriterion, resolveScoring } from '../importance/score.ts';
 import type { CriterionChoice, ScoringOptions } from '../importance/score.ts';
 import type { Network } from '../graph/network.ts';
 import { weightedLayers } from '../network/shapes.ts';
+import { FEEDBACKS } from '../quantization/network.ts';
+import type { Feedback } from '../quantization/network.ts';
 import { denseByDefault } from '../quantization/worth.ts';
 import { DEFAULT_QUANTIZER, QUANTIZER_NAMES, quantizerOf, resolveQuantizer } from '../quantization/settings.ts';
 import type { QuantizerName, QuantizerSettings } from '../quantization/settings.ts';
@@ -60,6 +62,16 @@ export interface CompressOptions {
   readonly scoring?: ScoringOptions;
   /** Least-squares repair of the consumers when neurons go, from activations. Default true. */
   readonly repair?: boolean;
+  /**
+   * Full least-squares repair when neurons go: every layer that hears of it is refitted to the responses that it gave before,
+   * as `prune` does it. No labels are needed. Default false.
+   */
+  readonly refit?: boolean;
+  /**
+   * How much of what the layers read their quantization goes by, as in `quantize`: 'none', 'diagonal' or 'full' (error
+   * feedback). No labels are needed. Default 'none'.
+   */
+  readonly feedback?: Feedback;
   /** For all layers; see {@link LAYER_DEFAULTS}. */
   readonly settings?: LayerSetting;
   /**
@@ -129,6 +141,8 @@ export interface CompressOptions {
 export const COMPRESS_DEFAULTS = {
   criterion: 'activationCorrelation',
   repair: true,
+  refit: false,
+  feedback: 'none',
   order: 'lastToFirst',
   layersPerStep: 1,
   retrainPruned: { epochs: 1, learningRate: 0.02 },
@@ -144,6 +158,8 @@ export interface CompressSettings {
   readonly criterion: CriterionChoice;
   readonly scoring: ScoringOptions;
   readonly repair: boolean;
+  readonly refit: boolean;
+  readonly feedback: Feedback;
   /** Layers of each step, in order. */
   readonly steps: readonly (readonly string[])[];
   /** Of every layer that can be compressed. */
@@ -173,6 +189,8 @@ const OPTION_NAMES = [
   'criterion',
   'scoring',
   'repair',
+  'refit',
+  'feedback',
   'settings',
   'layers',
   'order',
@@ -315,11 +333,12 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   checkCriterion(WHO, criterion);
   resolveScoring(WHO, 'scoring', criterion, scoring);
   if (tolerance !== undefined && tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
-  const { repair = COMPRESS_DEFAULTS.repair, stages, checkpoint } = options;
+  const { repair = COMPRESS_DEFAULTS.repair, refit = COMPRESS_DEFAULTS.refit, stages, checkpoint } = options;
   const training = ownOptions(WHO, 'training', options.training, TRAINING_NAMES);
   if (stages !== undefined && typeof stages !== 'function')
     throw new TypeError(`${WHO}: stages: expected a function of the planned stages, got ${show(stages)}`);
-  if (typeof repair !== 'boolean') throw new TypeError(`${WHO}: repair: expected true or false, got ${show(repair)}`);
+  for (const [name, value] of Object.entries({ repair, refit }))
+    if (typeof value !== 'boolean') throw new TypeError(`${WHO}: ${name}: expected true or false, got ${show(value)}`);
   if (checkpoint !== undefined) checkRunCheckpoint(WHO, checkpoint);
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
   return {
@@ -329,6 +348,8 @@ export function resolveCompressOptions(network: Network, options: CompressOption
     steps,
     tolerance,
     repair,
+    refit,
+    feedback: checkOneOf(WHO, 'feedback', options.feedback ?? COMPRESS_DEFAULTS.feedback, FEEDBACKS),
     training,
     retrainPruned: resolveRetrain('retrainPruned', options.retrainPruned ?? COMPRESS_DEFAULTS.retrainPruned),
     retrainQuantized: resolveRetrain(

@@ -43,15 +43,17 @@ const PRESETS = {
       final: { epochs: 8, learningRate: 0.01 },
     },
   },
-  /** Ten epochs in all. */
+  /** No epoch and no labels: the structure and the bits of `size` by least squares and error feedback, from 512 samples. */
   quick: {
-    dense: 0.5,
+    dense: 0.25,
     options: {
       layersPerStep: Infinity,
-      settings: { keep: 0.7, subvectorLength: 2, codewordCount: 32 },
-      retrainPruned: { epochs: 6, learningRate: 0.03 },
+      settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 },
+      refit: true,
+      feedback: 'full',
+      retrainPruned: { epochs: 0, learningRate: 0.01 },
       retrainQuantized: { epochs: 0, learningRate: 0.01 },
-      final: { epochs: 4, learningRate: 0.01 },
+      final: { epochs: 0, learningRate: 0.01 },
     },
   },
 } as const satisfies Readonly<Record<string, { readonly dense: number; readonly options: CompressOptions }>>;
@@ -62,7 +64,7 @@ export const PRESET_NAMES = /* @__PURE__ */ Object.keys(PRESETS) as readonly Pre
 
 /**
  * Options of `compress` by name, for a network: `size` and `speed` are the settings of docs/results.md, `paper` its
- * schedule of one layer at a time, `quick` the quickstart's. The first layer stays dense, and of the first dense layer,
+ * schedule of one layer at a time, `quick` what needs minutes and no labels. The first layer stays dense, and of the first dense layer,
  * unless it is the last, a smaller share stays than of the others. Spread your own over them.
  * @throws {TypeError | RangeError} for another name
  * @example

@@ -5,6 +5,7 @@
 import { encodingOperations, isDense } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
 import type { TransformReport } from '../graph/transform.ts';
+import { openMoments } from '../importance/moments.ts';
 import { criterionName } from '../importance/score.ts';
 import { defaultLoss } from '../losses/losses.ts';
 import { parameterCount, weightedLayers } from '../network/shapes.ts';
@@ -12,6 +13,7 @@ import { findGroups, prune } from '../pruning/index.ts';
 import type { ChannelGroup } from '../importance/types.ts';
 import type { PruneReport } from '../pruning/index.ts';
 import { quantizeParameterAsync } from '../quantization/index.ts';
+import { momentsOfWeight } from '../quantization/network.ts';
 import type { ParameterReport } from '../quantization/network.ts';
 import type { QuantizerSettings } from '../quantization/index.ts';
 import { quantizerOf } from '../quantization/index.ts';
@@ -106,7 +108,7 @@ function measured<R extends TransformReport>(
 
 /** Removes neurons of the groups that feed the step's layers and that no earlier step has `seen`. */
 function pruneStage(settings: CompressSettings, names: readonly string[], seen: readonly string[]): StagePlan {
-  const { criterion, scoring, repair, training } = settings;
+  const { criterion, scoring, repair, refit, training } = settings;
   // A group is pruned in the first step that reaches one of its readers.
   const feeders = (network: Network): ChannelGroup[] =>
     findGroups(network).filter(
@@ -133,7 +135,7 @@ function pruneStage(settings: CompressSettings, names: readonly string[], seen: 
     }
     const loss = training.loss ?? defaultLoss(network);
     const { network: thinner, report } = await prune({
-      ...{ criterion, scoring, loss, keep, repair },
+      ...{ criterion, scoring, loss, keep, repair, refit },
       ...(context.training ? {} : { fold: false }),
     })(network, context);
     return { network: thinner, report: { ...report, skipped } };
@@ -164,20 +166,28 @@ function quantizeStage(settings: CompressSettings, layers: readonly string[]): S
     weightedLayers(network).find(({ name }) => name === layer)?.weight;
   const transform = async (
     network: Network,
-    { attempt, seed, kernels, threads, signal }: StageContext,
+    context: StageContext,
   ): Promise<{ network: Network; report: QuantizeStageReport }> => {
+    const { attempt, seed, kernels, threads, signal } = context;
+    const { feedback } = settings;
     const parameters: (ParameterReport & { layer: string })[] = [];
     let result = network;
-    for (const layer of layers) {
+    const meter = feedback === 'none' ? undefined : await openMoments('compress', network, context);
+    // Each layer is measured with those before it quantized.
+    const order = weightedLayers(network).map(({ name }) => name);
+    const chosen = meter ? [...layers].sort((a, b) => order.indexOf(a) - order.indexOf(b)) : layers;
+    for (const layer of chosen) {
       const { quantize, quantizer, options } = milder(settings.layers.get(layer)!, attempt);
       const weight = weightOf(result, layer);
       if (!quantize || weight === undefined || !isDense(result.parameters.get(weight))) continue;
+      const moments = meter && (await momentsOfWeight(result, weight, feedback, meter));
       const { network: quantized, report } = await quantizeParameterAsync(result, weight, {
         ...({ quantizer, ...options } as QuantizerSettings),
         seed,
         kernels,
         threads,
         ...(signal && { signal }),
+        ...(moments && { moments, feedback }),
       });
       result = quantized;
       parameters.push({ layer, ...report });

@@ -21,10 +21,13 @@ export function withoutData(options: CompressOptions): CompressOptions {
     if (epochs !== 0) throw refuse(`${name}.epochs`, epochs, '0');
   }
   const { teacherWeight = 0, retries = 0, tolerance = Infinity, repair = false, training = {}, checkpoint } = options;
+  const { refit = false, feedback = 'none' } = options;
   if (teacherWeight !== 0) throw refuse('teacherWeight', teacherWeight, '0');
   if (retries !== 0) throw refuse('retries', retries, '0');
   if (tolerance !== Infinity) throw refuse('tolerance', tolerance, 'Infinity');
   if (repair !== false) throw refuse('repair', repair, 'false');
+  if (refit !== false) throw refuse('refit', refit, 'false');
+  if (feedback !== 'none') throw refuse('feedback', feedback, "'none'");
   const [setting] = Object.entries(training).filter(([, value]) => value !== undefined);
   if (setting) throw refuse(`training.${setting[0]}`, setting[1], 'no retraining');
   if (checkpoint !== undefined) throw refuse('checkpoint', checkpoint, 'no long run');

@@ -3,6 +3,8 @@ export * from './criteria.ts';
 export { score } from './score.ts';
 export type { CriterionChoice, ScoringOptions } from './score.ts';
 export { correlationMatrix, covarianceMatrix } from './correlation.ts';
+export { measureMoments, MOMENTS_DEFAULTS, momentsObstacle, openMoments } from './moments.ts';
+export type { LayerMoments, LayerRequest, MomentsMeter, MomentsOptions } from './moments.ts';
 export { measureActivations } from './statistics.ts';
 export type { MeasureOptions } from './statistics.ts';
 export type {

@@ -8,6 +8,7 @@
  */
 import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { createRunControl } from '../base/control.ts';
+import { square } from '../base/elementary.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { below, permutation, stream } from '../base/random.ts';
 import { ownOptions } from '../base/rules.ts';
@@ -37,7 +38,9 @@ export interface LayerMoments {
   readonly observations: number;
   /** (columns) */
   readonly mean: Float64Array;
-  /** (columns, columns): E[(x - mean)(x - mean)^T]. */
+  /** (columns) */
+  readonly variance: Float64Array;
+  /** (columns, columns): E[(x - mean)(x - mean)^T]; empty where variances alone were asked for. */
   readonly covariance: Float64Array;
   /** Of a reference's responses to the same samples at the same positions, where they were asked for. */
   readonly responses?: {
@@ -60,15 +63,18 @@ export interface MomentsOptions {
 /** Defaults of {@link MomentsOptions}. */
 export const MOMENTS_DEFAULTS = { samples: 512, positions: 16, batch: 32 } as const;
 
-/** A layer to be measured; `rows`: which outputs of the reference its own are. */
+/** A layer to be measured. */
 export interface LayerRequest {
   readonly node: string;
+  /** Which outputs of the reference its own are: asks for the reference's responses. */
   readonly rows?: ArrayLike<number>;
+  /** false: variances alone, which cost next to nothing. Default true. */
+  readonly covariance?: boolean;
 }
 
 /** Measures layers of networks that read the same samples, one after another as they change. */
 export interface MomentsMeter {
-  /** `rows` in a request asks for the reference's responses. @throws {EspalierError} DATA for activations that are not finite */
+  /** @throws {EspalierError} DATA for activations that are not finite; UNSUPPORTED for a layer that has no moments */
   measure(network: Network, requests: readonly LayerRequest[]): Promise<Map<string, LayerMoments>>;
 }
 
@@ -223,10 +229,11 @@ export async function openMoments(
       const missing = requests.filter(({ node, rows }) => rows && !recorded.has(node)).map(({ node }) => node);
       if (missing.length > 0) await record(missing);
       const shapes = inferShapes(network);
-      const sums = requests.map(({ node, rows }) => {
+      const sums = requests.map((request) => {
+        const { node } = request;
         const layer = windowOf(network, node, shapes);
         const perSample = Math.min(positions, layer.positions);
-        return createSums(layer, perSample, samples, rows, recorded.get(node));
+        return createSums(layer, perSample, samples, request, recorded.get(node));
       });
       await pass(
         network,
@@ -299,7 +306,7 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
     };
   }
   const positions = sizeOf(yielded.slice(1));
-  const [width, outWidth] = [input[2], yielded[2]];
+  const [inputSides, outputSides] = [input.slice(1), yielded.slice(1)];
   return {
     ...common,
     taps: taps.length,
@@ -307,13 +314,22 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
     outputStep: positions,
     positionStep: 1,
     channelStep: sizeOf(input.slice(1)),
-    offsetOf: (position, tap) => offsetAt(taps[tap], Math.floor(position / outWidth), position % outWidth, width),
+    offsetOf: (position, tap) => offsetAt(taps[tap], position, inputSides, outputSides),
   };
 }
 
-function offsetAt({ y, x }: Tap, row: number, column: number, width: number): number {
-  const inside = row >= y.first && row < y.first + y.count && column >= x.first && column < x.first + x.count;
-  return inside ? (row * y.stride + y.shift) * width + column * x.stride + x.shift : -1;
+/** Place among the positions of the input that a tap joins with this one of the output; -1: none, or the padding. */
+function offsetAt(tap: Tap, position: number, inputSides: Shape, outputSides: Shape): number {
+  let [place, rest] = [0, position];
+  for (let axis = 0; axis < tap.length; axis++) {
+    const inner = sizeOf(outputSides.slice(axis + 1));
+    const { count, input, output } = tap[axis];
+    const along = (Math.floor(rest / inner) - output.first) / output.step;
+    if (!Number.isInteger(along) || along < 0 || along >= count) return -1;
+    place = place * inputSides[axis] + input.first + along * input.step;
+    rest %= inner;
+  }
+  return place;
 }
 
 /** The positions of one layer in one sample: all, or so many drawn. */
@@ -335,7 +351,7 @@ function createSums(
   layer: Window,
   perSample: number,
   samples: number,
-  rows: ArrayLike<number> | undefined,
+  { rows, covariance: isWhole = true }: LayerRequest,
   recording: Recording | undefined,
 ): Sums {
   const { columns, taps, outputs, channelStep } = layer;
@@ -343,7 +359,8 @@ function createSums(
   const chunk = Math.min(CHUNK, samples * perSample);
   const x = new Float64Array(columns * chunk);
   const y = new Float64Array(responses ? rows.length * chunk : 0);
-  const covariance = new Float64Array(columns * columns);
+  const squares = new Float64Array(columns);
+  const covariance = new Float64Array(isWhole ? columns * columns : 0);
   const cross = new Float64Array(responses ? rows.length * columns : 0);
   const [xOrigin, xSums] = [new Float64Array(columns), new Float64Array(columns)];
   const [yOrigin, ySums] = [new Float64Array(rows?.length ?? 0), new Float64Array(rows?.length ?? 0)];
@@ -353,8 +370,8 @@ function createSums(
   const flush = (): void => {
     if (filled === 0) return;
     const isFirst = observations === filled;
-    settle(x, columns, chunk, filled, isFirst, xOrigin, xSums);
-    gram(x, columns, chunk, covariance);
+    settle(x, columns, chunk, filled, isFirst, xOrigin, xSums, squares);
+    if (isWhole) gram(x, columns, chunk, covariance);
     if (responses) {
       settle(y, rows.length, chunk, filled, isFirst, yOrigin, ySums);
       rowProducts(y, rows.length, x, columns, chunk, cross);
@@ -381,7 +398,8 @@ function createSums(
       flush();
       const n = observations;
       const [xMean, yMean] = [xSums.map((sum) => sum / n), ySums.map((sum) => sum / n)];
-      for (let i = 0; i < columns; i++)
+      const variance = squares.map((sum, j) => Math.max(0, sum / n - square(xMean[j])));
+      for (let i = 0; isWhole && i < columns; i++)
         for (let j = 0; j < columns; j++)
           covariance[i * columns + j] = covariance[i * columns + j] / n - xMean[i] * xMean[j];
       for (let o = 0; o < yMean.length; o++)
@@ -400,6 +418,7 @@ function createSums(
         taps,
         observations: n,
         mean,
+        variance,
         covariance,
         ...(responses && { responses: { mean: yMean.map((value, o) => value + yOrigin[o]), cross } }),
       };
@@ -416,6 +435,7 @@ function settle(
   isFirst: boolean,
   origin: Float64Array,
   sums: Float64Array,
+  squares?: Float64Array,
 ): void {
   for (let r = 0; r < count; r++) {
     const row = rows.subarray(r * stride, (r + 1) * stride);
@@ -428,6 +448,10 @@ function settle(
     for (let i = 0; i < filled; i++) sum += row[i] -= origin[r];
     sums[r] += sum;
     row.fill(0, filled);
+    if (!squares) continue;
+    let total = 0;
+    for (let i = 0; i < filled; i++) total += square(row[i]);
+    squares[r] += total;
   }
 }
 

@@ -329,7 +329,7 @@ function probeOf(
   const pairs = !correlations
     ? []
     : taps
-      ? tapPairs(taps, shape[2], outputShape[2], wanted, draw).map(
+      ? tapPairs(taps, shape.slice(1), outputShape.slice(1), wanted, draw).map(
           ([p, m]) => [span > 1 ? below(draw, span) * positions + p : p, m] as const,
         )
       : choose(draw, elements, wanted).map(
@@ -396,21 +396,25 @@ function activationOf(network: Network, name: string, through: readonly Pointwis
  */
 function tapPairs(
   taps: readonly Tap[],
-  width: number,
-  outWidth: number,
+  inputSides: Shape,
+  outputSides: Shape,
   count: number,
   draw: Stream,
 ): [number, number][] {
-  const counts = taps.map(({ y, x }) => y.count * x.count);
+  const counts = taps.map((axes) => sizeOf(axes.map((axis) => axis.count)));
   const total = counts.reduce((sum, one) => sum + one, 0);
   return choose(draw, total, count).map((chosen) => {
     let rest = chosen;
     let at = 0;
     while (rest >= counts[at]) rest -= counts[at++];
-    const { y, x } = taps[at];
-    const oy = y.first + Math.floor(rest / x.count);
-    const ox = x.first + (rest % x.count);
-    return [(oy * y.stride + y.shift) * width + ox * x.stride + x.shift, oy * outWidth + ox];
+    const axes = taps[at];
+    let [from, to] = [0, 0];
+    axes.forEach(({ count: along, input, output }, axis) => {
+      const place = Math.floor(rest / sizeOf(axes.slice(axis + 1).map((one) => one.count))) % along;
+      from = from * inputSides[axis] + input.first + place * input.step;
+      to = to * outputSides[axis] + output.first + place * output.step;
+    });
+    return [from, to];
   });
 }
 

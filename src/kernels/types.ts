@@ -96,7 +96,7 @@ export interface Emit {
 /** Words and runs that a set's kernels ask for. */
 export interface Sizes {
   /** Words of packed weights. */
-  packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number;
+  packedWords(geometry: Geometry, direction: 'forward' | 'transposed'): number;
   /**
    * Positions in whose multiples a sample is best cut for convolutionForward: other cuts give the same bits, but cost
    * more.

@@ -92,8 +92,7 @@ export function conv(filters: number, size: number | Pair, given: ConvOptions = 
       padding: paddingFor(options.padding, input, kernel, stride, dilation),
     }),
     parameters([channels]) {
-      if (channels % groups !== 0)
-        throw new RangeError(`conv: groups: expected a divisor of the ${channels} input channels, got ${groups}`);
+      checkGroups('conv', groups, channels);
       return withBias(options, [filters, channels / groups, ...kernel]);
     },
   };
@@ -136,13 +135,58 @@ export function convTranspose(filters: number, size: number | Pair, given: ConvT
     ...labelled('convTranspose', options),
     attributes: () => attributes,
     parameters([channels]) {
-      if (channels % groups !== 0)
-        throw new RangeError(
-          `convTranspose: groups: expected a divisor of the ${channels} input channels, got ${groups}`,
-        );
+      checkGroups('convTranspose', groups, channels);
       return withBias(options, [filters, channels / groups, ...kernel]);
     },
   };
+}
+
+type Triple = readonly [number, number, number];
+
+export interface Conv3dOptions extends WeightOptions {
+  /** Default 1. */
+  stride?: number | Triple;
+  /** A number for all sides (default 0), or [front, top, left, back, bottom, right]. */
+  padding?: number | readonly [number, number, number, number, number, number];
+  /** Default 1. */
+  dilation?: number | Triple;
+  /** Default 1. */
+  groups?: number;
+}
+
+/**
+ * `filters` convolutions of `size` x `size` x `size`: [in, D, H, W] to [filters, D', H', W']. Weight [filters, in / groups,
+ * size, size, size].
+ * @throws {TypeError | RangeError} as {@link conv}
+ */
+export function conv3d(filters: number, size: number | Triple, given: Conv3dOptions = {}): Layer {
+  const names = [...WEIGHT_NAMES, 'stride', 'padding', 'dilation', 'groups'] as const;
+  const options = ownOptions('conv3d', 'options', given, names);
+  const three = (value: number | Triple): Triple => (typeof value === 'number' ? [value, value, value] : value);
+  checkInteger('conv3d', 'filters', filters, 1);
+  const kernel = three(size);
+  kernel.forEach((side) => checkInteger('conv3d', 'size', side, 1));
+  const { padding = 0 } = options;
+  const groups = checkInteger('conv3d', 'groups', options.groups ?? 1, 1);
+  const attributes = {
+    stride: three(options.stride ?? 1),
+    padding: typeof padding === 'number' ? [...three(padding), ...three(padding)] : padding,
+    dilation: three(options.dilation ?? 1),
+    groups,
+  };
+  return {
+    ...labelled('conv3d', options),
+    attributes: () => attributes,
+    parameters([channels]) {
+      checkGroups('conv3d', groups, channels);
+      return withBias(options, [filters, channels / groups, ...kernel]);
+    },
+  };
+}
+
+function checkGroups(who: string, groups: number, channels: number): void {
+  if (channels % groups !== 0)
+    throw new RangeError(`${who}: groups: expected a divisor of the ${channels} input channels, got ${groups}`);
 }
 
 /**

@@ -25,13 +25,13 @@ export function freshName({ names }: Sheet, wanted: string): string {
   return name;
 }
 
-/** Adds a node that yields one value. Its name. */
+/** Adds a node that yields one value. Its name: the one wanted, or as short as may be, since files have hundreds of them. */
 export function addNode(
   sheet: Sheet,
   operator: string,
   inputs: readonly (string | undefined)[],
-  attributes: OnnxAttributes,
-  wanted: string,
+  attributes: OnnxAttributes = {},
+  wanted = `_${sheet.nodes.length.toString(36)}`,
 ): string {
   const output = freshName(sheet, wanted);
   sheet.nodes.push(nodeField({ operator, inputs, outputs: [output], attributes }));
@@ -158,6 +158,6 @@ export function parameterValue(
     }
     const whole = once(sheet, key, () => decoded(sheet, name, encoding));
     const isIt = encoding.kind !== 'dense' && sameShape(shape, encoding.shape);
-    return isIt ? whole : addNode(sheet, 'Reshape', [whole, integersOf(sheet, shape)], {}, `${name}.reshaped`);
+    return isIt ? whole : addNode(sheet, 'Reshape', [whole, integersOf(sheet, shape)]);
   });
 }

@@ -218,15 +218,28 @@ function checkShadowed({ inputs, initializers }: GraphProto): void {
   }
 }
 
-/** With axis 0 as the batch; where the model works across it, as a whole. */
+/** With axis 0 as the batch; where the model works across it, or does not fit together that way, as a whole. */
 function converted(conversion: Conversion): Converted {
   try {
     return convert(conversion, 'batched');
   } catch (error) {
-    if (!isAcrossBatch(error)) throw error;
-    const whole = convert(conversion, 'whole' satisfies Layout);
+    if (!isAcrossBatch(error) && !isMisfit(error)) throw error;
+    const whole = asWhole(conversion, error);
     const reason = (error as EspalierError).message.replace(/^readOnnx: /, '');
     return { ...whole, notes: [`one sample at a time: ${reason}`, ...whole.notes] };
+  }
+}
+
+/** Shapes that do not fit: of axis 0, which is no batch, or of the model itself. */
+const isMisfit = (error: unknown): boolean =>
+  error instanceof EspalierError && ['SHAPE', 'ATTRIBUTE', 'GRAPH'].includes(error.code);
+
+/** What is wrong either way is said as of the first. */
+function asWhole(conversion: Conversion, first: unknown): Converted {
+  try {
+    return convert(conversion, 'whole' satisfies Layout);
+  } catch (error) {
+    throw isMisfit(first) ? first : error;
   }
 }
 

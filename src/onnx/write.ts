@@ -1,10 +1,11 @@
 /** `writeOnnx`: an ONNX model from a network. */
-import { EspalierError, show, withMemory } from '../base/errors.ts';
+import { checkFinite, EspalierError, show, withMemory } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import type { Shape } from '../base/tensor.ts';
+import { checkLengths, trainedValues } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { checkNetwork } from '../graph/check.ts';
-import type { Network, Node } from '../graph/network.ts';
+import type { Network, Node, Origin } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { checkGraph } from '../network/check.ts';
 import { inferTypes } from '../network/shapes.ts';
@@ -12,6 +13,7 @@ import type { OperatorKind } from '../operators/table.ts';
 import type { ValueType } from '../operators/types.ts';
 import { addConstant, addNode, floatsOf, freshName, integersOf, newSheet, once, parameterValue } from './exporting.ts';
 import type { ExportedValue, Exporting, Sheet } from './exporting.ts';
+import { joined } from './encode.ts';
 import { EXPORTS } from './exports/table.ts';
 import { modelBytes, nodeField } from './messages.ts';
 import type { ValueMessage } from './messages.ts';
@@ -32,6 +34,8 @@ export interface OnnxWriteOptions {
 const WHO = 'writeOnnx';
 /** The newest that runtimes of 2022 take, and its file format. */
 const [OPSET, IR_VERSION] = [17, 8];
+/** Lengths of messages are counted in 31 bits. */
+const LARGEST_FILE = 2 ** 31 - 1;
 
 /**
  * The network as an ONNX model of operator set 17, in operators of ONNX's own: any runtime of it runs the file. Inputs,
@@ -43,8 +47,9 @@ const [OPSET, IR_VERSION] = [17, 8];
  * task is not either.
  *
  * @throws {TypeError | RangeError} for what is no network, no option or no text
- * @throws {EspalierError} GRAPH, ATTRIBUTE, SHAPE, UNSUPPORTED, FIELD for a network that could not run; UNSUPPORTED for
- *   `normalize` where a picture is standardized by its own mean, or the network has no preprocessing
+ * @throws {EspalierError} GRAPH, ATTRIBUTE, SHAPE, UNSUPPORTED, FIELD for a network that could not run; NONFINITE for a
+ *   value that is not finite; UNSUPPORTED for `normalize` where a picture is standardized by its own mean, or the network
+ *   has no preprocessing; TOO_LARGE from 2 GiB on, which no reader of the format takes
  * @example
  * import { writeOnnx } from 'espalier/onnx';
  * await writeFile('small.onnx', writeOnnx(network));
@@ -60,29 +65,55 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
   }
   checkNetwork(WHO, 'network', network);
   checkGraph(network, WHO);
+  for (const [name, encoding] of network.parameters) {
+    checkLengths(name, encoding);
+    checkFinite(WHO, name, encoding.kind === 'dense' ? encoding.data : trainedValues(encoding));
+  }
+  const batch = batchOf(network);
   const entries = metadataOf(network, metadata);
   return withMemory(WHO, () => {
     const types = inferTypes(network);
     const sheet = newSheet();
-    const { origin = { batch: 'any' } } = network;
     const [first] = network.inputs;
     for (const name of types.keys()) freshName(sheet, name);
     const names = new Map<string, string>();
     if (normalize) names.set(first.name, standardized(sheet, network));
-    const job: Job = { network, types, sheet, names, dense, lead: origin.batch === 'none' ? 0 : 1 };
+    const job: Job = { network, types, sheet, names, dense, lead: batch === 'none' ? 0 : 1 };
     for (const node of network.nodes) writeNode(job, node);
-    const side = origin.batch === 'any' ? ['batch'] : origin.batch === 'none' ? [] : [origin.batch];
+    const side = batch === 'any' ? ['batch'] : batch === 'none' ? [] : [batch];
     const valueOf = (name: string): ValueMessage => {
       const { shape, type } = typeOf(types, name);
       return { name, element: type === 'float' ? 'float' : 'int64', sides: [...side, ...shape] };
     };
-    return modelBytes({
-      ...{ opset: OPSET, irVersion: IR_VERSION, producer: 'espalier', metadata: entries, name: network.name },
+    const bytes = modelBytes({
+      ...{
+        opset: OPSET,
+        irVersion: IR_VERSION,
+        producer: 'espalier',
+        metadata: entries,
+        name: network.name || 'network',
+      },
       ...{ nodes: sheet.nodes, initializers: sheet.initializers },
       inputs: network.inputs.map(({ name }) => valueOf(name)),
       outputs: network.outputs.map(valueOf),
     });
+    return joined(bytes, (length) => {
+      if (length <= LARGEST_FILE) return;
+      const text = `${WHO}: the model would have ${length} bytes; one file holds at most ${LARGEST_FILE}: quantize the network, or write it without 'dense'`;
+      throw new EspalierError('TOO_LARGE', text, { name: network.name, limit: LARGEST_FILE, found: length });
+    });
   });
+}
+
+function batchOf({ origin }: Network): Origin['batch'] {
+  const batch: unknown = origin ? origin.batch : 'any';
+  if (batch === 'any' || batch === 'none' || (typeof batch === 'number' && Number.isSafeInteger(batch) && batch > 0))
+    return batch;
+  throw new EspalierError(
+    'FIELD',
+    `${WHO}: origin.batch: expected 'any', 'none' or a whole number from 1, got ${show(batch)}`,
+    { name: 'origin.batch', found: batch },
+  );
 }
 
 /** That of the network's origin, and the caller's, which counts where both have a key. */
@@ -158,7 +189,7 @@ function encodingOf({ parameters }: Network, name: string): Encoding {
 }
 
 /** The network's input from the picture that is the model's: (x scale - mean) / deviation per channel. Its name. */
-function standardized(sheet: Sheet, { preprocessing, inputs: [input] }: Network): string {
+function standardized(sheet: Sheet, { preprocessing, inputs: [input], outputs }: Network): string {
   const refuse = (text: string): EspalierError =>
     new EspalierError('UNSUPPORTED', `${WHO}: normalize: ${text}`, { name: 'normalize' });
   if (!preprocessing) throw refuse('the network does not say how a picture becomes its input; leave it out');
@@ -171,6 +202,7 @@ function standardized(sheet: Sheet, { preprocessing, inputs: [input] }: Network)
   const isFixed = standardize.kind === 'fixed';
   const factors = numbers((i) => scale / (isFixed ? standardize.deviation[i] : 1));
   const shifts = numbers((i) => (isFixed ? -standardize.mean[i] / standardize.deviation[i] : 0));
+  if (outputs.includes(input.name)) throw refuse('the input is an output too, which would be another one then');
   const shape = [channels, ...input.shape.slice(1).map(() => 1)];
   if (input.shape[0] !== channels)
     throw refuse(`its input [${input.shape.join(', ')}] does not begin with ${channels} channels`);

@@ -1,14 +1,14 @@
 /** Transposed convolution: each element of x spreads over the places of y that a convolution from y to x reads for it. */
 import { integer, integers } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
-import { show } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import { BINARY } from '../kernels/specification/binaries.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
 import type { Run } from '../kernels/specification/operations.ts';
-import { checkParameterShape, checkRank, geometryOf, nodeError } from './define.ts';
+import { couplingOf, tapsOf } from './conv.ts';
+import { checkFilters, checkRank, geometryOf, nodeError } from './define.ts';
 import { foldedParameters } from './fold.ts';
 import type { Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
@@ -57,24 +57,11 @@ export const convTranspose: Operator<Attributes> = {
   takesIn: { activation: true, channelMaps: true },
   packsWeight: true,
   inPlace: false,
-  shapes(node, [{ shape: input }], { weight, bias }) {
+  shapes(node, [{ shape: input }], parameters) {
     checkRank(node, input, 3, '[channels, height, width]');
-    const { groups, stride, padding, dilation, outputPadding } = node.attributes;
-    if (weight?.length !== 4) {
-      const found = weight ? `[${weight.join(', ')}]` : 'none';
-      throw nodeError('SHAPE', node, `weight: expected [out, in / groups, height, width], got ${found}`);
-    }
-    if (weight[0] % groups !== 0)
-      throw nodeError('ATTRIBUTE', node, `groups: expected a divisor of the ${weight[0]} filters, got ${groups}`);
-    checkParameterShape(node, 'weight', weight, [weight[0], input[0] / groups, weight[2], weight[3]]);
-    checkParameterShape(node, 'bias', bias, [weight[0]], true);
+    const { stride, padding, dilation, outputPadding } = node.attributes;
+    const weight = checkFilters(node, input, parameters, ['height', 'width']);
     const sides = [0, 1].map((axis) => {
-      if (outputPadding[axis] >= Math.max(stride[axis], dilation[axis]))
-        throw nodeError(
-          'ATTRIBUTE',
-          node,
-          `outputPadding: expected less than stride or dilation, got ${outputPadding.join(', ')}`,
-        );
       const reached = stride[axis] * (input[axis + 1] - 1) + dilation[axis] * (weight[axis + 2] - 1) + 1;
       return reached + outputPadding[axis] - padding[axis] - padding[axis + 2];
     });
@@ -127,19 +114,10 @@ export const convTransposeTraining: TrainingOperator<Attributes> = {
 };
 
 export const convTransposeCoupling: Coupling<Attributes> = {
-  couple(node, plan) {
-    const [input] = plan.inputs;
-    const [channels] = plan.outputShapes[0];
-    const { groups } = node.attributes;
-    if (groups > 1 && groups === plan.inputShapes[0][0] && groups === channels) {
-      for (const role of ['weight', 'bias']) plan.follow(role, input);
-      plan.count('groups', input);
-      return [input];
-    }
-    if (groups === 1) plan.consume('weight', input);
-    else plan.refuse(input, `they feed the grouped convolution ${show(node.name)}`);
-    const output = plan.produce(channels);
-    if (groups > 1) plan.refuse(output, `it is made by the grouped convolution ${show(node.name)}`);
-    return [output];
-  },
+  couple: couplingOf,
+  // Those of the convolution from y to x, with input and output exchanged.
+  taps: ({ attributes: { stride, padding, dilation } }, [, , ...size], [, ...input], [, ...output]) =>
+    tapsOf({ stride, padding, dilation, size }, output, input).map((tap) =>
+      tap.map((one) => ({ ...one, input: one.output, output: one.input })),
+    ),
 };

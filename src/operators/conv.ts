@@ -6,10 +6,10 @@ import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
-import { checkParameterShape, checkRank, geometryOf, nodeError, windowOutput } from './define.ts';
+import { checkFilters, checkRank, geometryOf, windowOutput } from './define.ts';
 import type { Window } from './define.ts';
 import { foldedParameters } from './fold.ts';
-import type { Coupling, Operator, Plan, TapRange, TrainingOperator } from './types.ts';
+import type { Channels, Coupling, CouplingPlan, Operator, Plan, Tap, TapRange, TrainingOperator } from './types.ts';
 
 const ATTRIBUTES = {
   stride: integers(2, 1),
@@ -46,18 +46,9 @@ export const conv: Operator<Attributes> = {
   takesIn: { activation: true, channelMaps: true },
   packsWeight: true,
   inPlace: false,
-  shapes(node, [{ shape: input }], { weight, bias }) {
+  shapes(node, [{ shape: input }], parameters) {
     checkRank(node, input, 3, '[channels, height, width]');
-    const { groups } = node.attributes;
-    if (weight?.length !== 4) {
-      const found = weight ? `[${weight.join(', ')}]` : 'none';
-      throw nodeError('SHAPE', node, `weight: expected [out, in / groups, height, width], got ${found}`);
-    }
-    if (weight[0] % groups !== 0) {
-      throw nodeError('ATTRIBUTE', node, `groups: expected a divisor of the ${weight[0]} filters, got ${groups}`);
-    }
-    checkParameterShape(node, 'weight', weight, [weight[0], input[0] / groups, weight[2], weight[3]]);
-    checkParameterShape(node, 'bias', bias, [weight[0]], true);
+    const weight = checkFilters(node, input, parameters, ['height', 'width']);
     return [[weight[0], ...windowOutput(node, input[1], input[2], windowOf(node, weight))]];
   },
   multiplyAdds: (_node, _inputs, [output], { weight = [] }) => sizeOf(output) * sizeOf(weight.slice(1)),
@@ -101,41 +92,58 @@ export const convTraining: TrainingOperator<Attributes> = {
   },
 };
 
+/** How channels go through a convolution of any kind: its weight is [out, in / groups, ...taps]. */
+export function couplingOf(node: Node<{ readonly groups: number }>, plan: CouplingPlan): readonly Channels[] {
+  const [input] = plan.inputs;
+  const [channelsIn] = plan.inputShapes[0];
+  const [channels] = plan.outputShapes[0];
+  const { groups } = node.attributes;
+  // One group is an ordinary convolution, also where it has a single channel on both sides.
+  if (input.axis === 0 && groups > 1 && groups === channelsIn && groups === channels) {
+    plan.follow('weight', input);
+    plan.follow('bias', input);
+    plan.count('groups', input);
+    return [input];
+  }
+  if (input.axis !== 0) plan.refuse(input, `the ${node.kind} ${show(node.name)} runs over them`);
+  else if (groups === 1) plan.consume('weight', input);
+  else plan.refuse(input, `they feed the grouped convolution ${show(node.name)}`);
+  const output = plan.produce(channels);
+  if (groups > 1) plan.refuse(output, `it is made by the grouped convolution ${show(node.name)}`);
+  return [output];
+}
+
 export const convCoupling: Coupling<Attributes> = {
-  couple(node, plan) {
-    const [input] = plan.inputs;
-    const [channelsIn] = plan.inputShapes[0];
-    const [channels] = plan.outputShapes[0];
-    const { groups } = node.attributes;
-    // One group is an ordinary convolution, also where it has a single channel on both sides.
-    if (input.axis === 0 && groups > 1 && groups === channelsIn && groups === channels) {
-      plan.follow('weight', input);
-      plan.follow('bias', input);
-      plan.count('groups', input);
-      return [input];
-    }
-    if (input.axis !== 0) plan.refuse(input, `the conv ${show(node.name)} runs over them`);
-    else if (groups === 1) plan.consume('weight', input);
-    else plan.refuse(input, `they feed the grouped convolution ${show(node.name)}`);
-    const output = plan.produce(channels);
-    if (groups > 1) plan.refuse(output, `it is made by the grouped convolution ${show(node.name)}`);
-    return [output];
-  },
-  taps({ attributes: { stride, padding, dilation } }, [, , kernelHeight, kernelWidth], [, height, width], output) {
-    const [, outHeight, outWidth] = output;
-    return Array.from({ length: kernelHeight * kernelWidth }, (_, tap) => {
-      const [ky, kx] = [Math.floor(tap / kernelWidth), tap % kernelWidth];
-      return {
-        y: insideOf(ky * dilation[0] - padding[0], stride[0], height, outHeight),
-        x: insideOf(kx * dilation[1] - padding[1], stride[1], width, outWidth),
-      };
-    });
-  },
+  couple: couplingOf,
+  taps: ({ attributes: { stride, padding, dilation } }, [, , ...size], [, ...input], [, ...output]) =>
+    tapsOf({ stride, padding, dilation, size }, input, output),
 };
+
+/** A window over any number of axes; of the padding that in front of each is asked, which comes first. */
+interface Taps {
+  readonly size: Shape;
+  readonly stride: Shape;
+  readonly padding: Shape;
+  readonly dilation: Shape;
+}
+
+/** Taps in the order of the weight, each with the places where it lies inside the sides of the input. */
+export function tapsOf({ size, stride, padding, dilation }: Taps, input: Shape, output: Shape): Tap[] {
+  return Array.from({ length: sizeOf(size) }, (_, tap) =>
+    size.map((side, axis) => {
+      const place = Math.floor(tap / sizeOf(size.slice(axis + 1))) % side;
+      return insideOf(place * dilation[axis] - padding[axis], stride[axis], input[axis], output[axis]);
+    }),
+  );
+}
 
 /** Output coordinates o whose input coordinate o stride + shift lies in [0, side). */
 function insideOf(shift: number, stride: number, side: number, outSide: number): TapRange {
   const first = Math.max(0, Math.ceil(-shift / stride));
   const last = Math.min(outSide - 1, Math.floor((side - 1 - shift) / stride));
-  return { first, count: Math.max(0, last - first + 1), shift, stride };
+  return {
+    count: Math.max(0, last - first + 1),
+    input: { first: first * stride + shift, step: stride },
+    output: { first, step: 1 },
+  };
 }

@@ -4,7 +4,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
-import type { Channels, Coupling, CouplingPlan, Operator, Padding, Pair } from './types.ts';
+import type { Channels, Coupling, CouplingPlan, Operator, Padding, Pair, ParameterShapes } from './types.ts';
 
 /** An error about a node, which its text names with its kind. */
 export function nodeError(code: ErrorCode, node: Pick<Node, 'name' | 'kind'>, text: string): EspalierError {
@@ -22,6 +22,9 @@ export function checkChannels(node: Node, shape: Shape): number {
   if (shape.length === 0) throw nodeError('SHAPE', node, 'input: expected channels as the first axis of a sample');
   return shape[0];
 }
+
+/** Axes of a sample that a reshape may make, as of a shape in a file. */
+export const LARGEST_RANK = 8;
 
 /** Sides and indices that attributes name are at most this. */
 export const LARGEST_SIDE = 2 ** 31 - 1;
@@ -72,6 +75,29 @@ export function stridesOf(shape: Shape, sides: Shape): number[] {
     step *= shape[axis];
   }
   return strides;
+}
+
+/**
+ * The weight of a convolution, [out, in / groups, ...sides], and its bias [out] if there is one.
+ * @param sides - in words
+ * @throws {EspalierError} SHAPE, GRAPH or ATTRIBUTE, naming the node
+ */
+export function checkFilters(
+  node: Node<{ readonly groups: number }>,
+  [channels]: Shape,
+  { weight, bias }: ParameterShapes,
+  sides: readonly string[],
+): Shape {
+  const { groups } = node.attributes;
+  if (weight?.length !== sides.length + 2) {
+    const found = weight ? `[${weight.join(', ')}]` : 'none';
+    throw nodeError('SHAPE', node, `weight: expected [out, in / groups, ${sides.join(', ')}], got ${found}`);
+  }
+  if (weight[0] % groups !== 0)
+    throw nodeError('ATTRIBUTE', node, `groups: expected a divisor of the ${weight[0]} filters, got ${groups}`);
+  checkParameterShape(node, 'weight', weight, [weight[0], channels / groups, ...weight.slice(2)]);
+  checkParameterShape(node, 'bias', bias, [weight[0]], true);
+  return weight;
 }
 
 export interface Window {

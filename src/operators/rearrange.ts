@@ -184,7 +184,7 @@ const PAD = {
   mode: /* @__PURE__ */ choice('constant', 'reflect', 'edge', 'wrap'),
   value: /* @__PURE__ */ number(),
 };
-type PadAttributes = RuledBy<typeof PAD>;
+export type PadAttributes = RuledBy<typeof PAD>;
 
 /** The element that stands at place i of a side that goes on beyond its ends. */
 const PLACES: Readonly<Record<PadAttributes['mode'], (i: number, side: number) => number>> = {
@@ -197,7 +197,8 @@ const PLACES: Readonly<Record<PadAttributes['mode'], (i: number, side: number) =
     return Math.min(place, period - place);
   },
 };
-const padMoves: MovesOf<PadAttributes> = ({ attributes: { before, after, mode } }, input) =>
+/** Which elements stand where, for whoever pads by index. */
+export const padMoves: MovesOf<PadAttributes> = ({ attributes: { before, after, mode } }, input) =>
   each(input, (axis, side) =>
     range(before[axis] + side + after[axis], -before[axis]).map((i) => PLACES[mode](i, side)),
   );

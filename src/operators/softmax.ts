@@ -1,5 +1,6 @@
 /** Softmax along an axis of a sample. */
 import { show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import { integer } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sizeOf } from '../base/tensor.ts';
@@ -11,7 +12,7 @@ const ATTRIBUTES = { axis: /* @__PURE__ */ integer(0) };
 type Attributes = Partial<RuledBy<typeof ATTRIBUTES>>;
 
 /** The axis of a sample of so many. */
-const axisOf = ({ attributes: { axis } }: Node<Attributes>, rank: number): number => axis ?? rank - 1;
+const axisOf = ({ attributes }: Node<Attributes>, rank: number): number => own(attributes).axis ?? rank - 1;
 
 /** Rows that lie one after the other, as the operation takes them, or with their elements `inner` words apart. */
 function rowsOf(node: Node<Attributes>, { shape, words }: Value): { rows: number; columns: number; inner: number } {

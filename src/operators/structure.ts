@@ -1,10 +1,11 @@
 /** Operators that move values and compute nothing: flatten, reshape, concat, split. */
 import { show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import { integer, integerList } from '../base/rules.ts';
 import type { RuledBy } from '../base/rules.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
-import { checkAxis, LARGEST_SIDE, nodeError, refused } from './define.ts';
+import { checkAxis, LARGEST_RANK, LARGEST_SIDE, nodeError, refused } from './define.ts';
 import type { Coupling, Operator, TrainingOperator, Value, ValueType } from './types.ts';
 
 /** The backward pass reads no value. */
@@ -45,6 +46,8 @@ export const reshape: Operator<ReshapeAttributes> = /* @__PURE__ */ (() => ({
   attributes: RESHAPE,
   shapes(node: Node<ReshapeAttributes>, [{ shape: from }]: readonly ValueType[]) {
     const { shape } = node.attributes;
+    if (shape.length > LARGEST_RANK)
+      throw nodeError('ATTRIBUTE', node, `shape: expected at most ${LARGEST_RANK} sides, got ${shape.length}`);
     if (sizeOf(shape) === sizeOf(from)) return [shape];
     const text = `shape: expected the ${sizeOf(from)} elements of [${from.join(', ')}], got [${shape.join(', ')}]`;
     throw nodeError('ATTRIBUTE', node, text);
@@ -61,6 +64,9 @@ export const reshapeCoupling: Coupling<ReshapeAttributes> = {
 const CONCAT = { axis: /* @__PURE__ */ integer(0) };
 type ConcatAttributes = Partial<RuledBy<typeof CONCAT>>;
 
+/** That of a node itself, not of a prototype. */
+const axisOf = (node: Node<ConcatAttributes>): number => own(node.attributes).axis ?? 0;
+
 /** How often the side along `axis` of a sample is walked through in a value with these sides, the batch in front. */
 const rowsOf = ({ shape }: Value, axis: number): number => sizeOf(shape.slice(0, axis + 1));
 
@@ -74,7 +80,7 @@ export const concat: Operator<ConcatAttributes> = {
   arity: [1, 64],
   inPlace: false,
   shapes(node, inputs) {
-    const { axis = 0 } = node.attributes;
+    const axis = axisOf(node);
     const [{ shape: first }] = inputs;
     checkAxis(node, first, axis);
     inputs.forEach(({ shape }, i) => {
@@ -91,8 +97,8 @@ export const concat: Operator<ConcatAttributes> = {
     ];
   },
   multiplyAdds: () => 0,
-  forward({ attributes: { axis = 0 } }, { inputs, output, run }) {
-    const rows = rowsOf(output, axis);
+  forward(node, { inputs, output, run }) {
+    const rows = rowsOf(output, axisOf(node));
     const toStride = output.words / rows;
     let to = output.offset;
     for (const { offset, words } of inputs) {
@@ -104,9 +110,9 @@ export const concat: Operator<ConcatAttributes> = {
 };
 export const concatTraining: TrainingOperator<ConcatAttributes> = {
   reads: NOTHING,
-  backward({ attributes: { axis = 0 } }, plan) {
+  backward(node, plan) {
     const { inputs, output, outputGradient, run } = plan;
-    const rows = rowsOf(output, axis);
+    const rows = rowsOf(output, axisOf(node));
     const fromStride = output.words / rows;
     let from = outputGradient.offset;
     inputs.forEach(({ words }, i) => {
@@ -119,7 +125,7 @@ export const concatTraining: TrainingOperator<ConcatAttributes> = {
 };
 export const concatCoupling: Coupling<ConcatAttributes> = {
   couple(node, plan) {
-    const { axis = 0 } = node.attributes;
+    const axis = axisOf(node);
     const [first, ...others] = plan.inputs;
     if (others.some((other) => other.axis !== first.axis))
       return refused(node, plan, 'puts together what has its channels along different axes');
@@ -141,7 +147,8 @@ export const split: Operator<SplitAttributes> = {
   arity: [1, 1],
   inPlace: false,
   shapes(node, [{ shape }]) {
-    const { sizes, axis = 0 } = node.attributes;
+    const { sizes } = node.attributes;
+    const axis = axisOf(node);
     const side = checkAxis(node, shape, axis);
     if (sizes.reduce((sum, size) => sum + size, 0) !== side) {
       const what = axis === 0 ? `${side} channels` : `${side} elements along axis ${axis}`;
@@ -150,8 +157,8 @@ export const split: Operator<SplitAttributes> = {
     return sizes.map((size) => shape.with(axis, size));
   },
   multiplyAdds: () => 0,
-  forward({ attributes: { axis = 0 } }, { inputs: [input], outputs, run }) {
-    const rows = rowsOf(input, axis);
+  forward(node, { inputs: [input], outputs, run }) {
+    const rows = rowsOf(input, axisOf(node));
     const fromStride = input.words / rows;
     let from = input.offset;
     for (const { offset, words } of outputs) {
@@ -163,11 +170,11 @@ export const split: Operator<SplitAttributes> = {
 };
 export const splitTraining: TrainingOperator<SplitAttributes> = {
   reads: NOTHING,
-  backward({ attributes: { axis = 0 } }, plan) {
+  backward(node, plan) {
     const dx = plan.inputGradient(0);
     if (!dx) return;
     const { outputs, outputGradients, run } = plan;
-    const rows = rowsOf(dx, axis);
+    const rows = rowsOf(dx, axisOf(node));
     const toStride = dx.words / rows;
     let to = dx.offset;
     outputs.forEach(({ words }, i) => {
@@ -181,7 +188,9 @@ export const splitTraining: TrainingOperator<SplitAttributes> = {
   },
 };
 export const splitCoupling: Coupling<SplitAttributes> = {
-  couple({ attributes: { sizes, axis = 0 } }, plan) {
+  couple(node, plan) {
+    const { sizes } = node.attributes;
+    const axis = axisOf(node);
     const [input] = plan.inputs;
     if (input.axis !== axis) return sizes.map(() => input);
     let first = 0;

@@ -5,6 +5,7 @@ import type { Node } from '../graph/network.ts';
 import { BINARY_COUPLINGS, BINARY_OPERATORS, BINARY_TRAINING } from './binary.ts';
 import { conv, convCoupling, convTraining } from './conv.ts';
 import { convTranspose, convTransposeCoupling, convTransposeTraining } from './conv-transpose.ts';
+import { conv3d, conv3dCoupling, conv3dTraining } from './conv3d.ts';
 import { dense, denseCoupling, denseTraining } from './dense.ts';
 import { PASSES_FIRST } from './define.ts';
 import { dropout, dropoutCoupling, dropoutTraining } from './dropout.ts';
@@ -104,6 +105,7 @@ const SINGLE_OPERATORS = {
   groupNorm,
   matMul,
   convTranspose,
+  conv3d,
 };
 
 /** What inference needs of every operator. */
@@ -146,6 +148,7 @@ const SINGLE_TRAINING: Readonly<Record<keyof typeof SINGLE_OPERATORS, TrainingOp
   groupNorm: groupNormTraining,
   matMul: matMulTraining,
   convTranspose: convTransposeTraining,
+  conv3d: conv3dTraining,
 };
 
 /** What training adds. */
@@ -181,6 +184,7 @@ const SINGLE_COUPLINGS: Readonly<Record<keyof typeof SINGLE_OPERATORS, Coupling>
   groupNorm: groupNormCoupling,
   matMul: matMulCoupling,
   convTranspose: convTransposeCoupling,
+  conv3d: conv3dCoupling,
 };
 
 /** How channels go through. */

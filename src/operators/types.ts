@@ -225,17 +225,13 @@ export interface CouplingPlan {
   refuse(channels: Channels, reason: string): Channels;
 }
 
-/** A weight's tap: which output positions it serves, and where it reads for them. */
-export interface Tap {
-  /** Output coordinates [first, first + count) along y and x; the input coordinate of output o is o stride + shift. */
-  readonly y: TapRange;
-  readonly x: TapRange;
-}
+/** A weight's tap, along each axis of the positions: which inputs it joins with which outputs. */
+export type Tap = readonly TapRange[];
+/** Pairs of coordinates, `count` of them in steps. */
 export interface TapRange {
-  readonly first: number;
   readonly count: number;
-  readonly shift: number;
-  readonly stride: number;
+  readonly input: { readonly first: number; readonly step: number };
+  readonly output: { readonly first: number; readonly step: number };
 }
 
 export interface Coupling<A extends Attributes = Attributes> {

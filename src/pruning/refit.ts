@@ -41,10 +41,9 @@ export function refitWeights(
   ridge = REFIT_RIDGE,
 ): { weights: Float64Array; bias: Float64Array } {
   checkNumber('refitWeights', 'ridge', ridge, 0, Infinity, true);
-  const { columns, taps, covariance, mean, observations, responses } = moments;
+  const { columns, taps, variance, covariance, mean, observations, responses } = moments;
   if (!responses) throw new TypeError('refitWeights: moments: expected responses of a reference, got none');
   const outputs = responses.mean.length;
-  const variance = Float64Array.from({ length: columns }, (_, j) => covariance[j * columns + j]);
   const sizes = readingSizes(weights, variance, outputs, taps);
   const active = Array.from({ length: columns }, (_, j) => j).filter((j) => variance[j] > 0 && sizes[j] > 0);
   const n = active.length;

@@ -31,9 +31,11 @@ export {
 } from './settings.ts';
 export {
   describeParameter,
+  FEEDBACKS,
   quantize,
   quantizeLayer,
   quantizeParameterAsync,
+  type Feedback,
   type LayerOptions,
   type ParameterOptions,
   type ParameterReport,

@@ -7,16 +7,20 @@ import { decode, encodingSize, isDense, writeEncoding } from '../encodings/index
 import { matrixSides } from '../encodings/checks.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { createRunControl } from '../base/control.ts';
-import { checkInteger, show } from '../base/errors.ts';
+import { checkInteger, checkOneOf, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import type { TensorLike } from '../base/tensor.ts';
 import { resolveContext } from '../graph/context.ts';
 import type { GivenTransform } from '../graph/context.ts';
+import { parameterUsers } from '../graph/walk.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context } from '../graph/transform.ts';
 import { givenKernels } from '../kernels/given.ts';
 import { loadKernels } from '../kernels/load.ts';
 import type { KernelSet } from '../kernels/types.ts';
+import { momentsObstacle, openMoments } from '../importance/moments.ts';
+import type { LayerMoments, MomentsMeter } from '../importance/moments.ts';
+import { biasOf, withBias } from '../network/bias.ts';
 import { weightedLayers } from '../network/shapes.ts';
 import type { FitContext, FitReport } from './quantizer.ts';
 import {
@@ -55,12 +59,25 @@ export type LayerOptions = QuantizerSettings & {
   readonly importance?: TensorLike;
 };
 
+/** How much of what a layer reads its quantization goes by. */
+export const FEEDBACKS = ['none', 'diagonal', 'full'] as const;
+/**
+ * - 'none': of nothing; no data are needed.
+ * - 'diagonal': errors count as much as the column's inputs vary.
+ * - 'full': and the error of what is quantized is made good by the columns still to come (GPTQ, GPTVQ), its mean by the bias.
+ */
+export type Feedback = (typeof FEEDBACKS)[number];
+
 export type ParameterOptions = LayerOptions & {
   /** Default: the best set that the platform runs. */
   readonly kernels?: KernelSet;
   /** Default 1. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
+  /** What the layer reads, as `measureMoments` tells. Default: none. */
+  readonly moments?: LayerMoments;
+  /** What is made of `moments`. Default 'full' where they are given. */
+  readonly feedback?: Feedback;
 };
 
 export type QuantizeOptions = LayerOptions & {
@@ -68,6 +85,13 @@ export type QuantizeOptions = LayerOptions & {
    * Names of the weights to quantize. Default: the weights of all layers that are dense still.
    */
   readonly parameters?: readonly string[];
+  /**
+   * Needs `context.training` (no labels) where it is not 'none'; layers are measured one after another, each with those
+   * before it quantized. Default 'none'.
+   */
+  readonly feedback?: Feedback;
+  /** Samples that are measured, as in {@link MomentsOptions}. Default 512. */
+  readonly samples?: number;
   /** Other options for single weights, by parameter name. */
   readonly overrides?: Readonly<Record<string, LayerOptions>>;
 };
@@ -86,14 +110,26 @@ export async function quantizeParameterAsync(
   options: ParameterOptions,
 ): Promise<{ network: Network; report: ParameterReport }> {
   const who = 'quantizeParameterAsync';
-  const { kernels, threads = 1, signal, ...own } = ownSettings(who, options, ['kernels', 'threads', 'signal']);
+  const {
+    kernels,
+    threads = 1,
+    signal,
+    moments,
+    feedback,
+    ...own
+  } = ownSettings(who, options, ['kernels', 'threads', 'signal', 'moments', 'feedback']);
   const context = {
     kernels: await givenKernels(who, 'options.kernels', kernels, loadKernels),
     threads: checkInteger(who, 'threads', threads, 1),
     seed: 0,
     ...(signal && { signal }),
   };
-  return fitParameter(who, network, parameter, planFit(who, [own], context));
+  const kind = checkOneOf(who, 'feedback', feedback ?? (moments ? 'full' : 'none'), FEEDBACKS);
+  if (kind !== 'none' && !moments)
+    throw new TypeError(
+      `${who}: moments: expected what the layer reads for feedback ${show(kind)}, got none; take it from measureMoments`,
+    );
+  return fitParameter(who, network, parameter, planFit(who, [own], context), moments && { kind, moments });
 }
 
 /**
@@ -127,6 +163,7 @@ async function fitParameter(
   network: Network,
   parameter: string,
   { kind, quantizer, options, context }: Fit,
+  fed?: { readonly kind: Feedback; readonly moments: LayerMoments },
 ): Promise<{ network: Network; report: ParameterReport }> {
   checkNetwork(who, 'network', network);
   const encoding = network.parameters.get(parameter);
@@ -141,13 +178,16 @@ async function fitParameter(
     );
   const { rows, columns } = matrixSides(encoding.shape);
   const matrix = { data: decode(encoding), shape: [rows, columns] };
-  const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, context);
+  const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, {
+    ...context,
+    ...heard(fed, columns),
+  });
   const quantized: Encoding = { ...fitted, shape: encoding.shape };
   const before = writtenBits(parameter, encoding);
   const after = writtenBits(parameter, quantized);
   const smaller = after < before;
   return {
-    network: smaller ? { ...network, parameters: new Map(network.parameters).set(parameter, quantized) } : network,
+    network: smaller ? replaced(network, parameter, quantized, fed) : network,
     report: {
       parameter,
       status: smaller ? 'quantized' : 'dense',
@@ -162,6 +202,39 @@ async function fitParameter(
   };
 }
 
+/** What of a layer's inputs its quantizer is told. */
+function heard(
+  fed: { readonly kind: Feedback; readonly moments: LayerMoments } | undefined,
+  columns: number,
+): Pick<FitContext, 'importance' | 'moments'> {
+  if (!fed || fed.kind === 'none') return {};
+  const { variance, covariance } = fed.moments;
+  if (fed.kind === 'full') return { moments: covariance };
+  const data = Float32Array.from(variance);
+  return data.some((one) => one > 0) ? { importance: { data, shape: [columns] } } : {};
+}
+
+/** With feedback the bias takes up the mean of what the errors make of the layer's inputs, where it is the layer's alone. */
+function replaced(
+  network: Network,
+  parameter: string,
+  quantized: Encoding,
+  fed: { readonly kind: Feedback; readonly moments: LayerMoments } | undefined,
+): Network {
+  const result = { ...network, parameters: new Map(network.parameters).set(parameter, quantized) };
+  if (fed?.kind !== 'full') return result;
+  const { node, mean } = fed.moments;
+  const bias = network.nodes.find(({ name }) => name === node)?.parameters.bias;
+  if (bias !== undefined && (parameterUsers(network).get(bias)?.length !== 1 || !isDense(network.parameters.get(bias))))
+    return result;
+  const { rows, columns } = matrixSides(quantized.shape);
+  const [before, after] = [decode(network.parameters.get(parameter)!), decode(quantized)];
+  const sums = Float64Array.from(biasOf(network, node, rows));
+  for (let o = 0; o < rows; o++)
+    for (let j = 0; j < columns; j++) sums[o] += (before[o * columns + j] - after[o * columns + j]) * mean[j];
+  return withBias(result, node, sums);
+}
+
 /**
  * Quantizes all weights, or the named ones. Report: `parameters`, a {@link ParameterReport} each, and `skipped`, the
  * names of the other weights.
@@ -171,7 +244,14 @@ async function fitParameter(
  * const { network: small, report } = await quantize({ overrides: { 'dense1.weight': { codewordCount: 1024 } } })(network, context);
  */
 export function quantize(options: QuantizeOptions): GivenTransform {
-  const { parameters, overrides = {}, ...shared } = ownSettings('quantize', options, ['parameters', 'overrides']);
+  const {
+    parameters,
+    overrides = {},
+    feedback = 'none',
+    samples,
+    ...shared
+  } = ownSettings('quantize', options, ['parameters', 'overrides', 'feedback', 'samples']);
+  checkOneOf('quantize', 'feedback', feedback, FEEDBACKS);
   return async (network, given) => {
     const context = await resolveContext('quantize', given);
     const control = createRunControl(context);
@@ -188,9 +268,14 @@ export function quantize(options: QuantizeOptions): GivenTransform {
     });
     const reports: ParameterReport[] = [];
     let result = network;
+    const meter =
+      feedback === 'none' || fits.length === 0
+        ? undefined
+        : await openMoments('quantize', network, context, samples === undefined ? {} : { samples });
     for (const [index, { name, fit }] of fits.entries()) {
       control.check();
-      const step = await fitParameter('quantize', result, name, fit);
+      const moments = meter && (await momentsOfWeight(result, name, feedback, meter));
+      const step = await fitParameter('quantize', result, name, fit, moments && { kind: feedback, moments });
       result = step.network;
       reports.push(step.report);
       control.emit({
@@ -230,6 +315,22 @@ export function quantizeLayer(name: string, options: LayerOptions): GivenTransfo
     );
     return { network: result, report: { transform: 'quantizeLayer', layer: name, ...report } };
   };
+}
+
+/**
+ * What the layer of a weight reads; undefined for a weight of several layers, which read different things, and where it has
+ * no moments that all its rows share.
+ */
+export async function momentsOfWeight(
+  network: Network,
+  weight: string,
+  feedback: Feedback,
+  meter: MomentsMeter,
+): Promise<LayerMoments | undefined> {
+  const layers = weightedLayers(network).filter((layer) => layer.weight === weight);
+  const [{ name }] = layers;
+  if (layers.length > 1 || momentsObstacle(network, name) !== undefined) return undefined;
+  return (await meter.measure(network, [{ node: name, covariance: feedback === 'full' }])).get(name);
 }
 
 function how({ kernels, threads, seed, signal }: Context): FitContext {

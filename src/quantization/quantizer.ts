@@ -19,6 +19,11 @@ export interface FitContext {
    * alike.
    */
   readonly importance?: TensorLike;
+  /**
+   * Second moments of what the matrix is multiplied with, (columns, columns) in double: then the error of what is quantized
+   * is made good by the columns still to come. Default: none, every column for itself.
+   */
+  readonly moments?: Float64Array;
 }
 
 /** What fitting did, as plain data; quantizers add what is their own. */

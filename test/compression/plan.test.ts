@@ -34,6 +34,8 @@ describe('defaults', () => {
     expect(COMPRESS_DEFAULTS).toEqual({
       criterion: 'activationCorrelation',
       repair: true,
+      refit: false,
+      feedback: 'none',
       order: 'lastToFirst',
       layersPerStep: 1,
       retrainPruned: { epochs: 1, learningRate: 0.02 },
@@ -53,7 +55,8 @@ describe('defaults', () => {
     expect(rates('paper')).toEqual([[0.75, 4, 256], [1, 0.02], [1, 0.02], [14, 0.02], 0.25]);
     expect(rates('size')).toEqual([[0.55, 4, 256], [24, 0.04], [0, 0.01], [12, 0.02], 0.25]);
     expect(rates('speed')).toEqual([[0.4, 2, 64], [24, 0.04], [0, 0.01], [8, 0.01], 0.25]);
-    expect(rates('quick')).toEqual([[0.7, 2, 32], [6, 0.03], [0, 0.01], [4, 0.01], 0.5]);
+    expect(rates('quick')).toEqual([[0.55, 4, 256], [0, 0.01], [0, 0.01], [0, 0.01], 0.25]);
+    expect(presetOptions('quick', network)).toMatchObject({ refit: true, feedback: 'full' });
   });
   it('are what is done where nothing is said', () => {
     const { steps, layers, ...settings } = resolveCompressOptions(network, {});

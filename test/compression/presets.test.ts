@@ -15,7 +15,7 @@ describe('presetOptions', () => {
       retrainQuantized: { epochs: 0, learningRate: 0.01 },
       final: { epochs: 12, learningRate: 0.02 },
     });
-    expect(presetOptions('quick', network).layers).toEqual({ conv1_1: { quantize: false }, dense1: { keep: 0.5 } });
+    expect(presetOptions('quick', network).layers).toEqual({ conv1_1: { quantize: false }, dense1: { keep: 0.25 } });
     expect(presetOptions('paper', network)).not.toHaveProperty('layersPerStep');
   });
 

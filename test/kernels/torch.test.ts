@@ -45,7 +45,7 @@ describe.each(names)('%s against PyTorch', (name) => {
         dy: bench.floats(dy),
       };
       const packed = bench.room(set.sizes.packedWords(geometry, 'forward')),
-        packedBack = bench.room(set.sizes.packedWords(geometry, 'backward'));
+        packedBack = bench.room(set.sizes.packedWords(geometry, 'transposed'));
       const out = { y: bench.room(y.length), dx: bench.room(dx.length), dw: bench.room(dw.length) };
       kernels.convolutionPack(scratch, at.geometry, at.w, packed, 0);
       kernels.convolutionPack(scratch, at.geometry, at.w, packedBack, 1);

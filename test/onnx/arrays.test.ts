@@ -19,8 +19,7 @@ import { evaluateOnnx, readOnnx } from '../../src/onnx/index.ts';
 import { elements } from '../../src/onnx/tensor.ts';
 import type { ElementName, OnnxTensor } from '../../src/onnx/tensor.ts';
 import { eachInteger, fieldsOf, signedVarint, unsignedVarint } from '../../src/onnx/wire.ts';
-import { floats, input, integers, model, node, output, wideField } from './making.ts';
-import { joined } from '../../src/onnx/encode.ts';
+import { floats, input, integers, joined, model, node, output, wideField } from './making.ts';
 
 const shapeOf = (random: Stream, rank: number): number[] => Array.from({ length: rank }, () => below(random, 4));
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);

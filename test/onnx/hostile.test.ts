@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { EspalierError } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import { below, stream } from '../../src/base/random.ts';
-import { bytesField, integerField, joined, messageField, textField } from '../../src/onnx/encode.ts';
+import { bytesField, integerField, messageField, textField } from '../../src/onnx/encode.ts';
 import type { Bytes } from '../../src/onnx/encode.ts';
 import { readOnnx } from '../../src/onnx/index.ts';
 import type { OnnxOptions } from '../../src/onnx/index.ts';
@@ -17,6 +17,7 @@ import {
   graphField,
   input,
   integers,
+  joined,
   model,
   node,
   opset,

@@ -1,6 +1,16 @@
 /** Models made field by field: also such as no exporter writes. The numbers of fields are those of onnx.proto. */
-import { bytesField, floatField, integerField, joined, messageField, textField } from '../../src/onnx/encode.ts';
+import {
+  joined as joinedRuns,
+  bytesField,
+  floatField,
+  integerField,
+  messageField,
+  textField,
+} from '../../src/onnx/encode.ts';
 import type { Bytes } from '../../src/onnx/encode.ts';
+
+/** All fields one after another. */
+export const joined = (fields: readonly Bytes[]): Uint8Array<ArrayBuffer> => joinedRuns(fields.flat(), () => undefined);
 
 export const FLOAT = 1;
 export const INT64 = 7;

@@ -23,6 +23,7 @@ import {
   batchNorm,
   concat,
   conv,
+  conv3d,
   convTranspose,
   dense,
   dropout,
@@ -105,6 +106,16 @@ const OWN: Readonly<
       layer: convTranspose(6, [3, 2], {
         ...{ stride: [2, 3], padding: [1, 2, 0, 1], dilation: [1, 2], groups: 2, outputPadding: [1, 0] },
       }),
+      refuses: /grouped convolution/,
+    },
+  ],
+  conv3d: [
+    { operands: values([4, 3, 3, 5]), layer: conv3d(3, 2) },
+    { operands: values([4, 5, 3, 2]), layer: conv3d(4, [3, 1, 2], { stride: [2, 1, 1], padding: 1, groups: 4 }) },
+    { operands: values([4, 3, 3, 5]), layer: conv3d(3, 3, { padding: [0, 1, 1, 0, 1, 1], bias: false }) },
+    {
+      operands: values([4, 4, 3, 2]),
+      layer: conv3d(6, [2, 3, 1], { stride: [1, 2, 1], padding: [1, 2, 0, 2, 1, 1], dilation: [3, 1, 1], groups: 2 }),
       refuses: /grouped convolution/,
     },
   ],
@@ -320,6 +331,9 @@ export function examplesOf(kind: string): readonly Example[] {
 }
 
 /** Where an example stands: alone between inputs and outputs, or between layers that have something to fuse, fold and train. */
+/** Its gradient is that of another function by intention: functions.test.ts holds it against PyTorch's. */
+export const STRAIGHT_THROUGH = 'fakeQuantize';
+
 export type Surroundings = 'alone' | 'between layers';
 
 /** Adds an example to a graph. Returns the values that end it. */

@@ -83,6 +83,7 @@ describe('attributes that do not fit', () => {
   };
   it.each([
     ['reshape', { shape: [7] }, /shape: expected the 6 elements of \[2, 3\], got \[7\]/],
+    ['reshape', { shape: [6, 1, 1, 1, 1, 1, 1, 1, 1] }, /shape: expected at most 8 sides, got 9/],
     ['permute', { order: [0, 0] }, /order: expected each axis of a sample \[2, 3\] once, from 0, got 0, 0/],
     ['permute', { order: [0] }, /order: expected a number for each axis of a sample \[2, 3\], got 1 of them/],
     [

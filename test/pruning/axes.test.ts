@@ -5,17 +5,21 @@ import { measureActivations } from '../../src/importance/index.ts';
 import type { GroupStatistics } from '../../src/importance/types.ts';
 import { graph } from '../../src/network/build.ts';
 import type { GraphBuilder } from '../../src/network/build.ts';
-import { add, multiply, reduceMean, relu, tanh } from '../../src/network/functions.ts';
+import { add, multiply, prelu, reduceMean, relu, tanh } from '../../src/network/functions.ts';
 import * as layers from '../../src/network/layers.ts';
 import { inferShapes } from '../../src/network/shapes.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { findGroups, removeNeurons } from '../../src/pruning/index.ts';
+import { loadKernels, portableKernels } from '../../src/kernels/index.ts';
 import { perturbed } from '../operators/examples.ts';
+import { gradientsOf, lossOf, readOutputs, relativeDifference, withTrainer } from '../operators/running.ts';
 import { change, contextOf, data, largestDifference, randomInputs, randomize, run } from './networks.ts';
-import { expectRemovable } from './removable.ts';
+import { expectRemovable, withIdle } from './removable.ts';
 
-const { concat, conv, dense, expand, flatten, gather, globalAveragePool, maxPool, pad, permute } = layers;
+const { affine, concat, conv, dense, expand, flatten, gather, globalAveragePool, maxPool, pad, permute } = layers;
 const { reshape, resize, slice, softmax, split } = layers;
+
+const kernelSets = [portableKernels(), await loadKernels({ prefer: 'simd' })];
 
 /** [C, H, W] to [H, W, C] and back. */
 const LAST = [1, 2, 0];
@@ -136,6 +140,9 @@ const BETWEEN: Readonly<Record<string, (g: GraphBuilder, x: string) => readonly 
     const scale = g.constant({ shape: [4, 6], data: Float32Array.from({ length: 24 }, (_, i) => i / 9 - 1) }, 'scale');
     return [g.node(dense(3), g.node(multiply(), scale, x))];
   },
+  'maps and slopes of rows': (g, x) => [
+    g.node(dense(3), g.node(prelu(), g.node(affine(0.5, 0.25), g.node(layers.dropout(0), x)))),
+  ],
   'a sum of two': (g, x) => [
     g.node(dense(3), g.node(add(), x, g.node(tanh(), g.node(dense(6, { name: 'other' }), x)))),
   ],
@@ -189,6 +196,23 @@ describe('channels that are last', () => {
     expect(groups.map(({ name, reason }) => [name, reason])).toEqual(groups.map(({ name }) => [name, undefined]));
     expect(groups[0].name).toBe('first');
     for (const seed of [1, 2, 3]) await expectRemovable(network, seed);
+    // Outputs and the input's gradient, in both sets.
+    for (const group of groups) {
+      const idle = withIdle(network, group, [0, 2]);
+      const last = group.channels > 5 ? [5] : [];
+      const smaller = removeNeurons(withIdle(idle, group, last), group.name, [1, 3, 4]).network;
+      for (const kernels of kernelSets) {
+        const [expected, found] = await Promise.all(
+          [withIdle(idle, group, last), smaller].map((one) =>
+            withTrainer(one, { kernels }, (trainer) => {
+              lossOf(trainer);
+              return new Map([...readOutputs(trainer), ['gradient', gradientsOf(trainer).get('input')!]]);
+            }),
+          ),
+        );
+        for (const [name, values] of expected) expect(relativeDifference(found.get(name)!, values)).toBeLessThan(1e-5);
+      }
+    }
   });
 
   it('channels of a convolution spread by a reshape over planes of a smaller size go with all of them', async () => {
@@ -222,6 +246,8 @@ describe('channels that are last', () => {
     ['a pool over them', (g, x) => g.node(globalAveragePool(), g.node(maxPool(2), x)), /maxPool .* runs over them/],
     ['a sum over them', (g, x) => g.node(flatten(), g.node(reduceMean([2]), x)), /reduceMean .* runs over them/],
     ['a softmax over them', (g, x) => g.node(flatten(), g.node(softmax(), x)), /softmax .* runs over them/],
+    ['standardized over them', (g, x) => g.node(layers.layerNorm(2), x), /layerNorm .* runs over them/],
+    ['standardized with places', (g, x) => g.node(layers.groupNorm(5), x), /groupNorm .* runs over them/],
     ['picked', (g, x) => g.node(gather(2, [1, 0]), x), /gather .* picks some of them/],
     [
       'taken by steps',

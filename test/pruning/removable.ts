@@ -157,6 +157,13 @@ function trainedOf(network: Network, { rows, consumers, channels }: ChannelGroup
   return [...owned.values()].reduce((sum, places) => sum + places.size, 0);
 }
 
+/** Nothing reads these channels any more: the weights behind them are zero. */
+export const withIdle = (network: Network, group: ChannelGroup, removed: readonly number[]): Network =>
+  removed.reduce(
+    (before, channel) => editColumns(before, group, channel, channel, (values, at) => (values[at] = 0)),
+    network,
+  );
+
 /** What may be done with every group that can be pruned. */
 export async function expectRemovable(network: Network, seed: number): Promise<void> {
   const groups = findGroups(network);
@@ -170,10 +177,7 @@ export async function expectRemovable(network: Network, seed: number): Promise<v
     if (channels < 2) continue;
     const { kept, removed } = someOf(group, seed);
     // Idle channels go without a trace.
-    const idle = removed.reduce(
-      (before, channel) => editColumns(before, group, channel, channel, (values, at) => (values[at] = 0)),
-      network,
-    );
+    const idle = withIdle(network, group, removed);
     const through = readNetwork(writeNetwork(idle));
     const { network: smaller, report } = removeNeurons(through, name, kept);
     expect(readNetwork(writeNetwork(smaller))).toEqual(smaller);

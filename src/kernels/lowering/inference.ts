@@ -79,7 +79,7 @@ export const INFERENCE_LOWERINGS = {
   transposedForward({ geometry, samples, weight, ...call }, context) {
     const { sizes, integers, kept, needsScratch, prepare, step } = context;
     const at = integers(geometryWords(geometry));
-    const packed = kept(`packedTransposed ${weight}`, sizes.packedWords(geometry, 'backward'));
+    const packed = kept(`packedTransposed ${weight}`, sizes.packedWords(geometry, 'transposed'));
     needsScratch(sizes.scratchWords('convolutionPack', geometry));
     needsScratch(sizes.scratchWords('transposedForward', geometry));
     prepare('convolutionPack', [{ geometry: at, weights: weight, packed, transposed: 2 }]);

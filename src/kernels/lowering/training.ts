@@ -54,7 +54,7 @@ export const TRAINING_LOWERINGS = {
   convolutionBackwardInput({ geometry, samples, dy, weight, dx }, context) {
     const { sizes, integers, kept, needsScratch, prepare, step } = context;
     const at = integers(geometryWords(geometry));
-    const packed = kept(`packedBackward ${weight}`, sizes.packedWords(geometry, 'backward'));
+    const packed = kept(`packedBackward ${weight}`, sizes.packedWords(geometry, 'transposed'));
     needsScratch(sizes.scratchWords('convolutionPack', geometry));
     needsScratch(sizes.scratchWords('convolutionBackwardInput', geometry));
     prepare('convolutionPack', [{ geometry: at, weights: weight, packed, transposed: 1 }]);

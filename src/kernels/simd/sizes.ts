@@ -63,7 +63,7 @@ export function byWinograd({
  * Weights that {@link Kernels.convolutionPack} writes: at most whole panels of rows, where channels may lie along the
  * lanes (convolution-across.ts). By Winograd 36 words for nine, rows in eights.
  */
-export function packedWords(geometry: Geometry, direction: 'forward' | 'backward'): number {
+export function packedWords(geometry: Geometry, direction: 'forward' | 'transposed'): number {
   const { channelsIn, channelsOut, kernelHeight, kernelWidth, groups } = geometry;
   const [rows, channels] =
     direction === 'forward' ? [channelsOut / groups, channelsIn / groups] : [channelsIn / groups, channelsOut / groups];

@@ -2,9 +2,25 @@
 import type { NodeOf } from '../../operators/table.ts';
 import { withBatch, yieldsSample } from '../exporting.ts';
 import type { Exporting } from '../exporting.ts';
+import type { OnnxAttributes } from '../messages.ts';
 import type { Exports } from './define.ts';
 
-type Layers = 'conv' | 'convTranspose' | 'dense' | 'matMul';
+type Layers = 'conv' | 'conv3d' | 'convTranspose' | 'dense' | 'matMul';
+
+/** What has a window says of it but where it is what everybody takes it for. */
+function windowAttributes(
+  kernel: readonly number[],
+  window: (NodeOf<'conv'> | NodeOf<'conv3d'> | NodeOf<'convTranspose'>)['attributes'],
+): OnnxAttributes {
+  const { stride, padding, dilation, groups } = window;
+  return {
+    kernel_shape: kernel,
+    ...(stride.some((step) => step !== 1) && { strides: stride }),
+    ...(padding.some((side) => side !== 0) && { pads: padding }),
+    ...(dilation.some((step) => step !== 1) && { dilations: dilation }),
+    ...(groups !== 1 && { group: groups }),
+  };
+}
 
 /** Weights [O, I/groups, kh, kw] as ONNX has those of a transposed convolution, [I, O/groups, kh, kw]. */
 function exchanged(to: Exporting, groups: number): string | undefined {
@@ -29,21 +45,23 @@ function dense(_node: NodeOf<'dense'>, to: Exporting): void {
   else to.yields('Add', [to.node('MatMul', inputs), bias]);
 }
 
+function conv({ attributes }: NodeOf<'conv'> | NodeOf<'conv3d'>, to: Exporting): void {
+  const [, , ...kernel] = to.parameterShape('weight');
+  const bias = to.parameter('bias');
+  const inputs = [withBatch(to), to.parameter('weight'), ...(bias === undefined ? [] : [bias])];
+  yieldsSample(to, 'Conv', inputs, windowAttributes(kernel, attributes));
+}
+
 export const LAYER_EXPORTS: Exports<Layers> = {
-  conv({ attributes: { stride, padding, dilation, groups } }, to) {
+  conv,
+  conv3d: conv,
+  convTranspose({ attributes }, to) {
     const [, , ...kernel] = to.parameterShape('weight');
     const bias = to.parameter('bias');
-    yieldsSample(to, 'Conv', [withBatch(to), to.parameter('weight'), ...(bias === undefined ? [] : [bias])], {
-      ...{ kernel_shape: kernel, strides: stride, pads: padding, dilations: dilation, group: groups },
-    });
-  },
-  convTranspose({ attributes: { stride, padding, dilation, groups, outputPadding } }, to) {
-    const [, , ...kernel] = to.parameterShape('weight');
-    const bias = to.parameter('bias');
-    const inputs = [withBatch(to), exchanged(to, groups), ...(bias === undefined ? [] : [bias])];
+    const inputs = [withBatch(to), exchanged(to, attributes.groups), ...(bias === undefined ? [] : [bias])];
     yieldsSample(to, 'ConvTranspose', inputs, {
-      ...{ kernel_shape: kernel, strides: stride, pads: padding, dilations: dilation, group: groups },
-      output_padding: outputPadding,
+      ...windowAttributes(kernel, attributes),
+      output_padding: attributes.outputPadding,
     });
   },
   dense,

@@ -1,4 +1,5 @@
 /** What moves elements and computes nothing, and resizing. */
+import { padMoves, range } from '../../operators/rearrange.ts';
 import { resizedAlong } from '../../operators/resize.ts';
 import type { NodeOf } from '../../operators/table.ts';
 import { sidesOf } from '../exporting.ts';
@@ -7,8 +8,6 @@ import type { Exports } from './define.ts';
 
 type Movements =
   'flatten' | 'reshape' | 'concat' | 'split' | 'permute' | 'slice' | 'pad' | 'gather' | 'expand' | 'resize' | 'dropout';
-
-const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** The last of several nodes, of which there may be none. */
 function yieldsAll(to: Exporting, steps: readonly ((x: string, last: boolean) => string | undefined)[]): void {
@@ -52,18 +51,8 @@ function slice({ attributes: { starts, counts, steps } }: NodeOf<'slice'>, to: E
   to.yields('Slice', [to.x.name, ...lists.map((list) => to.integers(list))]);
 }
 
-/** Which elements stand along an axis that is padded by what it has itself. */
-const PLACES: Readonly<Record<'reflect' | 'edge' | 'wrap', (i: number, side: number) => number>> = {
-  edge: (i, side) => Math.min(Math.max(i, 0), side - 1),
-  wrap: (i, side) => ((i % side) + side) % side,
-  reflect(i, side) {
-    const period = Math.max(1, 2 * (side - 1));
-    const place = PLACES.wrap(i, period);
-    return Math.min(place, period - place);
-  },
-};
-
-function pad({ attributes: { before, after, mode, value } }: NodeOf<'pad'>, to: Exporting): void {
+function pad(node: NodeOf<'pad'>, to: Exporting): void {
+  const { before, after, mode, value } = node.attributes;
   if (mode === 'constant') {
     const lead = to.lead === 1 ? [0] : [];
     const pads = to.integers([...lead, ...before, ...lead, ...after]);
@@ -71,12 +60,10 @@ function pad({ attributes: { before, after, mode, value } }: NodeOf<'pad'>, to: 
     return;
   }
   // By index: 'wrap' came with opset 19, and reflections beyond the other end are understood differently.
-  const axes = range(before.length).filter((axis) => before[axis] > 0 || after[axis] > 0);
-  const steps = axes.map((axis) => {
-    const side = to.x.shape[axis];
-    const places = range(before[axis] + side + after[axis]).map((i) => PLACES[mode](i - before[axis], side));
-    return stepOf(to, 'Gather', (x) => [x, to.integers(places)], { axis: axis + to.lead });
-  });
+  const moves = padMoves(node, to.x.shape).filter((_, axis) => before[axis] > 0 || after[axis] > 0);
+  const steps = moves.map(({ from, indices }) =>
+    stepOf(to, 'Gather', (x) => [x, to.integers(indices)], { axis: from + to.lead }),
+  );
   yieldsAll(to, steps);
 }
 

@@ -24,6 +24,8 @@ import {
   runAtOnce,
   type FitResult,
 } from '../kmeans.ts';
+import { columnImportance, prepareFeedback } from '../feedback.ts';
+import { feedProduct } from '../product-feedback.ts';
 import { checkImportance, checkMatrix, fitReport } from '../matrix.ts';
 import { blockPoints, codesByRow, packSigns, type BlockColumns } from '../subvectors.ts';
 import { largestMagnitude } from '../points.ts';
@@ -165,13 +167,18 @@ export const productQuantizer: Quantizer<typeof OPTIONS, ProductEncoding, Matrix
     });
     return productSize(rows, blocks, 'float32').total;
   },
-  fit(matrix, { subvectorLength, subspaceCount, ...options }, { importance, ...context }) {
-    return quantizeMatrixAsync(matrix, {
+  async fit(matrix, { subvectorLength, subspaceCount, ...options }, { importance, moments, ...context }) {
+    const feedback = moments && prepareFeedback(moments, matrix.shape[1]);
+    const weights = importance ?? (feedback && columnImportance(feedback));
+    const { encoding, report } = await quantizeMatrixAsync(matrix, {
       ...options,
       ...context,
       ...(subspaceCount > 0 ? { subspaceCount: Math.min(subspaceCount, matrix.shape[1]) } : { subvectorLength }),
-      ...(importance && { weights: importance }),
+      ...(weights && { weights }),
     });
+    if (!feedback) return { encoding, report };
+    const fed = await feedProduct(matrix, encoding, feedback, context.signal);
+    return { encoding: fed, report: { ...report, ...fitReport(matrix, fed) } };
   },
   describe: ({ signs, blocks }) => productWords(blocks, signs === 'apart'),
 };

@@ -7,7 +7,8 @@
  */
 import { square } from '../../base/elementary.ts';
 import { boolean, choice, integer } from '../../base/rules.ts';
-import { createRunControl } from '../../base/control.ts';
+import { createRunControl, type RunControl } from '../../base/control.ts';
+import type { Tensor } from '../../base/tensor.ts';
 import { matrixSides } from '../../encodings/checks.ts';
 import {
   encodeLevels,
@@ -15,9 +16,11 @@ import {
   middle,
   nearestLevel,
   scalarSize,
+  scalarOperations,
   scalarWords,
   type ScalarEncoding,
 } from '../../encodings/kinds/scalar.ts';
+import { columnImportance, feedRows, prepareFeedback, type Choose, type FactoredMoments } from '../feedback.ts';
 import { checkImportance, checkMatrix, fitReport } from '../matrix.ts';
 import type { FitReport, Quantizer } from '../quantizer.ts';
 
@@ -55,9 +58,10 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
     const { rows, columns } = matrixSides(shape);
     return scalarSize(rows * columns, bits, scales === 'layer' ? 1 : rows, zeroPoints).total;
   },
-  async fit(matrix, { bits, scales: per, zeroPoints }, { signal, importance: given }) {
+  async fit(matrix, { bits, scales: per, zeroPoints }, { signal, importance: given, moments }) {
     const values = checkMatrix('scalarQuantizer', matrix);
-    const importance = checkImportance('scalarQuantizer', given, values);
+    const feedback = moments && prepareFeedback(moments, values.shape[1]);
+    const importance = checkImportance('scalarQuantizer', given ?? (feedback && columnImportance(feedback)), values);
     const { data, shape } = values;
     const [rows, columns] = shape;
     const groups = per === 'layer' ? 1 : rows;
@@ -88,7 +92,9 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
       }
       clippings += clippingOf(best);
     }
-    const encoding = encodeLevels(data, shape, { bits, scales, ...(zeroPoints && { zeros }) });
+    const grid = { bits, scales, ...(zeroPoints && { zeros }) };
+    const plain = encodeLevels(data, shape, grid);
+    const encoding = feedback ? encodeLevels(await fed(values, plain, feedback, control), shape, grid) : plain;
     return {
       encoding,
       report: {
@@ -102,6 +108,29 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
   },
   describe: ({ levelBits, scales, zeroPoints }) => scalarWords(levelBits, scales, zeroPoints),
 };
+
+/** Weights on the grid of an encoding, each with what the errors before it ask for. */
+async function fed(
+  matrix: Tensor,
+  plain: ScalarEncoding,
+  feedback: FactoredMoments,
+  control: RunControl,
+): Promise<Float32Array> {
+  const { bits, scales, zeros } = plain;
+  const { data, shape } = matrix;
+  const columns = shape[1];
+  const cuts = Array.from({ length: columns }, (_, first) => ({ first, count: 1 }));
+  const values = scalarOperations.decode(plain);
+  const choose: Choose = (row, j, [carried], decoded) => {
+    const group = scales.length === 1 ? 0 : row;
+    const zero = zeros ? zeros[group] : middle(bits);
+    const aimed = data[row * columns + j] + carried / feedback.factor[j * columns + j];
+    decoded[j] = Math.fround((nearestLevel(aimed, scales[group], zero, bits) - zero) * scales[group]);
+  };
+  const keep = (row: number, decoded: Float64Array): void => values.set(decoded, row * columns);
+  await feedRows(matrix, feedback, cuts, values.slice(), choose, keep, control);
+  return values;
+}
 
 /** The scale and zero point by which the levels just reach all weights, and 0. Of zeros alone any scale will do: 1. */
 function wholeRange(weights: Float32Array, bits: number, zeroPoints: boolean): { scale: number; zero: number } {

@@ -154,6 +154,30 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
     convolution(1, window(8, 8, 64, 8)),
     convolution(3, window(3, 5, 21)),
   ],
+  transposedForward: [
+    {
+      pieces: 8,
+      prepare(stage) {
+        const geometry = window(6, 20, 14),
+          [samples, plane] = [9, 14 * 14];
+        const [x, weight, bias] = [samples * 20 * plane, 20 * 6 * 9, 6].map((n, i) => random(stage, i, n));
+        const y = stage.empty(samples * 6 * plane),
+          activation = fused(stage),
+          at = stage.ints(geometryWords(geometry));
+        return {
+          call: { geometry, samples, x, weight, bias, y, ...activation },
+          results: [[y, samples * 6 * plane]],
+          whole(set) {
+            const packed = stage.empty(set.sizes.packedWords(geometry, 'transposed'));
+            stage.room.needsScratch(set.sizes.scratchWords('convolutionPack', geometry));
+            stage.room.needsScratch(set.sizes.scratchWords('transposedForward', geometry));
+            stage.step('convolutionPack', { geometry: at, weights: weight, packed, transposed: 2 });
+            stage.step('transposedForward', { geometry: at, x, packed, bias, y, sample: 0, samples, ...activation });
+          },
+        };
+      },
+    },
+  ],
   convolutionBackwardInput: [
     {
       pieces: 8,
@@ -167,7 +191,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { geometry, samples, dy, weight, dx },
           results: [[dx, samples * 6 * plane]],
           whole(set) {
-            const packed = stage.empty(set.sizes.packedWords(geometry, 'backward'));
+            const packed = stage.empty(set.sizes.packedWords(geometry, 'transposed'));
             stage.room.needsScratch(set.sizes.scratchWords('convolutionPack', geometry));
             stage.room.needsScratch(set.sizes.scratchWords('convolutionBackwardInput', geometry));
             stage.step('convolutionPack', { geometry: at, weights: weight, packed, transposed: 1 });

@@ -71,11 +71,11 @@ export function pack(
   geometry: Geometry,
   shape: number,
   weights: number,
-  direction: 'forward' | 'backward',
+  direction: 'forward' | 'transposed',
 ): number {
   const packed = bench.room(bench.set.sizes.packedWords(geometry, direction)),
     scratch = bench.room(bench.set.sizes.scratchWords('convolutionPack', geometry));
-  bench.kernels.convolutionPack(scratch, shape, weights, packed, direction === 'backward' ? 1 : 0);
+  bench.kernels.convolutionPack(scratch, shape, weights, packed, direction === 'transposed' ? 1 : 0);
   return packed;
 }
 
@@ -121,7 +121,7 @@ export function backwardInput(
     dy = bench.floats(values(seed, samples * outputWords(geometry), absolute)),
     weights = bench.floats(values(seed + 1, weightWords(geometry), absolute));
   const dx = bench.room(samples * inputWords(geometry));
-  const packed = pack(bench, geometry, shape, weights, 'backward'),
+  const packed = pack(bench, geometry, shape, weights, 'transposed'),
     scratch = bench.room(bench.set.sizes.scratchWords('convolutionBackwardInput', geometry));
   // From last to first: a piece that wrote beyond its samples, even for a moment, would spoil those of another thread.
   for (const [sample, count] of pieces(cutSamples, samples).reverse())

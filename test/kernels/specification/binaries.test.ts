@@ -119,7 +119,15 @@ describe.each(names)('%s', (operation) => {
             normals(seed + which, sizeOf(shape)),
             (value, i) => Math.sign(value) * (0.5 + (i % 97) / 100 + which / 200),
           );
-        const one = { operation, sides, left, right, a: apart(0, left), b: apart(1, right), dy: apart(2, sides) };
+        const one = {
+          operation,
+          sides,
+          left,
+          right,
+          a: operation === 'power' ? apart(0, left).map(Math.abs) : apart(0, left),
+          b: apart(1, right),
+          dy: apart(2, sides),
+        };
         const loss = (changed: Partial<Case>): number =>
           run('portable in double', { ...one, ...changed }).y.reduce((sum, value, i) => sum + value * one.dy[i], 0);
         const found = run('portable in double', one);
