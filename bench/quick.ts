@@ -2,20 +2,33 @@
  * What compression reaches without labels and without an epoch: the VGG-like network on a folder of faces with 68
  * landmarks, full least-squares repair and error feedback from 512 faces, validation error. The figures of docs/method.md.
  *
- *   npx tsx bench/quick.ts --data DIR --baseline WEIGHTS.safetensors [--rows prune,quantize,both] [--seed 1]
+ *   npx tsx bench/quick.ts --data DIR --baseline WEIGHTS.safetensors [--rows prune,quantize,both,preset] [--seed 1] [--threads 1]
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { evaluate, landmarks68Task, loadKernels, openFolder, prune, quantize, readPlain, vgg, withWeights } from 'espalier';
-import type { Context, Network } from 'espalier';
+import {
+  compress,
+  evaluate,
+  landmarks68Task,
+  loadKernels,
+  openFolder,
+  presetOptions,
+  prune,
+  quantize,
+  readPlain,
+  vgg,
+  withWeights,
+} from 'espalier';
+import type { Context, Examples, Network } from 'espalier';
 import { preprocessing } from './faces.ts';
 
 const { values } = parseArgs({
   options: {
     data: { type: 'string' },
     baseline: { type: 'string' },
-    rows: { type: 'string', default: 'prune,quantize,both' },
+    rows: { type: 'string', default: 'prune,quantize,both,preset' },
     seed: { type: 'string', default: '1' },
+    threads: { type: 'string', default: '1' },
   },
 });
 if (values.data === undefined || values.baseline === undefined) {
@@ -30,8 +43,19 @@ const original = withWeights(
   vgg({ name: 'vgg-face68', preprocessing, task: landmarks68Task() }),
   readPlain(await readFile(values.baseline)).tensors,
 );
-const { targetShape: _labels, ...unlabelled } = { ...training, read: training.read.bind(training) };
-const context: Context = { kernels, threads: 1, seed: Number(values.seed), training: unlabelled };
+/** Nothing here sees a label. */
+const withoutLabels = ({ count, inputShape, read }: Examples): Examples => ({
+  count,
+  inputShape,
+  read: (indices, inputs) => read(indices, inputs, undefined),
+});
+const context: Context = {
+  kernels,
+  threads: Number(values.threads),
+  seed: Number(values.seed),
+  training: withoutLabels(training),
+  validation: withoutLabels(validation),
+};
 const rows = values.rows.split(',');
 const error = async (network: Network): Promise<number> =>
   (await evaluate(network, validation, { kernels, threads: 1 })).rmse ?? NaN;
@@ -83,3 +107,10 @@ if (rows.includes('both'))
         return (await quantize({ ...options, parameters: toQuantize, feedback: 'full' })(thin, context)).network;
       });
   }
+if (rows.includes('preset'))
+  await row('preset quick', async () => {
+    const { network, report } = await compress(original, context, presetOptions('quick', original));
+    const { bytes, ratio, validation: judged } = report;
+    console.error(`${bytes} bytes, ${ratio.toFixed(1)}x; outputs' error ${judged.after.toFixed(4)} of their spread`);
+    return network;
+  });

@@ -14,6 +14,7 @@ export const entries = {
   quantization: 'src/quantization/index.ts',
   training: 'src/training/index.ts',
   compression: 'src/compression/index.ts',
+  onnx: 'src/onnx/index.ts',
   runtime: 'src/runtime/index.ts',
   onnx: 'src/onnx/index.ts',
   ndarray: 'src/data/ndarray.ts',

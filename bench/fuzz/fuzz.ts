@@ -152,8 +152,8 @@ function wrongError(error: unknown): string | undefined {
   if (!(error instanceof EspalierError)) return `${String(error)}${error instanceof Error ? ` ${placeOf(error)}` : ''}`;
   if (error.message.length > LONG)
     return `an error of ${error.message.length} characters: ${error.message.slice(0, 80)}`;
-  // Characters that a terminal obeys, and those that turn the direction of writing.
-  if (/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(error.message))
+  // Characters that a terminal obeys, and those that turn the direction of writing; a list has lines of its own.
+  if (/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(error.message.replaceAll('\n  ', '')))
     return `an error with raw characters: ${JSON.stringify(error.message.slice(0, 200))}`;
   return undefined;
 }

@@ -9,6 +9,7 @@ import {
   flatten,
   gunzip,
   memoryStore,
+  NO_LIMITS,
   normal,
   plainWeights,
   portableKernels,
@@ -27,6 +28,7 @@ import {
   writeNetwork,
   writeNpy,
 } from 'espalier';
+import { readOnnx, writeOnnx } from 'espalier/onnx';
 import type { CheckpointStore, CompressOptions, Context, QuantizeOptions, TrainOptions } from 'espalier';
 
 export interface Target {
@@ -295,6 +297,28 @@ export const TARGETS: readonly Target[] = [
     },
   },
   {
+    name: 'onnx',
+    about: 'readOnnx: models of other programs',
+    words: [
+      ...['Conv', 'Gemm', 'MatMul', 'Add', 'Reshape', 'Transpose', 'Slice', 'Concat', 'Shape', 'Gather', 'Expand', 'Pad'],
+      ...['Resize', 'Constant', 'Cast', 'Softmax', 'If', 'axis', 'axes', 'pads', 'perm', 'group', 'kernel_shape'],
+      ...['location', '..', 'SAME_UPPER', 'com.microsoft', '\u0000', '\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u007f'],
+    ],
+    seeds: async () => [writeOnnx(tiny), ...(await networkFiles()).map((bytes) => writeOnnx(readNetwork(bytes)))],
+    read(bytes) {
+      let network;
+      try {
+        ({ network } = readOnnx(bytes));
+      } catch (error) {
+        // What the engine says of a size is no answer: sizes are refused before anything is asked of it.
+        if (error instanceof EspalierError && error.code === 'MEMORY') throw engineError(error.cause);
+        throw error;
+      }
+      // Every so many that come in; it takes as long as reading.
+      if (crc32(bytes) % 4 === 0) readNetwork(writeNetwork(network), { limits: NO_LIMITS });
+    },
+  },
+  {
     name: 'train-checkpoint',
     about: 'what train takes up, its checksum right',
     words: ['"history":[]', '"best":null', '"before":1', 'now/', 'best/', 'optimizer/', 'null', '-1'],
@@ -383,6 +407,10 @@ export const TARGETS: readonly Target[] = [
     },
   },
 ];
+
+/** An engine's error with its place, as a finding. */
+const engineError = (cause: unknown): Finding =>
+  new Finding(cause instanceof Error ? `${cause.message} ${/src\/[^\s)]*/.exec(cause.stack ?? '')?.[0] ?? ''}` : String(cause));
 
 const STOPPED = new Error('stopped');
 const COMPRESSION: CompressOptions = {

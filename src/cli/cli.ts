@@ -7,7 +7,9 @@ import { version } from '../../package.json';
 import { EspalierError, show, suggestion, visible, visibleLines } from '../index.ts';
 import { Stopped } from './command.ts';
 import type { Command } from './command.ts';
+import { compareCommand } from './commands/compare.ts';
 import { compressCommand } from './commands/compress.ts';
+import { exportCommand, importCommand } from './commands/convert.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { runCommand } from './commands/run.ts';
@@ -21,7 +23,10 @@ export const COMMANDS: readonly Command[] = [
   trainCommand,
   compressCommand,
   evaluateCommand,
+  compareCommand,
   inspectCommand,
+  importCommand,
+  exportCommand,
   runCommand,
 ];
 

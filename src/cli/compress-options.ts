@@ -109,6 +109,8 @@ export const COMPRESS_OPTIONS = {
 const OF_DATA = {
   preset: undefined,
   task: undefined,
+  unlabelled: false,
+  skipBad: false,
   part: undefined,
   validation: undefined,
   epochsPruned: 0,

@@ -1,8 +1,18 @@
 /** Files named on the command line: looked at before hours of work, read as JSON, cleaned up after. */
 import { mkdir, readdir, readlink, rmdir, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve, extname } from 'node:path';
-import { checkPreprocessing, checkWritable, EspalierError, folderStore, loadFile, show, parseJson } from '../index.ts';
-import type { Preprocessing, RunCheckpoint, Json } from '../index.ts';
+import {
+  checkPreprocessing,
+  checkWritable,
+  EspalierError,
+  folderStore,
+  loadFile,
+  parseJson,
+  PREPROCESSING_PRESETS,
+  presetPreprocessing,
+  show,
+} from '../index.ts';
+import type { Json, Preprocessing, RunCheckpoint, Shape } from '../index.ts';
 import { UsageError } from './io.ts';
 
 /** Where a run keeps its state. */
@@ -117,10 +127,21 @@ const ENDINGS: Readonly<Record<string, string>> = {
 /** @throws {UsageError} if the name promises another format than the one that is written, which ends in `ending` */
 export function checkEnding(flag: string, path: string, ending: '.safetensors' | '.npy' | '.html'): void {
   const found = extname(path).toLowerCase();
-  if (found === ending || !Object.hasOwn(ENDINGS, found)) return;
+  // A model is written as ONNX where its name says so.
+  if (found === ending || (ending === '.safetensors' && found === '.onnx') || !Object.hasOwn(ENDINGS, found)) return;
   throw new UsageError(
     `${flag}: ${show(path)} would be ${ENDINGS[found]}, but ${ENDINGS[ending]} is written; name it ${show(basename(path, extname(path)) + ending)}`,
   );
+}
+
+/** Errors of `work` say which file they are about. */
+export function inFile<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    throw new EspalierError(error.code, `${path}: ${error.message}`, { ...error.details, cause: error });
+  }
 }
 
 /** An object of a JSON file. @throws {EspalierError} IO, FIELD */
@@ -143,8 +164,24 @@ export async function readJsonFile(flag: string, path: string): Promise<Readonly
   return value as Readonly<Record<string, unknown>>;
 }
 
-/** @throws {EspalierError} IO, FIELD */
-export async function readPreprocessing(path: string): Promise<Preprocessing> {
+/**
+ * What `--preprocess` says: a preset by its name, for an input of this shape, or a file.
+ * @throws {UsageError} for a preset that the input does not suit
+ * @throws {EspalierError} IO, FIELD
+ */
+export async function readPreprocessing(path: string, shape: Shape): Promise<Preprocessing> {
+  const [name, order = 'RGB', ...rest] = path.split(',');
+  const preset = PREPROCESSING_PRESETS.find((known) => known === name);
+  if (preset !== undefined) {
+    if ((order !== 'RGB' && order !== 'BGR') || rest.length > 0)
+      throw new UsageError(`--preprocess: expected ${preset} or ${preset},BGR, got ${show(path)}`);
+    try {
+      return presetPreprocessing(preset, shape, { order });
+    } catch (cause) {
+      if (!(cause instanceof EspalierError)) throw cause;
+      throw new UsageError(cause.message.replace('presetPreprocessing', '--preprocess'));
+    }
+  }
   const value: unknown = await readJsonFile('--preprocess', path);
   try {
     checkPreprocessing('--preprocess', value);

@@ -3,6 +3,8 @@ import { arch, cpus, type } from 'node:os';
 import { version } from '../../package.json';
 import type { Context } from '../index.ts';
 import { COMMON } from './command.ts';
+import { shapesText } from './onnx.ts';
+import type { Shapes } from './onnx.ts';
 import { flagName } from './options.ts';
 
 export interface Fact {
@@ -34,6 +36,7 @@ export function made(
 
 /** A value as the option is given. */
 function word(value: unknown): string {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return shapesText(value as Shapes);
   return value === null ? 'none' : value === Infinity ? 'all' : String(value);
 }
 

@@ -2,25 +2,37 @@
  * Models and data as the command line names them: our own files, plain weights with `--network`, parts of array
  * folders.
  */
+import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import {
   EspalierError,
+  holdsPictures,
+  inferShapes,
   loadFile,
   NO_LIMITS,
   openFolder,
+  openPictureFolder,
+  PREPROCESSING_PRESETS,
+  presetPreprocessing,
   preprocessedShape,
   readNetwork,
   readPlain,
+  show,
+  sizeOf,
   vgg,
   withWeights,
 } from '../index.ts';
 import type { Dataset, Network, Preprocessing, Shape, Task, Tensor, VggOptions } from '../index.ts';
-import { readPreprocessing } from './files.ts';
+import { decodePicture } from './decode.ts';
+import { inFile, readPreprocessing } from './files.ts';
 import { UsageError } from './io.ts';
-import { choice, defaultShown, flag, integer, integers, required, text, withDefault } from './options.ts';
+import { isOnnxFile, readOnnxFile, shapesOption } from './onnx.ts';
+import { choice, defaultShown, flag, flagName, integer, integers, required, text, withDefault } from './options.ts';
 import type { Values } from './options.ts';
+import type { Progress } from './progress.ts';
 
-const DEFAULT_SIDE = 64;
+/** Of the recipe's network: height and width of its input. */
+export const DEFAULT_SIDE = 64;
 const TASKS = ['landmarks', 'classes', 'regression'] as const;
 
 /** What a network is built as, where the model file does not say it. */
@@ -42,20 +54,25 @@ export const PLAIN_OPTIONS = {
 export const READ_OPTIONS = {
   noChecksum: flag('open a file that another tool saved anew, without its checksum'),
   noLimits: flag('open a file whatever memory and work it asks for'),
+  shape: shapesOption(),
 };
 
 export const DATA_FOLDER = text(
   'DIR',
-  'folder with <part>-images.npy[.gz] or -inputs.npy, and -landmarks, -labels or -targets',
+  'folder of pictures (PNG, JPEG), or of arrays: <part>-images.npy[.gz] or -inputs.npy, and -landmarks, -labels or -targets',
+);
+
+export const PREPROCESS_OPTION = text(
+  'FILE.json|PRESET',
+  `how an image becomes the input: { width, height, channels, filter, scale, standardize }, or one of ${PREPROCESSING_PRESETS.join(', ')}; behind a preset ,BGR turns the colours`,
 );
 
 export const DATA_OPTIONS = {
   data: required(DATA_FOLDER),
-  preprocess: text(
-    'FILE.json',
-    'how an image becomes the input: { width, height, channels, filter, scale, standardize }',
-  ),
+  preprocess: PREPROCESS_OPTION,
   task: defaultShown('by the files', choice(TASKS, 'what the targets are, where the folder has several')),
+  unlabelled: flag('pictures: leave unread what is known of them'),
+  skipBad: flag('pictures: leave out those that cannot be read, and tell of them'),
 };
 
 export const THREADS_OPTION = {
@@ -87,28 +104,47 @@ export interface OpenedModel {
   readonly fileBytes: number;
   /** Plain weights in a network that the options describe. */
   readonly isPlain: boolean;
+  /** Of an ONNX model: what its reading took to mean something. */
+  readonly notes: readonly string[];
+}
+
+export interface OpenOptions {
+  /** What `--preprocess` says. */
+  readonly preprocess?: string | undefined;
+  /** The network of plain weights where `--network` is left out; default: it is asked for. */
+  readonly assumed?: 'vgg';
+  /** Is told what the reading of an ONNX model took to mean something. */
+  readonly note?: (text: string) => void;
 }
 
 /**
- * Opens MODEL: a file of `espalier train`, `compress` or `writeNetwork`, or plain weights by name with `--network`.
- * @param assumed - the network of plain weights where `--network` is left out; default: it is asked for
+ * Opens MODEL: a file of `espalier train`, `compress` or `writeNetwork`, an ONNX model, or plain weights by name with
+ * `--network`.
  * @throws {EspalierError} whatever is wrong with the file; MISSING for plain weights without `--network`
  */
 export async function openModel(
   path: string,
   values: Values<typeof PLAIN_OPTIONS & typeof READ_OPTIONS>,
-  preprocess?: string,
-  assumed?: 'vgg',
+  { preprocess, assumed, note = () => undefined }: OpenOptions = {},
 ): Promise<OpenedModel> {
   const bytes = await loadFile(path);
-  const preprocessing = preprocess === undefined ? undefined : await readPreprocessing(preprocess);
-  const found = holdsNetwork(path, bytes, values);
+  const onnx = isOnnxFile(path, bytes) ? readOnnxFile(path, bytes, values) : undefined;
+  for (const text of onnx?.notes ?? []) note(`${path}: ${text}`);
+  const found = onnx?.network ?? holdsNetwork(path, bytes, values);
+  if (!onnx && values.shape) throw new UsageError(`--shape: ${path} is no ONNX model; leave the option out`);
   if (found) {
     for (const key of ['network', 'side', 'widths', 'hidden'] as const) {
       if (values[key] !== undefined)
         throw new UsageError(`--${key}: ${path} is a model that holds its network; leave the option out`);
     }
-    return { network: preprocessing ? { ...found, preprocessing } : found, fileBytes: bytes.length, isPlain: false };
+    const preprocessing =
+      preprocess === undefined ? undefined : await readPreprocessing(preprocess, found.inputs[0].shape);
+    return {
+      network: preprocessing ? { ...found, preprocessing } : found,
+      fileBytes: bytes.length,
+      isPlain: false,
+      notes: onnx?.notes ?? [],
+    };
   }
   if ((values.network ?? assumed) === undefined) {
     throw new EspalierError(
@@ -118,8 +154,19 @@ export async function openModel(
     );
   }
   const { tensors } = inFile(path, () => readPlain(bytes));
+  const channels = tensors.get('conv1_1.weight')?.shape[1] === 3 ? 3 : 1;
+  const side = values.side ?? DEFAULT_SIDE;
+  const preprocessing =
+    preprocess === undefined
+      ? recipePreprocessing(side, channels)
+      : await readPreprocessing(preprocess, [channels, side, side]);
   const network = networkFor(tensors, values, preprocessing);
-  return { network: inFile(path, () => withWeights(network, tensors)), fileBytes: bytes.length, isPlain: true };
+  return {
+    network: inFile(path, () => withWeights(network, tensors)),
+    fileBytes: bytes.length,
+    isPlain: true,
+    notes: [],
+  };
 }
 
 /** The network that a file holds; undefined: it is a safetensors file without one. */
@@ -141,10 +188,8 @@ export function holdsNetwork(
 function networkFor(
   tensors: ReadonlyMap<string, Tensor>,
   values: Values<typeof NETWORK_OPTIONS>,
-  given: Preprocessing | undefined,
+  preprocessing: Preprocessing,
 ): Network {
-  const preprocessing =
-    given ?? recipePreprocessing(values.side, tensors.get('conv1_1.weight')?.shape[1] === 3 ? 3 : 1);
   const size = vggSize(preprocessedShape(preprocessing), values);
   const outputs = tensors.get(`dense${(size.hidden?.length ?? 1) + 1}.bias`)?.shape[0];
   return vgg({ ...size, preprocessing, ...(outputs ? { outputs } : {}) });
@@ -175,14 +220,10 @@ export function vggSize(
  * The network with what the data say of it: the task, and no assumed preprocessing where inputs are used as they are.
  */
 export function fitted(
-  { network: { preprocessing, ...network }, isPlain }: OpenedModel,
-  { imageShape, task }: Dataset,
+  { network: { preprocessing: own, ...network }, isPlain }: OpenedModel,
+  { preprocessing = isPlain ? undefined : own, task }: Dataset,
 ): Network {
-  return {
-    ...(task ? { task } : {}),
-    ...network,
-    ...(preprocessing && (imageShape || !isPlain) ? { preprocessing } : {}),
-  };
+  return { ...(task ? { task } : {}), ...network, ...(preprocessing ? { preprocessing } : {}) };
 }
 
 /** The same without data: of plain weights it is not known how images become inputs, unless the options say it. */
@@ -193,14 +234,22 @@ export function unfitted(
   return { ...network, ...(preprocessing && (given !== undefined || !isPlain) ? { preprocessing } : {}) };
 }
 
-/** Errors of `work` say which file they are about. */
-export function inFile<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof EspalierError)) throw error;
-    throw new EspalierError(error.code, `${path}: ${error.message}`, { ...error.details, cause: error });
-  }
+/** What opening data is told beside the options. */
+export interface PartChoices {
+  /** Of the model, where it says it. */
+  readonly preprocessing?: Preprocessing | undefined;
+  readonly task?: Task | undefined;
+  /** The model itself, where there is one: pictures are prepared for its input, and labels have to suit its output. */
+  readonly network?: Network;
+  /** Share of pictures that is held out. Default that of the library. */
+  readonly share?: number | undefined;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** What `--validation` or `--part` says of pictures: a number is the share that is held out. */
+export function heldOutShare(given: string | undefined): number | undefined {
+  return given !== undefined && /^(0?\.\d+|0|1)$/.test(given) ? Number(given) : undefined;
 }
 
 /**
@@ -210,11 +259,15 @@ export function inFile<T>(path: string, work: () => T): T {
 export async function openPart(
   values: Values<typeof DATA_OPTIONS>,
   part: string,
-  preprocessing: Preprocessing | undefined,
-  task?: Task,
+  { preprocessing, task, ...choices }: PartChoices,
 ): Promise<Dataset> {
   if (task && values.task !== undefined && values.task !== task.kind)
     throw new UsageError(`--task: the model is for ${task.kind}, got ${values.task}`);
+  if (!(await holdsArrays(values.data))) return openPicturePart(values, part, { preprocessing, task, ...choices });
+  for (const key of ['unlabelled', 'skipBad'] as const) {
+    if (values[key])
+      throw new UsageError(`--${flagName(key)}: is for folders of pictures, ${values.data} holds arrays; leave it out`);
+  }
   try {
     return await openFolder(values.data, part, { preprocessing, task: task ?? values.task });
   } catch (error) {
@@ -227,4 +280,73 @@ export async function openPart(
     }
     throw error;
   }
+}
+
+/** What {@link assumedPreprocessing} takes models to want that do not say it. */
+const ASSUMED = { 1: '0..1', 3: 'imagenet' } as const;
+
+async function openPicturePart(
+  values: Values<typeof DATA_OPTIONS>,
+  given: string,
+  { preprocessing, task, network, share = heldOutShare(given), progress, signal }: PartChoices,
+): Promise<Dataset> {
+  const part = heldOutShare(given) === undefined ? given : 'validation';
+  const prepared = preprocessing ?? (network && assumedPreprocessing(network, progress));
+  if (!prepared)
+    throw new EspalierError(
+      'MISSING',
+      `--preprocess is missing: ${values.data} holds pictures; expected a file, or one of ${PREPROCESSING_PRESETS.join(', ')}`,
+      { name: '--preprocess' },
+    );
+  const set = await openPictureFolder(values.data, {
+    part,
+    preprocessing: prepared,
+    decode: decodePicture,
+    validation: share,
+    labels: values.unlabelled ? 'none' : 'auto',
+    task: task ?? values.task,
+    skipBad: values.skipBad,
+    signal,
+    onProgress: (done, count) => progress.count(`pictures of ${part}`, done, count),
+  });
+  for (const { name, problem } of set.skipped)
+    progress.onEvent({ kind: 'warning', text: `left out ${show(name)}: ${problem}` });
+  if (network && set.task && set.task !== task) checkSuits(values.data, network, set.task);
+  return set;
+}
+
+/** Of a model that does not say how a picture becomes its input: a guess that is told of, whatever is quiet. */
+function assumedPreprocessing({ inputs: [{ shape }] }: Network, progress: Progress): Preprocessing {
+  const preset = ASSUMED[shape[0] === 1 || (shape[0] !== 3 && shape[2] === 1) ? 1 : 3];
+  const found = presetPreprocessing(preset, shape);
+  progress.onEvent({
+    kind: 'warning',
+    text: `the model does not say how a picture becomes its input: ${preset}, RGB, is assumed; if it was trained on others give --preprocess ${PREPROCESSING_PRESETS.filter((name) => name !== preset).join(', ')} or a file, or what follows means little`,
+  });
+  return found;
+}
+
+/** @throws {EspalierError} DATA for labels that belong to another model */
+function checkSuits(folder: string, network: Network, task: Task): void {
+  const outputs = sizeOf(inferShapes(network).get(network.outputs[0]) ?? []);
+  const expected = task.kind === 'classes' ? task.classes : task.kind === 'landmarks' ? 2 * task.points : outputs;
+  if (outputs === expected) return;
+  throw new EspalierError(
+    'DATA',
+    `--data: ${folder} has labels of ${expected} ${task.kind === 'classes' ? 'classes' : 'coordinates'}, the model's first output is ${outputs} numbers; give labels of this model, or --unlabelled, and the original is the teacher`,
+    { name: '--data', found: expected },
+  );
+}
+
+/** @throws {EspalierError} MISSING for a folder of neither arrays nor pictures */
+async function holdsArrays(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(() => undefined);
+  // What is wrong with the folder itself is said by whoever opens it.
+  if (!names || names.some((name) => /-(images|inputs)\.npy(\.gz)?$/.test(name))) return true;
+  if (await holdsPictures(folder)) return false;
+  throw new EspalierError(
+    'MISSING',
+    `--data: ${folder} holds neither pictures (.png, .jpg, .jpeg) nor arrays (PART-images.npy or PART-inputs.npy)`,
+    { name: '--data' },
+  );
 }

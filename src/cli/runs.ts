@@ -22,7 +22,7 @@ export function augmented(
   examples: Dataset,
   task: Task | undefined,
 ): Examples {
-  const isImage = examples.inputShape.length === 3;
+  const isImage = examples.inputShape.length === 3 && examples.preprocessing?.layout !== 'last';
   if (choice === 'landmarks' && (task?.kind !== 'landmarks' || !isImage)) {
     throw new UsageError(
       `--augment: landmarks are augmented with images of [channels, height, width]; here the task is ${task?.kind ?? 'unknown'}, inputs are [${examples.inputShape.join(', ')}]; use none`,

@@ -1,4 +1,6 @@
 /** `espalier/compression`: the per-layer schedule, its stages, its checkpoints and its report. */
+export { compareNetworks } from './compare.ts';
+export type { CompareOptions, Difference, OutputDifference } from './compare.ts';
 export { compress } from './compress.ts';
 export type { CompressResult } from './compress.ts';
 export { COMPRESS_DEFAULTS, compressibleLayers, LAYER_DEFAULTS } from './options.ts';

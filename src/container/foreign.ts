@@ -43,7 +43,7 @@ export function looksLike(bytes: Uint8Array): string | undefined {
   if (bytes[first] === 0x3c) return 'an HTML or XML page (an error page that was saved as the file?)';
   if (bytes[first] === 0x7b || bytes[first] === 0x5b)
     return 'JSON text (an error message, or a description without its weights?)';
-  if (isOnnx(bytes)) return 'an ONNX model; save its weights as safetensors';
+  if (isOnnx(bytes)) return 'an ONNX model; read it with readOnnx of espalier/onnx';
   if (bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5)
     return 'a Python pickle (an old PyTorch file?); export the weights as safetensors';
   return undefined;
@@ -77,7 +77,7 @@ const MODEL_PROTO: ReadonlyMap<number, number> = new Map([
  * Whether the bytes are the fields of a ModelProto, in any order (protobuf promises none), the graph or the operator set
  * among them; the last may be cut.
  */
-function isOnnx(bytes: Uint8Array): boolean {
+export function isOnnx(bytes: Uint8Array): boolean {
   let at = 0;
   /** A varint of up to 2^53, or NaN. */
   const number = (): number => {

@@ -44,6 +44,8 @@ export interface Dataset extends Examples {
   readonly task?: Task;
   /** Of the stored images: (height, width) or (height, width, channels). Absent where the part has inputs. */
   readonly imageShape?: Shape;
+  /** How pictures became the inputs; absent where the set has inputs. */
+  readonly preprocessing?: Preprocessing;
   /** Prepared once and held in memory, or prepared at each read. */
   readonly inMemory: boolean;
   /** Twice does no harm; reading afterwards is a DISPOSED error. */
@@ -109,6 +111,7 @@ export async function openFolder(directory: string, part: string, given: FolderO
       partName: part,
       inMemory,
       ...(imageShape && { imageShape }),
+      ...(imageShape && options.preprocessing && { preprocessing: options.preprocessing }),
       ...(task && { task }),
       ...(names && { names }),
       read(indices, inputsOut, targetsOut) {

@@ -15,7 +15,13 @@ export type { LandmarkMetrics, LandmarkMetricsOptions, NormalizedErrors } from '
 export { readNpy, writeNpy } from './npy.ts';
 export { checkPreprocessing, preprocess, preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 export type { Preprocessor } from '../preprocess/preprocess.ts';
+export { holdsPictures, openPictureFolder, PICTURE_FOLDER_DEFAULTS } from './picture-folder.ts';
+export type { PictureFolderOptions } from './picture-folder.ts';
+export { isHeldOut, openPictures } from './pictures.ts';
+export type { Picture, PictureSet, PicturesOptions, PictureTargets } from './pictures.ts';
 export { readPts } from './pts.ts';
 export type { PtsOptions } from './pts.ts';
+export { PREPROCESSING_PRESETS, presetPreprocessing } from '../preprocess/presets.ts';
+export type { PresetChoices, PreprocessingPreset } from '../preprocess/presets.ts';
 export { resizeImage } from '../preprocess/resize.ts';
 export type { ResizeFilter } from '../preprocess/resize.ts';

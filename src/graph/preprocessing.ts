@@ -5,6 +5,10 @@ export interface Preprocessing {
   readonly width: number;
   readonly height: number;
   readonly channels: 1 | 3;
+  /** Of three channels: which comes first in the input. Default 'RGB'. */
+  readonly order?: 'RGB' | 'BGR';
+  /** Where the channels stand in the input: (channels, height, width), or (height, width, channels). Default 'first'. */
+  readonly layout?: 'first' | 'last';
   /**
    * 'area': plain mean of the pixels that an output pixel touches (PyTorch's mode='area'); 'bilinear': triangle filter,
    * widened when shrinking.
@@ -13,8 +17,8 @@ export interface Preprocessing {
   /** Multiplies pixel values (0 ... 255). Default 1/255. */
   readonly scale: number;
   /**
-   * 'image': minus the image's mean, over (its standard deviation (n - 1) + epsilon). 'none'. Or fixed per-channel mean and
-   * deviation, after scaling.
+   * 'image': minus the image's mean, over (its standard deviation (n - 1) + epsilon). 'none'. Or fixed mean and
+   * deviation of each channel of the input, in its order, after scaling.
    */
   readonly standardize:
     | { readonly kind: 'none' }

@@ -157,6 +157,12 @@ function readPreprocessing(who: string, value: Json): Preprocessing {
     width: integer(who, 'preprocessing.width', field('width'), 1, 32768),
     height: integer(who, 'preprocessing.height', field('height'), 1, 32768),
     channels: channels as 1 | 3,
+    ...(field('order') === undefined
+      ? {}
+      : { order: oneOf(who, 'preprocessing.order', field('order'), ['RGB', 'BGR']) }),
+    ...(field('layout') === undefined
+      ? {}
+      : { layout: oneOf(who, 'preprocessing.layout', field('layout'), ['first', 'last']) }),
     filter: oneOf(who, 'preprocessing.filter', field('filter'), ['area', 'bilinear']),
     scale,
     standardize: readStandardize(who, channels, object(who, 'preprocessing.standardize', field('standardize'))),

@@ -121,6 +121,9 @@ export interface Draft {
   readonly notes: string[];
   /** Parameters that are constants of the model as they are, by the constant's name and shape. */
   readonly shared: Map<string, Parameter>;
+  /** The role that a parameter serves in, and by both names what took its place in another. */
+  readonly roles: Map<string, string>;
+  readonly copies: Map<string, string>;
 }
 
 export const newDraft = (room: number): Draft => ({
@@ -132,6 +135,8 @@ export const newDraft = (room: number): Draft => ({
   numbers: new Map(),
   notes: [],
   shared: new Map(),
+  roles: new Map(),
+  copies: new Map(),
 });
 
 /** A name that nothing else has: the one wanted, or that with a number. */
@@ -146,6 +151,19 @@ export function freshName(draft: Draft, wanted: string): string {
   return name;
 }
 
+/** A parameter serves in one role: models share an array of zeros for whatever is zero, and it is copied for each. */
+function inRole(draft: Draft, name: string, role: string): string {
+  const first = draft.roles.get(name) ?? role;
+  draft.roles.set(name, first);
+  const encoding = draft.parameters.get(name);
+  if (first === role || encoding?.kind !== 'dense') return name;
+  const key = `${role}\n${name}`;
+  const copy = draft.copies.get(key) ?? addParameter(draft, `${name}.${role.replace('a ', '')}`, encoding.shape, encoding.data).name;
+  draft.copies.set(key, copy);
+  draft.roles.set(copy, role);
+  return copy;
+}
+
 /** Adds a node; its shapes and everything about it are checked by its operator. */
 export function addNode(
   draft: Draft,
@@ -156,11 +174,12 @@ export function addNode(
   { parameters = {}, yields = 1 }: NodeOptions,
 ): Value[] {
   const roles: Record<string, string> = own({});
-  for (const [role, parameter] of Object.entries(parameters)) if (parameter) roles[role] = parameter.name;
+  for (const [role, parameter] of Object.entries(parameters))
+    if (parameter) roles[role] = inRole(draft, parameter.name, role);
   const node: Node = {
     name,
     kind,
-    inputs: inputs.map((input) => input.name),
+    inputs: inputs.map((input) => (input.kind === 'value' ? input.name : inRole(draft, input.name, 'a constant'))),
     ...(yields === 1
       ? {}
       : { outputs: Array.from({ length: yields }, (_, i) => freshName(draft, `${name}_${i + 1}`)) }),

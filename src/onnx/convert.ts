@@ -22,7 +22,7 @@ import {
 } from './building.ts';
 import type { Building, Constant, Draft, Known, Layout, NodeOptions, Operand, Parameter, Value } from './building.ts';
 import type { GraphProto, NodeProto, ValueProto } from './model.ts';
-import { labelOf, onnxError, viewOf } from './node.ts';
+import { kindOf, labelOf, onnxError, viewOf } from './node.ts';
 import type { NodeView } from './node.ts';
 import { operatorNamed } from './operators/table.ts';
 import { elementOf, elementWord, toIntegers } from './tensor.ts';
@@ -99,7 +99,7 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
     } catch (error) {
       if (!(error instanceof EspalierError) || (layout === 'batched' && isAcrossBatch(error))) throw error;
       if (error.code !== 'UNSUPPORTED') throw named(error, proto);
-      problems.push({ where: `${show(labelOf(proto))} (${proto.operator})`, text: withoutWho(error, proto) });
+      problems.push({ where: `${show(labelOf(proto))} (${kindOf(proto)})`, text: withoutWho(error, proto) });
       for (const name of proto.outputs) lost.add(name);
     }
   }
@@ -416,7 +416,7 @@ function buildingOf(
       if (name === undefined || name === '') return;
       known.set(name, result.kind === 'constant' ? { ...result, name } : result);
     },
-    note: (text) => void draft.notes.push(`node ${show(labelOf(proto))} (${proto.operator}): ${text}`),
+    note: (text) => void draft.notes.push(`node ${show(labelOf(proto))} (${kindOf(proto)}): ${text}`),
     acrossBatch,
   };
 }

@@ -49,12 +49,13 @@ export function messageField(number: number, ...fields: readonly Bytes[]): Bytes
   return [Uint8Array.from([...tag(number, 2), ...varint(lengthOf(all))]), ...all];
 }
 
-/** All runs one after another. */
-export function joined(fields: readonly Bytes[]): Uint8Array<ArrayBuffer> {
-  const all = fields.flat();
-  const bytes = new Uint8Array(lengthOf(all));
+/** All runs one after another, if their length passes. */
+export function joined(runs: Bytes, check: (length: number) => void): Uint8Array<ArrayBuffer> {
+  const length = lengthOf(runs);
+  check(length);
+  const bytes = new Uint8Array(length);
   let at = 0;
-  for (const run of all) {
+  for (const run of runs) {
     bytes.set(run, at);
     at += run.length;
   }

@@ -1,4 +1,5 @@
 /** `espalier/onnx`: ONNX models in and out. */
+export { isOnnx } from '../container/foreign.ts';
 export { evaluateOnnx, readOnnx } from './read.ts';
 export type { OnnxModel, OnnxOptions } from './read.ts';
 export type { SideFiles } from './external.ts';

@@ -1,6 +1,6 @@
 /** The messages of an ONNX model, written: the other direction of model.ts, as far as our networks ask for them. */
 import type { Shape } from '../base/tensor.ts';
-import { bytesField, floatField, integerField, integerFields, joined, messageField, textField } from './encode.ts';
+import { bytesField, floatField, integerField, integerFields, messageField, textField } from './encode.ts';
 import type { Bytes } from './encode.ts';
 
 /** Element types by their numbers. */
@@ -79,7 +79,7 @@ export interface ModelMessage {
 }
 
 /** The file. */
-export function modelBytes(model: ModelMessage): Uint8Array<ArrayBuffer> {
+export function modelBytes(model: ModelMessage): Bytes {
   const graph = messageField(
     7,
     ...model.nodes,
@@ -88,11 +88,11 @@ export function modelBytes(model: ModelMessage): Uint8Array<ArrayBuffer> {
     ...model.inputs.map((input) => valueField(11, input)),
     ...model.outputs.map((output) => valueField(12, output)),
   );
-  return joined([
+  return [
     integerField(1, model.irVersion),
     textField(2, model.producer),
     graph,
     messageField(8, textField(1, ''), integerField(2, model.opset)),
     ...model.metadata.map(([key, value]) => messageField(14, textField(1, key), textField(2, value))),
-  ]);
+  ].flat();
 }

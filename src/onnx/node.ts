@@ -1,5 +1,5 @@
 /** A node of the model as an operator's definition reads it: attributes by type, and errors that name the node. */
-import { EspalierError, show } from '../base/errors.ts';
+import { EspalierError, show, visible } from '../base/errors.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { AttributeProto, NodeProto } from './model.ts';
@@ -9,10 +9,13 @@ import type { TensorProto } from './tensor-message.ts';
 /** How a node is called in texts: by its name, and where it has none by its first output. */
 export const labelOf = ({ name, outputs }: NodeProto): string => name || outputs.find((output) => output !== '') || '';
 
+/** The operator of a node, for texts: names are whatever the file says. */
+export const kindOf = ({ domain, operator }: NodeProto): string =>
+  visible(`${domain === '' ? '' : `${domain}.`}${operator}`.slice(0, 80));
+
 /** An error about a node, which its text names with its operator. */
 export function onnxError(code: ErrorCode, node: NodeProto, text: string): EspalierError {
-  const domain = node.domain === '' ? '' : `${node.domain}.`;
-  return new EspalierError(code, `readOnnx: node ${show(labelOf(node))} (${domain}${node.operator}): ${text}`, {
+  return new EspalierError(code, `readOnnx: node ${show(labelOf(node))} (${kindOf(node)}): ${text}`, {
     name: labelOf(node),
     offset: node.at,
   });

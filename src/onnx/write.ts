@@ -1,7 +1,8 @@
 /** `writeOnnx`: an ONNX model from a network. */
-import { EspalierError, show, withMemory } from '../base/errors.ts';
+import { checkFinite, EspalierError, show, withMemory } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import type { Shape } from '../base/tensor.ts';
+import { checkLengths, trainedValues } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { checkNetwork } from '../graph/check.ts';
 import type { Network, Node, Origin } from '../graph/network.ts';
@@ -12,6 +13,7 @@ import type { OperatorKind } from '../operators/table.ts';
 import type { ValueType } from '../operators/types.ts';
 import { addConstant, addNode, floatsOf, freshName, integersOf, newSheet, once, parameterValue } from './exporting.ts';
 import type { ExportedValue, Exporting, Sheet } from './exporting.ts';
+import { joined } from './encode.ts';
 import { EXPORTS } from './exports/table.ts';
 import { modelBytes, nodeField } from './messages.ts';
 import type { ValueMessage } from './messages.ts';
@@ -32,6 +34,8 @@ export interface OnnxWriteOptions {
 const WHO = 'writeOnnx';
 /** The newest that runtimes of 2022 take, and its file format. */
 const [OPSET, IR_VERSION] = [17, 8];
+/** Lengths of messages are counted in 31 bits. */
+const LARGEST_FILE = 2 ** 31 - 1;
 
 /**
  * The network as an ONNX model of operator set 17, in operators of ONNX's own: any runtime of it runs the file. Inputs,
@@ -43,8 +47,9 @@ const [OPSET, IR_VERSION] = [17, 8];
  * task is not either.
  *
  * @throws {TypeError | RangeError} for what is no network, no option or no text
- * @throws {EspalierError} GRAPH, ATTRIBUTE, SHAPE, UNSUPPORTED, FIELD for a network that could not run; UNSUPPORTED for
- *   `normalize` where a picture is standardized by its own mean, or the network has no preprocessing
+ * @throws {EspalierError} GRAPH, ATTRIBUTE, SHAPE, UNSUPPORTED, FIELD for a network that could not run; NONFINITE for a
+ *   value that is not finite; UNSUPPORTED for `normalize` where a picture is standardized by its own mean, or the network
+ *   has no preprocessing; TOO_LARGE from 2 GiB on, which no reader of the format takes
  * @example
  * import { writeOnnx } from 'espalier/onnx';
  * await writeFile('small.onnx', writeOnnx(network));
@@ -60,6 +65,10 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
   }
   checkNetwork(WHO, 'network', network);
   checkGraph(network, WHO);
+  for (const [name, encoding] of network.parameters) {
+    checkLengths(name, encoding);
+    checkFinite(WHO, name, encoding.kind === 'dense' ? encoding.data : trainedValues(encoding));
+  }
   const batch = batchOf(network);
   const entries = metadataOf(network, metadata);
   return withMemory(WHO, () => {
@@ -76,7 +85,7 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
       const { shape, type } = typeOf(types, name);
       return { name, element: type === 'float' ? 'float' : 'int64', sides: [...side, ...shape] };
     };
-    return modelBytes({
+    const bytes = modelBytes({
       ...{
         opset: OPSET,
         irVersion: IR_VERSION,
@@ -87,6 +96,11 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
       ...{ nodes: sheet.nodes, initializers: sheet.initializers },
       inputs: network.inputs.map(({ name }) => valueOf(name)),
       outputs: network.outputs.map(valueOf),
+    });
+    return joined(bytes, (length) => {
+      if (length <= LARGEST_FILE) return;
+      const text = `${WHO}: the model would have ${length} bytes; one file holds at most ${LARGEST_FILE}: quantize the network, or write it without 'dense'`;
+      throw new EspalierError('TOO_LARGE', text, { name: network.name, limit: LARGEST_FILE, found: length });
     });
   });
 }

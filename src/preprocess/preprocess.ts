@@ -11,15 +11,16 @@ import { contiguous, sizeOf } from '../base/tensor.ts';
 import type { Shape, TensorLike } from '../base/tensor.ts';
 import { planeResizer, RESIZE_FILTERS } from './resize.ts';
 
-/** Writes one image's input, (channels, height, width), into `out` from `offset` on. */
+/** Writes one image's input, of {@link preprocessedShape}, into `out` from `offset` on. */
 export type Preprocessor = (pixels: ArrayLike<number>, out: Float32Array, offset?: number) => void;
 
 /**
  * Turns an image (height, width) or (height, width, 1 | 3 | 4), values 0 ... 255, into a network input (channels,
- * height, width).
+ * height, width), or (height, width, channels) where its `layout` is 'last'.
  *
  * In this order: a fourth channel (alpha) is left out; colour becomes grey by 0.299 R + 0.587 G + 0.114 B where one
- * channel is wanted, grey is repeated where three are; resized by `filter`; multiplied by `scale`; standardized: per
+ * channel is wanted, grey is repeated where three are; three
+ * are put in their `order`, RGB or BGR; resized by `filter`; multiplied by `scale`; standardized: per
  * image, minus the mean, over (standard deviation with n - 1, plus epsilon; an image without contrast becomes zeros),
  * or per channel by fixed numbers.
  *
@@ -52,8 +53,8 @@ export function checkPrepared(who: string, pixels: ArrayLike<number>, input: Flo
 }
 
 /** Shape per sample of what a preprocessing yields. */
-export function preprocessedShape({ channels, height, width }: Preprocessing): Shape {
-  return [channels, height, width];
+export function preprocessedShape({ channels, height, width, layout }: Preprocessing): Shape {
+  return layout === 'last' ? [height, width, channels] : [channels, height, width];
 }
 
 /**
@@ -73,7 +74,7 @@ export function preprocessor(who: string, imageShape: Shape, preprocessing: Prep
       `${who}: image: expected shape (height, width) or (height, width, channels) with 1, 3 or 4 channels, got [${imageShape.join(', ')}]`,
     );
   }
-  const { width, height, channels, filter, scale, standardize } = preprocessing;
+  const { width, height, channels, filter, scale, standardize, order = 'RGB', layout = 'first' } = preprocessing;
   const resize = planeResizer(sourceWidth, sourceHeight, width, height, filter);
   const plane = new Float32Array(sourceHeight * sourceWidth);
   const area = width * height;
@@ -81,22 +82,26 @@ export function preprocessor(who: string, imageShape: Shape, preprocessing: Prep
   const fillPlane = (pixels: ArrayLike<number>, channel: number): void => {
     if (sourceChannels === 1) for (let i = 0; i < plane.length; i++) plane[i] = pixels[i];
     else if (channels === 3)
-      for (let i = 0, at = channel; i < plane.length; i++, at += sourceChannels) plane[i] = pixels[at];
+      for (let i = 0, at = order === 'BGR' ? 2 - channel : channel; i < plane.length; i++, at += sourceChannels)
+        plane[i] = pixels[at];
     else
       for (let i = 0, at = 0; i < plane.length; i++, at += sourceChannels)
         plane[i] = 0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2];
   };
+  // Where a channel begins, and how far apart its elements are.
+  const [begins, step] = layout === 'last' ? [1, channels] : [area, 1];
   return (pixels, out, offset = 0) => {
     for (let channel = 0; channel < channels; channel++) {
       fillPlane(pixels, channel);
-      resize(plane, out, offset + channel * area);
+      resize(plane, out, offset + channel * begins, step);
     }
     if (standardize.kind === 'fixed') {
       for (let channel = 0; channel < channels; channel++) {
         affine(
           out,
-          offset + channel * area,
+          offset + channel * begins,
           area,
+          step,
           scale / standardize.deviation[channel],
           -standardize.mean[channel] / standardize.deviation[channel],
         );
@@ -105,10 +110,12 @@ export function preprocessor(who: string, imageShape: Shape, preprocessing: Prep
       const { mean, deviation } = moments(out, offset, channels * area);
       const divisor = Math.abs(scale) * deviation + standardize.epsilon;
       const factor = divisor > 0 ? scale / divisor : 0;
-      affine(out, offset, channels * area, factor, -mean * factor);
-    } else affine(out, offset, channels * area, scale, 0);
+      affine(out, offset, channels * area, 1, factor, -mean * factor);
+    } else affine(out, offset, channels * area, 1, scale, 0);
   };
 }
+
+const FIELDS = ['width', 'height', 'channels', 'order', 'layout', 'filter', 'scale', 'standardize'];
 
 /** Checks a preprocessing that came from a caller or a file. @throws {TypeError | RangeError} naming the field */
 export function checkPreprocessing(who: string, preprocessing: unknown): asserts preprocessing is Preprocessing {
@@ -116,8 +123,8 @@ export function checkPreprocessing(who: string, preprocessing: unknown): asserts
     throw new TypeError(
       `${who}: preprocessing: expected an object { width, height, channels, filter, scale, standardize }, got ${show(preprocessing)}`,
     );
-  checkNames(who, 'preprocessing', preprocessing, ['width', 'height', 'channels', 'filter', 'scale', 'standardize']);
-  const { width, height, channels, filter, scale, standardize } = preprocessing as Partial<
+  checkNames(who, 'preprocessing', preprocessing, FIELDS);
+  const { width, height, channels, filter, scale, standardize, order, layout } = preprocessing as Partial<
     Record<keyof Preprocessing, unknown>
   >;
   checkInteger(who, 'preprocessing.width', width, 1, 32768);
@@ -125,6 +132,8 @@ export function checkPreprocessing(who: string, preprocessing: unknown): asserts
   if (channels !== 1 && channels !== 3)
     throw new RangeError(`${who}: preprocessing.channels: expected 1 or 3, got ${show(channels)}`);
   checkOneOf(who, 'preprocessing.filter', filter, RESIZE_FILTERS);
+  if (order !== undefined) checkOneOf(who, 'preprocessing.order', order, ['RGB', 'BGR']);
+  if (layout !== undefined) checkOneOf(who, 'preprocessing.layout', layout, ['first', 'last']);
   if (checkNumber(who, 'preprocessing.scale', scale) === 0)
     throw new RangeError(`${who}: preprocessing.scale: expected a number other than 0 (1/255 is usual), got 0`);
   if (typeof standardize !== 'object' || standardize === null)
@@ -161,6 +170,7 @@ function moments(data: Float32Array, offset: number, count: number): { mean: num
   return { mean, deviation: count > 1 ? Math.sqrt(squares / (count - 1)) : 0 };
 }
 
-function affine(data: Float32Array, offset: number, count: number, factor: number, shift: number): void {
-  for (let i = offset; i < offset + count; i++) data[i] = data[i] * factor + shift;
+/** Of `count` elements, `step` apart. */
+function affine(data: Float32Array, offset: number, count: number, step: number, factor: number, shift: number): void {
+  for (let i = 0, at = offset; i < count; i++, at += step) data[at] = data[at] * factor + shift;
 }

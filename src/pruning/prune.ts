@@ -13,7 +13,7 @@ import type { Network } from '../graph/network.ts';
 import { parameterCount, weightedLayers } from '../network/shapes.ts';
 import type { Transform, TransformReport } from '../graph/transform.ts';
 import { findGroups, largestKeep, prunableGroup } from './groups.ts';
-import { refitLayers } from './refit.ts';
+import { refitLayers, REFIT_RIDGE } from './refit.ts';
 import type { RefitReport } from './refit.ts';
 import { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
 import type { RemovalReport } from './remove.ts';
@@ -40,7 +40,7 @@ export interface PruneGroupOptions {
    * error without retraining (0.0193 before): cut 0.0220, folded 0.0219, repaired 0.0192.
    */
   repair?: boolean;
-  /** Default {@link DEFAULT_RIDGE}. */
+  /** Of repair and refit. Default {@link DEFAULT_RIDGE}, {@link REFIT_RIDGE}. */
   ridge?: number;
 }
 
@@ -178,7 +178,7 @@ export function prune(
         network,
         meter,
         rowsLeft(network, chosen, reports),
-        { visit },
+        { visit, ridge: options.ridge ?? REFIT_RIDGE },
       ));
     }
     await control.end();

@@ -64,7 +64,7 @@ async function outcomeOf(args: string, options: CallOptions = {}): Promise<Outco
 it.each([
   ['', /a command is missing/],
   ['trian --data {data}', /unknown command "trian"; did you mean train\?/],
-  ['export {model}', /unknown command "export"/],
+  ['shrink {model}', /unknown command "shrink"/],
 ])('%j: exit code 2, and the commands listed on stderr', async (args, message) => {
   const { code, stdout, stderr } = await outcomeOf(args);
   expect([code, stdout]).toEqual([2, '']);

@@ -233,6 +233,29 @@ describe('what is refused', () => {
     expect(() => writeOnnx(network, options as never)).toThrow(expected);
   });
 
+  it('weights that are not finite or not as many as their shape says, and more than a file holds', () => {
+    const small = sequential({ input: [3], seed: 1 }, [dense(2, { name: 'last' })]);
+    const withWeight = (data: Float32Array): Network => ({
+      ...small,
+      parameters: new Map(small.parameters).set('last.weight', { kind: 'dense', shape: [2, 3], data }),
+    });
+    expectCode(() => writeOnnx(withWeight(new Float32Array(6).fill(NaN))), 'NONFINITE');
+    expectCode(() => writeOnnx(withWeight(new Float32Array(5))), 'SHAPE');
+    // Nine times the same 256 MB, which are never copied.
+    const data = new Float32Array(2 ** 26);
+    const shape = [2 ** 13, 2 ** 13];
+    const large = graph({}, (g) => {
+      let y = g.input(shape);
+      for (let i = 0; i < 9; i++)
+        y = g.node(plain('add'), y, g.constant({ data: new Float32Array(1), shape: [1] }, `c${i}`));
+      return [y];
+    });
+    const parameters = new Map(
+      [...large.parameters.keys()].map((name) => [name, { kind: 'dense', shape, data } as const]),
+    );
+    expectCode(() => writeOnnx({ ...large, parameters }), 'TOO_LARGE');
+  });
+
   it('no network, a graph that does not hold together, a batch that none can be', () => {
     expect(() => writeOnnx(7 as never)).toThrow(TypeError);
     expectCode(() => writeOnnx({ ...network, outputs: ['nothing'] }), 'GRAPH');

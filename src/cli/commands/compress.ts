@@ -1,11 +1,12 @@
 /** `espalier compress`: prune, quantize and retrain layer by layer. */
-import { compareOutcomes, compress, reportHtml, saveFile, summaryTable } from '../../index.ts';
+import { compareOutcomes, compress, reportHtml, saveFile, splitBytes, summaryTable } from '../../index.ts';
 import type { CompressionReport, Dataset, Network, Outcome } from '../../index.ts';
 import { createContext, defineCommand } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { checkDataGiven, COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
 import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints, checkEnding } from '../files.ts';
-import { fitted, openModel, openPart, unfitted } from '../model.ts';
+import { fitted, heldOutShare, openModel, openPart, unfitted } from '../model.ts';
+import { endsInOnnx, modelBytes } from '../onnx.ts';
 import { made } from '../made.ts';
 import type { Fact } from '../made.ts';
 import { augmented, howToGoOn, inCheckpoint, inUnit, onWriteError } from '../runs.ts';
@@ -42,10 +43,10 @@ async function run(invocation: Compress): Promise<Result> {
   if (values.report !== undefined) checkEnding('--report', values.report, '.html');
   const { data } = values;
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
-  const model = await openModel(path, values, values.preprocess);
+  const model = await openModel(path, values, { preprocess: values.preprocess, note: progress.note });
   const options = await compressOptions(values, model.network);
 
-  const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network);
+  const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network, invocation);
   try {
     const network = sets
       ? await inUnit(values.unit, model, fitted(model, sets.training), sets.training)
@@ -62,7 +63,7 @@ async function run(invocation: Compress): Promise<Result> {
     const {
       network: small,
       bytes,
-      report,
+      report: own,
     } = await inCheckpoint(place, () =>
       compress(network, context, {
         ...options,
@@ -70,7 +71,9 @@ async function run(invocation: Compress): Promise<Result> {
         ...(place ? { checkpoint: place.checkpoint } : {}),
       }),
     );
-    await saveFile(values.output, bytes);
+    const file = endsInOnnx(values.output) ? modelBytes(values.output, small) : bytes;
+    await saveFile(values.output, file);
+    const report = { ...own, bytes: file.length, split: splitBytes(small, file.length) };
     const outcome = await outcomeOf(network, small, report, sets?.validation, context, values);
     if (values.report !== undefined)
       await saveFile(
@@ -97,12 +100,23 @@ const PARTS = { part: 'train', validation: 'validation' };
 
 async function openSets(
   values: Compress['values'] & { readonly data: string },
-  { preprocessing, task }: Network,
+  network: Network,
+  { progress, signal }: Compress,
 ): Promise<{ training: Dataset; validation: Dataset }> {
-  const training = await openPart(values, values.part ?? PARTS.part, preprocessing, task);
+  const share = heldOutShare(values.validation);
+  const choices = { network, progress, signal, share };
+  const { preprocessing, task } = network;
+  const training = await openPart(values, values.part ?? PARTS.part, { ...choices, preprocessing, task });
   try {
     const part = values.validation ?? PARTS.validation;
-    return { training, validation: await openPart(values, part, preprocessing, task ?? training.task) };
+    return {
+      training,
+      validation: await openPart(values, part, {
+        ...choices,
+        preprocessing: preprocessing ?? training.preprocessing,
+        task: task ?? training.task,
+      }),
+    };
   } catch (error) {
     training.close();
     throw error;

@@ -37,8 +37,8 @@ export const evaluateCommand = defineCommand({
 });
 
 async function run({ values, positionals: [path], progress, signal }: Invocation<typeof OPTIONS>): Promise<Result> {
-  const model = await openModel(path, values, values.preprocess);
-  const data = await openPart(values, values.part, model.network.preprocessing, model.network.task);
+  const model = await openModel(path, values, { preprocess: values.preprocess, note: progress.note });
+  const data = await openPart(values, values.part, { ...model.network, network: model.network, progress, signal });
   try {
     const network = fitted(model, data);
     if (!data.targetShape || !network.task)

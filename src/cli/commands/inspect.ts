@@ -13,7 +13,8 @@ import {
 import type { Network } from '../../index.ts';
 import { defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import { holdsNetwork, inFile, READ_OPTIONS } from '../model.ts';
+import { inFile } from '../files.ts';
+import { holdsNetwork, READ_OPTIONS } from '../model.ts';
 
 export const inspectCommand = defineCommand({
   name: 'inspect',

@@ -15,8 +15,8 @@ import {
 import type { Tensor } from '../../index.ts';
 import { defineCommand, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import { checkPlaces, checkEnding } from '../files.ts';
-import { inFile, openModel, PLAIN_OPTIONS, READ_OPTIONS, THREADS_OPTION } from '../model.ts';
+import { inFile, checkPlaces, checkEnding } from '../files.ts';
+import { openModel, PLAIN_OPTIONS, READ_OPTIONS, THREADS_OPTION } from '../model.ts';
 import { integer, required, text, withDefault } from '../options.ts';
 
 const OPTIONS = {
@@ -41,7 +41,7 @@ export const runCommand = defineCommand({
 async function run({ values, positionals: [path], progress, signal }: Invocation<typeof OPTIONS>): Promise<Result> {
   await checkPlaces({ sources: { MODEL: path, '--input': values.input }, outputs: { '--output': values.output } });
   checkEnding('--output', values.output, '.npy');
-  const { network } = await openModel(path, values);
+  const { network } = await openModel(path, values, { note: progress.note });
   if (network.inputs.length !== 1)
     throw new EspalierError('UNSUPPORTED', `${path}: expected a network of one input, got ${network.inputs.length}`, {
       found: network.inputs.length,

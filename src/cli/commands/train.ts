@@ -1,14 +1,5 @@
 /** `espalier train`: a network from scratch, or further from weights, on an array folder. */
-import {
-  EspalierError,
-  parameterCount,
-  saveFile,
-  sizeOf,
-  train,
-  trainingHtml,
-  vgg,
-  writeNetwork,
-} from '../../index.ts';
+import { EspalierError, parameterCount, saveFile, sizeOf, train, trainingHtml, vgg } from '../../index.ts';
 import type { AdamChoice, Dataset, Network, SgdChoice, TrainResult } from '../../index.ts';
 import { createContext, defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
@@ -22,9 +13,12 @@ import {
 } from '../files.ts';
 import { made } from '../made.ts';
 import type { Fact } from '../made.ts';
+import { modelBytes } from '../onnx.ts';
 import {
   DATA_OPTIONS,
+  DEFAULT_SIDE,
   fitted,
+  heldOutShare,
   NETWORK_OPTIONS,
   openModel,
   openPart,
@@ -100,7 +94,7 @@ async function run(invocation: Train): Promise<Result> {
   if (values.report !== undefined) checkEnding('--report', values.report, '.html');
   const place = await openCheckpoint(folder, 'train', onWriteError(values.onCheckpointError));
 
-  const { start, training, validation } = await prepare(values);
+  const { start, training, validation } = await prepare(invocation);
   const context = {
     ...(await createContext(invocation, values)),
     training: augmented(values.augment, training, start.task),
@@ -118,7 +112,7 @@ async function run(invocation: Train): Promise<Result> {
         ...(place ? { checkpoint: place.checkpoint } : {}),
       }),
     );
-    const bytes = writeNetwork(result.network);
+    const bytes = modelBytes(values.output, result.network);
     await saveFile(values.output, bytes);
     if (values.report !== undefined)
       await saveFile(values.report, html(values, result, made('train', [], values, context)));
@@ -151,15 +145,21 @@ interface Prepared {
 }
 
 /** The network to start from, and the data as it takes them. */
-async function prepare(values: Train['values']): Promise<Prepared> {
+async function prepare({ values, progress, signal }: Train): Promise<Prepared> {
   // A model brings its network; plain weights are put into the one that the options describe.
-  const model = values.init === undefined ? undefined : await openModel(values.init, values, values.preprocess, 'vgg');
+  const model =
+    values.init === undefined
+      ? undefined
+      : await openModel(values.init, values, { preprocess: values.preprocess, assumed: 'vgg', note: progress.note });
   const preprocessing = model
     ? model.network.preprocessing
     : values.preprocess === undefined
       ? recipePreprocessing(values.side)
-      : await readPreprocessing(values.preprocess);
-  const training = await openPart(values, values.part, preprocessing, model?.network.task);
+      : await readPreprocessing(values.preprocess, [3, values.side ?? DEFAULT_SIDE, values.side ?? DEFAULT_SIDE]);
+  // Where no part is held out, all pictures are trained on.
+  const share = values.validation === 'none' ? 0 : heldOutShare(values.validation);
+  const choices = { progress, signal, share, preprocessing, ...(model && { network: model.network }) };
+  const training = await openPart(values, values.part, { ...choices, task: model?.network.task });
   const { task, inputShape, imageShape, targetShape } = training;
   if (!task || !targetShape) {
     throw new EspalierError(
@@ -169,7 +169,7 @@ async function prepare(values: Train['values']): Promise<Prepared> {
     );
   }
   const validation =
-    values.validation === 'none' ? undefined : await openPart(values, values.validation, preprocessing, task);
+    values.validation === 'none' ? undefined : await openPart(values, values.validation, { ...choices, task });
   if (model)
     return { start: await inUnit(values.unit, model, fitted(model, training), training), training, validation };
   const unit = await outputUnit(values.unit, training, task);
