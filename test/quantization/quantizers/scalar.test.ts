@@ -121,6 +121,10 @@ describe('the step', () => {
         const matrix = { data: Float32Array.of(most, -most, most / 3), shape: [1, 3] };
         expect(decode((await fit(matrix, { bits, zeroPoints })).encoding).every(Number.isFinite)).toBe(true);
       }
+    // The range ends where the least level would be infinite, not before: -8 steps are -most, 7 reach 0.875 of it.
+    const uneven = Float32Array.of(0.9 * most, -most);
+    const found = decode((await fit({ data: uneven, shape: [1, 2] }, { bits: 4 })).encoding);
+    expect([found[0] / most, found[1] / most]).toEqual([expect.closeTo(0.875, 6), expect.closeTo(-1, 6)]);
   });
 });
 
