@@ -61,7 +61,9 @@ describe('openPictures', () => {
     expect(set).toMatchObject({ count: 3, inputShape: [3, 4, 5], inMemory: true, names, skipped: [] });
     const out = new Float32Array(2 * 60);
     await set.read([2, 0], out, undefined);
-    expect([...out]).toEqual([2, 0].flatMap((i) => [...preprocess(drawn(names[i], 6 + i, 9) as Tensor<Uint8Array>, preprocessing)]));
+    expect([...out]).toEqual(
+      [2, 0].flatMap((i) => [...preprocess(drawn(names[i], 6 + i, 9) as Tensor<Uint8Array>, preprocessing)]),
+    );
   });
 
   it('law: a set that is streamed is the set that is held, and says which it is', async () => {
