@@ -59,7 +59,7 @@ const OPSETS = { oldest: 7, newest: 26 } as const;
  * Bytes that constants which are computed may take, parameters with them: weights that are quantized as `writeOnnx` writes
  * them, eight to a code of one byte with their signs, are 28 bytes and pass through four such steps.
  */
-const ROOM = { free: 2 ** 26, perByte: 256 } as const;
+const ROOM = { free: 2 ** 25, perByte: 256 } as const;
 
 /**
  * The network of an ONNX model, which gives the same outputs. Weights become float32 (halves, bfloat16 and doubles are
@@ -83,8 +83,10 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
   const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
   checkSize(bytes);
   const check = budgetOf(WHO, bytes.length, limits);
+  const model = withMemory(WHO, () => readModel(bytes));
+  checkNames(model, options);
   return withMemory(WHO, () => {
-    const { model, conversion, notes: said } = prepared(bytes, options);
+    const { conversion, notes: said } = prepared(bytes, model, options);
     const { network: bare, layout, batch: size, notes } = converted(conversion);
     const { opsets, producer, metadata } = model;
     const batch = layout === 'whole' ? 'none' : (size ?? 'any');
@@ -109,10 +111,12 @@ export function evaluateOnnx(
   inputs: Readonly<Record<string, OnnxTensor>>,
 ): Map<string, OnnxTensor> {
   checkConstants('evaluateOnnx', inputs);
+  const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
+  checkSize(bytes);
+  const model = withMemory(WHO, () => readModel(bytes));
+  checkNames(model, { constants: inputs });
   return withMemory(WHO, () => {
-    const bytes = steadyBytes(WHO, input);
-    checkSize(bytes);
-    const { conversion } = prepared(bytes, { constants: inputs });
+    const { conversion } = prepared(bytes, model, { constants: inputs });
     const { known } = walk(conversion, 'whole');
     return new Map(
       conversion.graph.outputs.map(({ name }) => {
@@ -144,13 +148,18 @@ function checkSize({ length }: Uint8Array): void {
   throw new EspalierError('TOO_LARGE', text, { limit: LARGEST_FILE, found: length });
 }
 
-/** The model of the bytes, and what converting it takes. */
+/** @throws {RangeError} for an option about an input that the model has not */
+function checkNames({ graph }: ModelProto, { shapes = {}, constants = {} }: Given): void {
+  const names = graph.inputs.map(({ name }) => name);
+  checkInputNames(WHO, [...Object.keys(shapes), ...Object.keys(constants)], names);
+}
+
+/** What converting a model takes. */
 function prepared(
   bytes: Uint8Array,
+  { opsets, functions, graph }: ModelProto,
   { files, shapes = {}, constants = {} }: Given,
-): { model: ModelProto; conversion: Conversion; notes: ReadonlySet<string> } {
-  const model = readModel(bytes);
-  const { opsets, functions, graph } = model;
+): { conversion: Conversion; notes: ReadonlySet<string> } {
   checkOpsets(opsets);
   if (functions.length > 0)
     throw new EspalierError(
@@ -158,8 +167,6 @@ function prepared(
       `${WHO}: the model defines operators of its own: ${showAll(functions)}; export it with them inlined`,
       { name: functions[0] },
     );
-  const names = graph.inputs.map(({ name }) => name);
-  checkInputNames(WHO, [...Object.keys(shapes), ...Object.keys(constants)], names);
   checkShadowed(graph);
   const tensorOf = (tensor: TensorProto): OnnxTensor =>
     readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
@@ -188,7 +195,7 @@ function prepared(
       return tensorOf(proto);
     },
   };
-  return { model, conversion, notes };
+  return { conversion, notes };
 }
 
 /**

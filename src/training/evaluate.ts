@@ -1,6 +1,7 @@
 /** Evaluation: predictions of a network over a whole set, and how far they are from the targets. */
 import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { EspalierError, checkInteger } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
@@ -118,7 +119,7 @@ async function predictSet(
   control.check();
   const executor = await createExecutor(network, { batch, threads, ...(kernels === undefined ? {} : { kernels }) });
   try {
-    const classes = network.task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
+    const classes = own(network).task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
     const reader = createBatchReader({ who, name: 'examples', examples, batch, control, targets, classes });
     const names = network.outputs.filter((name) => all && executor.typeOf(name) === 'float');
     const outputs = names.map(

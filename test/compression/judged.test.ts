@@ -114,6 +114,18 @@ describe('what is judged', () => {
     expect(await unmoved(original)).toBeCloseTo(distance / size, 4);
   });
 
+  it('of an original whose outputs are all 0 the outputs are the error, in their own units', async () => {
+    const silent = sequential({ input: [12], seed: 2 }, [dense(3)]);
+    const constant = (value: number): Network => ({
+      ...silent,
+      parameters: new Map(silent.parameters)
+        .set('dense1.weight', { kind: 'dense', shape: [3, 12], data: new Float32Array(36) })
+        .set('dense1.bias', { kind: 'dense', shape: [3], data: new Float32Array(3).fill(value) }),
+    });
+    const measure = createJudge(constant(0), { ...context, validation: set(8, 2) }, resolveCompressOptions(silent, {}));
+    expect([await measure(constant(0)), await measure(constant(-0.5))]).toEqual([0, 0.5]);
+  });
+
   it('a measure that is no number is refused by name', async () => {
     await expect(judge({}, told(NaN))(original)).rejects.toThrow(
       expect.objectContaining({ code: 'NONFINITE', message: expect.stringContaining('validationMetric') }),

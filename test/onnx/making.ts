@@ -1,6 +1,16 @@
 /** Models made field by field: also such as no exporter writes. The numbers of fields are those of onnx.proto. */
-import { bytesField, floatField, integerField, joined, messageField, textField } from '../../src/onnx/encode.ts';
+import {
+  joined as joinedRuns,
+  bytesField,
+  floatField,
+  integerField,
+  messageField,
+  textField,
+} from '../../src/onnx/encode.ts';
 import type { Bytes } from '../../src/onnx/encode.ts';
+
+/** All fields one after another. */
+export const joined = (fields: readonly Bytes[]): Uint8Array<ArrayBuffer> => joinedRuns(fields.flat(), () => undefined);
 
 export const FLOAT = 1;
 export const INT64 = 7;
@@ -140,7 +150,7 @@ export const opset = (version: number, domain = ''): Bytes =>
 
 /** A model: fields of its graph; `more`: fields of the model, of which operator sets are the newest that most write. */
 export const model = (fields: readonly Bytes[], more: readonly Bytes[] = [opset(17)]): Uint8Array<ArrayBuffer> =>
-  joined([integerField(1, 8), graphField(7, ...fields), ...more].flat(), () => undefined);
+  joined([integerField(1, 8), graphField(7, ...fields), ...more]);
 
 /** x [n, 3, 6, 6] through nodes to y. */
 export const simple = (nodes: readonly Bytes[], ...more: readonly Bytes[]): Uint8Array<ArrayBuffer> =>

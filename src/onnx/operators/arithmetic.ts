@@ -46,9 +46,10 @@ function binary(kind: string, of: Elementwise): OnnxOperator {
 /** A function of as many inputs as there are, two by two. */
 function variadic(kind: string, of: Elementwise): OnnxOperator {
   return {
-    evaluate: (node, inputs) => [
-      inputs.map((input, i) => required(node, i, input)).reduce((all, next) => computed(node, all, next, of)),
-    ],
+    evaluate(node, [first, ...rest]) {
+      const start = required(node, 0, first);
+      return [rest.reduce((all: OnnxTensor, next, i) => computed(node, all, required(node, i + 1, next), of), start)];
+    },
     build(node, graph) {
       if (node.inputCount === 1) {
         graph.yields(0, graph.value(0));

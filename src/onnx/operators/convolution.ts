@@ -36,6 +36,11 @@ export function convolved(
     );
   const axes = windowAxes(node, sides, kernel);
   const groups = node.integer('group', 1);
+  if (!(groups >= 1) || x.shape[0] !== groups * shape[1] || shape[0] % groups !== 0)
+    node.fail(
+      'ATTRIBUTE',
+      `group: ${groups} groups of ${shape[1]} channels do not fit ${x.shape[0]} channels to ${shape[0]} filters`,
+    );
   if (axes.length === 2) {
     const parameters = { weight: weight(shape), bias };
     return graph.node('conv', { ...squareWindow(axes), groups }, [x], { parameters });

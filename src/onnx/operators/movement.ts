@@ -369,7 +369,7 @@ function placesIn(node: NodeView, side: number, indices: readonly number[]): Int
 const concat: OnnxOperator = {
   evaluate(node, given) {
     const tensors = given.map((tensor, i) => required(node, i, tensor));
-    const [first] = tensors;
+    const first = required(node, 0, tensors[0]);
     const axis = axisOf(node, node.integer('axis'), first.shape.length);
     const differs = tensors.find(
       ({ type, shape }) =>
@@ -497,7 +497,11 @@ const tile: OnnxOperator = {
     let y = x;
     times.forEach((count, axis) => {
       const side = x.shape[axis];
-      node.makes([side * count]);
+      if (side * count > LONGEST_LIST)
+        node.fail(
+          'BUDGET',
+          `repeats: axis ${axis} would have ${side * count} elements; at most ${LONGEST_LIST} are listed`,
+        );
       if (count > 1)
         y = graph.node('gather', { axis, indices: Array.from({ length: side * count }, (_, i) => i % side) }, [y], {
           part: `axis${axis}`,
@@ -506,6 +510,9 @@ const tile: OnnxOperator = {
     graph.yields(0, y);
   },
 };
+
+/** Indices of a repeated axis are listed one by one. */
+const LONGEST_LIST = 65536;
 
 function checkRepeats(node: NodeView, times: readonly number[], rank: number, from: number): void {
   if (times.length !== rank) node.fail('ATTRIBUTE', `repeats: expected ${rank} numbers, got ${times.length}`);
