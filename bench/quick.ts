@@ -1,8 +1,9 @@
 /**
  * What compression reaches without labels and without an epoch: the VGG-like network on a folder of faces with 68
- * landmarks, full least-squares repair and error feedback from 512 faces, validation error. The figures of docs/method.md.
+ * landmarks, full least-squares repair and error feedback from 512 faces, validation error. Of another model
+ * of faces the preset alone. The figures of docs/method.md.
  *
- *   npx tsx bench/quick.ts --data DIR --baseline WEIGHTS.safetensors [--rows prune,quantize,both,preset] [--seed 1] [--threads 1]
+ *   npx tsx bench/quick.ts --data DIR --baseline WEIGHTS.safetensors|MODEL.onnx [--rows prune,quantize,both,preset] [--seed 1] [--threads 1]
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -19,6 +20,7 @@ import {
   vgg,
   withWeights,
 } from 'espalier';
+import { readOnnx } from 'espalier/onnx';
 import type { Context, Examples, Network } from 'espalier';
 import { preprocessing } from './faces.ts';
 
@@ -39,10 +41,11 @@ const kernels = await loadKernels();
 const [training, validation] = await Promise.all(
   ['train', 'validation'].map((part) => openFolder(values.data!, part, { preprocessing })),
 );
-const original = withWeights(
-  vgg({ name: 'vgg-face68', preprocessing, task: landmarks68Task() }),
-  readPlain(await readFile(values.baseline)).tensors,
-);
+const file = await readFile(values.baseline);
+const isOnnx = values.baseline.endsWith('.onnx');
+const original = isOnnx
+  ? readOnnx(file).network
+  : withWeights(vgg({ name: 'vgg-face68', preprocessing, task: landmarks68Task() }), readPlain(file).tensors);
 /** Nothing here sees a label. */
 const withoutLabels = ({ count, inputShape, read }: Examples): Examples => ({
   count,
@@ -56,7 +59,7 @@ const context: Context = {
   training: withoutLabels(training),
   validation: withoutLabels(validation),
 };
-const rows = values.rows.split(',');
+const rows = isOnnx ? ['preset'] : values.rows.split(',');
 const error = async (network: Network): Promise<number> =>
   (await evaluate(network, validation, { kernels, threads: 1 })).rmse ?? NaN;
 const layers = ['conv1_1', 'conv1_2', 'conv2_1', 'conv2_2', 'conv3_1', 'conv3_2', 'conv4_1', 'conv4_2'];

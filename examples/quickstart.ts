@@ -88,8 +88,8 @@ const network = vgg({
 const { network: original, history } = await train(network, context, { epochs: 16, learningRate: 0.05 });
 await saveFile(join(FOLDER, 'original.safetensors'), writeNetwork(original));
 
-// All layers in one step: a handful of epochs goes further so than spread over ten steps (docs/results.md); leave
-// layersPerStep out for the paper's schedule.
+// No epoch and no labels: least squares and error feedback from 512 samples (docs/method.md). With more time the presets
+// size and speed retrain, and paper takes one layer at a time.
 const result = await compress(original, context, presetOptions('quick', original));
 const { before } = await writeOutcome({
   title: 'espalier quickstart: synthetic faces',

@@ -16,7 +16,15 @@ import {
   show,
   TOLERANCES,
 } from '../index.ts';
-import type { CompressOptions, LayerSetting, Network, LossOptions, RetrainSetting, ScheduleOptions } from '../index.ts';
+import type {
+  CompressOptions,
+  LayerSetting,
+  Network,
+  LossOptions,
+  PresetName,
+  RetrainSetting,
+  ScheduleOptions,
+} from '../index.ts';
 import { definedOptions } from './definitions.ts';
 import { readJsonFile } from './files.ts';
 import { DATA_FOLDER, DATA_OPTIONS, PLAIN_OPTIONS, READ_OPTIONS, SEED_OPTION, THREADS_OPTION } from './model.ts';
@@ -34,10 +42,15 @@ const CRITERION_OPTIONS = definedOptions(CRITERIA);
 export const COMPRESS_OPTIONS = {
   ...DATA_OPTIONS,
   data: defaultShown('none: quantized only, not judged', DATA_FOLDER),
-  output: required(text('OUT', 'safetensors file to write', 'o')),
+  output: required(text('OUT', 'file to write, .safetensors, or .onnx for any runtime of ONNX', 'o')),
   part: defaultShown('train', text('NAME', 'part to retrain and to measure importance on')),
-  validation: defaultShown('validation', text('NAME', 'part to judge the steps on')),
+  validation: defaultShown(
+    'validation',
+    text('NAME|SHARE', 'part to judge the steps on; of pictures without parts the share that is held out, default 0.2'),
+  ),
   preset: choice(PRESET_NAMES, 'settings that were measured (docs/results.md), under all other options'),
+  quick: flag('as --preset quick: minutes, no labels, no epoch of training'),
+  thorough: flag('as --preset size: retrained for long, the smallest file'),
   keep: defaultShown(
     String(LAYER_DEFAULTS.keep),
     number('FRACTION', 'of the neurons of each layer that stay', { from: 0, to: 1, exclusive: true }),
@@ -110,9 +123,19 @@ export const COMPRESS_OPTIONS = {
   ...READ_OPTIONS,
 };
 
+/** @throws {UsageError} for more than one of --preset, --quick and --thorough */
+function presetOf({ preset, quick, thorough }: Values<typeof COMPRESS_OPTIONS>): PresetName | undefined {
+  const asked = Object.entries({ preset: preset !== undefined, quick, thorough }).filter(([, given]) => given);
+  if (asked.length > 1)
+    throw new UsageError(`--${asked[1][0]}: --${asked[0][0]} is given too; leave one of the two out`);
+  return quick ? 'quick' : thorough ? 'size' : preset;
+}
+
 /** What is of no use without data, with the value that says that it is not wanted. */
 const OF_DATA = {
   preset: undefined,
+  quick: false,
+  thorough: false,
   task: undefined,
   unlabelled: false,
   skipBad: false,
@@ -157,8 +180,9 @@ export async function compressOptions(
   values: Values<typeof COMPRESS_OPTIONS>,
   network: Network,
 ): Promise<CompressOptions & Record<Retraining, RetrainSetting>> {
+  const preset = presetOf(values);
   const file: CompressOptions = {
-    ...(values.preset === undefined ? {} : presetOptions(values.preset, network)),
+    ...(preset === undefined ? {} : presetOptions(preset, network)),
     ...(values.options === undefined ? {} : await readOptions(values.options)),
   };
   const layers =

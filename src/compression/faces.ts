@@ -33,7 +33,8 @@ export function faceFigures(faces: readonly ReportFace[]): string {
         const points = of === undefined ? '' : dots(face[of]!, of);
         return `<label><input type="checkbox" aria-label="larger"/><svg viewBox="0 0 100 100" role="img" aria-label="face ${i + 1}, ${name}">${image}${points}</svg></label>`;
       });
-      const words = [`face ${i + 1}: ${shown.map(([, name]) => name).join(', ')}`, ...distances(face)].join('; ');
+      const sets = shown.length > 0 ? `: ${shown.map(([, name]) => name).join(', ')}` : '';
+      const words = [`face ${i + 1}${sets}`, ...distances(face)].join('; ');
       return `<figure class="face"><div class="faces">${pictures.join('')}</div><figcaption>${escapeHtml(words)}</figcaption></figure>`;
     })
     .join('\n');

@@ -9,14 +9,14 @@ import { classMetrics } from '../data/metrics.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context } from '../graph/transform.ts';
 import { defaultLoss } from '../losses/losses.ts';
-import { evaluate, predictAll } from '../training/index.ts';
+import { evaluate, predictOutputs } from '../training/index.ts';
 import type { CompressSettings } from './options.ts';
 
 /**
  * - 'rmse': root of the mean squared difference from the targets.
  * - 'errorRate': share of the samples whose largest output is not at their label, 1 - accuracy.
  * - 'outputError': without labels; |outputs - the original's| / |the original's - their mean over the samples|: 0 is the
- *   same, 1 as far off as answering always the same.
+ *   same, 1 as far off as answering always the same. Of several outputs the root of the mean of their squares.
  * - 'custom': `training.validationMetric`.
  * - 'none': without data; the error is unknown, NaN.
  */
@@ -54,15 +54,20 @@ export function createJudge(
   if (!examples) return () => Promise.resolve(NaN);
   const { kernels, threads, signal } = context;
   const how = { kernels, threads, ...(signal && { signal }) };
-  let wanted: Float32Array | undefined;
+  let wanted: ReadonlyMap<string, Float32Array> | undefined;
 
   const measure = async (network: Network): Promise<number> => {
     if (!examples.targetShape) {
-      wanted ??= await predictAll(original, examples, how);
-      const found = await predictAll(network, examples, how);
+      wanted ??= await predictOutputs(original, examples, how);
+      const found = await predictOutputs(network, examples, how);
+      const [first] = original.outputs;
       return validationMetric
-        ? atOnce('compress', 'validationMetric', validationMetric(found, wanted.slice(), examples.count))
-        : rootMeanSquare(found, wanted) / spread(wanted, examples.count);
+        ? atOnce(
+            'compress',
+            'validationMetric',
+            validationMetric(found.get(first)!, wanted.get(first)!.slice(), examples.count),
+          )
+        : outputError(found, wanted, examples.count);
     }
     const { predictions, targets, samples, rmse } = await evaluate(network, examples, how);
     if (validationMetric)
@@ -98,6 +103,18 @@ function labelsOf(targets: Float32Array, samples: number): Float32Array {
     const row = targets.subarray(i * classes, (i + 1) * classes);
     return row.indexOf(row.reduce((largest, value) => Math.max(largest, value)));
   });
+}
+
+/** Each output's distance over its spread; of several the root of the mean square, so that none counts by its unit. */
+function outputError(
+  found: ReadonlyMap<string, Float32Array>,
+  wanted: ReadonlyMap<string, Float32Array>,
+  samples: number,
+): number {
+  const errors = [...wanted].map(
+    ([name, values]) => rootMeanSquare(found.get(name)!, values) / spread(values, samples),
+  );
+  return rootMeanSquare(errors, new Float64Array(errors.length));
 }
 
 /** How far outputs are from their means over the samples; where they are always the same, from 0; 1 if they are 0. */

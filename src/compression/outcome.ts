@@ -1,5 +1,6 @@
 /** What the validation error of a report does not say: measures of the task, and faces to look at. */
 import { classMetrics, landmarkMetrics } from '../data/metrics.ts';
+import { own } from '../base/realm.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
@@ -30,7 +31,7 @@ export async function compareOutcomes(
   { kernels, threads, signal }: Pick<Context, 'kernels' | 'threads' | 'signal'>,
   { setName = 'validation', shown = 6 }: { readonly setName?: string; readonly shown?: number } = {},
 ): Promise<Outcome> {
-  const { task } = original;
+  const { task } = own(original);
   if (task?.kind !== 'classes' && task?.kind !== 'landmarks') return { metrics: [], faces: [] };
   const how = { kernels, threads, ...(signal && { signal }) };
   const before = await predictAll(original, examples, how);
@@ -49,7 +50,7 @@ export async function compareOutcomes(
     const [was, is] = [before, after].map((values) => classMetrics(values, targets, classes).accuracy);
     return { metrics: [row('accuracy', was, is)], faces: [] };
   }
-  const { points, normalizeBy } = task;
+  const { points, normalizeBy } = own(task);
   const metrics: ReportMetric[] = [];
   if (targets && normalizeBy && targets.length === before.length) {
     const [was, is] = [before, after].map((values) => landmarkMetrics(values, targets, { points, normalizeBy }));

@@ -48,9 +48,17 @@ export function change(before: number, after: number): string {
   return `${percent > 0 ? '+' : ''}${percent.toFixed(1)} %`;
 }
 
+const UNITS = [
+  ['kB', 1e3],
+  ['MB', 1e6],
+  ['GB', 1e9],
+] as const;
+
+/** Three figures; what they would round up to 1000 is 1.00 of the next unit. */
 function size(bytes: number): string {
   if (bytes < 1000) return `${bytes} bytes`;
-  return bytes < 1e6 ? `${(bytes / 1e3).toPrecision(3)} kB` : `${(bytes / 1e6).toPrecision(3)} MB`;
+  const [name, unit] = UNITS.find(([, one]) => bytes < 999.5 * one) ?? UNITS[2];
+  return `${(bytes / unit).toPrecision(3)} ${name}`;
 }
 
 /** The one thing to remember: how much smaller, at what price. */

@@ -4,6 +4,7 @@
  */
 import { exp, log, log1p } from '../base/elementary.ts';
 import { checkInteger, checkNumber, checkOneOf, show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import { ownOptions } from '../base/rules.ts';
 import type { FloatArray } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
@@ -134,8 +135,9 @@ export function lossFromOptions(options: LossOptions): Loss {
 
 /** The loss that fits a network's task. */
 export function defaultLoss(network: Network): Loss {
-  if (network.task?.kind === 'landmarks') return smoothL1({ beta: 0.1, scale: 0.1 });
-  return network.task?.kind === 'classes' ? crossEntropy() : l2();
+  const { task } = own(network);
+  if (task?.kind === 'landmarks') return smoothL1({ beta: 0.1, scale: 0.1 });
+  return task?.kind === 'classes' ? crossEntropy() : l2();
 }
 
 /**

@@ -147,8 +147,8 @@ export function parameterValue(
   shape: Shape,
   decoded: (sheet: Sheet, name: string, encoding: Encoding) => string,
 ): string {
-  const key = `parameter ${name}`;
-  return once(sheet, `${key}\n${shape.join()}`, () => {
+  const key = `stored ${name}`;
+  return once(sheet, `of shape ${shape.join()}: ${name}`, () => {
     const stored = sheet.shared.get(key);
     // Whoever comes first has plain weights in the shape that it wants.
     if (encoding.kind === 'dense' && stored === undefined) {

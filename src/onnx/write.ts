@@ -71,6 +71,8 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
   }
   const batch = batchOf(network);
   const entries = metadataOf(network, metadata);
+  checkTexts([network.name, ...network.nodes.flatMap((node) => [node.name, ...outputsOf(node)])]);
+  checkTexts([...network.inputs.map(({ name }) => name), ...network.parameters.keys(), ...entries.flat()]);
   return withMemory(WHO, () => {
     const types = inferTypes(network);
     const sheet = newSheet();
@@ -103,6 +105,14 @@ export function writeOnnx(network: Network, options: OnnxWriteOptions = {}): Uin
       throw new EspalierError('TOO_LARGE', text, { name: network.name, limit: LARGEST_FILE, found: length });
     });
   });
+}
+
+/** Halves of surrogate pairs have no UTF-8: two names could become one. @throws {EspalierError} FIELD */
+function checkTexts(texts: readonly string[]): void {
+  const wrong = texts.find((text) => /\p{Surrogate}/u.test(text));
+  if (wrong === undefined) return;
+  const text = `${WHO}: ${show(wrong)}: expected a text that can be written as UTF-8, got half of a surrogate pair in it; give it another name`;
+  throw new EspalierError('FIELD', text, { name: wrong });
 }
 
 function batchOf({ origin }: Network): Origin['batch'] {

@@ -127,6 +127,8 @@ export interface Predictions {
   readonly predictions: Float32Array;
   /** (count, size of a target); undefined where the reader reads none */
   readonly targets: Float32Array | undefined;
+  /** By name of an output, (count, size of it), where more than the first are wanted. */
+  readonly outputs?: ReadonlyMap<string, Float32Array>;
 }
 
 /** Room for what {@link predictBatches} writes. */
@@ -144,7 +146,7 @@ export async function predictBatches(
   executor: Executor,
   reader: BatchReader,
   control: RunControl,
-  { predictions, targets }: Predictions,
+  { predictions, targets, outputs }: Predictions,
 ): Promise<void> {
   const { count } = reader.examples;
   const size = predictions.length / count;
@@ -155,6 +157,10 @@ export async function predictBatches(
     executor.input().set(reader.inputs);
     executor.forward();
     predictions.set(executor.output().subarray(0, samples * size), first * size);
+    for (const [name, values] of outputs ?? []) {
+      const length = values.length / count;
+      values.set(executor.output(name).subarray(0, samples * length), first * length);
+    }
     if (targets && reader.targets) targets.set(reader.targets.subarray(0, samples * targetSize), first * targetSize);
     await control.pause();
   }

@@ -1,6 +1,7 @@
 /** Evaluation: predictions of a network over a whole set, and how far they are from the targets. */
 import { checkInputs, checkNetwork } from '../graph/check.ts';
 import { EspalierError, checkInteger } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import { ownOptions } from '../base/rules.ts';
 import { createExecutor } from '../execution/executor.ts';
 import type { KernelSet } from '../kernels/types.ts';
@@ -58,6 +59,20 @@ export async function predictAll(
 }
 
 /**
+ * {@link predictAll} for every output of a network, by name: (count, ...shape of the output). Outputs of whole numbers are
+ * left out. One pass over the data.
+ * @throws as {@link predictAll}
+ */
+export async function predictOutputs(
+  network: Network,
+  examples: Examples,
+  options: PredictOptions = {},
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const given = ownOptions('predictOutputs', 'options', options, PREDICT_NAMES);
+  return (await predictSet('predictOutputs', network, examples, given, false, true)).outputs!;
+}
+
+/**
  * Predictions and targets of a labelled set, the root of their mean squared difference, and `options.loss` if given.
  * @throws as {@link predictAll}
  */
@@ -90,6 +105,7 @@ async function predictSet(
   examples: Examples,
   options: PredictOptions,
   targets: boolean,
+  all = false,
 ): Promise<Predictions> {
   const { kernels, threads = 1, signal } = options;
   checkNetwork(who, 'network', network);
@@ -103,9 +119,13 @@ async function predictSet(
   control.check();
   const executor = await createExecutor(network, { batch, threads, ...(kernels === undefined ? {} : { kernels }) });
   try {
-    const classes = network.task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
+    const classes = own(network).task?.kind === 'classes' ? sizeOf(executor.shapeOf(network.outputs[0])) : 0;
     const reader = createBatchReader({ who, name: 'examples', examples, batch, control, targets, classes });
-    const room = allocatePredictions(executor, reader);
+    const names = network.outputs.filter((name) => all && executor.typeOf(name) === 'float');
+    const outputs = names.map(
+      (name) => [name, new Float32Array(examples.count * sizeOf(executor.shapeOf(name)))] as const,
+    );
+    const room = { ...allocatePredictions(executor, reader), ...(all && { outputs: new Map(outputs) }) };
     await predictBatches(executor, reader, control, room);
     return room;
   } finally {

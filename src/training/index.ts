@@ -1,7 +1,14 @@
 /** espalier/training: losses, schedules, training, evaluation. */
 export { reestimateBatchNorm, type ReestimateOptions } from './batch-norm.ts';
 export { lastGoodNetwork } from './divergence.ts';
-export { evaluate, predictAll, type EvaluateOptions, type Evaluation, type PredictOptions } from './evaluate.ts';
+export {
+  evaluate,
+  predictAll,
+  predictOutputs,
+  type EvaluateOptions,
+  type Evaluation,
+  type PredictOptions,
+} from './evaluate.ts';
 export {
   crossEntropy,
   defaultLoss,

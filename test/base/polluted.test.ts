@@ -6,8 +6,21 @@ import { spawnSync } from 'node:child_process';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { afterAll, describe, expect, it } from 'vitest';
-import { gunzip, openFolder, preprocess, readNpy, writeNpy } from '../../src/data/index.ts';
-import { readNetwork, readPlain, writeNetwork, plainWeights, withWeights } from '../../src/network/index.ts';
+import { examplesFromArrays, gunzip, openFolder, preprocess, readNpy, writeNpy } from '../../src/data/index.ts';
+import {
+  dense,
+  flatten,
+  plainWeights,
+  readNetwork,
+  readPlain,
+  sequential,
+  withWeights,
+  writeNetwork,
+} from '../../src/network/index.ts';
+import { compareOutcomes } from '../../src/compression/outcome.ts';
+import { portableKernels } from '../../src/kernels/index.ts';
+import { defaultLoss } from '../../src/losses/losses.ts';
+import { evaluate } from '../../src/training/index.ts';
 import { readSafetensors } from '../../src/container/index.ts';
 import { load } from '../../src/runtime/index.ts';
 import { everyOperator, smallNetwork } from '../network/files.ts';
@@ -123,6 +136,40 @@ describe('a polluted Object.prototype', () => {
       'type',
     ]) {
       Object.prototype[name as never] = 1 as never;
+      const found = await all().catch(String);
+      delete Object.prototype[name as never];
+      expect(found, name).toBe(expected);
+    }
+  });
+
+  it('gives no network a task, no task a field, and no workspace threads or programs', async () => {
+    const network = sequential({ input: [1, 2, 2], seed: 1 }, [flatten(), dense(4)]);
+    const landmarks = { ...network, task: { kind: 'landmarks' as const, points: 2 } };
+    const set = examplesFromArrays({
+      inputs: Float32Array.of(1, 2, 3, 4),
+      inputShape: [1, 2, 2],
+      targets: new Float32Array(4),
+      targetShape: [4],
+    });
+    const kernels = portableKernels();
+    const context = { kernels, threads: 1, seed: 1 };
+    const all = async (): Promise<string> => {
+      const workspace = kernels.openSync({ words: 4, scratchWords: 0 });
+      workspace.dispose();
+      const { rmse } = await evaluate(network, set, { kernels });
+      const outcomes = [network, landmarks].map((one) => compareOutcomes(one, one, set, context));
+      return JSON.stringify([defaultLoss(network).options, rmse, ...(await Promise.all(outcomes))]);
+    };
+    const expected = await all();
+    const put: Record<string, unknown> = {
+      task: { kind: 'classes', classes: 4 },
+      normalizeBy: [0, 1],
+      threads: 'many',
+      programs: 'none',
+      precision: 'float8',
+    };
+    for (const [name, value] of Object.entries(put)) {
+      Object.prototype[name as never] = value as never;
       const found = await all().catch(String);
       delete Object.prototype[name as never];
       expect(found, name).toBe(expected);

@@ -4,6 +4,8 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { deflateSync } from 'node:zlib';
+import jpeg from 'jpeg-js';
 import { onTestFinished } from 'vitest';
 import { runCli } from '../../src/cli/cli.ts';
 import { stream, writeNpy } from '../../src/index.ts';
@@ -143,4 +145,78 @@ export function start(
     });
   });
   return Object.assign(child, { ended });
+}
+
+export function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let k = 0; k < 8; k++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
+export interface PngForm {
+  readonly depth: number;
+  /** Type of colour in the header: 0 grey, 2 RGB, 3 palette. */
+  readonly type: number;
+  /** A byte of the filter in front of each row. */
+  readonly raw: ArrayLike<number>;
+  readonly palette?: readonly number[];
+}
+
+/** A PNG file of any form, also one that no encoder would write. */
+export function pngBytes(width: number, height: number, { depth, type, raw, palette }: PngForm): Uint8Array {
+  const chunk = (name: string, data: Uint8Array): Uint8Array => {
+    const body = Buffer.concat([Buffer.from(name, 'latin1'), data]);
+    const [length, crc] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    crc.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, crc]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([depth, type], 8);
+  return new Uint8Array(
+    Buffer.concat([
+      Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
+      chunk('IHDR', header),
+      ...(palette ? [chunk('PLTE', Uint8Array.from(palette))] : []),
+      chunk('IDAT', deflateSync(Uint8Array.from(raw))),
+      chunk('IEND', new Uint8Array(0)),
+    ]),
+  );
+}
+
+/** A JPEG of the colours that `colour` gives. */
+export function jpegBytes(
+  width: number,
+  height: number,
+  colour: (x: number, y: number) => readonly [number, number, number],
+): Uint8Array {
+  const data = Uint8Array.from({ length: width * height * 4 }, (_, i) => {
+    const pixel = i >> 2;
+    return [...colour(pixel % width, Math.floor(pixel / width)), 255][i & 3];
+  });
+  return new Uint8Array(jpeg.encode({ width, height, data }, 95).data);
+}
+
+/** The file with an EXIF segment that says how the camera was held. */
+export function withOrientation(file: Uint8Array, orientation: number, little: boolean): Uint8Array {
+  const tiff = new DataView(new ArrayBuffer(26));
+  tiff.setUint16(0, little ? 0x4949 : 0x4d4d);
+  tiff.setUint16(2, 42, little);
+  tiff.setUint32(4, 8, little);
+  tiff.setUint16(8, 1, little);
+  tiff.setUint16(10, 0x0112, little);
+  tiff.setUint16(12, 3, little);
+  tiff.setUint32(14, 1, little);
+  tiff.setUint16(18, orientation, little);
+  const body = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), Buffer.from(tiff.buffer)]);
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(body.length + 2);
+  return new Uint8Array(
+    Buffer.concat([file.subarray(0, 2), Uint8Array.of(0xff, 0xe1), length, body, file.subarray(2)]),
+  );
 }

@@ -105,6 +105,62 @@ describe('a checkpoint of a schedule', () => {
     expect(warnings).toEqual([expect.stringContaining(`damaged checkpoint was passed over: ${newest.name}`)]);
   });
 
+  it('is checked field by field, every element of every list, and the field that is wrong is named', async () => {
+    const store = await begun();
+    const [name] = (await store.list()).filter((one) => /^job\.[ab]/.test(one));
+    const bytes = (await store.read(name))!;
+    type Fields = Record<string, unknown> & Record<'stages' | 'steps', Record<string, unknown>[]>;
+    const step = { layers: ['second'], start: 0.5, limit: 0.75, tries: [0.5, 0.25], kept: 1, within: true };
+    const outcome = async (change: (fields: Fields) => void): Promise<string> => {
+      const alone = memoryStore();
+      const written = rewritten(bytes, (tensors, metadata) => {
+        const fields = JSON.parse(metadata.get(KEY)!) as Fields;
+        fields.steps = [{ ...step }, { ...step }];
+        change(fields);
+        metadata.set(KEY, JSON.stringify(fields));
+        return tensors;
+      });
+      await alone.write(name, written);
+      return run(alone).then(
+        () => 'went on',
+        (error: unknown) => ((error as { code?: string }).code === 'CHECKPOINT' ? (error as Error).message : 'other'),
+      );
+    };
+    expect(await outcome(() => undefined)).toBe('went on');
+    // Without a limit anything was allowed.
+    expect(await outcome(({ steps }) => delete steps[1]['limit'])).toBe('went on');
+    const wrongs: [string, (fields: Fields) => void][] = [
+      ['steps[1].layers', ({ steps }) => (steps[1]['layers'] = ['second', 2])],
+      ['steps[1].tries', ({ steps }) => (steps[1]['tries'] = [0.5, null])],
+      ['steps[1].limit', ({ steps }) => (steps[1]['limit'] = '1')],
+      ['steps[1].within', ({ steps }) => (steps[1]['within'] = 1)],
+      ['steps[1].kept', ({ steps }) => (steps[1]['kept'] = -1)],
+      ['steps[1].start', ({ steps }) => delete steps[1]['start']],
+      ['steps[1]', (fields) => (fields.steps[1] = 7 as never)],
+      ['steps', (fields) => (fields.steps = 7 as never)],
+      ['stages[0].layers', ({ stages }) => (stages[0]['layers'] = ['second', 2])],
+      ['stages[0].layers', ({ stages }) => (stages[0]['layers'] = 'second')],
+      ['stages[0].name', ({ stages }) => (stages[0]['name'] = 7)],
+      ['stages[0].changed', ({ stages }) => (stages[0]['changed'] = 1)],
+      ['stages[0].attempt', ({ stages }) => (stages[0]['attempt'] = -1)],
+      ['stages[0].parameters', ({ stages }) => (stages[0]['parameters'] = 0.5)],
+      ['stages[0].validation', ({ stages }) => (stages[0]['validation'] = 'low')],
+      ['stages[0].report', ({ stages }) => (stages[0]['report'] = null)],
+      ['stages[0].report', ({ stages }) => (stages[0]['report'] = { transform: 1 })],
+      ['tries', (fields) => (fields['tries'] = [0.5, null])],
+      ['tries', (fields) => (fields['tries'] = 0.5)],
+      ['best', (fields) => (fields['best'] = [])],
+      ['best.validation', (fields) => (fields['best'] = { attempt: 0 })],
+      ['best.attempt', (fields) => (fields['best'] = { attempt: 0.5, validation: 1 })],
+      ['start', (fields) => (fields['start'] = 'then')],
+      ['next', (fields) => (fields['next'] = -1)],
+      ['attempt', (fields) => (fields['attempt'] = -1)],
+      ['startValidation', (fields) => (fields['startValidation'] = null)],
+      ['baseline', (fields) => delete fields['baseline']],
+    ];
+    for (const [field, change] of wrongs) expect(await outcome(change)).toContain(`compress: ${field}: expected `);
+  });
+
   it('under a right checksum, whatever stands in it: the run goes on or says CHECKPOINT, and nothing else', async () => {
     const begunStore = await begun();
     const [name] = (await begunStore.list()).filter((one) => /^job\.[ab]/.test(one));

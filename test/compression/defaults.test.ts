@@ -1,6 +1,6 @@
 /** What compression does unless it is told otherwise, and that what it is told reaches those who do it. */
 import { describe, expect, it } from 'vitest';
-import { compress, describePlan, describeStage } from '../../src/compression/index.ts';
+import { compress, describePlan, describeStage, presetOptions } from '../../src/compression/index.ts';
 import type { CompressOptions, CompressResult, QuantizeStageReport } from '../../src/compression/index.ts';
 import { decode } from '../../src/encodings/index.ts';
 import type { ProductEncoding } from '../../src/encodings/index.ts';
@@ -212,6 +212,57 @@ describe('what is asked reaches those who do it', () => {
     expect([...plain].every((value) => original.includes(value))).toBe(true);
     expect([...(await consumers({}))].every((value) => original.includes(value))).toBe(false);
     expect(await consumers({ repair: true })).toEqual(await consumers({}));
+  });
+
+  it('refit and feedback, in weights and codes, in the report, and first layer before the next', async () => {
+    const options: CompressOptions = { layersPerStep: Infinity, criterion: 'magnitude', codewords: 'float32' };
+    const plain = await run(options);
+    const refitted = await run({ ...options, refit: true });
+    expect(plain.report.stages[0].report['refitted']).toBeUndefined();
+    expect(refitted.report.stages[0].report['refitted']).toContainEqual({ layer: 'dense2', status: 'refitted' });
+    const bias = ({ network: one }: CompressResult): Float32Array => decode(one.parameters.get('dense2.bias')!);
+    expect(bias(refitted)).not.toEqual(bias(plain));
+    const fed = await run({ ...options, feedback: 'full' });
+    expect(bias(fed)).not.toEqual(bias(plain));
+    const [, stage] = fed.report.stages;
+    expect((stage.report as QuantizeStageReport).parameters.map(({ layer }) => layer)).toEqual([
+      'conv3',
+      'dense1',
+      'dense2',
+    ]);
+    const diagonal = await run({ ...options, feedback: 'diagonal' });
+    expect(bias(diagonal)).toEqual(bias(plain));
+    expect(decode(diagonal.network.parameters.get('dense1.weight')!)).not.toEqual(
+      decode(plain.network.parameters.get('dense1.weight')!),
+    );
+  });
+
+  it('the preset quick runs on samples without labels, and outputs stay nearer than with neither', async () => {
+    // Made of eight patterns, as inputs that a network is for depend on each other; noise has nothing to be predicted from.
+    const patterns = Float32Array.from(
+      { length: 8 * 72 },
+      (
+        (draw) => () =>
+          normal(draw)
+      )(stream(1, 'patterns')),
+    );
+    const unlabelled = (count: number, seed: number): Examples => {
+      const draw = stream(seed, 'mixtures');
+      const mixture = Float32Array.from({ length: count * 8 }, () => normal(draw));
+      const inputs = Float32Array.from({ length: count * 72 }, (_, i) => {
+        let sum = 0;
+        for (let k = 0; k < 8; k++) sum += mixture[8 * Math.floor(i / 72) + k] * patterns[72 * k + (i % 72)];
+        return sum / 3;
+      });
+      return examplesFromArrays({ inputs, inputShape: [2, 6, 6] });
+    };
+    const given = { ...context, training: unlabelled(512, 1), validation: unlabelled(100, 2) };
+    const preset = presetOptions('quick', network);
+    const after = async (options: CompressOptions): Promise<number> =>
+      (await compress(network, given, { ...preset, ...options, tolerance: Infinity })).report.validation.after;
+    const both = await after({});
+    expect(both).toBeLessThan(await after({ refit: false }));
+    expect(both).toBeLessThan(await after({ feedback: 'none' }));
   });
 
   it('criterion, in what is removed and in the report', async () => {

@@ -18,6 +18,39 @@ describe('arguments of a wrong kind', () => {
     expect(() => reportHtml(input as never)).toThrow(text);
   });
 
+  it('of pictures too, by their number: a whole side, and as many grey values as that squared', () => {
+    const given = (face: unknown): unknown => {
+      const report = { layers: [], split: {} };
+      const sound = { side: 1, pixels: Uint8Array.of(1) };
+      try {
+        return reportHtml({ title: 'a', description: 'b', report, faces: [sound, face] } as never);
+      } catch (error) {
+        return `${(error as Error).name}: ${(error as Error).message}`;
+      }
+    };
+    const pixels = new Uint8Array(4);
+    const expected = 'reportHtml: faces[1]: expected a whole side and grey values in a typed array, got';
+    expect(given(7)).toBe('TypeError: reportHtml: faces[1]: expected { side, pixels, ... }, got 7');
+    expect(given({ side: 1.5, pixels })).toBe(`TypeError: ${expected} 1.5`);
+    expect(given({ side: 2, pixels: [0, 0, 0, 0] })).toContain(`TypeError: ${expected} `);
+    expect(given({ side: 2, pixels: [0, 0, 0, 0] })).not.toMatch(/got 2$/);
+    expect(given({ side: 2, pixels: new Uint8Array(5) })).toBe(
+      'RangeError: reportHtml: faces[1].pixels: expected 2 x 2, got 5',
+    );
+  });
+
+  it.each([
+    ['input', null],
+    ['description', { title: 'a', description: 3 }],
+    ['report', { title: 'a', description: 'b', report: { layers: [], split: null } }],
+    ['report', { title: 'a', description: 'b', report: { layers: 3, split: {} } }],
+    ['metrics', { title: 'a', description: 'b', report: { layers: [], split: {} }, metrics: {} }],
+    ['baseline', { title: 'a', description: 'b', report: { layers: [], split: {} }, baseline: 1 }],
+    ['made', { title: 'a', description: 'b', report: { layers: [], split: {} }, made: 'by hand' }],
+  ])('of %s', (name, input) => {
+    expect(() => reportHtml(input as never)).toThrow(new RegExp(`^reportHtml: ${name}: expected `));
+  });
+
   it('and numbers beyond float32 are named by withOutputUnit and initializers', () => {
     const network = sequential({ input: [2] }, [dense(1)]);
     const unit = (value: unknown) => () => withOutputUnit(network, value as never);

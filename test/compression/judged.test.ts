@@ -11,7 +11,7 @@ import type { Network } from '../../src/graph/network.ts';
 import type { Context } from '../../src/graph/transform.ts';
 import { normal, stream } from '../../src/base/random.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
-import { dense, relu, sequential } from '../../src/network/index.ts';
+import { dense, graph, relu, sequential } from '../../src/network/index.ts';
 import { crossEntropy, l2, predictAll } from '../../src/training/index.ts';
 import type { RunEvent } from '../../src/base/control.ts';
 
@@ -114,6 +114,18 @@ describe('what is judged', () => {
     expect(await unmoved(original)).toBeCloseTo(distance / size, 4);
   });
 
+  it('of an original whose outputs are all 0 the outputs are the error, in their own units', async () => {
+    const silent = sequential({ input: [12], seed: 2 }, [dense(3)]);
+    const constant = (value: number): Network => ({
+      ...silent,
+      parameters: new Map(silent.parameters)
+        .set('dense1.weight', { kind: 'dense', shape: [3, 12], data: new Float32Array(36) })
+        .set('dense1.bias', { kind: 'dense', shape: [3], data: new Float32Array(3).fill(value) }),
+    });
+    const measure = createJudge(constant(0), { ...context, validation: set(8, 2) }, resolveCompressOptions(silent, {}));
+    expect([await measure(constant(0)), await measure(constant(-0.5))]).toEqual([0, 0.5]);
+  });
+
   it('a measure that is no number is refused by name', async () => {
     await expect(judge({}, told(NaN))(original)).rejects.toThrow(
       expect.objectContaining({ code: 'NONFINITE', message: expect.stringContaining('validationMetric') }),
@@ -135,6 +147,42 @@ describe('tries', () => {
     expect(attempts(report)).toEqual([0, 0, 0, 0]);
     expect(report.validation.yardstick).toBe('outputError');
     expect(report.steps.every(({ within, kept }) => within && kept === 0)).toBe(true);
+  });
+
+  it('without labels every output counts by its own spread, whatever its unit', async () => {
+    const twoHeads = (scale: number): Network => {
+      const one = graph({ seed: 4 }, (g) => {
+        const x = g.node(relu(), g.node(dense(10, { name: 'trunk' }), g.input([12])));
+        return [g.node(dense(3, { name: 'a' }), x), g.node(dense(2, { name: 'b' }), x)];
+      });
+      const weight = one.parameters.get('b.weight')!;
+      const scaled = withTrainedValues(
+        weight,
+        trainedValues(weight).map((value) => value * scale),
+      );
+      return { ...one, parameters: new Map(one.parameters).set('b.weight', scaled) };
+    };
+    const judged = async (scale: number, moved: string): Promise<number> => {
+      const network = twoHeads(scale);
+      const judge = createJudge(
+        network,
+        { ...context, validation: set(40, 2) },
+        resolveCompressOptions(network, quick),
+      );
+      const weight = network.parameters.get(moved)!;
+      const other = withTrainedValues(
+        weight,
+        trainedValues(weight).map((value) => value * 1.5),
+      );
+      expect(await judge(network)).toBe(0);
+      return judge({ ...network, parameters: new Map(network.parameters).set(moved, other) });
+    };
+    // Biases are 0, so outputs are half as large again: the distance is half of their root mean square.
+    for (const moved of ['a.weight', 'b.weight']) {
+      const error = await judged(1, moved);
+      expect(error).toBeGreaterThan(0.3);
+      expect(error).toBeCloseTo(await judged(1024, moved), 5);
+    }
   });
 
   it('after one miss the steps that lose little, or improve, are not tried again', async () => {

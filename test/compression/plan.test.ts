@@ -117,6 +117,106 @@ describe('the stages', () => {
   });
 });
 
+it.each<[string, readonly CompressOptions[], readonly CompressOptions[]]>([
+  ['retries', [{ retries: 0 }, { retries: 8 }], [{ retries: -1 }, { retries: 9 }]],
+  ['tolerance', [{ tolerance: 0 }, { tolerance: Infinity }], [{ tolerance: -0.1 }]],
+  ['teacherWeight', [{ teacherWeight: 0 }, { teacherWeight: 1 }], [{ teacherWeight: -0.1 }, { teacherWeight: 1.1 }]],
+  ['layersPerStep', [{ layersPerStep: 1 }], [{ layersPerStep: 0 }, { layersPerStep: 1.5 }]],
+  ['originalBytes', [{ originalBytes: 1 }], [{ originalBytes: 0 }]],
+  ['settings.keep|dense1.keep', [{ settings: { keep: 1 } }], [{ settings: { keep: 0 } }, { settings: { keep: 1.1 } }]],
+  ['final.epochs', [{ final: none }], [{ final: { epochs: -1, learningRate: 1 } }]],
+  [
+    'final.learningRate',
+    [{ final: { epochs: 1, learningRate: 1e-9 } }],
+    [{ final: { epochs: 0, learningRate: 0 } }, { final: { epochs: 1, learningRate: Infinity } }],
+  ],
+  ['order', [{ order: [] }, { order: ['dense1'] }], [{ order: ['relu1'] }, { order: ['dense1', 'dense1'] }]],
+])('%s: the bounds are in, what is beyond them is refused by name', (name, good, bad) => {
+  for (const options of good) expect(() => resolveCompressOptions(network, options)).not.toThrow();
+  for (const options of bad)
+    expect(() => resolveCompressOptions(network, options)).toThrow(new RegExp(`^compress: (${name}): expected `));
+});
+
+describe('a run', () => {
+  const set = examplesFromArrays({
+    inputs: Float32Array.from({ length: 64 }, (_, i) => Math.sin(i)),
+    inputShape: [8],
+    targets: Float32Array.from({ length: 48 }, (_, i) => Math.cos(i)),
+    targetShape: [6],
+  });
+  const context: Context = { kernels, threads: 1, seed: 5, training: set, validation: set };
+
+  it('tells of every stage before it runs, and why a step is tried again and what stays', async () => {
+    const told: unknown[] = [];
+    let looks = 0;
+    await compress(
+      network,
+      {
+        ...context,
+        onEvent: (event) => {
+          if (event.kind === 'stage' && event.count === 2) told.push([event.name, event.index, event.count, event.detail]);
+          if (event.kind === 'note') told.push(event.text);
+        },
+      },
+      {
+        ...{ order: ['dense2', 'dense1'], settings: { keep: 0.5, quantize: false }, criterion: 'magnitude' },
+        ...{ retrainPruned: none, final: none, tolerance: 0.5 },
+        // The original, the first try, the milder one; nothing feeds the first layer.
+        training: { loss: l2(), validationMetric: () => [1, 3, 2][Math.min(2, looks++)] },
+      },
+    );
+    expect(told).toEqual([
+      ['prune', 0, 2, 'dense2'],
+      'step of dense2: validation 3.000 is above 1.500; trying again, milder',
+      ['prune', 0, 2, 'dense2'],
+      'step of dense2: validation 2.000 is above 1.500; the best of its tries stays',
+      ['prune', 1, 2, 'dense1'],
+    ]);
+  });
+
+  it('gives each stage what its step has done in this try, the layers, the original and a seed of its own', async () => {
+    const seen: unknown[][] = [];
+    const seeds: number[] = [];
+    let looks = 0;
+    const watch = (name: string): Stage => ({
+      ...{ name, step: 0, layers: ['dense2'] },
+      transform: (given, stage) => {
+        seen.push([name, stage.attempt, stage.before.map((one) => one.name), stage.layers, stage.original === network]);
+        seeds.push(stage.stageSeed);
+        expect([stage.seed, stage.checkpoint]).toEqual([5, undefined]);
+        // Another object is another network: it is measured.
+        return Promise.resolve({ network: { ...given }, report: { transform: name } });
+      },
+    });
+    const { report } = await compress(network, context, {
+      ...{ final: none, retries: 2, tolerance: 0.5 },
+      training: { loss: l2(), validationMetric: () => [1, 1, 3, 1, 1][Math.min(4, looks++)] },
+      stages: () => [watch('a'), watch('b'), { ...watch('c'), step: 1, layers: ['dense1'] }],
+    });
+    expect(seen).toEqual([
+      ['a', 0, [], ['dense2'], true],
+      ['b', 0, ['a'], ['dense2'], true],
+      ['a', 1, [], ['dense2'], true],
+      ['b', 1, ['a'], ['dense2'], true],
+      ['c', 0, [], ['dense1'], true],
+    ]);
+    expect(new Set(seeds).size).toBe(5);
+    expect(report.stages.map(({ name, attempt, changed, validation }) => [name, attempt, changed, validation])).toEqual(
+      [
+        ['a', 0, true, 1],
+        ['b', 0, true, 3],
+        ['a', 1, true, 1],
+        ['b', 1, true, 1],
+        ['c', 0, true, 1],
+      ],
+    );
+    expect(report.steps).toEqual([
+      { layers: ['dense2'], start: 1, limit: 1.5, tries: [3, 1], kept: 1, within: true },
+      { layers: ['dense1'], start: 1, limit: 1.5, tries: [1], kept: 0, within: true },
+    ]);
+  });
+});
+
 it('an original of one byte is one, of none there is none', async () => {
   const inputs = new Float32Array(8);
   const set = examplesFromArrays({ inputs, inputShape: [8], targets: new Float32Array(6).fill(1), targetShape: [6] });

@@ -103,13 +103,16 @@ describe('in words', () => {
     expect([change(0, 1), change(NaN, 1), change(1, NaN)]).toEqual(['', '', '']);
   });
 
-  it('sizes go over to kB at 1,000 and to MB at 1,000,000', () => {
+  it('sizes have three figures and the unit that those fit', () => {
     const sizes = (originalBytes: number, bytes: number): string =>
       headline({ ...report, originalBytes, bytes }).sentence;
     expect(sizes(1000, 999)).toMatch(
       /^1\.00 kB became 999 bytes; the validation RMSE went from 0\.01880 to 0\.01900 \(\+1\.1 %\)\.$/,
     );
     expect(sizes(1e6, 999000)).toMatch(/^1\.00 MB became 999 kB;/);
+    expect(sizes(999499, 999500)).toMatch(/^999 kB became 1\.00 MB;/);
+    expect(sizes(999499999, 999500000)).toMatch(/^999 MB became 1\.00 GB;/);
+    expect(sizes(12.3e9, 1999)).toMatch(/^12\.3 GB became 2\.00 kB;/);
     expect(headline({ ...report, validation: { before: 0, after: 0.1, yardstick: 'outputError' } }).sentence).toMatch(
       /went from 0\.00 % to 10\.00 %\.$/,
     );

@@ -61,6 +61,27 @@ describe('trainingHtml', () => {
     expect(points(html)[1]).toBeGreaterThan(points(html)[0]);
   });
 
+  it('has every loss at the end of its epoch, and every error where it was measured: 620 wide from 64 on', () => {
+    const places = (given: TrainingReportInput): number[][] =>
+      [...trainingHtml(given).matchAll(/points="([^"]*)"/g)].map(([, list]) =>
+        list.split(' ').map((point) => Number(point.split(',')[0])),
+      );
+    expect(places(input)).toEqual([
+      [219, 374, 529, 684],
+      [64, 219, 374, 529, 684],
+    ]);
+    expect(trainingHtml(input).match(/viewBox="0 0 700 300"/g)).toHaveLength(2);
+    // An epoch that was not looked at leaves the line where it was.
+    const [, errors] = [...trainingHtml(input).matchAll(/points="([^"]*)"/g)].map(([, list]) => list.split(' '));
+    expect(errors[1].split(',')[1]).toBe(errors[2].split(',')[1]);
+    expect(errors[0].split(',')[1]).not.toBe(errors[1].split(',')[1]);
+    // Without one before the first epoch the line begins with the first that there is.
+    const { before: _before, ...late } = result;
+    const history = [{ epoch: 0, loss: 1 }, ...result.history.slice(1)];
+    expect(places({ ...input, result: { ...late, history } })[1]).toEqual([529, 684]);
+    expect(trainingHtml({ ...input, result: late })).toContain('<p>0.2567 after epoch 3 of 4, which was kept.</p>');
+  });
+
   it('is self-contained, escapes what it is given, and says how it was made', () => {
     const html = trainingHtml(input);
     expect(html).toContain("default-src 'none'");

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { stream, normal } from '../../src/base/random.ts';
 import { measureMoments, momentsObstacle, openMoments } from '../../src/importance/index.ts';
 import type { LayerMoments } from '../../src/importance/index.ts';
-import { conv, dense, relu, sequential } from '../../src/network/index.ts';
+import { conv, conv3d, convTranspose, dense, relu, sequential } from '../../src/network/index.ts';
 import { weightedLayers } from '../../src/network/shapes.ts';
 import type { Network } from '../../src/graph/network.ts';
 import {
@@ -28,6 +28,15 @@ const strided = randomize(
   3,
 );
 const rows = randomize(sequential({ input: [3, 4, 5] }, [dense(6), relu(), dense(2)]), 4);
+const volumes = randomize(sequential({ input: [2, 4, 5, 3] }, [conv3d(3, 2), relu(), conv3d(2, 2, { padding: 0 })]), 5);
+const widened = randomize(
+  sequential({ input: [3, 4, 3] }, [
+    convTranspose(4, 3, { stride: 2, padding: 1 }),
+    relu(),
+    convTranspose(2, 2, { stride: 2 }),
+  ]),
+  6,
+);
 const networks: Record<string, Network> = {
   chain: chain(),
   residual: residual(),
@@ -35,6 +44,8 @@ const networks: Record<string, Network> = {
   separable: separable(),
   strided,
   rows,
+  volumes,
+  widened,
 };
 
 /** Of every layer that has moments, with itself as the reference. */

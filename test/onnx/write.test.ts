@@ -1,6 +1,7 @@
 /** Networks as ONNX models: every operator, any graph, both kinds of batch; judged by onnxruntime and ONNX's checker. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Encoding } from '../../src/encodings/types.ts';
 import type { Network, Origin } from '../../src/graph/network.ts';
 import type { Preprocessing } from '../../src/graph/preprocessing.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
@@ -104,6 +105,32 @@ describe('any graph', () => {
       { numRuns: 60, seed: 1 },
     );
   });
+});
+
+it('a parameter may be called as a value is', async () => {
+  const parameters = new Map(
+    [
+      ['c', 1],
+      ['y', 2],
+      ['x', 3],
+    ].map(
+      ([name, value]) =>
+        [name, { kind: 'dense', shape: [1], data: Float32Array.of(value as number) }] as [string, Encoding],
+    ),
+  );
+  const node = (name: string, kind: string, inputs: string[], roles = {}): Network['nodes'][number] => ({
+    name,
+    kind,
+    inputs,
+    parameters: roles,
+    attributes: {},
+  });
+  const network: Network = {
+    ...{ name: 'names', inputs: [{ name: 'x', shape: [1] }], outputs: ['y'], parameters },
+    nodes: [node('sum', 'add', ['x', 'c']), node('y', 'affine', ['sum'], { scale: 'y', shift: 'x' })],
+    origin: { batch: 'any', metadata: {} },
+  };
+  expect(await wrongWith(network)).toEqual([]);
 });
 
 describe('what a model says beside its graph', () => {
@@ -231,6 +258,14 @@ describe('what is refused', () => {
     [{ opset: 18 }, /opset/],
   ])('%j', (options, expected) => {
     expect(() => writeOnnx(network, options as never)).toThrow(expected);
+  });
+
+  it('names that no UTF-8 can be, which would become one another', () => {
+    const halves = ['\ud800', '\udc00'];
+    const both = graph({}, (g) => halves.map((name, i) => g.node({ ...relu(), name }, g.input([2], `input ${i}`))));
+    expectCode(() => writeOnnx(both), 'FIELD');
+    expectCode(() => writeOnnx(network, { metadata: { author: '\ud800' } }), 'FIELD');
+    expect(writeOnnx(network, { metadata: { author: '\ud83d\ude00' } }).length).toBeGreaterThan(0);
   });
 
   it('weights that are not finite or not as many as their shape says, and more than a file holds', () => {

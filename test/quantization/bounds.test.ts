@@ -229,6 +229,50 @@ describe('nearestCodewordAgain', () => {
   });
 });
 
+describe('what a group has moved', () => {
+  const shape = { tiles: 1, groups: 3, width: 4, words: 24 + 24 + 4 };
+  const opened = (): { bounds: Bounds; moved: Float32Array; codewords: Float32Array } => {
+    const { buffer } = new Float32Array(shape.words);
+    // 24 codewords of one coordinate: tiles of 0 to 7, 8 to 15 and 16 to 23.
+    const codewords = Float32Array.from({ length: 24 }, (_, i) => i);
+    const bounds = createBounds(new Int32Array(buffer), new Float32Array(buffer), shape, 1, 24);
+    bounds.start(codewords);
+    return { bounds, moved: new Float32Array(buffer).subarray(48), codewords };
+  };
+
+  test('is never less than the sum of its steps, though each is lost beside it in float32; and hardly more', () => {
+    const { bounds, moved, codewords } = opened();
+    let way = 0;
+    const step = (by: number): void => {
+      const before = codewords[0];
+      codewords[0] += by;
+      way += Math.abs(codewords[0] - before);
+      bounds.move(codewords, undefined);
+      expect(moved[0]).toBeGreaterThanOrEqual(way);
+    };
+    step(4);
+    // To and fro about 0, where such steps are exact; half a last place of 4, 500 times.
+    step(-4);
+    for (let i = 0; i < 500; i++) step((i % 2 === 0 ? 1 : -1) * 2 ** -22);
+    expect(way).toBeCloseTo(8 + 500 * 2 ** -22, 12);
+    expect(moved[0]).toBeLessThan(way * (1 + 502 * 2 ** -21));
+  });
+
+  test('is what its farthest codeword has, in the weights of the distance; others stay, and there are no more', () => {
+    const { bounds, moved, codewords } = opened();
+    codewords[9] += 2;
+    codewords[12] -= 3;
+    codewords[20] += 1;
+    bounds.move(codewords, Float32Array.of(0.25));
+    [0, 1.5, 0.5].forEach((way, g) => expect(moved[g]).toBeCloseTo(way, 5));
+    expect(moved[3]).toBe(-Infinity);
+    bounds.move(codewords, undefined);
+    expect(moved[1]).toBeCloseTo(1.5, 5);
+    bounds.start(codewords);
+    expect([...moved]).toEqual([0, 0, 0, -Infinity]);
+  });
+});
+
 describe('boundsShape', () => {
   test('few codewords and very long vectors go without, many points get larger groups, and bounds never take more than 64 MB', () => {
     expect(boundsShape(1000, 8, 16)).toBeUndefined();

@@ -1,7 +1,17 @@
 /** `espalier compress`: prune, quantize and retrain layer by layer. */
-import { compareOutcomes, compress, reportHtml, saveFile, splitBytes, summaryTable } from '../../index.ts';
-import type { CompressionReport, Dataset, Network, Outcome } from '../../index.ts';
-import { createContext, defineCommand } from '../command.ts';
+import {
+  compareNetworks,
+  compareOutcomes,
+  compress,
+  inferShapes,
+  parameterCount,
+  reportHtml,
+  saveFile,
+  splitBytes,
+  summaryTable,
+} from '../../index.ts';
+import type { CompressionReport, Dataset, Difference, Network, Outcome } from '../../index.ts';
+import { createContext, defineCommand, grouped, percent, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { checkDataGiven, COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
 import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints, checkEnding } from '../files.ts';
@@ -44,7 +54,7 @@ async function run(invocation: Compress): Promise<Result> {
   const { data } = values;
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
   const model = await openModel(path, values, { preprocess: values.preprocess, note: progress.note });
-  const options = await compressOptions(values, model.network);
+  const chosen = await compressOptions(values, model.network);
 
   const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network, invocation);
   try {
@@ -55,6 +65,11 @@ async function run(invocation: Compress): Promise<Result> {
       ...(await createContext(invocation, values)),
       ...(sets && { training: augmented(values.augment, sets.training, network.task), validation: sets.validation }),
     };
+    // Where nothing says what is right, the original does.
+    const options =
+      sets && !sets.training.targetShape && chosen.teacherWeight === undefined
+        ? { ...chosen, teacherWeight: 1 }
+        : chosen;
     progress.expect({
       pruned: options.retrainPruned.epochs,
       quantized: options.retrainQuantized.epochs,
@@ -74,6 +89,7 @@ async function run(invocation: Compress): Promise<Result> {
     const file = endsInOnnx(values.output) ? modelBytes(values.output, small) : bytes;
     await saveFile(values.output, file);
     const report = { ...own, bytes: file.length, split: splitBytes(small, file.length) };
+    const apart = sets && (await movedBy(network, small, sets.validation, context));
     const outcome = await outcomeOf(network, small, report, sets?.validation, context, values);
     if (values.report !== undefined)
       await saveFile(
@@ -86,13 +102,51 @@ async function run(invocation: Compress): Promise<Result> {
     await removeCheckpoints(place);
     const written = `written: ${[values.output, values.report].filter((file) => file !== undefined).join(', ')}`;
     return {
-      json: { output: values.output, ...report },
-      text: `${summaryTable(report, outcome.metrics)}\n\n${sets ? '' : `${BLIND}\n`}${written}`,
+      json: { output: values.output, ...report, ...(apart && { outputs: apart.outputs }) },
+      text: [
+        describeModel(path, network),
+        summaryTable(report, outcome.metrics),
+        ...(apart ? [movedText(apart)] : []),
+        `${sets ? '' : `${BLIND}\n`}${written}`,
+      ].join('\n\n'),
     };
   } finally {
     sets?.training.close();
     sets?.validation.close();
   }
+}
+
+/**
+ * How far each output moved, where that is what counts: without labels, or where a network has several. Else undefined, since
+ * the report has the error itself.
+ */
+async function movedBy(
+  network: Network,
+  small: Network,
+  validation: Dataset,
+  { kernels, threads, signal }: Parameters<typeof compareOutcomes>[3],
+): Promise<Difference | undefined> {
+  if (validation.targetShape && network.outputs.length === 1) return undefined;
+  return compareNetworks(network, small, validation, { kernels, threads, worst: 1, ...(signal && { signal }) });
+}
+
+function movedText({ samples, outputs }: Difference): string {
+  return table([
+    ['output', `error on ${grouped(samples)} samples`, 'cosine', 'largest'],
+    ...outputs.map(({ name, relativeError, cosine, largest }) => [
+      name,
+      percent(relativeError),
+      cosine.toFixed(6),
+      largest.toPrecision(3),
+    ]),
+  ]);
+}
+
+function describeModel(path: string, network: Network): string {
+  const shapes = inferShapes(network);
+  const value = (name: string): string => `${name} ${(shapes.get(name) ?? []).join('x')}`;
+  const names = { input: network.inputs.map(({ name }) => value(name)), output: network.outputs.map(value) };
+  return `${path}: ${grouped(network.nodes.length)} nodes, ${grouped(parameterCount(network))} parameters, from ${names.input.join(', ')} to ${names.output.join(', ')}`;
 }
 
 const BLIND = 'The error is unknown: there was no --data to measure it on.';

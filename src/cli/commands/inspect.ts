@@ -2,6 +2,7 @@
 import {
   describeEncoding,
   encodingSize,
+  findGroups,
   inferTypes,
   loadFile,
   nodeCosts,
@@ -10,27 +11,86 @@ import {
   sizeOf,
   splitBytes,
 } from '../../index.ts';
-import type { Network } from '../../index.ts';
+import type { ChannelGroup, Network, OnnxModel } from '../../index.ts';
 import { defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { inFile } from '../files.ts';
+import { isOnnxFile, readOnnxFile } from '../onnx.ts';
+import { flag } from '../options.ts';
+import { UsageError } from '../io.ts';
 import { holdsNetwork, READ_OPTIONS } from '../model.ts';
+
+const OPTIONS = {
+  groups: flag('list the groups of channels that are pruned together, and why others are not, instead of layers'),
+  ...READ_OPTIONS,
+};
 
 export const inspectCommand = defineCommand({
   name: 'inspect',
   summary: 'list what a model file holds',
   positionals: ['MODEL'],
   description:
-    'Layers with their shapes, parameters, multiply-adds, bytes and encodings, and where the bytes of the file go. Of a safetensors file without a network: its tensors.',
+    'Operators, layers with their shapes, parameters, multiply-adds, bytes and encodings, where the bytes of the file go, and what can be pruned. Of an ONNX model that is not supported: everything that stands in the way. Of a safetensors file without a network: its tensors.',
   example: 'espalier inspect small.safetensors',
-  options: READ_OPTIONS,
+  options: OPTIONS,
   run,
 });
 
-async function run({ values, positionals: [path] }: Invocation<typeof READ_OPTIONS>): Promise<Result> {
+async function run({ values, positionals: [path] }: Invocation<typeof OPTIONS>): Promise<Result> {
   const bytes = await loadFile(path);
-  const network = holdsNetwork(path, bytes, values);
-  return network ? describeNetwork(network, bytes.length) : describeTensors(path, bytes);
+  const onnx = isOnnxFile(path, bytes) ? readOnnxFile(path, bytes, values) : undefined;
+  if (!onnx && values.shape) throw new UsageError(`--shape: ${path} is no ONNX model; leave the option out`);
+  const network = onnx?.network ?? holdsNetwork(path, bytes, values);
+  if (network)
+    return values.groups ? describeGroups(findGroups(network)) : describeNetwork(network, bytes.length, onnx);
+  if (values.groups) throw new UsageError(`--groups: ${path} holds tensors and no network; leave the option out`);
+  return describeTensors(path, bytes);
+}
+
+/** Who goes together, and whether it can go. */
+function describeGroups(groups: readonly ChannelGroup[]): Result {
+  const json = groups.map(({ name, channels, producers, consumers, prunable, reason }) => ({
+    name,
+    channels,
+    together: producers,
+    readBy: [...new Set(consumers.map(({ node }) => node))],
+    prunable,
+    ...(reason === undefined ? {} : { reason }),
+  }));
+  return {
+    json: { groups: json },
+    text: `${table(
+      [
+        ['group', 'channels', 'go together', 'read by', 'pruned'],
+        ...json.map((group) => [
+          group.name,
+          grouped(group.channels),
+          few(group.together),
+          few(group.readBy),
+          group.prunable ? 'can be' : `no: ${group.reason}`,
+        ]),
+      ],
+      [2, 3, 4],
+    )}\n\n${prunableText(groups)}`,
+  };
+}
+
+/** The first names, and how many more there are. */
+function few(names: readonly string[], most = 4): string {
+  return `${names.slice(0, most).join(' ')}${names.length > most ? ` and ${names.length - most} more` : ''}`;
+}
+
+function prunableText(groups: readonly ChannelGroup[]): string {
+  const can = groups.filter(({ prunable }) => prunable);
+  const channels = (of: readonly ChannelGroup[]): string => grouped(of.reduce((sum, one) => sum + one.channels, 0));
+  return `${can.length} of ${groups.length} groups, ${channels(can)} of ${channels(groups)} channels, can be pruned`;
+}
+
+/** How many nodes of each kind, the most first. */
+function operatorsOf({ nodes }: Network): Readonly<Record<string, number>> {
+  const counts = new Map<string, number>();
+  for (const { kind } of nodes) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return Object.fromEntries([...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)));
 }
 
 interface LayerInfo {
@@ -75,22 +135,35 @@ function layersOf(network: Network): LayerInfo[] {
   });
 }
 
-function describeNetwork(network: Network, fileBytes: number): Result {
+function describeNetwork(network: Network, fileBytes: number, onnx: OnnxModel | undefined): Result {
   const layers = layersOf(network);
   const sum = (part: 'parameters' | 'multiplyAdds'): number => layers.reduce((total, layer) => total + layer[part], 0);
   const split = splitBytes(network, fileBytes);
   const { name, inputs, outputs, preprocessing, task } = network;
   const [parameters, multiplyAdds] = [sum('parameters'), sum('multiplyAdds')];
   const shapes = inferTypes(network);
+  const groups = findGroups(network);
+  const operators = operatorsOf(network);
+  const opset = onnx?.opsets.get('');
   const head = table(
     [
       ['network', name],
+      ...(onnx
+        ? [['model', `ONNX, operator set ${opset}${onnx.producer ? `, by ${onnx.producer}` : ''}, batch ${onnx.batch}`]]
+        : []),
       ['input', inputs.map((input) => `${input.name} ${shapeText(input.shape)}`).join(', ')],
       ['output', outputs.map((output) => `${output} ${shapeText(shapes.get(output)?.shape ?? [])}`).join(', ')],
       ['task', task ? JSON.stringify(taskText(task)) : 'not said'],
       ['preprocessing', preprocessing ? JSON.stringify(preprocessing) : 'not said'],
+      [
+        'operators',
+        Object.entries(operators)
+          .map(([kind, count]) => `${kind} ${count}`)
+          .join(', '),
+      ],
       ['parameters', grouped(parameters)],
       ['multiply-adds', grouped(multiplyAdds)],
+      ['pruning', prunableText(groups)],
       [
         'bytes',
         `${grouped(fileBytes)} (${Object.entries(split)
@@ -126,8 +199,15 @@ function describeNetwork(network: Network, fileBytes: number): Result {
       outputs,
       ...(preprocessing ? { preprocessing } : {}),
       ...(task ? { task } : {}),
+      operators,
+      groups: { count: groups.length, prunable: groups.filter(({ prunable }) => prunable).length },
+      ...(onnx ? { opset, producer: onnx.producer, batch: onnx.batch, notes: onnx.notes } : {}),
     },
-    text: `${head}\n\n${body}`,
+    text: [
+      head,
+      body,
+      ...(onnx && onnx.notes.length > 0 ? [onnx.notes.map((note) => `note: ${note}`).join('\n')] : []),
+    ].join('\n\n'),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Workspaces: a heap with kernels bound to it, the programs behind the caller's words, and scratch for each thread. */
 import { EspalierError, checkInteger, checkOneOf, show } from '../../base/errors.ts';
+import { own } from '../../base/realm.ts';
 import { MOST_WORDS } from './heap.ts';
 import type { Foundation } from '../simd/instance.ts';
 import {
@@ -157,7 +158,7 @@ function workspaceOf(
 function checkOptions(who: string, backend: Backend, options: WorkspaceOptions): Required<WorkspaceOptions> {
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`${who}: options: expected an object, got ${show(options)}`);
-  const { words, scratchWords, programs = [], threads = 1, precision = 'float32' } = options;
+  const { words, scratchWords, programs = [], threads = 1, precision = 'float32' } = own(options);
   return {
     words: checkInteger(who, 'words', words, 0, MOST_WORDS),
     scratchWords: checkInteger(who, 'scratchWords', scratchWords, 0, MOST_WORDS),

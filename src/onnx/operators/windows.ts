@@ -1,4 +1,5 @@
 /** Sliding windows as ONNX states them: kernels, strides, pads, dilations, automatic padding, sides rounded up. */
+import type { Attributes } from '../../graph/network.ts';
 import type { NodeView } from '../node.ts';
 
 /** One spatial axis of a window. */
@@ -73,16 +74,16 @@ export function windowAxes(node: NodeView, sides: readonly number[], kernel?: re
   });
 }
 
-/** What the two-dimensional operators of ours take. */
-export const squareWindow = (axes: readonly WindowAxis[]) => ({
+/** What the operators of ours take. */
+export const squareWindow = (axes: readonly WindowAxis[]): Attributes => ({
   stride: axes.map(({ stride }) => stride),
   padding: [...axes.map(({ before }) => before), ...axes.map(({ reach }) => reach)],
   dilation: axes.map(({ dilation }) => dilation),
 });
 
 /** The same for a pool, whose elements lie side by side unless it says otherwise. */
-export function poolWindow(axes: readonly WindowAxis[]) {
+export function poolWindow(axes: readonly WindowAxis[]): Attributes {
   const { dilation, ...window } = squareWindow(axes);
   const size = axes.map((axis) => axis.size);
-  return { size, ...window, ...(dilation.some((step) => step > 1) && { dilation }) };
+  return { size, ...window, ...(axes.some((axis) => axis.dilation > 1) && { dilation }) };
 }

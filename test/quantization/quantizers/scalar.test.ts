@@ -3,12 +3,13 @@ import { normal, stream } from '../../../src/base/random.ts';
 import type { Tensor } from '../../../src/base/tensor.ts';
 import { examplesFromArrays } from '../../../src/data/index.ts';
 import { decode, type ScalarEncoding } from '../../../src/encodings/index.ts';
-import { encodeLevels } from '../../../src/encodings/kinds/scalar.ts';
+import { encodeLevels, nearestLevel } from '../../../src/encodings/kinds/scalar.ts';
 import type { Examples } from '../../../src/graph/examples.ts';
 import type { Context } from '../../../src/graph/transform.ts';
 import { loadKernels, portableKernels } from '../../../src/kernels/index.ts';
 import { conv, dense, flatten, readNetwork, relu, sequential, writeNetwork } from '../../../src/network/index.ts';
 import { quantize, QUANTIZERS, type ParameterReport } from '../../../src/quantization/index.ts';
+import { prepareFeedback } from '../../../src/quantization/feedback.ts';
 import { load } from '../../../src/runtime/index.ts';
 import { evaluate, l2, predictAll, train } from '../../../src/training/index.ts';
 
@@ -94,6 +95,23 @@ describe('the step', () => {
     expect(await fit(matrix, { bits: 3 }, { data: spread, shape: [4, 64] })).toEqual(weighted);
   });
 
+  test('is clipped to 100, 97.5, ... or 10 % of the range, whichever fits, and to no less', async () => {
+    // Weights on a grid, and one that counts for nothing and is beyond it: the range is that much larger.
+    const clipped = async (share: number): Promise<number> => {
+      const data = Float32Array.from([-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 7 / share]);
+      const importance = { data: Float32Array.from(data, (_, i) => (i < 16 ? 1 : 0)), shape: [17] };
+      return (await fit({ data, shape: [1, 17] }, { bits: 4 }, importance)).report.clipping;
+    };
+    for (let percent = 100; percent >= 10; percent -= 2.5)
+      expect(await clipped(percent / 100)).toBeCloseTo(percent / 100, 12);
+    expect(await clipped(0.075)).toBeGreaterThan(0.0999);
+    // The mean over rows.
+    const rows = Float32Array.from([0, 1, 2, 3, 0, 1, 2, 6]);
+    const importance = { data: Float32Array.from([1, 1, 1, 1, 1, 1, 1, 0]), shape: [2, 4] };
+    const { report } = await fit({ data: rows, shape: [2, 4] }, { bits: 3 }, importance);
+    expect(report).toMatchObject({ clipping: 0.75, sumSquares: 9 });
+  });
+
   test('of zeros alone, and where the largest weights are beyond all scales', async () => {
     const zeros = await fit({ data: new Float32Array(6), shape: [2, 3] });
     expect([...decode(zeros.encoding)]).toEqual([0, 0, 0, 0, 0, 0]);
@@ -103,6 +121,55 @@ describe('the step', () => {
         const matrix = { data: Float32Array.of(most, -most, most / 3), shape: [1, 3] };
         expect(decode((await fit(matrix, { bits, zeroPoints })).encoding).every(Number.isFinite)).toBe(true);
       }
+    // The range ends where the least level would be infinite, not before: -8 steps are -most, 7 reach 0.875 of it.
+    const uneven = Float32Array.of(0.9 * most, -most);
+    const found = decode((await fit({ data: uneven, shape: [1, 2] }, { bits: 4 })).encoding);
+    expect([found[0] / most, found[1] / most]).toEqual([expect.closeTo(0.875, 6), expect.closeTo(-1, 6)]);
+  });
+});
+
+describe('feedback', () => {
+  test('is each weight in turn to the level nearest what the errors before it ask for, of rows that gain by it', async () => {
+    const columns = 6;
+    const mixed = random(columns, columns, 7).data;
+    const moments = Float64Array.from({ length: columns * columns }, (_, at) => {
+      const [i, j] = [Math.floor(at / columns), at % columns];
+      return mixed
+        .subarray(0, columns)
+        .reduce((sum, _value, k) => sum + mixed[i * columns + k] * mixed[j * columns + k], 0);
+    });
+    const { factor } = prepareFeedback(moments, columns);
+    let fed = 0;
+    for (const options of [{ bits: 3 }, { bits: 2, zeroPoints: true }, { bits: 4, scales: 'layer' }] as const) {
+      const matrix = random(9, columns, 3);
+      const { encoding } = await scalar.fit(matrix, { ...scalar.defaults, ...options }, { ...context, moments });
+      const found = decode(encoding);
+      for (let row = 0; row < 9; row++) {
+        const weights = [...matrix.data.subarray(row * columns, (row + 1) * columns)];
+        const group = encoding.scales.length === 1 ? 0 : row;
+        const [scale, zero] = [encoding.scales[group], encoding.zeros?.[group] ?? 2 ** (options.bits - 1)];
+        const rounded = (value: number): number =>
+          Math.fround((nearestLevel(value, scale, zero, options.bits) - zero) * scale);
+        const asked = (errors: readonly number[], j: number): number =>
+          errors.reduce((sum, error, i) => (i < j ? sum + factor[j * columns + i] * error : sum), 0);
+        const errors: number[] = [];
+        const turned = weights.map((weight, j) => {
+          const chosen = rounded(weight + asked(errors, j) / factor[j * columns + j]);
+          errors.push(weight - chosen);
+          return chosen;
+        });
+        const plain = weights.map(rounded);
+        const cost = (chosen: readonly number[]): number => {
+          const lost = weights.map((weight, j) => weight - chosen[j]);
+          return lost.reduce((sum, error, j) => sum + (asked(lost, j) + factor[j * columns + j] * error) ** 2, 0);
+        };
+        const isBetter = cost(turned) < cost(plain) * (1 - 1e-6);
+        if (isBetter) fed++;
+        expect([...found.subarray(row * columns, (row + 1) * columns)]).toEqual(isBetter ? turned : plain);
+      }
+    }
+    expect(fed).toBeGreaterThan(5);
+    expect(fed).toBeLessThan(27);
   });
 });
 
