@@ -32,6 +32,7 @@ export type ErrorCode =
   | 'TENSOR'
   | 'PATH'
   | 'EXTERNAL'
+  | 'ZIP'
   // Networks.
   | 'GRAPH'
   | 'ATTRIBUTE'

@@ -13,6 +13,8 @@ export { landmarks68Task, MIRROR_68, OUTER_EYES_68 } from './landmarks.ts';
 export { classMetrics, cumulativeCurve, FAILURE_LIMIT, landmarkMetrics, regressionMetrics } from './metrics.ts';
 export type { LandmarkMetrics, LandmarkMetricsOptions, NormalizedErrors } from './metrics.ts';
 export { readNpy, writeNpy } from './npy.ts';
+export { readNpz } from './npz.ts';
+export type { NpzOptions, NpzWeights } from './npz.ts';
 export { checkPreprocessing, preprocess, preprocessedShape, preprocessor } from '../preprocess/preprocess.ts';
 export type { Preprocessor } from '../preprocess/preprocess.ts';
 export { holdsPictures, openPictureFolder, PICTURE_FOLDER_DEFAULTS } from './picture-folder.ts';
