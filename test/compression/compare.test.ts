@@ -74,6 +74,20 @@ describe('compareNetworks', () => {
     expect(offset.relativeError).toBeCloseTo(plain.relativeError, 9);
   });
 
+  it('asks a labelled set for no labels', async () => {
+    const asked: unknown[] = [];
+    const labelled = {
+      ...samples,
+      targetShape: [1],
+      read(indices: ArrayLike<number>, into: Float32Array, targets: Float32Array | undefined) {
+        asked.push(targets);
+        return samples.read(indices, into, undefined);
+      },
+    };
+    await compareNetworks(diagonal([1, 1]), diagonal([1, 1]), labelled, { kernels });
+    expect(asked).toEqual([undefined, undefined, undefined]);
+  });
+
   it('tells how far it is, after every pass of 32', async () => {
     const told: number[] = [];
     await compared(diagonal([1, 1]), diagonal([1, 1]), { onProgress: (done) => told.push(done) });
