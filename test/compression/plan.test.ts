@@ -154,7 +154,8 @@ describe('a run', () => {
       {
         ...context,
         onEvent: (event) => {
-          if (event.kind === 'stage' && event.count === 2) told.push([event.name, event.index, event.count, event.detail]);
+          if (event.kind === 'stage' && event.count === 2)
+            told.push([event.name, event.index, event.count, event.detail]);
           if (event.kind === 'note') told.push(event.text);
         },
       },
