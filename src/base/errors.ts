@@ -172,6 +172,8 @@ export function withMemory<T>(who: string, work: () => T): T {
     // Every engine has texts of its own for it ('Array buffer allocation failed', 'Invalid typed array length', 'Out of
     // memory'); SpiderMonkey's is no RangeError at times.
     if (!isError(cause) || !['RangeError', 'InternalError'].includes(cause.name)) throw cause;
+    // A check of ours: a wrong argument is no lack of memory.
+    if (cause.message.startsWith(`${who}: `)) throw cause;
     throw new EspalierError(
       'MEMORY',
       `${who}: there is no memory for it (${cause.message}); let other models and data go, take fewer samples at once, or give the process more`,

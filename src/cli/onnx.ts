@@ -26,13 +26,16 @@ export function shapesOption(): Option<Shapes | undefined> {
       if (found === undefined) return undefined;
       const entries = found.split(';').map((one): [string, (number | undefined)[]] => {
         const end = one.lastIndexOf('=');
-        const sides = one.slice(end + 1).split(',');
+        const sides = one
+          .slice(end + 1)
+          .split(',')
+          .map((side) => side.trim());
         const isGood = sides.every((side, i) => (i === 0 && side === 'batch') || /^[1-9]\d{0,8}$/.test(side));
         if (end < 1 || !isGood)
           throw new UsageError(
             `${flag}: expected INPUT=SIDE,SIDE,... of whole numbers from 1, the first of them may be the word batch, got ${show(one)}`,
           );
-        return [one.slice(0, end), sides.map((side) => (side === 'batch' ? undefined : Number(side)))];
+        return [one.slice(0, end).trim(), sides.map((side) => (side === 'batch' ? undefined : Number(side)))];
       });
       const names = entries.map(([name]) => name);
       const twice = names.find((name, i) => names.indexOf(name) !== i);

@@ -90,11 +90,13 @@ const isTraining = (
 ): report is TransformReport & Partial<RetrainStageReport> & Pick<RetrainStageReport, 'history'> =>
   report.transform === 'train' && Array.isArray(report['history']);
 
-function describePruning({ groups, skipped }: PruneReport): string {
+function describePruning({ groups, skipped, refitted = [] }: PruneReport): string {
+  const count = refitted.filter(({ status }) => status === 'refitted').length;
   return (
     [
       ...groups.map(({ group, before, after }) => `${group} ${before} -> ${after}`),
       ...skipped.map(({ group, reason }) => `${group} stays: ${reason}`),
+      ...(count > 0 ? [`${count} layer${count === 1 ? '' : 's'} refitted`] : []),
     ].join('; ') || 'nothing to remove'
   );
 }

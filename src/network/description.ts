@@ -27,7 +27,7 @@ const MAX_SIDE = 2 ** 31 - 1;
 
 /** To be given to JSON.stringify. */
 export function describe(network: Description): Record<string, unknown> {
-  const { name, inputs, nodes, outputs, preprocessing, task, origin } = network;
+  const { name, inputs, nodes, outputs, preprocessing, task, origin } = own(network);
   return {
     version: FORMAT_VERSION,
     name,
@@ -40,7 +40,7 @@ export function describe(network: Description): Record<string, unknown> {
     outputs,
     ...(preprocessing && { preprocessing }),
     ...(task && { task }),
-    ...(hasField(network, 'origin') && origin && { origin }),
+    ...(origin && { origin }),
   };
 }
 

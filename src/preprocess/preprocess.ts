@@ -4,6 +4,7 @@
  */
 import { square } from '../base/elementary.ts';
 import { checkFinite, checkInteger, checkNumber, checkOneOf, EspalierError, show } from '../base/errors.ts';
+import { own } from '../base/realm.ts';
 import { checkNames } from '../base/rules.ts';
 import type { Preprocessing } from '../graph/preprocessing.ts';
 import { checkFloat32 } from '../base/float32.ts';
@@ -53,7 +54,8 @@ export function checkPrepared(who: string, pixels: ArrayLike<number>, input: Flo
 }
 
 /** Shape per sample of what a preprocessing yields. */
-export function preprocessedShape({ channels, height, width, layout }: Preprocessing): Shape {
+export function preprocessedShape(preprocessing: Preprocessing): Shape {
+  const { channels, height, width, layout } = own(preprocessing);
   return layout === 'last' ? [height, width, channels] : [channels, height, width];
 }
 
@@ -74,7 +76,7 @@ export function preprocessor(who: string, imageShape: Shape, preprocessing: Prep
       `${who}: image: expected shape (height, width) or (height, width, channels) with 1, 3 or 4 channels, got [${imageShape.join(', ')}]`,
     );
   }
-  const { width, height, channels, filter, scale, standardize, order = 'RGB', layout = 'first' } = preprocessing;
+  const { width, height, channels, filter, scale, standardize, order = 'RGB', layout = 'first' } = own(preprocessing);
   const resize = planeResizer(sourceWidth, sourceHeight, width, height, filter);
   const plane = new Float32Array(sourceHeight * sourceWidth);
   const area = width * height;
@@ -124,9 +126,9 @@ export function checkPreprocessing(who: string, preprocessing: unknown): asserts
       `${who}: preprocessing: expected an object { width, height, channels, filter, scale, standardize }, got ${show(preprocessing)}`,
     );
   checkNames(who, 'preprocessing', preprocessing, FIELDS);
-  const { width, height, channels, filter, scale, standardize, order, layout } = preprocessing as Partial<
-    Record<keyof Preprocessing, unknown>
-  >;
+  const { width, height, channels, filter, scale, standardize, order, layout } = own(
+    preprocessing as Partial<Record<keyof Preprocessing, unknown>>,
+  );
   checkInteger(who, 'preprocessing.width', width, 1, 32768);
   checkInteger(who, 'preprocessing.height', height, 1, 32768);
   if (channels !== 1 && channels !== 3)

@@ -169,9 +169,9 @@ export function prune(
         ...(options.samples === undefined ? {} : { samples: options.samples }),
         ...(options.batch === undefined ? {} : { batch: options.batch }),
       });
-      const visit = async (layer: string): Promise<void> => {
+      const visit = async (layer: string, index: number, count: number): Promise<void> => {
         await control.pause();
-        control.emit({ kind: 'stage', name: 'refit', index: 0, count: 1, detail: layer });
+        control.emit({ kind: 'stage', name: 'refit', index, count, detail: layer });
       };
       ({ network: pruned, reports: refitted } = await refitLayers(
         pruned,

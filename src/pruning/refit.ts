@@ -104,19 +104,25 @@ export interface RefitReport {
 /**
  * Refits the layers that hear of a change, first to last, so that each answers the `reference` as far as it still has the
  * outputs to.
- * @param rowsOf - by name of a layer: which rows of its weight in the reference are left
+ * @param meter - opened with the reference
+ * @param rowsOf - by name of a layer: which rows of its weight in the reference are left; default: all
+ * @throws {EspalierError} DATA, NONFINITE from the measurement; the signal's reason, if it is aborted
  */
 export async function refitLayers(
   network: Network,
   reference: Network,
   meter: MomentsMeter,
   rowsOf: ReadonlyMap<string, ArrayLike<number>>,
-  { ridge = REFIT_RIDGE, visit }: { ridge?: number; visit?: (layer: string) => Promise<void> } = {},
+  {
+    ridge = REFIT_RIDGE,
+    visit,
+  }: { ridge?: number; visit?: (layer: string, index: number, count: number) => Promise<void> } = {},
 ): Promise<{ network: Network; reports: RefitReport[] }> {
   let result = network;
   const reports: RefitReport[] = [];
-  for (const layer of listeners(network, reference)) {
-    await visit?.(layer);
+  const layers = listeners(network, reference);
+  for (const [index, layer] of layers.entries()) {
+    await visit?.(layer, index, layers.length);
     const obstacle = refitObstacle(result, layer);
     if (obstacle !== undefined) {
       reports.push({ layer, status: 'left', reason: obstacle });

@@ -40,9 +40,9 @@ it('a damaged file: the flag that opens it all the same, and no function', async
 it('a name that promises another format is refused before anything is read', async () => {
   for (const command of ['train', 'compress']) {
     const model = command === 'train' ? [] : ['@m.safetensors'];
-    const text = await stderrOf(command, ...model, '--data', '@', '-o', '@x.onnx');
+    const text = await stderrOf(command, ...model, '--data', '@', '-o', '@x.keras');
     expect(text).toMatch(
-      /--output: .* would be an ONNX model, but a safetensors file is written; name it "x\.safetensors"/,
+      /--output: .* would be a Keras model, but a safetensors file is written; name it "x\.safetensors"/,
     );
   }
   expect(await stderrOf('run', '@m.safetensors', '-i', '@x.npy', '-o', '@y.json')).toMatch(/but an array is written/);

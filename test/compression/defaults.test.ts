@@ -220,6 +220,7 @@ describe('what is asked reaches those who do it', () => {
     const refitted = await run({ ...options, refit: true });
     expect(plain.report.stages[0].report['refitted']).toBeUndefined();
     expect(refitted.report.stages[0].report['refitted']).toContainEqual({ layer: 'dense2', status: 'refitted' });
+    expect(describeStage(refitted.report.stages[0])).toContain('; 4 layers refitted');
     const bias = ({ network: one }: CompressResult): Float32Array => decode(one.parameters.get('dense2.bias')!);
     expect(bias(refitted)).not.toEqual(bias(plain));
     const fed = await run({ ...options, feedback: 'full' });

@@ -27,7 +27,7 @@ const OPTIONS = {
 
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
-  summary: 'measure a model on a part of an array folder',
+  summary: 'measure a model on a part of the data',
   positionals: ['MODEL'],
   description:
     'Landmarks: RMSE in units of the crop, NME by the outer eye corners (mean and median), failures above 10 %. Classes: accuracy. Numbers: RMSE.',

@@ -44,9 +44,15 @@ import {
 
 const OPTIONS = {
   ...DATA_OPTIONS,
-  output: required(text('MODEL', 'safetensors file to write', 'o')),
+  output: required(text('MODEL', 'file to write, .safetensors, or .onnx for any runtime of ONNX', 'o')),
   part: withDefault('train', text('NAME', 'part to train on')),
-  validation: withDefault('validation', text('NAME|none', 'part to choose the best epoch on')),
+  validation: withDefault(
+    'validation',
+    text(
+      'NAME|SHARE|none',
+      'part to choose the best epoch on; of pictures without parts the share that is held out, default 0.2',
+    ),
+  ),
   network: defaultShown('vgg', choice(['vgg'], 'the network that is built')),
   ...NETWORK_OPTIONS,
   init: text('FILE', 'start from plain weights of this network, or from a model (which brings its network)'),
@@ -71,7 +77,7 @@ type Train = Invocation<typeof OPTIONS>;
 
 export const trainCommand = defineCommand({
   name: 'train',
-  summary: 'train a network on an array folder',
+  summary: 'train a network on a folder of arrays or pictures',
   positionals: [],
   description:
     'The defaults are the recipe for faces with 68 landmarks. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
