@@ -17,6 +17,7 @@ import {
   readEncodings,
   readNetwork,
   readNpy,
+  readNpz,
   readPlain,
   readPts,
   readSafetensors,
@@ -248,6 +249,22 @@ export const TARGETS: readonly Target[] = [
         again.data.length === data.length && data.every((value, i) => Object.is(value, again.data[i])),
         'written and read again, it has other values',
       );
+    },
+  },
+  {
+    name: 'npz',
+    about: 'readNpz: archives of arrays',
+    words: ['PK\u0001\u0002', 'PK\u0003\u0004', 'PK\u0005\u0006', '../', '.npy', "'<f4'", "'<f8'", "'<i8'", '|O'],
+    // What NumPy wrote is in the corpus; an archive of nothing is its last record alone.
+    seeds: async () => [Uint8Array.from([0x50, 0x4b, 5, 6, ...new Array<number>(18).fill(0)])],
+    read(bytes) {
+      for (const { data, shape } of readNpz(bytes).tensors.values()) {
+        check(
+          data.length === shape.reduce((product, length) => product * length, 1),
+          'values that do not fill their shape',
+        );
+        check(data.every(Number.isFinite), 'values that are not finite');
+      }
     },
   },
   {
