@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { entries } from './scripts/entries.ts';
@@ -13,5 +14,11 @@ export default defineConfig({
       ...Object.entries(parts).map(([name, path]) => ({ find: `espalier/${name}`, replacement: source(path) })),
     ],
   },
-  test: { include: ['test/**/*.test.ts'], testTimeout: 60_000, pool: 'forks' },
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    pool: 'forks',
+    // All of two cores: left to itself one of them stays idle.
+    maxWorkers: availableParallelism(),
+  },
 });
