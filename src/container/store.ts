@@ -244,7 +244,7 @@ function checkFingerprint(key: string, slot: Slot, fingerprint: Fingerprint): vo
     );
     throw new EspalierError(
       'CHECKPOINT',
-      `readCheckpoint: the checkpoint of ${show(key)} was made with another ${differing.join(', ')}${details.length > 0 ? ` (${details.join('; ')})` : ''}; go on with what it was made with, or remove it to start anew`,
+      `readCheckpoint: the checkpoint of ${show(key)} is of a run that differs in its ${differing.join(', ')}${details.length > 0 ? ` (${details.join('; ')})` : ''}; go on with what it was made with, or remove it to start anew`,
       { name: key, found: differing },
     );
   }

@@ -255,7 +255,7 @@ it('a checkpoint of another run stops a run instead of being lost, and says wher
   expect(other).toMatchObject({
     code: 1,
     stdout: '',
-    stderr: expect.stringMatching(/made with another options.*checkpoints are in .*m\.checkpoint\n$/),
+    stderr: expect.stringMatching(/a run that differs in its options.*checkpoints are in .*m\.checkpoint\n$/),
   });
   expect(readdirSync(folder)).not.toContain('m');
 });

@@ -227,7 +227,7 @@ describe('a checkpoint of a schedule', () => {
     };
     await expect(run(await begun(), { training: relabelled })).rejects.toMatchObject({
       code: 'CHECKPOINT',
-      message: expect.stringContaining('another data') as unknown,
+      message: expect.stringContaining('its data') as unknown,
     });
   });
 
@@ -242,7 +242,7 @@ describe('a checkpoint of a schedule', () => {
   ])('another %s is other options, named with both values', async (_, options, text) => {
     await expect(run(await begun(), {}, { ...OPTIONS, ...options })).rejects.toMatchObject({
       code: 'CHECKPOINT',
-      message: expect.stringMatching(/another options \(/) as unknown,
+      message: expect.stringMatching(/its options \(/) as unknown,
     });
     await expect(run(await begun(), {}, { ...OPTIONS, ...options })).rejects.toThrow(text);
   });

@@ -170,17 +170,13 @@ describe('a checkpoint of something else is refused', () => {
     });
 
   test.each<[string, Parameters<typeof resume>[1], string]>([
-    ['seed', { context: { seed: 2 } }, 'another seed'],
-    [
-      'options',
-      { options: { learningRate: 0.2 } },
-      `another options (learningRate was ${OPTIONS.learningRate}, is 0.2);`,
-    ],
-    ['loss', { options: { loss: smoothL1() } }, 'another options (loss'],
-    ['training data', { context: { training: smoothSet(17, 3) } }, 'another data'],
-    ['validation data', { context: { validation: smoothSet(7, 2) } }, 'another data'],
-    ['teacher', { options: { teacher: mixedNetwork() } }, 'another teacher, options'],
-    ['kernels', { context: { kernels: { ...context(training).kernels, name: 'simd' } } }, 'another kernels'],
+    ['seed', { context: { seed: 2 } }, 'its seed'],
+    ['options', { options: { learningRate: 0.2 } }, `its options (learningRate was ${OPTIONS.learningRate}, is 0.2);`],
+    ['loss', { options: { loss: smoothL1() } }, 'its options (loss'],
+    ['training data', { context: { training: smoothSet(17, 3) } }, 'its data'],
+    ['validation data', { context: { validation: smoothSet(7, 2) } }, 'its data'],
+    ['teacher', { options: { teacher: mixedNetwork() } }, 'its teacher, options'],
+    ['kernels', { context: { kernels: { ...context(training).kernels, name: 'simd' } } }, 'its kernels'],
   ])('other %s', async (_name, change, text) => {
     await expect(resume(await begun(), change)).rejects.toMatchObject({
       code: 'CHECKPOINT',
@@ -195,7 +191,7 @@ describe('a checkpoint of something else is refused', () => {
     weight.data[3] += 1e-7;
     await expect(resume(await begun(), { network })).rejects.toMatchObject({
       code: 'CHECKPOINT',
-      message: expect.stringContaining('another network') as unknown,
+      message: expect.stringContaining('its network') as unknown,
     });
   });
 
@@ -378,7 +374,7 @@ describe('a checkpoint of something else is refused', () => {
     for (const other of [{ training: relabelled }, { validation: nudged }, { training: jittered(0.1) }])
       await expect(resume(await begun(), { context: other })).rejects.toMatchObject({
         code: 'CHECKPOINT',
-        message: expect.stringContaining('another data') as unknown,
+        message: expect.stringContaining('its data') as unknown,
       });
     const store = memoryStore();
     const stopped = (by: number, stop: boolean): Promise<TrainResult> =>
