@@ -8,7 +8,7 @@ import { BINARY } from '../kernels/specification/binaries.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
 import type { Run } from '../kernels/specification/operations.ts';
 import { couplingOf, tapsOf } from './conv.ts';
-import { checkFilters, checkRank, geometryOf, nodeError } from './define.ts';
+import { FILTERS, checkFilters, checkRank, geometryOf, nodeError } from './define.ts';
 import { foldedParameters } from './fold.ts';
 import type { Coupling, Operator, Plan, TrainingOperator } from './types.ts';
 
@@ -49,14 +49,7 @@ function sizesOf({ attributes: { groups } }: Node<Attributes>, shape: Shape) {
 export const convTranspose: Operator<Attributes> = {
   kind: 'convTranspose',
   attributes: ATTRIBUTES,
-  roles: [
-    { role: 'weight', kind: 'trained', optional: false, isWeight: true },
-    { role: 'bias', kind: 'trained', optional: true },
-  ],
-  arity: [1, 1],
-  takesIn: { activation: true, channelMaps: true },
-  packsWeight: true,
-  inPlace: false,
+  ...FILTERS,
   shapes(node, [{ shape: input }], parameters) {
     checkRank(node, input, 3, '[channels, height, width]');
     const { stride, padding, dilation, outputPadding } = node.attributes;

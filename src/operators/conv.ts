@@ -6,7 +6,7 @@ import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
-import { checkFilters, checkRank, geometryOf, windowOutput } from './define.ts';
+import { FILTERS, checkFilters, checkRank, geometryOf, windowOutput } from './define.ts';
 import type { Window } from './define.ts';
 import { foldedParameters } from './fold.ts';
 import type { Channels, Coupling, CouplingPlan, Operator, Plan, Tap, TapRange, TrainingOperator } from './types.ts';
@@ -38,14 +38,7 @@ function planGeometry(node: Node<Attributes>, plan: Plan): Geometry {
 export const conv: Operator<Attributes> = {
   kind: 'conv',
   attributes: ATTRIBUTES,
-  roles: [
-    { role: 'weight', kind: 'trained', optional: false, isWeight: true },
-    { role: 'bias', kind: 'trained', optional: true },
-  ],
-  arity: [1, 1],
-  takesIn: { activation: true, channelMaps: true },
-  packsWeight: true,
-  inPlace: false,
+  ...FILTERS,
   shapes(node, [{ shape: input }], parameters) {
     checkRank(node, input, 3, '[channels, height, width]');
     const weight = checkFilters(node, input, parameters, ['height', 'width']);

@@ -6,7 +6,7 @@ import type { Shape } from '../base/tensor.ts';
 import type { Node } from '../graph/network.ts';
 import type { Geometry } from '../kernels/specification/geometry.ts';
 import { couplingOf, tapsOf } from './conv.ts';
-import { checkFilters, checkRank, geometryOf, windowOutput } from './define.ts';
+import { FILTERS, checkFilters, checkRank, geometryOf, windowOutput } from './define.ts';
 import type { Window } from './define.ts';
 import { foldedParameters } from './fold.ts';
 import { range } from './rearrange.ts';
@@ -86,14 +86,7 @@ function unfold(plan: Plan, { batch, inputs, depthIn, depthOut, planeIn, taps, d
 export const conv3d: Operator<Attributes> = {
   kind: 'conv3d',
   attributes: ATTRIBUTES,
-  roles: [
-    { role: 'weight', kind: 'trained', optional: false, isWeight: true },
-    { role: 'bias', kind: 'trained', optional: true },
-  ],
-  arity: [1, 1],
-  takesIn: { activation: true, channelMaps: true },
-  packsWeight: true,
-  inPlace: false,
+  ...FILTERS,
   shapes(node, [{ shape: input }], parameters) {
     checkRank(node, input, 4, '[channels, depth, height, width]');
     const weight = checkFilters(node, input, parameters, ['depth', 'height', 'width']);

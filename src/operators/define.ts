@@ -100,6 +100,18 @@ export function checkFilters(
   return weight;
 }
 
+/** What convolutions of every kind have in common: filters with a bias, which take in what follows. */
+export const FILTERS = {
+  roles: [
+    { role: 'weight', kind: 'trained', optional: false, isWeight: true },
+    { role: 'bias', kind: 'trained', optional: true },
+  ],
+  arity: [1, 1],
+  takesIn: { activation: true, channelMaps: true },
+  packsWeight: true,
+  inPlace: false,
+} satisfies Partial<Operator>;
+
 export interface Window {
   readonly size: Pair;
   readonly stride: Pair;

@@ -6,8 +6,7 @@ import { toFloats } from '../tensor.ts';
 import type { OnnxTensor } from '../tensor.ts';
 import { required, reshapedTo, sampleOf, withBatch } from './define.ts';
 import type { OnnxOperator } from './define.ts';
-import { squareWindow, windowAxes } from './windows.ts';
-import type { WindowAxis } from './windows.ts';
+import { NO_AXIS, squareWindow, windowAxes } from './windows.ts';
 
 /** The weight, which must be known: [O, I / groups, ...]. */
 function weightOf(node: NodeView, graph: Building, i = 1): OnnxTensor {
@@ -15,8 +14,6 @@ function weightOf(node: NodeView, graph: Building, i = 1): OnnxTensor {
   if (weight.shape.length < 3) node.fail('SHAPE', `its weight: expected 3 to 5 axes, got [${weight.shape.join(', ')}]`);
   return weight;
 }
-
-const NO_AXIS: WindowAxis = { size: 1, stride: 1, dilation: 1, before: 0, after: 0, out: 1, reach: 0 };
 
 /** A convolution whose weight and bias are there. x: [I, ...sides]. */
 export function convolved(

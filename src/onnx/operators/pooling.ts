@@ -6,11 +6,8 @@ import type { Building, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
 import { required, reshapedTo, sampleOf, withBatch } from './define.ts';
 import type { OnnxOperator } from './define.ts';
-import { poolWindow, windowAxes } from './windows.ts';
+import { NO_AXIS, poolWindow, windowAxes } from './windows.ts';
 import type { WindowAxis } from './windows.ts';
-
-/** An axis that is not there. */
-const NO_AXIS: WindowAxis = { size: 1, stride: 1, dilation: 1, before: 0, after: 0, out: 1, reach: 0 };
 
 type Pool = (x: Value, axes: readonly WindowAxis[], part: string | undefined) => Value;
 

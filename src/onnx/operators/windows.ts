@@ -16,6 +16,9 @@ export interface WindowAxis {
   readonly reach: number;
 }
 
+/** An axis that is not there: of a window over fewer axes than the operator has. */
+export const NO_AXIS: WindowAxis = { size: 1, stride: 1, dilation: 1, before: 0, after: 0, out: 1, reach: 0 };
+
 /** Elements that a window covers. */
 const extent = (size: number, dilation: number): number => (size - 1) * dilation + 1;
 
