@@ -250,9 +250,11 @@ async function readOptions(path: string): Promise<CompressOptions> {
   const { loss, schedule, ...others } = checkObject('--options', path, 'training', training, [
     'batchSize',
     'loss',
+    'codebookRate',
     'optimizer',
     'schedule',
     'clip',
+    'responses',
   ]);
   return {
     ...rest,

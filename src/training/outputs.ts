@@ -3,6 +3,7 @@
  * none counts by the size of its numbers.
  */
 import type { RunControl } from '../base/control.ts';
+import { square } from '../base/elementary.ts';
 import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
 import type { Executor } from '../execution/types.ts';
 import type { Network } from '../graph/network.ts';
@@ -110,7 +111,7 @@ function createSpread(size: number): Spread {
     },
     result() {
       const whole = Math.sqrt(squares / (samples * size));
-      const means = sums.reduce((sum, value) => sum + (value / samples) ** 2, 0);
+      const means = sums.reduce((sum, value) => sum + square(value / samples), 0);
       const around = Math.sqrt(Math.max(0, squares / samples - means) / size);
       return around > 1e-6 * whole ? around : whole || 1;
     },
