@@ -102,6 +102,11 @@ export interface TrainOptions {
   /** Names of parameters that stay as they are. */
   readonly frozen?: readonly string[];
   /**
+   * 'moving': the levels of scalar encodings change: the weights behind them are trained, every pass sees them rounded, and
+   * their gradients go straight through (Jacob et al., CVPR 2018). 'fixed': their scales alone are trained. Default 'fixed'.
+   */
+  readonly levels?: 'fixed' | 'moving';
+  /**
    * Stops after this many evaluations in a row without a new best. Needs `context.validation`. Default: runs all
    * epochs.
    */
@@ -145,6 +150,7 @@ export interface TrainSettings {
   readonly teacherWeight: number;
   readonly responses: readonly string[];
   readonly frozen: ReadonlySet<string>;
+  readonly levels: 'fixed' | 'moving';
   readonly patience: number;
   readonly validationMetric: ValidationMetric | undefined;
   readonly evaluateEvery: number;
@@ -167,6 +173,7 @@ const OPTION_NAMES = [
   'teacherWeight',
   'responses',
   'frozen',
+  'levels',
   'patience',
   'validationMetric',
   'evaluateEvery',
@@ -256,6 +263,7 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
     clip: checkNumber('train', 'clip', options.clip ?? 5, 0),
     teacherWeight: teacher ? checkNumber('train', 'teacherWeight', options.teacherWeight ?? 1, 0, 1, true) : 0,
     frozen: new Set(options.frozen),
+    levels: checkOneOf('train', 'levels', options.levels ?? 'fixed', ['fixed', 'moving']),
     patience: options.patience === undefined ? Infinity : checkInteger('train', 'patience', options.patience, 1),
     evaluateEvery: checkInteger('train', 'evaluateEvery', options.evaluateEvery ?? 1, 1),
     keep: checkOneOf('train', 'keep', options.keep ?? (validation ? 'best' : 'last'), ['best', 'last']),

@@ -23,6 +23,8 @@ import { checkFit, resolveTrainOptions } from './options.ts';
 import type { TrainOptions, TrainSettings } from './options.ts';
 import { counterparts, measureSpreads, outputError, withOutputs } from './outputs.ts';
 import type { Counterpart } from './outputs.ts';
+import { movingLevels, openRounding, withLevels, withWeights } from './levels.ts';
+import type { Rounding } from './levels.ts';
 import type { TrainResult, TrainState } from './types.ts';
 
 /** What is learned of one output: of the first from labels, from the teacher or from both, of the others from the teacher. */
@@ -50,7 +52,8 @@ interface Run {
   readonly lessons: readonly Lesson[];
   readonly reader: BatchReader;
   readonly judge: ((executor: Executor) => Promise<number>) | undefined;
-  /** A state with the outputs that the caller's network has. */
+  readonly rounding: Rounding | undefined;
+  /** A state with the outputs and encodings that the caller's network has. */
   readonly asGiven: (state: Network) => Network;
 }
 
@@ -88,7 +91,8 @@ export async function train(network: Network, given: GivenContext, options: Trai
   control.check();
   const { kernels, threads, seed } = context;
   const { batch, optimizer, frozen } = settings;
-  const student = withOutputs(network, settings.responses);
+  const moving = settings.levels === 'moving' ? movingLevels(network, frozen) : new Map<string, never>();
+  const student = withOutputs(withWeights(network, moving), settings.responses);
   const executor = await createTrainingExecutor(student, { batch, kernels, threads, optimizer, frozen, seed });
   let teacher: Executor | undefined;
   try {
@@ -109,9 +113,11 @@ export async function train(network: Network, given: GivenContext, options: Trai
     const judge = settings.validation && (await createJudge(settings, control, executor, teacher, pairs));
     const lessons = await planLessons(settings, executor, teacher, pairs, reader, control);
     // The network as given is told by being the same.
-    const asGiven = (state: Network): Network => (state === student ? network : { ...state, outputs: network.outputs });
+    const asGiven = (state: Network): Network =>
+      state === student ? network : withLevels({ ...state, outputs: network.outputs }, moving);
+    const rounding = moving.size > 0 ? openRounding(executor, moving) : undefined;
     return await runKept(student, {
-      ...{ settings, context, control, executor, teacher, lessons, reader, judge, asGiven },
+      ...{ settings, context, control, executor, teacher, lessons, reader, judge, rounding, asGiven },
     });
   } finally {
     teacher?.dispose();
@@ -139,13 +145,21 @@ async function runKept(network: Network, run: Run): Promise<TrainResult> {
 }
 
 async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoint): Promise<TrainResult> {
-  const { settings, control, executor, judge } = run;
+  const { settings, control, executor, rounding } = run;
   const { epochs, stepsPerEpoch } = settings;
+  const judge =
+    run.judge &&
+    (async (): Promise<number> => {
+      rounding?.round();
+      const value = await run.judge!(executor);
+      rounding?.restore();
+      return value;
+    });
   let state = await checkpoint?.load();
   if (state) {
     control.emit({ kind: 'note', text: `train: goes on from the checkpoint after epoch ${state.history.length - 1}` });
   } else {
-    const before = await judge?.(executor);
+    const before = await judge?.();
     if (before !== undefined && !Number.isFinite(before))
       throw new EspalierError(
         'NONFINITE',
@@ -171,7 +185,7 @@ async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoin
     if (lost !== undefined)
       throw await divergence(run, lastStep, `parameter ${show(lost)} is not finite`, state.network);
     const due = (epoch + 1) % settings.evaluateEvery === 0 || epoch + 1 === epochs;
-    const validation = due ? await judge?.(executor) : undefined;
+    const validation = due ? await judge?.() : undefined;
     if (validation !== undefined && !Number.isFinite(validation))
       throw await divergence(run, lastStep, `the validation metric is ${validation}`, state.network);
     const isBest: boolean = validation !== undefined && validation < (state.best?.validation ?? Infinity);
@@ -265,7 +279,7 @@ async function planLessons(
 
 /** One pass over the training set. Returns the mean loss. */
 async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<number> {
-  const { settings, context, control, executor, reader } = run;
+  const { settings, context, control, executor, reader, rounding } = run;
   const { batch, stepsPerEpoch, epochs, schedule, learningRate, codebookRate, clip } = settings;
   const steps = epochs * stepsPerEpoch;
   const order = permutation(stream(context.seed, 'order', epoch), settings.training.count);
@@ -277,14 +291,17 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
     await control.pause();
     await reader.read(order.subarray(i * batch, (i + 1) * batch), pass);
     input.set(reader.inputs);
+    rounding?.round();
     executor.forwardTraining(step);
     const value = measure();
     if (!Number.isFinite(value)) throw await divergence(run, step, `the loss is ${value}`, lastGood);
     executor.backward();
+    rounding?.restore();
     const rate = learningRate * schedule.factor(step, steps);
     const gradientNorm = executor.update({ rate, codebookRate: codebookRate * rate, clip }, step + 1);
     if (!Number.isFinite(gradientNorm))
       throw await divergence(run, step, `the gradient norm is ${gradientNorm}`, lastGood);
+    rounding?.clamp();
     sum += value;
     control.emit({ kind: 'batch', epoch, epochs, step, steps, loss: value, learningRate: rate, gradientNorm });
   }
