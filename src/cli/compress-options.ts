@@ -251,6 +251,7 @@ async function readOptions(path: string): Promise<CompressOptions> {
     'batchSize',
     'loss',
     'codebookRate',
+    'levels',
     'optimizer',
     'schedule',
     'clip',

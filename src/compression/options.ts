@@ -91,13 +91,21 @@ export interface CompressOptions {
   /** The final pass over everything that is still trained. Default 8 epochs at 0.02. */
   readonly final?: RetrainSetting;
   /**
-   * What all retraining has in common: batch size, loss, rate of codebooks, optimizer, schedule, clipping, inner values that
+   * What all retraining has in common: batch size, loss, rate of codebooks, whether levels move, optimizer, schedule, clipping, inner values that
    * are compared with the original's where that is the teacher. Defaults as in `train`. Inner values that lost channels on the
    * way are left out.
    */
   readonly training?: Pick<
     TrainOptions,
-    'batchSize' | 'loss' | 'codebookRate' | 'optimizer' | 'schedule' | 'clip' | 'validationMetric' | 'responses'
+    | 'batchSize'
+    | 'loss'
+    | 'codebookRate'
+    | 'levels'
+    | 'optimizer'
+    | 'schedule'
+    | 'clip'
+    | 'validationMetric'
+    | 'responses'
   >;
   /** Weight of the original network's outputs as targets, from 0 (labels only, default) to 1 (no labels needed). */
   readonly teacherWeight?: number;
@@ -184,6 +192,7 @@ const TRAINING_NAMES = [
   'batchSize',
   'loss',
   'codebookRate',
+  'levels',
   'optimizer',
   'schedule',
   'clip',

@@ -35,7 +35,9 @@ describe('moving levels', () => {
   test('change, on the grid that they were on, and fit better than scales alone', async () => {
     const start = coarse(1);
     const [moved, fixed] = await Promise.all(
-      (['moving', 'fixed'] as const).map((levels) => train(start, context(set, { validation: set }), { ...MOVING, levels })),
+      (['moving', 'fixed'] as const).map((levels) =>
+        train(start, context(set, { validation: set }), { ...MOVING, levels }),
+      ),
     );
     const [before, after] = [scalar(start, 'first.weight'), scalar(moved.network, 'first.weight')];
     expect(after).toMatchObject({ kind: 'scalar', bits: 3, shape: before.shape });
@@ -50,7 +52,11 @@ describe('moving levels', () => {
     const measured = async (one: Network): Promise<number> => {
       const found = await predictAll(one, set, { kernels: context(set).kernels });
       const targets = new Float32Array(found.length);
-      await set.read(Int32Array.from({ length: 64 }, (_, i) => i), new Float32Array(192), targets);
+      await set.read(
+        Int32Array.from({ length: 64 }, (_, i) => i),
+        new Float32Array(192),
+        targets,
+      );
       return Math.sqrt(found.reduce((sum, value, i) => sum + (value - targets[i]) ** 2, 0) / found.length);
     };
     expect(kept.validation).toBeCloseTo(await measured(network), 6);
@@ -58,7 +64,7 @@ describe('moving levels', () => {
   });
 
   test('weights beyond the last level wait there: a large rate does not carry them out of reach', async () => {
-    const { network } = await train(coarse(1), context(set), { ...MOVING, epochs: 3, learningRate: 2, clip: 0, schedule: undefined });
+    const { network } = await train(coarse(1), context(set), { ...MOVING, epochs: 3, learningRate: 2, clip: 0 });
     const { levels, bits } = scalar(network, 'second.weight');
     expect(Math.max(...levels)).toBeLessThan(2 ** bits);
     const back = await train(network, context(set, { validation: set }), { ...MOVING, epochs: 30 });
@@ -99,6 +105,8 @@ describe('moving levels', () => {
   });
 
   test('another word is refused', async () => {
-    await expect(train(coarse(1), context(set), { epochs: 1, levels: 'free' as never })).rejects.toThrow(/levels: expected/);
+    await expect(train(coarse(1), context(set), { epochs: 1, levels: 'free' as never })).rejects.toThrow(
+      /levels: expected/,
+    );
   });
 });
