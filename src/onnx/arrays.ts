@@ -61,9 +61,22 @@ export function rearranged(
   return { type, shape, data: result as unknown as OnnxTensor['data'] };
 }
 
-/** The table of an axis that is read as `indices` say. */
-export const tableOf = (indices: ArrayLike<number>, stride: number): Int32Array =>
-  Int32Array.from(indices, (index) => (index < 0 ? -1 : index * stride));
+/** Indices of a whole axis. */
+export const wholeAxis = (side: number): Int32Array => Int32Array.from({ length: side }, (_, i) => i);
+
+/** Elements by a list of indices for each axis; one below 0 is the fill value. */
+export function selected(
+  tensor: OnnxTensor,
+  indices: readonly ArrayLike<number>[],
+  fill: number | bigint = 0,
+): OnnxTensor {
+  const strides = stridesOf(tensor.shape);
+  return rearranged(
+    tensor,
+    indices.map((list, axis) => Int32Array.from(list, (index) => (index < 0 ? -1 : index * strides[axis]))),
+    fill,
+  );
+}
 
 /** Stretched to a shape that it fits. */
 export function expanded(tensor: OnnxTensor, shape: Shape): OnnxTensor {

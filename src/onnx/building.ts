@@ -4,6 +4,8 @@ import { own } from '../base/realm.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Encoding } from '../encodings/types.ts';
+import { freshName, namesOf } from '../graph/names.ts';
+import type { Names } from '../graph/names.ts';
 import type { Attributes, ElementType, Node } from '../graph/network.ts';
 import { nodeTypes } from '../network/shapes.ts';
 import type { ValueType } from '../operators/types.ts';
@@ -109,13 +111,10 @@ export interface NodeOptions {
 }
 
 /** Nodes and parameters so far. */
-export interface Draft {
+export interface Draft extends Names {
   readonly nodes: Node[];
   readonly parameters: Map<string, Encoding>;
   readonly types: Map<string, ValueType>;
-  readonly names: Set<string>;
-  /** The number that a name got last, where several nodes want it. */
-  readonly numbers: Map<string, number>;
   /** Bytes that constants and parameters may still take: beyond them the file is no model, but an attack. */
   room: number;
   readonly notes: string[];
@@ -131,25 +130,12 @@ export const newDraft = (room: number): Draft => ({
   nodes: [],
   parameters: new Map(),
   types: new Map(),
-  names: new Set(),
-  numbers: new Map(),
+  ...namesOf(),
   notes: [],
   shared: new Map(),
   roles: new Map(),
   copies: new Map(),
 });
-
-/** A name that nothing else has: the one wanted, or that with a number. */
-export function freshName(draft: Draft, wanted: string): string {
-  let name = wanted;
-  // From where the last one ended: a thousand nodes of one name take a thousand steps.
-  for (let i = draft.numbers.get(wanted) ?? 2; draft.names.has(name); i++) {
-    name = `${wanted}_${i}`;
-    draft.numbers.set(wanted, i + 1);
-  }
-  draft.names.add(name);
-  return name;
-}
 
 /** A parameter serves in one role: models share an array of zeros for whatever is zero, and it is copied for each. */
 function inRole(draft: Draft, name: string, role: string): string {

@@ -4,16 +4,17 @@
  */
 import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
+import { freshName } from '../graph/names.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { withoutUnused } from '../network/simplify.ts';
+import { axisFrom } from './arrays.ts';
 import {
   acrossBatchError,
   addNode,
   addParameter,
   BATCHES,
   floatsOf,
-  freshName,
   isAcrossBatch,
   newDraft,
   onlyTensor,
@@ -388,8 +389,7 @@ function buildingOf(
       return tensor(i)?.shape ?? [];
     },
     axis(axis, rank) {
-      const found = axis < 0 ? axis + rank : axis;
-      if (!(found >= 0 && found < rank)) view.fail('ATTRIBUTE', `axis: expected one of ${rank} axes, got ${axis}`);
+      const found = axisFrom(axis, rank);
       if (layout === 'whole') return found;
       if (found === 0) acrossBatch(`it works along axis 0`);
       return found - 1;

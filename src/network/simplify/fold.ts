@@ -1,6 +1,7 @@
 /** Maps per channel multiplied into the weights before them. */
 import { checkNetwork } from '../../graph/check.ts';
 import type { DenseEncoding } from '../../encodings/types.ts';
+import { freshName, namesIn, namesOf } from '../../graph/names.ts';
 import type { Network, Node } from '../../graph/network.ts';
 import { outputsOf } from '../../graph/walk.ts';
 import { lastOfName, viewOf, withoutUnused } from './rewriting.ts';
@@ -33,6 +34,7 @@ export function foldNormalization(network: Network): Network {
   for (;;) {
     const view = viewOf(current);
     const parameters = new Map(current.parameters);
+    const names = namesOf(namesIn(current));
     const gone = new Set<string>();
     const nodes = current.nodes.map((node): Node => {
       if (node.kind !== 'batchNorm' && node.kind !== 'affine') return node;
@@ -57,7 +59,7 @@ export function foldNormalization(network: Network): Network {
         data: Float32Array.from(shift, (value, i) => value + scale[i] * (bias?.data[i] ?? 0)),
       };
       parameters.set(layer.parameters['weight'] ?? '', folded);
-      const name = biasName ?? freeName(parameters, `${layer.name}.bias`);
+      const name = biasName ?? freshName(names, `${layer.name}.bias`);
       parameters.set(name, shifted);
       gone.add(layer.name);
       return { ...layer, outputs: outputsOf(node), parameters: { ...layer.parameters, bias: name } };
@@ -65,10 +67,4 @@ export function foldNormalization(network: Network): Network {
     if (gone.size === 0) return current;
     current = withoutUnused({ ...current, nodes: lastOfName(nodes), parameters });
   }
-}
-
-function freeName(parameters: ReadonlyMap<string, unknown>, wanted: string): string {
-  let name = wanted;
-  for (let i = 2; parameters.has(name); i++) name = `${wanted}_${i}`;
-  return name;
 }

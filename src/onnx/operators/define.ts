@@ -3,6 +3,7 @@ import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { Shape } from '../../base/tensor.ts';
 import type { Building, Operand, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
+import { toIntegers } from '../tensor.ts';
 import type { OnnxTensor } from '../tensor.ts';
 
 /** What an operator of a model becomes. Definitions read attributes through the view, which keeps account of them. */
@@ -24,6 +25,10 @@ export interface OnnxOperator {
 export function required<T>(node: NodeView, i: number, input: T | undefined): T {
   return input ?? node.fail('ATTRIBUTE', `input ${i}: it is missing`);
 }
+
+/** Whole numbers of an input that is computed with, if it is there. */
+export const integersOf = (node: NodeView, i: number, tensor: OnnxTensor | undefined): number[] | undefined =>
+  tensor && toIntegers(node.proto.inputs[i], tensor);
 
 /** The same values in another shape: nothing where it is the shape that they have. */
 export function reshapedTo(graph: Building, x: Value, shape: Shape, part?: string): Value {
