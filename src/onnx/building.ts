@@ -3,12 +3,17 @@ import { EspalierError, show } from '../base/errors.ts';
 import { own } from '../base/realm.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
+import { trainedValues } from '../encodings/index.ts';
+import { farthest } from '../encodings/kinds/scalar.ts';
 import type { Encoding } from '../encodings/types.ts';
 import { freshName, namesOf } from '../graph/names.ts';
 import type { Names } from '../graph/names.ts';
 import type { Attributes, ElementType, Node } from '../graph/network.ts';
 import { nodeTypes } from '../network/shapes.ts';
 import type { ValueType } from '../operators/types.ts';
+import { arraysOfEncoding } from './arrays.ts';
+import { hold } from './room.ts';
+import type { Room } from './room.ts';
 import { toFloats, toIntegers } from './tensor.ts';
 import type { OnnxTensor } from './tensor.ts';
 
@@ -84,8 +89,10 @@ export interface Building {
   node(kind: string, attributes: Attributes, inputs: readonly Operand[], options?: NodeOptions): Value;
   /** A parameter of new values, called by a name of the model and what was done to it. */
   parameter(name: string, suffix: string, shape: Shape, data: Float32Array): Parameter;
-  /** A constant of the model as a parameter. */
+  /** A constant of the model as a parameter, stored as the model has it. */
   asParameter(i: number, shape?: Shape): Parameter;
+  /** The same of a tensor that was made of constants: under this name, or that of the weights that it shows. */
+  ofTensor(name: string, tensor: OnnxTensor, shape?: Shape): Parameter;
   /** What stands for output i of the model's node. */
   yields(i: number, value: Known): void;
   /** Something about the model that its user should know. */
@@ -115,8 +122,8 @@ export interface Draft extends Names {
   readonly nodes: Node[];
   readonly parameters: Map<string, Encoding>;
   readonly types: Map<string, ValueType>;
-  /** Bytes that constants and parameters may still take: beyond them the file is no model, but an attack. */
-  room: number;
+  /** For constants and parameters. */
+  readonly room: Room;
   readonly notes: string[];
   /** Parameters that are constants of the model as they are, by the constant's name and shape. */
   readonly shared: Map<string, Parameter>;
@@ -125,7 +132,7 @@ export interface Draft extends Names {
   readonly copies: Map<string, string>;
 }
 
-export const newDraft = (room: number): Draft => ({
+export const newDraft = (room: Room): Draft => ({
   room,
   nodes: [],
   parameters: new Map(),
@@ -142,11 +149,9 @@ function inRole(draft: Draft, name: string, role: string): string {
   const first = draft.roles.get(name) ?? role;
   draft.roles.set(name, first);
   const encoding = draft.parameters.get(name);
-  if (first === role || encoding?.kind !== 'dense') return name;
+  if (first === role || !encoding) return name;
   const key = `${role}\n${name}`;
-  const copy =
-    draft.copies.get(key) ??
-    addParameter(draft, `${name}.${role.replace('a ', '')}`, encoding.shape, encoding.data).name;
+  const copy = draft.copies.get(key) ?? addEncoding(draft, `${name}.${role.replace('a ', '')}`, encoding).name;
   draft.copies.set(key, copy);
   draft.roles.set(copy, role);
   return copy;
@@ -182,28 +187,30 @@ export function addNode(
   });
 }
 
-/** Counts bytes of constants and parameters. @throws {EspalierError} BUDGET where the file does not explain so many */
-export function spend(draft: Draft, bytes: number): void {
-  draft.room -= bytes;
-  if (draft.room >= 0) return;
-  throw new EspalierError(
-    'BUDGET',
-    'readOnnx: what is computed while the model is read takes more memory than its bytes explain; is the file damaged?',
-  );
-}
-
 /** Adds a parameter under a name of its own. @throws {EspalierError} NONFINITE, BUDGET */
-export function addParameter(draft: Draft, wanted: string, shape: Shape, data: Float32Array): Parameter {
-  spend(draft, data.byteLength);
-  for (let i = 0; i < data.length; i++) {
-    if (!Number.isFinite(data[i])) {
-      const text = `readOnnx: the constant ${show(wanted)}: expected finite numbers, got ${data[i]} at element ${i}`;
-      throw new EspalierError('NONFINITE', text, { name: wanted, found: data[i] });
+export const addParameter = (draft: Draft, wanted: string, shape: Shape, data: Float32Array): Parameter =>
+  addEncoding(draft, wanted, { kind: 'dense', shape, data });
+
+/** The same of one that is stored otherwise. @throws {EspalierError} NONFINITE, BUDGET */
+export function addEncoding(draft: Draft, wanted: string, encoding: Encoding): Parameter {
+  hold(draft.room, arraysOfEncoding(encoding));
+  const values = encoding.kind === 'dense' ? encoding.data : largestOf(encoding);
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) {
+      const text = `readOnnx: the constant ${show(wanted)}: expected finite numbers, got ${values[i]} at element ${i}`;
+      throw new EspalierError('NONFINITE', text, { name: wanted, found: values[i] });
     }
   }
   const name = freshName(draft, wanted);
-  draft.parameters.set(name, { kind: 'dense', shape, data });
-  return { kind: 'parameter', name, shape };
+  draft.parameters.set(name, encoding);
+  return { kind: 'parameter', name, shape: encoding.shape };
+}
+
+/** Numbers that are finite where all that the encoding decodes to are. */
+function largestOf(encoding: Encoding): Float32Array {
+  if (encoding.kind !== 'scalar') return trainedValues(encoding);
+  const { bits, scales, zeros } = encoding;
+  return scales.map((scale, i) => scale * farthest(bits, zeros?.[i]));
 }
 
 /** The one tensor of a constant that does not depend on the batch. */

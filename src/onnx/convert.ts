@@ -8,9 +8,10 @@ import { freshName } from '../graph/names.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { withoutUnused } from '../network/simplify.ts';
-import { axisFrom } from './arrays.ts';
+import { arraysOf, axisFrom, encodingOf, storedTensor } from './arrays.ts';
 import {
   acrossBatchError,
+  addEncoding,
   addNode,
   addParameter,
   BATCHES,
@@ -19,15 +20,18 @@ import {
   newDraft,
   onlyTensor,
   sidesOf,
-  spend,
 } from './building.ts';
 import type { Building, Constant, Draft, Known, Layout, NodeOptions, Operand, Parameter, Value } from './building.ts';
+import { encodedWeights } from './encoded.ts';
+import type { EncodedWeights } from './encoded.ts';
 import type { GraphProto, NodeProto, ValueProto } from './model.ts';
 import { kindOf, labelOf, onnxError, viewOf } from './node.ts';
 import type { NodeView } from './node.ts';
 import { operatorNamed } from './operators/table.ts';
+import { hold, release } from './room.ts';
+import type { Room } from './room.ts';
 import { elementOf, elementWord, toIntegers } from './tensor.ts';
-import type { OnnxTensor } from './tensor.ts';
+import type { Making, OnnxTensor, Stored } from './tensor.ts';
 
 /** What is converted, and how. */
 export interface Conversion {
@@ -35,12 +39,12 @@ export interface Conversion {
   /** Versions of operator sets by domain. */
   readonly opsets: ReadonlyMap<string, number>;
   /** The tensor of an initializer. */
-  readonly initializer: (name: string) => OnnxTensor;
-  readonly attributeTensor: (node: NodeProto, name: string) => OnnxTensor;
+  readonly initializer: (name: string, makes: Making) => OnnxTensor;
+  readonly attributeTensor: (node: NodeProto, name: string, makes: Making) => OnnxTensor;
   /** Dimensions that the caller fixed, by input. */
   readonly shapes: Readonly<Record<string, readonly (number | undefined)[]>>;
-  /** Bytes that constants which are computed may take together. */
-  readonly room: number;
+  /** For constants and parameters, all of it free. */
+  readonly room: Room;
 }
 
 export interface Converted {
@@ -84,7 +88,9 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
   const lost = new Set<string>();
   for (const { name } of [...graph.inputs, ...graph.outputs]) draft.names.add(name);
 
-  const nodes = liveNodes(graph);
+  const encoded = encodedWeights(conversion);
+  const nodes = liveNodes(graph, encoded);
+  const constants: Constants = { conversion, known, draft, encoded, uses: usesOf(graph, nodes) };
   const inputs = networkInputs(conversion, nodes, layout);
   for (const value of inputs.inputs) {
     known.set(value.name, value);
@@ -96,7 +102,7 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
       continue;
     }
     try {
-      convertNode(conversion, proto, { layout, batch: inputs.batch, known, draft });
+      convertNode(proto, { ...constants, layout, batch: inputs.batch });
     } catch (error) {
       if (!(error instanceof EspalierError) || (layout === 'batched' && isAcrossBatch(error))) throw error;
       if (error.code !== 'UNSUPPORTED') throw named(error, proto);
@@ -139,7 +145,7 @@ const withoutWho = (error: EspalierError, proto: NodeProto): string =>
  * The nodes that outputs depend on, in the model's order.
  * @throws {EspalierError} GRAPH for a value made twice, one that nothing makes, nodes out of order
  */
-function liveNodes(graph: GraphProto): NodeProto[] {
+function liveNodes(graph: GraphProto, encoded: EncodedWeights): NodeProto[] {
   const makers = new Map<string, number>();
   const given = new Set([...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name)]);
   graph.nodes.forEach((node, i) => {
@@ -159,6 +165,10 @@ function liveNodes(graph: GraphProto): NodeProto[] {
   }
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     if (live[i] === 0) continue;
+    if (encoded.find(graph.nodes[i])) {
+      live[i] = 0;
+      continue;
+    }
     for (const name of graph.nodes[i].inputs) {
       const maker = makers.get(name);
       if (maker === undefined) {
@@ -236,19 +246,69 @@ function dimensionsOf(
   });
 }
 
-interface State {
-  readonly layout: Layout;
-  readonly batch: number | undefined;
+/** What is known while nodes are gone through. */
+interface Constants {
+  readonly conversion: Conversion;
   readonly known: Map<string, Known>;
   readonly draft: Draft;
+  readonly encoded: EncodedWeights;
+  /** How many nodes will still read a value, or yield it as an output. */
+  readonly uses: Map<string, number>;
+}
+
+interface State extends Constants {
+  readonly layout: Layout;
+  readonly batch: number | undefined;
+}
+
+function usesOf(graph: GraphProto, nodes: readonly NodeProto[]): Map<string, number> {
+  const uses = new Map<string, number>(graph.outputs.map(({ name }) => [name, 1]));
+  for (const { inputs } of nodes) for (const name of inputs) uses.set(name, (uses.get(name) ?? 0) + 1);
+  return uses;
+}
+
+const hasMemory = (constant: Constant): ArrayBufferView[] => constant.alternatives.flatMap(arraysOf);
+
+function learn({ known, draft }: Constants, constant: Constant): Constant {
+  hold(draft.room, hasMemory(constant));
+  known.set(constant.name, constant);
+  return constant;
+}
+
+/** Forgets constants that nothing will read any more: their memory is free for others. */
+function forget({ known, draft, uses }: Constants, names: readonly string[]): void {
+  for (const name of names) {
+    const left = (uses.get(name) ?? 0) - 1;
+    uses.set(name, left);
+    const found = known.get(name);
+    if (left > 0 || found?.kind !== 'constant') continue;
+    known.delete(name);
+    release(draft.room, hasMemory(found));
+  }
+}
+
+/** The value or constant of a name: what a node made, weights that are stored encoded, or an initializer. */
+function lookUp(state: Constants, view: NodeView, name: string): Known {
+  const { conversion, known, encoded } = state;
+  const found = known.get(name);
+  if (found) return found;
+  if (conversion.graph.sparse.has(name))
+    view.fail('UNSUPPORTED', `its input ${show(name)} is a sparse tensor; store it densely`);
+  const encoding = encoded.found.get(name);
+  if (encoding) {
+    const order = encoding.shape.map((_, axis) => axis);
+    const stored: Stored = { name, encoding, view: encoding.shape, order, spend: (count) => view.spends(count) };
+    return learn(state, { kind: 'constant', name, alternatives: [storedTensor(stored, encoding.shape)] });
+  }
+  return learn(state, { kind: 'constant', name, alternatives: [conversion.initializer(name, view.makes)] });
 }
 
 /** Computes or builds one node. */
-function convertNode(conversion: Conversion, proto: NodeProto, state: State): void {
-  const { known, draft } = state;
+function convertNode(proto: NodeProto, state: State): void {
+  const { conversion, known, draft } = state;
   const opset = conversion.opsets.get(proto.domain);
   const operator = operatorNamed(proto);
-  const view = viewOf(proto, opset ?? 0, () => draft.room);
+  const view = viewOf(proto, opset ?? 0, draft.room);
   if (!operator) {
     const inside = [...proto.attributes.values()].some(({ other }) => other === 'graph');
     return view.fail(
@@ -260,19 +320,10 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): vo
   }
   const other = [...proto.attributes.values()].find((attribute) => attribute.other !== undefined);
   if (other) view.fail('UNSUPPORTED', `attribute ${show(other.name)}: a ${other.other} is not read`);
-  const inputs = proto.inputs.map((name): Known | undefined => {
-    if (name === '') return undefined;
-    const found = known.get(name);
-    if (found) return found;
-    if (conversion.graph.sparse.has(name))
-      return view.fail('UNSUPPORTED', `its input ${show(name)} is a sparse tensor; store it densely`);
-    const constant: Constant = { kind: 'constant', name, alternatives: [conversion.initializer(name)] };
-    known.set(name, constant);
-    return constant;
-  });
+  const inputs = proto.inputs.map((name) => (name === '' ? undefined : lookUp(state, view, name)));
   const tensorOf = (name: string): OnnxTensor => {
     view.tensor(name);
-    return conversion.attributeTensor(proto, name);
+    return conversion.attributeTensor(proto, name, view.makes);
   };
   const constants = inputs.filter((input) => input?.kind === 'constant');
   if (operator.evaluate && constants.length === inputs.filter(Boolean).length) {
@@ -290,11 +341,8 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): vo
       if (name === '') return;
       const alternatives = results.map((tensors) => tensors?.[i]).filter((tensor) => tensor !== undefined);
       if (alternatives.length === 0) view.fail('UNSUPPORTED', `its output ${i} is not computed`);
-      known.set(name, { kind: 'constant', name, alternatives });
-      for (const { data, shape } of alternatives) {
-        view.makes(shape.map(() => 1));
-        spend(draft, data.byteLength);
-      }
+      for (const { shape } of alternatives) view.makes(shape.map(() => 1));
+      learn(state, { kind: 'constant', name, alternatives });
     });
   } else if (operator.build) {
     operator.build(view, buildingOf(proto, view, inputs, state, tensorOf));
@@ -306,6 +354,7 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): vo
   }
   const unread = view.unread();
   if (unread.length > 0) view.fail('UNSUPPORTED', `attributes that are not known here: ${showAll(unread)}`);
+  forget(state, proto.inputs);
 }
 
 function buildingOf(
@@ -336,7 +385,16 @@ function buildingOf(
     const key = `${nameOf(i)}\n${sides.join(',')}`;
     const shared = draft.shared.get(key);
     if (shared) return shared;
-    const made = addParameter(draft, nameOf(i), sides, floatsOf({ name: nameOf(i) }, found, sides));
+    const made = ofTensor(nameOf(i), found, sides);
+    draft.shared.set(key, made);
+    return made;
+  };
+  const ofTensor = (name: string, tensor: OnnxTensor, sides = tensor.shape): Parameter => {
+    const encoding = encodingOf(tensor, sides);
+    if (!encoding || !tensor.stored) return addParameter(draft, name, sides, floatsOf({ name }, tensor, sides));
+    // Several nodes may turn the same weights: they serve all of them.
+    const key = `${tensor.stored.name}\n${sides.join(',')}`;
+    const made = draft.shared.get(key) ?? addEncoding(draft, tensor.stored.name, encoding);
     draft.shared.set(key, made);
     return made;
   };
@@ -411,6 +469,7 @@ function buildingOf(
     parameter: (name, suffix, shape, data) =>
       addParameter(draft, suffix === '' ? name : `${name}.${suffix}`, shape, data),
     asParameter,
+    ofTensor,
     yields(i, result) {
       const name = proto.outputs[i];
       if (name === undefined || name === '') return;
@@ -451,10 +510,14 @@ function finish(graph: GraphProto, draft: Draft, known: ReadonlyMap<string, Know
   }
   const nodes = draft.nodes.map((node): Node => {
     const made = outputsOf(node).map((name) => renamed.get(name) ?? name);
-    const isPlain = made.length === 1 && made[0] === node.name;
+    // It was called as the output that it yields, and got a number since that name was taken: by itself.
+    const isOutput = made.length === 1 && renamed.has(node.name) && node.name.replace(/_\d+$/, '') === made[0];
+    const name = isOutput ? made[0] : node.name;
+    const isPlain = made.length === 1 && made[0] === name;
     const { outputs: _, ...rest } = node;
     return {
       ...rest,
+      name,
       inputs: node.inputs.map((name) => renamed.get(name) ?? name),
       ...(isPlain ? {} : { outputs: made }),
     };

@@ -19,8 +19,9 @@ import { readModel } from './model.ts';
 import type { GraphProto, ModelProto } from './model.ts';
 import type { TensorProto } from './tensor-message.ts';
 import { onnxError } from './node.ts';
+import { clear, roomFor, widen } from './room.ts';
 import { elementWord, readTensor } from './tensor.ts';
-import type { OnnxTensor } from './tensor.ts';
+import type { External, Making, OnnxTensor } from './tensor.ts';
 
 export interface OnnxOptions {
   /** Files beside the model that hold its weights (models above 2 GB do), by the name that the model calls them. */
@@ -56,12 +57,6 @@ const WHO = 'readOnnx';
 const OPSETS = { oldest: 7, newest: 26 } as const;
 
 /**
- * Bytes that constants which are computed may take, parameters with them: weights that are quantized as `writeOnnx` writes
- * them, eight to a code of one byte with their signs, are 28 bytes and pass through four such steps.
- */
-const ROOM = { free: 2 ** 25, perByte: 256 } as const;
-
-/**
  * The network of an ONNX model, which gives the same outputs. Weights become float32 (halves, bfloat16 and doubles are
  * converted, quantized ones decoded); what computes shapes is computed.
  *
@@ -86,7 +81,7 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
   const model = withMemory(WHO, () => readModel(bytes));
   checkNames(model, options);
   return withMemory(WHO, () => {
-    const { conversion, notes: said } = prepared(bytes, model, options);
+    const { conversion, notes: said } = prepared(bytes, model, options, limits);
     const { network: bare, layout, batch: size, notes } = converted(conversion);
     const { opsets, producer, metadata } = model;
     const batch = layout === 'whole' ? 'none' : (size ?? 'any');
@@ -120,7 +115,10 @@ export function evaluateOnnx(
     const { known } = walk(conversion, 'whole');
     return new Map(
       conversion.graph.outputs.map(({ name }) => {
-        const found = known.get(name) ?? { kind: 'constant', alternatives: [conversion.initializer(name)] };
+        const found = known.get(name) ?? {
+          kind: 'constant',
+          alternatives: [conversion.initializer(name, () => undefined)],
+        };
         if (found.kind === 'constant') return [name, found.alternatives[0]];
         throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, {
           name,
@@ -159,6 +157,7 @@ function prepared(
   bytes: Uint8Array,
   { opsets, functions, graph }: ModelProto,
   { files, shapes = {}, constants = {} }: Given,
+  limits?: Limits,
 ): { conversion: Conversion; notes: ReadonlySet<string> } {
   checkOpsets(opsets);
   if (functions.length > 0)
@@ -168,8 +167,19 @@ function prepared(
       { name: functions[0] },
     );
   checkShadowed(graph);
-  const tensorOf = (tensor: TensorProto): OnnxTensor =>
-    readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
+  const given = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
+  const room = roomFor(bytes.length + given, limits?.bytes);
+  /** Files beside the model that were looked at: each widens the room once. */
+  const opened = new Set<string>();
+  const tensorOf = (tensor: TensorProto, makes: Making): OnnxTensor => {
+    const external: External = (name, place, needed) => {
+      const part = externalBytes(files, name, place, needed);
+      if (!opened.has(place.location)) widen(room, part.buffer.byteLength);
+      opened.add(place.location);
+      return part;
+    };
+    return readTensor(bytes, tensor, external, makes);
+  };
   const initializers = new Map(graph.initializers);
   for (const [name, { shape }] of Object.entries(constants))
     initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
@@ -178,8 +188,8 @@ function prepared(
     graph: { ...graph, initializers },
     opsets,
     shapes,
-    room: ROOM.free + ROOM.perByte * bytes.length,
-    initializer(name) {
+    room,
+    initializer(name, makes) {
       if (Object.hasOwn(constants, name)) return constants[name];
       const proto = initializers.get(name);
       if (!proto) throw new EspalierError('GRAPH', `${WHO}: there is no value ${show(name)}`, { name });
@@ -187,12 +197,12 @@ function prepared(
         const keys = showAll(proto.external.unknown);
         notes.add(`tensor ${show(name)}: of its outside data ${keys} is said, which is not known here and passed over`);
       }
-      return tensorOf(proto);
+      return tensorOf(proto, makes);
     },
-    attributeTensor(node, name) {
+    attributeTensor(node, name, makes) {
       const proto = node.attributes.get(name)?.tensor;
       if (!proto) throw onnxError('ATTRIBUTE', node, `attribute ${name}: expected a tensor`);
-      return tensorOf(proto);
+      return tensorOf(proto, makes);
     },
   };
   return { conversion, notes };
@@ -224,6 +234,7 @@ function converted(conversion: Conversion): Converted {
     return convert(conversion, 'batched');
   } catch (error) {
     if (!isAcrossBatch(error) && !isMisfit(error)) throw error;
+    clear(conversion.room);
     const whole = asWhole(conversion, error);
     const reason = (error as EspalierError).message.replace(/^readOnnx: /, '');
     return { ...whole, notes: [`one sample at a time: ${reason}`, ...whole.notes] };

@@ -1,9 +1,11 @@
 /** Other shapes and orders of axes for the same elements. */
 import { sizeOf } from '../../base/tensor.ts';
 import type { Shape } from '../../base/tensor.ts';
-import { axisFrom, permuted, reshaped } from '../arrays.ts';
+import type { DenseEncoding } from '../../encodings/types.ts';
+import { axisFrom, permuted, reshaped, storedTensor } from '../arrays.ts';
 import type { Building, Side, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
+import type { OnnxTensor } from '../tensor.ts';
 import { MOST_AXES } from '../tensor-message.ts';
 import { integersOf, rankOf, required, reshapedTo } from './define.ts';
 import type { OnnxOperator } from './define.ts';
@@ -165,7 +167,9 @@ function unsqueezed(node: NodeView, shape: Shape, axes: readonly number[]): numb
 const transpose: OnnxOperator = {
   evaluate(node, [x]) {
     const tensor = required(node, 0, x);
-    return [permuted(tensor, orderOf(node, tensor.shape.length))];
+    const order = orderOf(node, tensor.shape.length);
+    // Turned only where somebody reads it so: most are turned back, as the weights of layers.
+    return [permuted(asParameter(node, tensor), order)];
   },
   build(node, graph) {
     const x = graph.value(0);
@@ -175,6 +179,16 @@ const transpose: OnnxOperator = {
     graph.yields(0, permutedTo(graph, x, inSample));
   },
 };
+
+/** Floats as the parameter that they are in the model, so that they keep their name and order. */
+function asParameter(node: NodeView, tensor: OnnxTensor): OnnxTensor {
+  if (tensor.type !== 'float' || tensor.stored) return tensor;
+  const { shape } = tensor;
+  const encoding: DenseEncoding = { kind: 'dense', shape, data: tensor.data as Float32Array };
+  const order = shape.map((_, axis) => axis);
+  const spend = (count: number): void => node.spends(count);
+  return storedTensor({ name: node.proto.inputs[0], encoding, view: shape, order, spend }, shape);
+}
 
 function orderOf(node: NodeView, rank: number): readonly number[] {
   const order = node.integers('perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
