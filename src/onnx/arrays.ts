@@ -152,8 +152,15 @@ function shownBy({ encoding, view, order, spend }: Stored): ElementArray {
  * undefined: only its elements say what it is.
  */
 export function encodingOf({ stored }: OnnxTensor, shape: Shape): Encoding | undefined {
-  if (!stored || !isInOrder(stored.order)) return undefined;
-  const { encoding } = stored;
+  if (!stored) return undefined;
+  const { encoding, view, order } = stored;
+  if (encoding.kind === 'scalar' && encoding.scales.length === 1) {
+    // Levels of one scale mean the same in any order.
+    if (isInOrder(order)) return { ...encoding, shape };
+    const levels = permuted({ type: 'uint8', shape: view, data: encoding.levels }, order).data as Uint8Array;
+    return { ...encoding, shape, levels };
+  }
+  if (!isInOrder(order)) return undefined;
   const keepsRows = encoding.kind === 'dense' || (shape[0] ?? 1) === (encoding.shape[0] ?? 1);
   return keepsRows ? { ...encoding, shape } : undefined;
 }

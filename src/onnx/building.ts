@@ -81,8 +81,11 @@ export interface Building {
   modelShape(i: number): readonly (number | undefined)[];
   /** An axis of the model as one of a sample. @throws {@link acrossBatchError} for the batch's */
   axis(axis: number, rank: number): number;
-  /** A value, or a constant as a parameter that the node reads: name of either. */
-  operand(i: number, rank: number): Operand;
+  /**
+   * A value, or a constant as a parameter that the node reads: name of either.
+   * @param infinite - what stands for infinities in a constant, where that is as good; absent: they are refused
+   */
+  operand(i: number, rank: number, infinite?: number): Operand;
   /** A node of ours. `parameters`: by role. Its values. */
   add(kind: string, attributes: Attributes, inputs: readonly Operand[], options?: NodeOptions): Value[];
   /** The same for a node that yields one value. */

@@ -59,6 +59,7 @@ export interface Converted {
 interface Problem {
   readonly where: string;
   readonly text: string;
+  readonly error: EspalierError;
 }
 
 /** @throws {EspalierError} as `readOnnx`; in a batched layout {@link acrossBatchError} for a model that works across the batch */
@@ -91,7 +92,10 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
   const encoded = encodedWeights(conversion);
   const nodes = liveNodes(graph, encoded);
   const constants: Constants = { conversion, known, draft, encoded, uses: usesOf(graph, nodes) };
-  const inputs = networkInputs(conversion, nodes, layout);
+  const inputs = networkInputs(conversion, nodes, layout, (name, error) => {
+    problems.push({ where: `input ${show(name)}`, text: withoutInput(error, name), error });
+    lost.add(name);
+  });
   for (const value of inputs.inputs) {
     known.set(value.name, value);
     draft.types.set(value.name, { shape: value.shape, type: value.type, isConstant: false });
@@ -106,7 +110,7 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
     } catch (error) {
       if (!(error instanceof EspalierError) || (layout === 'batched' && isAcrossBatch(error))) throw error;
       if (error.code !== 'UNSUPPORTED') throw named(error, proto);
-      problems.push({ where: `${show(labelOf(proto))} (${kindOf(proto)})`, text: withoutWho(error, proto) });
+      problems.push({ where: `${show(labelOf(proto))} (${kindOf(proto)})`, text: withoutWho(error, proto), error });
       for (const name of proto.outputs) lost.add(name);
     }
   }
@@ -116,13 +120,17 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
 
 /** All at once, each with what could be done. */
 function unsupported(problems: readonly Problem[]): EspalierError {
+  const [{ error, where }] = problems;
+  // An input that is alone wrong says it best itself.
+  if (problems.length === 1 && where.startsWith('input ')) return error;
   const most = 30;
   const lines = problems.slice(0, most).map(({ where, text }) => `\n  ${where}: ${text}`);
   const rest = problems.length > most ? `\n  and ${problems.length - most} more` : '';
+  const what = problems.some((one) => one.where.startsWith('input ')) ? 'inputs and nodes' : 'nodes';
   return new EspalierError(
     'UNSUPPORTED',
-    `readOnnx: ${problems.length === 1 ? 'one node is' : `${problems.length} nodes are`} not supported:${lines.join('')}${rest}`,
-    { name: problems[0].where, found: problems.length },
+    `readOnnx: ${problems.length === 1 ? 'one node is' : `${problems.length} ${what} are`} not supported:${lines.join('')}${rest}`,
+    { name: where, found: problems.length },
   );
 }
 
@@ -138,6 +146,8 @@ function named(error: EspalierError, proto: NodeProto): EspalierError {
 }
 
 const plainText = ({ message }: EspalierError): string => message.replace(/^readOnnx: /, '');
+const withoutInput = (error: EspalierError, name: string): string =>
+  plainText(error).replace(`input ${show(name)}: `, '');
 const withoutWho = (error: EspalierError, proto: NodeProto): string =>
   plainText(error).replace(onnxError(error.code, proto, '').message.replace(/^readOnnx: /, ''), '');
 
@@ -191,11 +201,12 @@ function networkInputs(
   { graph, shapes }: Conversion,
   nodes: readonly NodeProto[],
   layout: Layout,
+  refuse: (name: string, error: EspalierError) => void,
 ): { inputs: Value[]; batch: number | undefined } {
   const used = new Set([...nodes.flatMap((node) => node.inputs), ...graph.outputs.map(({ name }) => name)]);
   const proper = graph.inputs.filter(({ name }) => !graph.initializers.has(name) && used.has(name));
   const sizes = new Set<number | undefined>();
-  const inputs = proper.map((input): Value => {
+  const valueOf = (input: ValueProto): Value => {
     const dimensions = dimensionsOf(input, Object.hasOwn(shapes, input.name) ? shapes[input.name] : undefined);
     if (layout === 'batched') {
       if (dimensions.length === 0)
@@ -214,6 +225,15 @@ function networkInputs(
       );
     });
     return { kind: 'value', name: input.name, shape, type: 'float' };
+  };
+  const inputs = proper.flatMap((input): Value[] => {
+    try {
+      return [valueOf(input)];
+    } catch (error) {
+      if (!(error instanceof EspalierError) || error.code !== 'UNSUPPORTED' || isAcrossBatch(error)) throw error;
+      refuse(input.name, error);
+      return [];
+    }
   });
   sizes.delete(undefined);
   if (sizes.size > 1) throw acrossBatchError(`readOnnx: inputs have batches of ${[...sizes].join(' and ')}`);
@@ -452,7 +472,7 @@ function buildingOf(
       if (found === 0) acrossBatch(`it works along axis 0`);
       return found - 1;
     },
-    operand(i, rank) {
+    operand(i, rank, infinite) {
       const input = inputs[i];
       if (input?.kind === 'value') return input;
       const found = tensor(i) ?? view.fail('ATTRIBUTE', `input ${i}: it is missing`);
@@ -461,6 +481,17 @@ function buildingOf(
         if (shape.length > rank || shape[0] !== 1)
           acrossBatch(`the constant ${show(nameOf(i))} differs over the batch`);
         shape = shape.slice(1);
+      }
+      if (infinite !== undefined) {
+        const bounded = withoutInfinities(found, infinite);
+        if (bounded) {
+          const name = nameOf(i);
+          draft.notes.push(
+            `the constant ${show(name)} holds infinities; taken as numbers of ${infinite.toExponential(2)}, which no value comes near`,
+          );
+          view.makes(shape, 'float');
+          return addParameter(draft, `${name}.finite`, shape, bounded);
+        }
       }
       return asParameter(i, shape);
     },
@@ -480,6 +511,13 @@ function buildingOf(
   };
 }
 
+/** Floats with a number in place of infinities, of the same sign; undefined where there are none. */
+function withoutInfinities({ type, data, stored }: OnnxTensor, number: number): Float32Array | undefined {
+  if (stored || type !== 'float' || !(data as Float32Array).some((value) => Math.abs(value) === Infinity))
+    return undefined;
+  return (data as Float32Array).map((value) => (Math.abs(value) === Infinity ? Math.sign(value) * number : value));
+}
+
 /** As PyTorch calls the module whose weight it has, else as the model's node or its output is called. */
 function baseName(proto: NodeProto, { parameters = {} }: NodeOptions): string {
   for (const parameter of Object.values(parameters)) {
@@ -494,12 +532,13 @@ function finish(graph: GraphProto, draft: Draft, known: ReadonlyMap<string, Know
   const taken = new Set(inputs.map(({ name }) => name));
   const renamed = new Map<string, string>();
   const outputs: string[] = [];
+  const constant = graph.outputs.map(({ name }) => name).filter((name) => known.get(name)?.kind !== 'value');
+  if (constant.length > 0) {
+    const text = `readOnnx: outputs of the model that do not depend on its input: ${showAll(constant)}; export it without them`;
+    throw new EspalierError('UNSUPPORTED', text, { name: constant[0] });
+  }
   for (const { name } of graph.outputs) {
-    let value = known.get(name);
-    if (value?.kind !== 'value') {
-      const text = `readOnnx: the output ${show(name)} of the model does not depend on its input`;
-      throw new EspalierError('UNSUPPORTED', text, { name });
-    }
+    let value = known.get(name) as Value;
     if (value.name !== name && (taken.has(value.name) || renamed.has(value.name))) {
       // One value under two names: a copy, which costs nothing to run.
       [value] = addNode(draft, freshName(draft, `${name}.copy`), 'reshape', { shape: value.shape }, [value], {});

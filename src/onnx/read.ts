@@ -1,7 +1,10 @@
 /** `readOnnx`: a network from an ONNX model. */
 import { EspalierError, show, showAll, withMemory } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
+import { sizeOf } from '../base/tensor.ts';
 import { steadyBytes } from '../container/safetensors.ts';
+import { decode, isDense } from '../encodings/index.ts';
+import type { Encoding } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
 import { checkGraph } from '../network/check.ts';
 import { activationBytes, budgetOf, decodedBytes, passWork } from '../network/limits.ts';
@@ -19,7 +22,8 @@ import { readModel } from './model.ts';
 import type { GraphProto, ModelProto } from './model.ts';
 import type { TensorProto } from './tensor-message.ts';
 import { onnxError } from './node.ts';
-import { clear, roomFor, widen } from './room.ts';
+import { clear, roomFor, spend, widen } from './room.ts';
+import type { Room } from './room.ts';
 import { elementWord, readTensor } from './tensor.ts';
 import type { External, Making, OnnxTensor } from './tensor.ts';
 
@@ -34,7 +38,15 @@ export interface OnnxOptions {
   constants?: Readonly<Record<string, OnnxTensor>>;
   /** Functions that are spelled out become one node, see `simplify`. Default true; false: a node for each of the model's. */
   simplified?: boolean;
-  /** The most that the file may ask for, as of `readNetwork`. */
+  /**
+   * All weights as floats: quantized ones are decoded, so that they can be pruned and quantized anew. Default false: as the
+   * model has them.
+   */
+  dense?: boolean;
+  /**
+   * The most that the file may ask for, as of `readNetwork`; `bytes` is also what may be held while it is read, at least
+   * twice the file and 64 MiB.
+   */
   limits?: Limits;
 }
 
@@ -72,8 +84,9 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
   const {
     limits,
     simplified = true,
+    dense = false,
     ...options
-  } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'simplified', 'limits']);
+  } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'simplified', 'dense', 'limits']);
   checkArguments(options);
   const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
   checkSize(bytes);
@@ -82,7 +95,8 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
   checkNames(model, options);
   return withMemory(WHO, () => {
     const { conversion, notes: said } = prepared(bytes, model, options, limits);
-    const { network: bare, layout, batch: size, notes } = converted(conversion);
+    const { network: found, layout, batch: size, notes } = converted(conversion);
+    const bare = dense ? decoded(found, conversion.room) : found;
     const { opsets, producer, metadata } = model;
     const batch = layout === 'whole' ? 'none' : (size ?? 'any');
     const whole: Network = { ...bare, origin: { batch, metadata: Object.fromEntries(metadata) } };
@@ -128,7 +142,17 @@ export function evaluateOnnx(
   });
 }
 
-type Given = Omit<OnnxOptions, 'limits' | 'simplified'>;
+/** The network with weights as floats. @throws {EspalierError} BUDGET */
+function decoded(network: Network, room: Room): Network {
+  const parameters = [...network.parameters].map(([name, encoding]): [string, Encoding] => {
+    if (isDense(encoding)) return [name, encoding];
+    spend(room, 4 * sizeOf(encoding.shape));
+    return [name, { kind: 'dense', shape: encoding.shape, data: decode(encoding) }];
+  });
+  return { ...network, parameters: new Map(parameters) };
+}
+
+type Given = Omit<OnnxOptions, 'limits' | 'simplified' | 'dense'>;
 
 /** @throws {TypeError | RangeError} */
 function checkArguments({ files, shapes = {}, constants = {} }: Given): void {

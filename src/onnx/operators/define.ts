@@ -51,12 +51,18 @@ export function withBatch(graph: Building, x: Value, part = 'batch'): Value {
   return graph.layout === 'batched' ? x : reshapedTo(graph, x, [1, ...x.shape], part);
 }
 
+/** Of float32. */
+export const LARGEST = 3.4028234663852886e38;
+
 /** Rank of an input as the model counts it. */
 export const rankOf = (graph: Building, i: number): number => graph.modelShape(i).length;
 
-/** Operand i with its axes aligned to those of a result of this rank: lower ranks get sides of 1 in front. */
-export function aligned(graph: Building, i: number, rank: number): Operand {
-  const operand = graph.operand(i, rank);
+/**
+ * Operand i with its axes aligned to those of a result of this rank: lower ranks get sides of 1 in front.
+ * @param infinite - as of {@link Building.operand}
+ */
+export function aligned(graph: Building, i: number, rank: number, infinite?: number): Operand {
+  const operand = graph.operand(i, rank, infinite);
   if (operand.kind === 'parameter') return operand;
   const missing = rank - rankOf(graph, i);
   if (missing === 0) return operand;

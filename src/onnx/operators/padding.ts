@@ -3,7 +3,7 @@ import { sameShape } from '../../base/tensor.ts';
 import { axisFrom, broadcastShape, expanded, selected } from '../arrays.ts';
 import type { NodeView } from '../node.ts';
 import { isFloating, toFloats } from '../tensor.ts';
-import { integersOf, rankOf, required, reshapedTo } from './define.ts';
+import { LARGEST, integersOf, rankOf, required, reshapedTo } from './define.ts';
 import type { OnnxOperator } from './define.ts';
 import { sliced } from './parts.ts';
 import type { Span } from './parts.ts';
@@ -144,7 +144,9 @@ const pad: OnnxOperator = {
     const mode = node.text('mode', PAD_MODES, 'constant');
     const { before, after } = padded(node, rankOf(graph, 0), graph.integers(1), graph.integers(3));
     const filler = graph.constant(2);
-    const value = filler ? toFloats(node.proto.inputs[2], filler)[0] : node.float('value', 0);
+    const given = filler ? toFloats(node.proto.inputs[2], filler)[0] : node.float('value', 0);
+    // In front of a maximum, where the least number does as well.
+    const value = Math.min(Math.max(given, -LARGEST), LARGEST);
     if (graph.layout === 'batched' && [before.shift(), after.shift()].some((count) => count !== 0))
       graph.acrossBatch('it pads the batch');
     // What is negative is cut off.

@@ -103,6 +103,11 @@ const gather: OnnxOperator = {
     return [reshaped(selected(tensor, lists), shape)];
   },
   build(node, graph) {
+    if (graph.input(0)?.kind === 'constant')
+      node.fail(
+        'UNSUPPORTED',
+        'it looks up rows of a table by numbers that come when the network runs (an embedding), and networks compute with floats; export the part of the model behind it, with the rows as its input',
+      );
     const x = graph.value(0);
     const axis = graph.axis(node.integer('axis', 0), rankOf(graph, 0));
     const places = required(node, 1, graph.constant(1));
@@ -123,6 +128,20 @@ function placesIn(node: NodeView, side: number, indices: readonly number[]): Int
       ? found
       : node.fail('ATTRIBUTE', `indices: expected ${-side} to ${side - 1}, got ${index}`);
   });
+}
+
+/** A constant as a value, which every sample has: added to a 0 that is made of one element of another value. */
+function constantValue(graph: Building, i: number, other: Value): Value {
+  const rank = other.shape.length + (graph.layout === 'batched' ? 1 : 0);
+  const constant = graph.operand(i, rank);
+  const one = sliced(
+    graph,
+    other,
+    other.shape.map(() => ({ start: 0, step: 1, count: 1 })),
+    `element${i}`,
+  );
+  const zero = graph.node('clip', { minimum: 0, maximum: 0 }, [one], { part: `zero${i}` });
+  return graph.node('add', {}, [zero, constant], { part: `constant${i}` });
 }
 
 const concat: OnnxOperator = {
@@ -152,7 +171,11 @@ const concat: OnnxOperator = {
     return [{ type: first.type, shape, data: result as unknown as OnnxTensor['data'] }];
   },
   build(node, graph) {
-    const values = Array.from({ length: node.inputCount }, (_, i) => graph.value(i));
+    const given = Array.from({ length: node.inputCount }, (_, i) => graph.input(i));
+    const first = given.find((input) => input?.kind === 'value');
+    const values = given.map((input, i) =>
+      input?.kind === 'constant' && first ? constantValue(graph, i, first) : graph.value(i),
+    );
     const axis = graph.axis(node.integer('axis'), rankOf(graph, 0));
     graph.yields(0, values.length === 1 ? values[0] : graph.node('concat', { axis }, values));
   },
