@@ -3,6 +3,7 @@ import { checkOneOf, show } from '../../base/errors.ts';
 import { ownOptions } from '../../base/rules.ts';
 import { checkNetwork } from '../../graph/check.ts';
 import type { DenseEncoding } from '../../encodings/types.ts';
+import { freshName, namesIn, namesOf } from '../../graph/names.ts';
 import type { Network, Node } from '../../graph/network.ts';
 import { outputsOf } from '../../graph/walk.ts';
 import { lastOfName, viewOf, withoutUnused } from './rewriting.ts';
@@ -52,6 +53,7 @@ export function foldNormalization(network: Network, options: FoldOptions = {}): 
   for (;;) {
     const view = viewOf(current);
     const parameters = new Map(current.parameters);
+    const names = namesOf(namesIn(current));
     const gone = new Set<string>();
     const nodes = current.nodes.map((node): Node => {
       if (!(kinds as readonly string[]).includes(node.kind)) return node;
@@ -77,7 +79,7 @@ export function foldNormalization(network: Network, options: FoldOptions = {}): 
         data: Float32Array.from(shift, (value, i) => value + scale[i] * (bias?.data[i] ?? 0)),
       };
       parameters.set(layer.parameters['weight'] ?? '', folded);
-      const name = biasName ?? freeName(parameters, `${layer.name}.bias`);
+      const name = biasName ?? freshName(names, `${layer.name}.bias`);
       parameters.set(name, shifted);
       gone.add(layer.name);
       return { ...layer, outputs: outputsOf(node), parameters: { ...layer.parameters, bias: name } };
@@ -85,10 +87,4 @@ export function foldNormalization(network: Network, options: FoldOptions = {}): 
     if (gone.size === 0) return current;
     current = withoutUnused({ ...current, nodes: lastOfName(nodes), parameters });
   }
-}
-
-function freeName(parameters: ReadonlyMap<string, unknown>, wanted: string): string {
-  let name = wanted;
-  for (let i = 2; parameters.has(name); i++) name = `${wanted}_${i}`;
-  return name;
 }
