@@ -89,7 +89,8 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  activationForward({ x, y, count, activation, parameters }, { step }) {
+  activationForward({ x, y, count, activation, parameters }, { sizes, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('activationForward'));
     step(
       'activationForward',
       cutWords(count).map(([first, length]) => ({ x: x + first, y: y + first, count: length, activation, parameters })),
@@ -233,7 +234,8 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  binaryForward({ a, b, y, sides, aStrides, bStrides, operation }, { integers, step }) {
+  binaryForward({ a, b, y, sides, aStrides, bStrides, operation }, { sizes, integers, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('binaryForward'));
     const joined = joinSides(sides.map((count, axis) => ({ count, strides: [aStrides[axis], bStrides[axis]] })));
     const [{ count: outer, strides }] = joined;
     const words = elementsOf(joined);
