@@ -1,12 +1,14 @@
 /** The operations of inference in kernels. */
 import { sizeOf } from '../../base/tensor.ts';
 import { geometryWords } from '../specification/geometry.ts';
+import type { Call } from '../specification/kernels.ts';
+import type { Room } from '../specification/operations.ts';
 import { MATMUL } from '../types.ts';
 import { elementsOf, joinSides, sideWords, type Side } from './sides.ts';
 import { cut, cutWords, piecesOf, type Run } from './cut.ts';
 import type { Lowerings } from './lowering.ts';
 import { reducedPieces } from './reduction.ts';
-import { joinTables } from './tables.ts';
+import { joinTables, turnOf, type Turned } from './tables.ts';
 
 /** Outputs of a dense layer, or what its gradients have instead: a product that is small is not worth cutting. */
 export function cutProduct(count: number, work: number): Run[] {
@@ -183,10 +185,15 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  softmaxForward({ x, y, rows, columns }, { step }) {
+  softmaxForward({ x, y, outer, length, inner }, { step }) {
+    const piece = (at: number, some: number, count: number): Call<'softmaxForward'> => ({
+      ...{ x: x + at, y: y + at, outer: some, length, inner, count },
+    });
     step(
       'softmaxForward',
-      cut(rows).map(([row, count]) => ({ x: x + row * columns, y: y + row * columns, rows: count, columns })),
+      outer === 1 && inner > 1
+        ? cut(inner, 4, piecesOf(length * inner)).map(([first, count]) => piece(first, 1, count))
+        : cut(outer).map(([first, count]) => piece(first * length * inner, count, inner)),
     );
   },
 
@@ -276,7 +283,9 @@ export const INFERENCE_LOWERINGS = {
   },
 
   rearrange({ x, y, tables, fill }, { integers, step }) {
-    const { from, run, sides } = joinTables(tables);
+    const turned = turnOf(tables);
+    if (turned) return step('turn', turnedPieces(x, y, turned, integers));
+    const { from, run, step: wordStep, sides } = joinTables(tables);
     const [outermost] = sides;
     const outer = outermost.length,
       words = sizeOf(sides.map(({ length }) => length)) * run;
@@ -291,6 +300,7 @@ export const INFERENCE_LOWERINGS = {
         first,
         outer: count,
         run,
+        step: wordStep,
         fill,
       })),
     );
@@ -298,7 +308,7 @@ export const INFERENCE_LOWERINGS = {
 
   resample({ x, y, outer, length, inner, taps, fill }, { integers, floats, step }) {
     const most = Math.max(1, ...taps.map((all) => all.length));
-    const padded = taps.flatMap((all) => Array.from({ length: most }, (_, t) => all[t] ?? NO_TAP));
+    const padded = Array.from({ length: most }, (_, t) => taps.map((all) => all[t] ?? NO_TAP)).flat();
     const common = {
       ...{ length, inner, count: taps.length, taps: most, fill },
       places: integers(padded.map(({ place }) => place)),
@@ -325,5 +335,24 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 } satisfies Lowerings;
+
+/** Along the outermost side there is, or along the rows of y. */
+function turnedPieces(
+  x: number,
+  y: number,
+  { from, m, n, xRow, yRow, sides }: Turned,
+  integers: Room['integers'],
+): Call<'turn'>[] {
+  const [{ count: outer, strides }] = sides;
+  const common = { m, n, xRow, yRow, sides: integers(sideWords(sides, 2)), rank: sides.length, outer };
+  const pieces = piecesOf(elementsOf(sides) * m * n);
+  return outer > 1
+    ? cut(outer, 1, pieces).map(([first, count]) => ({
+        ...{ ...common, outer: count, x: x + from + first * strides[0], y: y + first * strides[1] },
+      }))
+    : cut(n, 16, pieces).map(([first, count]) => ({
+        ...{ ...common, n: count, x: x + from + first, y: y + first * yRow },
+      }));
+}
 
 const NO_TAP = { place: -1, weight: 0 };
