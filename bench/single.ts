@@ -141,9 +141,7 @@ export const SINGLES: readonly Single[] = [
   splitJoin('split channels', [64, 80, 80]),
   one('resize nearest 2', [64, 40, 40], resize([80, 80], { mode: 'nearest', coordinates: 'asymmetric', rounding: 'floor' })),
   one('resize linear 2', [64, 40, 40], resize([80, 80], { mode: 'linear' })),
-  one('resize linear down', [3, 320, 320], resize([224, 224], { mode: 'linear' })),
   one('resize linear align', [32, 30, 30], resize([120, 120], { mode: 'linear', coordinates: 'alignCorners' })),
-  one('resize cubic', [3, 160, 160], resize([320, 320], { mode: 'cubic' })),
   // Normalization
   one('batchNorm', [64, 80, 80], batchNorm()),
   one('instanceNorm', [64, 80, 80], instanceNorm()),

@@ -49,6 +49,7 @@ function moveAlong(
   for (let i = 0; i < count; i++) {
     const offset = loadInt(table + i);
     if (offset < 0) fillRow(y, words, fill);
+    else if (i > 0 && offset == loadInt(table + i - 1)) memory.copy(at(y), at(y - words), at(words));
     else moveAlong(axis + 1, side, inner, x + offset, y, tables, rank, run, step, fill);
     y += words;
   }
@@ -58,9 +59,14 @@ function moveAlong(
 function moveEach(table: i32, count: i32, x: i32, y: i32, fill: i32): void {
   let i = 0;
   for (; i + 4 <= count; i += 4) {
-    const places = v128.load(at(table + i));
-    if (i32x4.bitmask(places)) for (let lane = i; lane < i + 4; lane++) moveOne(table + lane, x, y + lane, fill);
-    else v128.store(at(y + i), fourAt(x, places));
+    if (i32x4.bitmask(v128.load(at(table + i)))) {
+      for (let lane = i; lane < i + 4; lane++) moveOne(table + lane, x, y + lane, fill);
+      continue;
+    }
+    let lanes = v128.load32_zero(at(x + loadInt(table + i)));
+    lanes = v128.load32_lane(at(x + loadInt(table + i + 1)), lanes, 1);
+    lanes = v128.load32_lane(at(x + loadInt(table + i + 2)), lanes, 2);
+    v128.store(at(y + i), v128.load32_lane(at(x + loadInt(table + i + 3)), lanes, 3));
   }
   for (; i < count; i++) moveOne(table + i, x, y + i, fill);
 }

@@ -39,12 +39,8 @@ function across(x: i32, y: i32, count: i32, stride: i32, length: i32, step: i32)
       low = f64x2.add(low, lowHalf(power));
       high = f64x2.add(high, highHalf(power));
     }
-    low = f64x2.div(f64x2.splat(1), low);
-    high = f64x2.div(f64x2.splat(1), high);
-    for (let j = 0; j < end; j += step) {
-      const power = loadLanes(to + j, lanes);
-      storeLanes(to + j, lanes, fromHalves(f64x2.mul(lowHalf(power), low), f64x2.mul(highHalf(power), high)));
-    }
+    const share = f32x4.div(f32x4.splat(1), fromHalves(low, high));
+    for (let j = 0; j < end; j += step) storeLanes(to + j, lanes, f32x4.mul(loadLanes(to + j, lanes), share));
     i += lanes ? 4 : 1;
   }
 }
@@ -74,12 +70,9 @@ function along(from: i32, to: i32, length: i32): void {
     storeFloat(to + j, power);
     sum += <f64>power;
   }
-  const share = f64x2.splat(1 / sum);
-  for (j = 0; j < whole; j += 4) {
-    const power = v128.load(at(to + j));
-    v128.store(at(to + j), fromHalves(f64x2.mul(lowHalf(power), share), f64x2.mul(highHalf(power), share)));
-  }
-  for (; j < length; j++) storeFloat(to + j, <f32>(<f64>loadFloat(to + j) * (1 / sum)));
+  const share = f32x4.splat(<f32>(1 / sum));
+  for (j = 0; j < whole; j += 4) v128.store(at(to + j), f32x4.mul(v128.load(at(to + j)), share));
+  for (; j < length; j++) storeFloat(to + j, loadFloat(to + j) * f32x4.extract_lane(share, 0));
 }
 
 export function softmaxBackward(scratch: i32, y: i32, dy: i32, dx: i32, rows: i32, columns: i32): void {

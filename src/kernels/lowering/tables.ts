@@ -5,6 +5,8 @@ import { joinSides, rowMajor, type Side } from './sides.ts';
 const LARGEST_TABLE = 4096;
 /** Fewer elements than this in a row, a step other than 1 apart, are quicker by a table. */
 const SHORTEST_RUN = 8;
+/** Words that are worth copying rather than being made twice. */
+const LONG = 16;
 
 /** The step from entry to entry, if it is always the same and nothing is filled. */
 function stepOf(table: readonly number[]): number | undefined {
@@ -36,8 +38,9 @@ export function joinTables(tables: readonly (readonly number[])[]): {
       continue;
     }
     const inner = sides[0] as readonly number[] | undefined;
-    // The outermost is cut in pieces and stays by itself.
-    if (inner && table !== tables[0] && inner.length * table.length <= LARGEST_TABLE)
+    // The outermost is cut in pieces and stays by itself; what one repeats is copied.
+    const repeats = table.some((offset, i) => i > 0 && offset === table[i - 1]) && run * (inner?.length ?? 1) >= LONG;
+    if (inner && table !== tables[0] && !repeats && inner.length * table.length <= LARGEST_TABLE)
       sides[0] = table.flatMap((a) => inner.map((b) => (a < 0 || b < 0 ? -1 : a + b)));
     else sides.unshift(table);
   }
