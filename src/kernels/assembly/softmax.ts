@@ -1,6 +1,6 @@
 /** Softmax along rows, or across them. */
 import { dotOf } from './elementwise';
-import { exp4, fromHalves, highHalf, lowHalf } from './vector';
+import { exp4, inlineExp4, fromHalves, highHalf, lowHalf } from './vector';
 import { at, loadFloat, loadLanes, storeFloat, storeLanes } from './words';
 
 /** Of elements in a row fewer than this: four rows at once. */
@@ -58,7 +58,7 @@ function along(from: i32, to: i32, length: i32): void {
   let low = f64x2.splat(0),
     high = f64x2.splat(0);
   for (j = 0; j < whole; j += 4) {
-    const power = exp4(f32x4.sub(v128.load(at(from + j)), most));
+    const power = inlineExp4(f32x4.sub(v128.load(at(from + j)), most));
     v128.store(at(to + j), power);
     low = f64x2.add(low, lowHalf(power));
     high = f64x2.add(high, highHalf(power));

@@ -99,7 +99,8 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  maxPoolForward({ geometry, planes, x, y, argmax }, { integers, step }) {
+  maxPoolForward({ geometry, planes, x, y, argmax }, { sizes, integers, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('maxPoolForward', geometry));
     const at = integers(geometryWords(geometry));
     step(
       'maxPoolForward',
@@ -107,7 +108,8 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  averagePoolForward({ geometry, planes, x, y, countPadding }, { integers, step }) {
+  averagePoolForward({ geometry, planes, x, y, countPadding }, { sizes, integers, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('averagePoolForward', geometry));
     const at = integers(geometryWords(geometry));
     step(
       'averagePoolForward',

@@ -113,6 +113,9 @@ export function productScratchWords(kernel: KernelName, geometry?: Geometry, siz
           ? winogradWords(geometry.channelsOut / geometry.groups, geometry.widthIn)
           : acrossWords(geometry.channelsIn / geometry.groups) + Math.max(STAGE_WORDS, rowOfTransposed(geometry)))
       );
+    case 'maxPoolForward':
+    case 'averagePoolForward':
+      return 2 * pooledRow(geometry);
     default:
       return 0;
   }
@@ -173,6 +176,10 @@ function matmulWords([m = BLOCK_M, n = BLOCK_N, k = BLOCK_K]: readonly number[] 
 
 /** Of functions of elements: the last ones; of binary ones also what lies apart; of reductions four doubles and twice four floats. */
 const FUNCTION_WORDS = { activationForward: 8, binaryForward: 512, reduceForward: 16 } as const;
+
+/** Elements of a row with its padding, of which averages keep doubles. */
+const pooledRow = ({ widthOut, strideX, kernelWidth, paddingLeft, widthIn }: Geometry): number =>
+  Math.max((widthOut - 1) * strideX + kernelWidth, paddingLeft + widthIn);
 
 /** Staged rows of one grid row, which may be more than STAGE_WORDS. */
 function rowOfStage(geometry: Geometry): number {
