@@ -71,7 +71,11 @@ export function createCellCoder(coder: BitCoder, coded: number): CellCoder {
 }
 
 /** Reads each packed number, has it coded, and writes what it is. */
-function codePacked({ bits, count, first }: Cells & Pick<Part, 'first'>, bytes: Uint8Array, code: (value: number) => number): void {
+function codePacked(
+  { bits, count, first }: Cells & Pick<Part, 'first'>,
+  bytes: Uint8Array,
+  code: (value: number) => number,
+): void {
   const mask = 2 ** bits - 1;
   let waiting = 0;
   let held = 0;

@@ -48,7 +48,7 @@ function shares(): Int32Array {
 function learned(state: number, bit: number, shareOf: Int32Array, memory: number): number {
   const count = state & MOST;
   const now = state >> 10;
-  const next = now + (Math.imul(((bit === 1 ? 0x1fffff : -0x200000) - now) >> 4, shareOf[count]) >> 10);
+  const next = now + (Math.imul(((-bit & 0x3fffff) - 0x200000 - now) >> 4, shareOf[count]) >> 10);
   return (next << 10) | (count < memory ? count + 1 : count);
 }
 
@@ -87,9 +87,9 @@ export function createMixer(coder: BitCoder, options: MixerOptions): Mixer {
         let sum = 0;
         for (let i = 0; i < inputs; i++) {
           said[i] = stretch[(states[groups[i] + near] >> 20) + 2048];
-          sum += weights[first + i] * said[i];
+          sum += Math.imul(weights[first + i], said[i]) >> 8;
         }
-        const at = ((sum / 65536) | 0) + FARTHEST;
+        const at = (sum >> 8) + FARTHEST;
         const probability = squash[at < 0 ? 0 : at < 2 * FARTHEST ? at : 2 * FARTHEST - 1];
         const bit = coder.code(probability, (value >> place) & 1);
         const error = Math.imul((bit << 16) - probability, rate) >> 6;

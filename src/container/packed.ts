@@ -211,7 +211,11 @@ function decodeText(bytes: Uint8Array): string {
   }
 }
 
-function damaged(code: 'LAYOUT' | 'TRUNCATED' | 'FIELD' | 'SHAPE' | 'DUPLICATE', problem: string, found: unknown): EspalierError {
+function damaged(
+  code: 'LAYOUT' | 'TRUNCATED' | 'FIELD' | 'SHAPE' | 'DUPLICATE',
+  problem: string,
+  found: unknown,
+): EspalierError {
   return new EspalierError(code, `${WHO}: ${problem}; the file is damaged or was not written by espalier`, { found });
 }
 

@@ -14,31 +14,37 @@ export interface BitCoder {
   code(probability: number, bit: number): number;
 }
 
+/** Places in the state of a coder: the interval, and what a decoder looks for in it. Typed, so that nothing is boxed. */
+const [LOW, HIGH, VALUE] = [0, 1, 2];
+
 /** Where a bit that is 1 ends: between low and high. */
 function cut(low: number, high: number, probability: number): number {
-  const range = high - low;
-  return low + (range >>> 16) * probability + (((range & 0xffff) * probability) >>> 16);
+  const range = (high - low) >>> 0;
+  return (low + Math.imul(range >>> 16, probability) + (Math.imul(range & 0xffff, probability) >>> 16)) >>> 0;
 }
 
 /** Reads bits from bytes; behind their end it finds zeros. */
 export function rangeDecoder(bytes: Uint8Array): BitCoder {
-  let low = 0;
-  let high = 0xffffffff;
-  let value = 0;
+  const state = Uint32Array.of(0, 0xffffffff, 0);
   let at = 0;
   const next = (): number => (at < bytes.length ? bytes[at++] : 0);
-  for (let i = 0; i < 4; i++) value = ((value << 8) | next()) >>> 0;
+  for (let i = 0; i < 4; i++) state[VALUE] = (state[VALUE] << 8) | next();
   return {
     code(probability) {
+      let low = state[LOW];
+      let high = state[HIGH];
       const middle = cut(low, high, probability);
-      const bit = value <= middle ? 1 : 0;
-      if (bit === 1) high = middle;
-      else low = middle + 1;
+      const bit = state[VALUE] <= middle ? 1 : 0;
+      // Without a branch, which no processor would foresee.
+      low ^= (low ^ (middle + 1)) & (bit - 1);
+      high ^= (high ^ middle) & -bit;
       while (((low ^ high) & 0xff000000) === 0) {
-        low = (low << 8) >>> 0;
-        high = ((high << 8) | 255) >>> 0;
-        value = ((value << 8) | next()) >>> 0;
+        low <<= 8;
+        high = (high << 8) | 255;
+        state[VALUE] = (state[VALUE] << 8) | next();
       }
+      state[LOW] = low;
+      state[HIGH] = high;
       return bit;
     },
   };
@@ -53,8 +59,7 @@ export interface RangeEncoder extends BitCoder {
 
 /** Writes bits to bytes. */
 export function rangeEncoder(): RangeEncoder {
-  let low = 0;
-  let high = 0xffffffff;
+  const state = Uint32Array.of(0, 0xffffffff);
   let bytes = new Uint8Array(1024);
   let at = 0;
   function put(byte: number): void {
@@ -67,19 +72,20 @@ export function rangeEncoder(): RangeEncoder {
   }
   return {
     code(probability, bit) {
-      const middle = cut(low, high, probability);
-      if (bit === 1) high = middle;
-      else low = middle + 1;
-      while (((low ^ high) & 0xff000000) === 0) {
-        put(high >>> 24);
-        low = (low << 8) >>> 0;
-        high = ((high << 8) | 255) >>> 0;
+      const middle = cut(state[LOW], state[HIGH], probability);
+      if (bit === 1) state[HIGH] = middle;
+      else state[LOW] = middle + 1;
+      while (((state[LOW] ^ state[HIGH]) & 0xff000000) === 0) {
+        put(state[HIGH] >>> 24);
+        state[LOW] <<= 8;
+        state[HIGH] = (state[HIGH] << 8) | 255;
       }
       return bit;
     },
     length: () => at,
     finish() {
       // The shortest number in the interval, zeros behind it being what a decoder finds there.
+      const [low, high] = state;
       let unit = 2 ** 32;
       while (Math.ceil(low / unit) * unit > high) unit /= 256;
       const last = Math.ceil(low / unit) * unit;

@@ -13,7 +13,7 @@ const MOST_MATCH = 256;
 
 /** Codes all of `bytes`; a decoder fills them. */
 export function codeText(coder: BitCoder, bytes: Uint8Array): void {
-  const stateBits = Math.min(22, Math.max(20, 37 - Math.clz32(bytes.length)));
+  const stateBits = Math.min(21, Math.max(14, 38 - Math.clz32(bytes.length)));
   const mixer = createMixer(coder, { inputs: 6, sets: 16, rate: 40, memory: 16, stateBits });
   const { contexts } = mixer;
   /** Where the bytes behind each hash of five came last. */

@@ -19,8 +19,8 @@ export interface WriteOptions {
   /** Further metadata to travel with the model, such as where it came from. Default none. */
   metadata?: Metadata;
   /**
-   * true: as small as it becomes without loss, by {@link readNetwork} and `load` alone: other readers of safetensors find
-   * one tensor of bytes. false: each tensor under its name. Default false.
+   * true: as small as it becomes without loss, where that is smaller. `readNetwork` and `load` read it as they read any;
+   * other readers of safetensors find one tensor of bytes. false: each tensor under its name. Default false.
    */
   packed?: boolean;
 }
@@ -48,5 +48,7 @@ export function writeNetwork(network: Network, options: WriteOptions = {}): Uint
   // What could not be read again is refused while the network is still at hand.
   readDescription('writeNetwork', parseJson(description, { who: 'writeNetwork' }));
   const all = new Map([[NETWORK_KEY, description], ...further]);
-  return (packed ? writePacked(tensors, all) : undefined) ?? writeChecked(tensors, all);
+  const plain = writeChecked(tensors, all);
+  const small = packed ? writePacked(tensors, all) : undefined;
+  return small && small.length < plain.length ? small : plain;
 }
