@@ -124,6 +124,8 @@ export interface CompressOptions {
   readonly retries?: number;
   /** How codewords are stored: rounding them to halves is the last step. Default 'float16'. */
   readonly codewords?: 'float32' | 'float16';
+  /** Whether the file is packed, as `writeNetwork` does it: the same network, in fewer bytes. Default true. */
+  readonly packed?: boolean;
   /**
    * Bytes of the original as it was given; the ratio is counted from these or from 4 bytes a trained parameter,
    * whichever is less.
@@ -163,6 +165,7 @@ export const COMPRESS_DEFAULTS = {
   teacherWeight: 0,
   retries: 1,
   codewords: 'float16',
+  packed: true,
 } as const satisfies CompressOptions;
 
 /** {@link CompressOptions} with everything decided. */
@@ -217,6 +220,7 @@ const OPTION_NAMES = [
   'tolerance',
   'retries',
   'codewords',
+  'packed',
   'originalBytes',
   'stages',
   'checkpoint',
@@ -362,7 +366,8 @@ export function resolveCompressOptions(network: Network, options: CompressOption
     );
   if (stages !== undefined && typeof stages !== 'function')
     throw new TypeError(`${WHO}: stages: expected a function of the planned stages, got ${show(stages)}`);
-  for (const [name, value] of Object.entries({ repair, refit }))
+  const { packed = COMPRESS_DEFAULTS.packed } = options;
+  for (const [name, value] of Object.entries({ repair, refit, packed }))
     if (typeof value !== 'boolean') throw new TypeError(`${WHO}: ${name}: expected true or false, got ${show(value)}`);
   if (checkpoint !== undefined) checkRunCheckpoint(WHO, checkpoint);
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
