@@ -1,8 +1,16 @@
 /** Settings that were measured, by name: those of docs/results.md, chosen on validation, and that of the quickstart. */
 import { checkOneOf } from '../base/errors.ts';
 import type { Network } from '../graph/network.ts';
+import { sizeOf } from '../base/tensor.ts';
+import { weightedLayers } from '../network/shapes.ts';
 import { compressibleLayers } from './options.ts';
 import type { CompressOptions, LayerSetting } from './options.ts';
+
+const UNTRAINED = {
+  retrainPruned: { epochs: 0, learningRate: 0.01 },
+  retrainQuantized: { epochs: 0, learningRate: 0.01 },
+  final: { epochs: 0, learningRate: 0.01 },
+} as const satisfies CompressOptions;
 
 /**
  * All but `paper` treat all layers in one step: at the same number of epochs that ended far better than one layer at a
@@ -51,21 +59,60 @@ const PRESETS = {
       settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 },
       refit: true,
       feedback: 'full',
-      retrainPruned: { epochs: 0, learningRate: 0.01 },
-      retrainQuantized: { epochs: 0, learningRate: 0.01 },
-      final: { epochs: 0, learningRate: 0.01 },
+      ...UNTRAINED,
     },
   },
 } as const satisfies Readonly<Record<string, { readonly dense: number; readonly options: CompressOptions }>>;
+
+/**
+ * The same for networks of small layers, detectors for phones and the like, whose layers are too small for a codebook each and
+ * whose channels are few already: nothing is pruned, and all layers get levels, whose scales are all that they cost beside.
+ * The first layer and depthwise convolutions too: they are a fifth of such a network.
+ */
+const OF_SMALL_LAYERS = {
+  /** No epoch and no labels. */
+  quick: {
+    layersPerStep: Infinity,
+    settings: { keep: 1, quantize: true, quantizer: 'scalar', bits: 6 },
+    feedback: 'full',
+    retries: 0,
+    ...UNTRAINED,
+  },
+  size: {
+    layersPerStep: Infinity,
+    settings: { keep: 1, quantize: true, quantizer: 'scalar', bits: 4 },
+    retries: 0,
+    ...UNTRAINED,
+    training: { levels: 'moving', optimizer: { kind: 'adam', weightDecay: 0 }, batchSize: 8 },
+    final: { epochs: 24, learningRate: 0.002 },
+  },
+} as const satisfies Partial<Record<keyof typeof PRESETS, CompressOptions>>;
 
 export type PresetName = keyof typeof PRESETS;
 /** Names of presets: 'paper', 'size', 'speed', 'quick'. */
 export const PRESET_NAMES = /* @__PURE__ */ Object.keys(PRESETS) as readonly PresetName[];
 
+/** Weights of a layer of which a codebook of 256 codewords of 4, in halves, is a quarter of what it codes at 3 bits each. */
+const LEAST_FOR_CODEBOOK = (4 * 256 * 4 * 2 * 8) / 3;
+
+/** Whether most weights of a network are in layers that are too small for a codebook of their own. */
+function hasSmallLayers(network: Network): boolean {
+  const sizes = new Map(
+    weightedLayers(network).map(({ weight }) => [weight, sizeOf(network.parameters.get(weight)!.shape)]),
+  );
+  let [all, small] = [0, 0];
+  for (const size of sizes.values()) {
+    all += size;
+    if (size < LEAST_FOR_CODEBOOK) small += size;
+  }
+  return 2 * small > all;
+}
+
 /**
  * Options of `compress` by name, for a network: `size` and `speed` are the settings of docs/results.md, `paper` its
  * schedule of one layer at a time, `quick` what needs minutes and no labels. The first layer stays dense, and of the first dense layer,
- * unless it is the last, a smaller share stays than of the others. Spread your own over them.
+ * unless it is the last, a smaller share stays than of the others. Of a network whose weights are for the most part in layers
+ * of fewer than some 22,000, `quick` and `size` prune nothing, and store levels of 6 and of 4 bits. Spread your own over them.
  * @throws {TypeError | RangeError} for another name
  * @example
  * import { compress, presetOptions } from 'espalier/compression';
@@ -73,6 +120,8 @@ export const PRESET_NAMES = /* @__PURE__ */ Object.keys(PRESETS) as readonly Pre
  */
 export function presetOptions(name: PresetName, network: Network): CompressOptions {
   const { dense, options } = PRESETS[checkOneOf('presetOptions', 'name', name, PRESET_NAMES)];
+  if (Object.hasOwn(OF_SMALL_LAYERS, name) && hasSmallLayers(network))
+    return OF_SMALL_LAYERS[name as keyof typeof OF_SMALL_LAYERS];
   const names = compressibleLayers(network);
   const firstDense = names.find((layer) => network.nodes.find((node) => node.name === layer)?.kind === 'dense');
   const layers: Record<string, LayerSetting> = {};

@@ -25,6 +25,8 @@ const chain = (...widths: number[]): Network =>
     widths.flatMap((width) => [dense(width), relu()]),
   );
 const network = chain(40, 24, 6);
+/** Layers that pay for a codebook each. */
+const large = chain(256, 256, 6);
 const plan = (options: CompressOptions, given = network): Stage[] => planStages(resolveCompressOptions(given, options));
 const none = { epochs: 0, learningRate: 1 };
 
@@ -48,7 +50,7 @@ describe('defaults', () => {
   });
   it('of the presets are the settings that were measured', () => {
     const rates = (name: PresetName): unknown => {
-      const { settings, retrainPruned, retrainQuantized, final, layers } = presetOptions(name, network);
+      const { settings, retrainPruned, retrainQuantized, final, layers } = presetOptions(name, large);
       const passes = [retrainPruned, retrainQuantized, final].map((one) => [one!.epochs, one!.learningRate]);
       return [Object.values(settings!), ...passes, layers!['dense1']!.keep];
     };
@@ -56,7 +58,7 @@ describe('defaults', () => {
     expect(rates('size')).toEqual([[0.55, 4, 256], [24, 0.04], [0, 0.01], [12, 0.02], 0.25]);
     expect(rates('speed')).toEqual([[0.4, 2, 64], [24, 0.04], [0, 0.01], [8, 0.01], 0.25]);
     expect(rates('quick')).toEqual([[0.55, 4, 256], [0, 0.01], [0, 0.01], [0, 0.01], 0.25]);
-    expect(presetOptions('quick', network)).toMatchObject({ refit: true, feedback: 'full' });
+    expect(presetOptions('quick', large)).toMatchObject({ refit: true, feedback: 'full' });
   });
   it('are what is done where nothing is said', () => {
     const { steps, layers, ...settings } = resolveCompressOptions(network, {});

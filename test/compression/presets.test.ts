@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { conv, dense, flatten, PRESET_NAMES, presetOptions, sequential, vgg } from '../../src/index.ts';
 import { resolveCompressOptions } from '../../src/compression/options.ts';
 
-const network = vgg({ side: 16, widths: [4, 8], hidden: [8] });
+const network = vgg({ side: 16, widths: [32, 64], hidden: [256] });
 
 describe('presetOptions', () => {
   it('of the reference network the layers are those of the results', () => {
@@ -17,6 +17,24 @@ describe('presetOptions', () => {
     });
     expect(presetOptions('quick', network).layers).toEqual({ conv1_1: { quantize: false }, dense1: { keep: 0.25 } });
     expect(presetOptions('paper', network)).not.toHaveProperty('layersPerStep');
+  });
+
+  it('a network of small layers gets levels in all of them, and keeps its channels', () => {
+    const small = sequential({ input: [3, 16, 16] }, [conv(16, 3), conv(64, 1), conv(64, 3, { groups: 64 }), conv(64, 1)]);
+    for (const [name, bits] of [
+      ['quick', 6],
+      ['size', 4],
+    ] as const) {
+      const { layers } = resolveCompressOptions(small, presetOptions(name, small));
+      expect([...layers.values()].map(({ keep, quantize, quantizer, options }) => [keep, quantize, quantizer, options['bits']])).toEqual(
+        Array.from({ length: 4 }, () => [1, true, 'scalar', bits]),
+      );
+    }
+    expect(presetOptions('size', small).training?.levels).toBe('moving');
+    // Half of its weights in one layer that pays for a codebook, and a few more: 200 x 110 is 22,000.
+    const large = sequential({ input: [110] }, [dense(200), dense(100)]);
+    expect(presetOptions('size', large).settings).toMatchObject({ keep: 0.55 });
+    expect(presetOptions('size', sequential({ input: [100] }, [dense(200), dense(100)])).settings).toMatchObject({ keep: 1 });
   });
 
   it.each(PRESET_NAMES)('%s names only layers that a network has, and never thins its output', (name) => {
