@@ -252,9 +252,12 @@ async function readOptions(path: string): Promise<CompressOptions> {
   const { loss, schedule, ...others } = checkObject('--options', path, 'training', training, [
     'batchSize',
     'loss',
+    'codebookRate',
+    'levels',
     'optimizer',
     'schedule',
     'clip',
+    'responses',
   ]);
   return {
     ...rest,

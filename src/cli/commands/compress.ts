@@ -133,10 +133,11 @@ async function movedBy(
 
 function movedText({ samples, outputs }: Difference): string {
   return table([
-    ['output', `error on ${grouped(samples)} samples`, 'cosine', 'largest'],
-    ...outputs.map(({ name, relativeError, cosine, largest }) => [
+    ['output', `error on ${grouped(samples)} samples`, 'of the spread', 'cosine', 'largest'],
+    ...outputs.map(({ name, relativeError, spreadError, cosine, largest }) => [
       name,
       percent(relativeError),
+      percent(spreadError),
       cosine.toFixed(6),
       largest.toPrecision(3),
     ]),
