@@ -176,6 +176,18 @@ export const TARGETS: readonly Target[] = [
     },
   },
   {
+    name: 'packed',
+    about: 'readNetwork: a packed file, its checksum right; what comes out is written and read again, packed and not',
+    words: ['espalier.packed', '"dtype":"U8"', '\u0000\u0000\u0000\u0000', '\u0001\u0000\u0000\u0000'],
+    seeds: async () => (await networkFiles()).map((bytes) => writeNetwork(readNetwork(bytes), { packed: true })),
+    mend: mendContainer,
+    read(bytes) {
+      const network = readNetwork(bytes);
+      const again = readNetwork(writeNetwork(network, { packed: true }));
+      check(sameBytes(writeNetwork(again), writeNetwork(network)), 'packed and read again, it is another network');
+    },
+  },
+  {
     name: 'encodings',
     about: 'readEncodings: encodings without a network, their checksum right',
     words: [

@@ -110,7 +110,7 @@ export const COMPRESS_OPTIONS = {
   ),
   codewordPrecision: defaultShown(
     COMPRESS_DEFAULTS.codewords,
-    choice(['float32', 'float16'], 'how codewords are stored'),
+    choice(['float32', 'float16'], 'how codewords are stored, and what stays dense'),
   ),
   noPacking: flag('each tensor under its own name, for other readers of safetensors: a larger file'),
   options: text('FILE.json', 'any of the options of compress() as JSON; the options given here go before it'),

@@ -122,7 +122,11 @@ export interface CompressOptions {
    * the codewords), codewords not rounded; not where that is the same again. The best try stays. Default 1.
    */
   readonly retries?: number;
-  /** How codewords are stored: rounding them to halves is the last step. Default 'float16'. */
+  /**
+   * How codewords are stored, and with them all that stays dense (biases, layers that are not quantized): rounding to
+   * halves is the last step, and judged as any. What halves cannot hold stays float32. Nothing is rounded where nothing is
+   * quantized. Default 'float16'.
+   */
   readonly codewords?: 'float32' | 'float16';
   /** Whether the file is packed, as `writeNetwork` does it: the same network, in fewer bytes. Default true. */
   readonly packed?: boolean;

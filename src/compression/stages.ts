@@ -2,7 +2,7 @@
  * The stages of a schedule: each a plain transform, made from the settings. The schedule itself runs them one after
  * another, judges them and keeps their reports; it does not know what they do, so one's own may stand among them.
  */
-import { encodingOperations, isDense } from '../encodings/index.ts';
+import { isDense } from '../encodings/index.ts';
 import type { Network } from '../graph/network.ts';
 import type { TransformReport } from '../graph/transform.ts';
 import { openMoments } from '../importance/moments.ts';
@@ -71,10 +71,7 @@ export function planStages(settings: CompressSettings): Stage[] {
     stages.push({ ...retrainStage(settings, final), name: 'final', step: steps.length, layers: [] });
   // Rounding comes before the file and after the training, which would leave the grid again. It is judged as a step of
   // its own: a milder one is none.
-  const quantized = steps.flat().filter((name) => {
-    const plan = layers.get(name);
-    return plan?.quantize && encodingOperations(plan.quantizer).toHalves;
-  });
+  const quantized = steps.flat().filter((name) => layers.get(name)?.quantize);
   if (codewords === 'float16' && quantized.length > 0)
     stages.push({
       name: 'round',
@@ -82,7 +79,7 @@ export function planStages(settings: CompressSettings): Stage[] {
       layers: quantized,
       transform: measured(async (network, context) =>
         context.attempt === 0
-          ? roundCodebooks()(network, context)
+          ? roundCodebooks({ dense: true })(network, context)
           : { network, report: { transform: 'roundCodebooks', parameters: [] } },
       ),
       differs: (attempt) => attempt === 1,

@@ -15,7 +15,7 @@ export function describeStage({ report }: StageReport): string {
   if (isPruning(report)) return describePruning(report);
   if (isQuantization(report)) return describeQuantization(report);
   if (isTraining(report)) return describeTraining(report);
-  if (report.transform === 'roundCodebooks') return 'codewords to half precision';
+  if (report.transform === 'roundCodebooks') return 'to half precision';
   const { transform, ...rest } = report;
   return [
     transform,

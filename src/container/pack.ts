@@ -1,11 +1,10 @@
 /** Writing packed files: packed.ts says what is in them. */
-import { sizeOf } from '../base/tensor.ts';
 import { createCellCoder, isCountable, MODELS, partBytes } from './cells.ts';
 import type { Cells, Part } from './cells.ts';
 import { writeChecked } from './checksum.ts';
 import { floatParts, LENGTHS_BYTES, mostDecoded, PACKED_KEY, PACKED_TENSOR, PACKED_VERSION } from './packed.ts';
 import { rangeEncoder } from './range-coder.ts';
-import { metadataPairs } from './safetensors.ts';
+import { METADATA, metadataPairs } from './safetensors.ts';
 import type { Metadata, NamedArray } from './safetensors.ts';
 import { codeText } from './text-model.ts';
 
@@ -25,19 +24,17 @@ const LEAST_GAIN = 0.01;
  * Cost: each part is coded up to three times; see docs/performance.md.
  */
 export function writePacked(tensors: readonly PackableArray[], metadata: Metadata): Uint8Array | undefined {
-  const encoder = new TextEncoder();
-  const texts = metadataPairs(metadata).map(([key, value]) => [key, encoder.encode(value)] as const);
   const pieces = chooseModels(tensors);
-  const directory = encoder.encode(
-    JSON.stringify({
-      metadata: texts.map(([key, value]) => [key, value.length]),
-      tensors: tensors.map(({ name, dtype, shape }, i) => [name, dtype, shape, ...pieces[i].map(entryOf)]),
-    }),
-  );
-  const text = joined([...texts.map(([, value]) => value), directory]);
+  const fields = [
+    `"${METADATA}":{${metadataPairs(metadata)
+      .map(([key, value]) => field(key, value))
+      .join(',')}}`,
+    ...tensors.map(({ name, dtype, shape }, i) => field(name, { dtype, shape, parts: pieces[i].flatMap(numbersOf) })),
+  ];
+  const header = new TextEncoder().encode(`{${fields.join(',')}}`);
   const raw: Uint8Array[] = [];
   const coder = rangeEncoder();
-  codeText(coder, text);
+  codeText(coder, header);
   const decoded = codedBytes(pieces.flat());
   const cells = createCellCoder(coder, decoded);
   tensors.forEach(({ bytes }, i) => {
@@ -47,11 +44,10 @@ export function writePacked(tensors: readonly PackableArray[], metadata: Metadat
     }
   });
   const coded = coder.finish();
-  if (text.length + decoded > mostDecoded(coded.length)) return undefined;
+  if (header.length + decoded > mostDecoded(coded.length)) return undefined;
   const lengths = new DataView(new ArrayBuffer(LENGTHS_BYTES));
-  [text.length - directory.length, directory.length, coded.length].forEach((length, i) =>
-    lengths.setUint32(4 * i, length, true),
-  );
+  lengths.setUint32(0, header.length, true);
+  lengths.setUint32(4, coded.length, true);
   const packed = joined([new Uint8Array(lengths.buffer), coded, ...raw]);
   return writeChecked(
     [{ name: PACKED_TENSOR, dtype: 'U8', shape: [packed.length], bytes: packed }],
@@ -59,9 +55,12 @@ export function writePacked(tensors: readonly PackableArray[], metadata: Metadat
   );
 }
 
-/** A part as the directory has it. */
-function entryOf({ model, stride, bits, count, columns }: Part): unknown {
-  return stride > 0 ? model : [model, bits, count, columns];
+// One by one: objects of JavaScript put names that are numbers first.
+const field = (name: string, value: unknown): string => `${JSON.stringify(name)}:${JSON.stringify(value)}`;
+
+/** A part as the header has it. */
+function numbersOf({ model, stride, bits, count, columns }: Part): number[] {
+  return stride > 0 ? [model] : [model, bits, count, columns];
 }
 
 const codedBytes = (parts: readonly Part[]): number =>
@@ -93,8 +92,8 @@ function chooseModels(tensors: readonly PackableArray[]): Part[][] {
   );
 }
 
-function partsOf({ dtype, shape, bytes, cells }: PackableArray): readonly Omit<Part, 'model'>[] {
-  const floats = floatParts(dtype, sizeOf(shape));
+function partsOf({ dtype, bytes, cells }: PackableArray): readonly Omit<Part, 'model'>[] {
+  const floats = floatParts(dtype, bytes.length);
   if (floats) return floats;
   let first = 0;
   return (cells ?? [{ bits: 8, count: bytes.length, columns: bytes.length }])

@@ -71,7 +71,8 @@ export interface ReadLimits {
 
 export type Metadata = ReadonlyMap<string, string> | Readonly<Record<string, string>>;
 
-const METADATA = '__metadata__';
+/** Of a header: the field that is no tensor. */
+export const METADATA = '__metadata__';
 const LENGTH_BYTES = 8;
 
 /**
@@ -161,21 +162,7 @@ export function readSafetensors(input: Uint8Array | ArrayBuffer, limits: ReadLim
   const headerLength = readHeaderLength(bytes, maxHeaderBytes);
   const dataStart = LENGTH_BYTES + headerLength;
 
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(LENGTH_BYTES, dataStart));
-  } catch (cause) {
-    throw new EspalierError('HEADER', 'readSafetensors: the header is not valid UTF-8; the file is damaged', {
-      offset: LENGTH_BYTES,
-      cause,
-    });
-  }
-  const header = parseJson(text, { who: 'readSafetensors', start: LENGTH_BYTES, maxDepth: 16 });
-  if (!(header instanceof Map))
-    throw new EspalierError('HEADER', 'readSafetensors: the header is not a JSON object; the file is damaged', {
-      offset: LENGTH_BYTES,
-    });
-  const fields = header as ReadonlyMap<string, Json>;
+  const fields = readHeader(bytes.subarray(LENGTH_BYTES, dataStart));
   if (fields.size > maxTensors + 1) {
     throw new EspalierError(
       'TOO_LARGE',
@@ -200,10 +187,38 @@ export function readSafetensors(input: Uint8Array | ArrayBuffer, limits: ReadLim
   };
 }
 
-interface Entry {
-  readonly name: string;
+/**
+ * The fields of a header: tensors, and '__metadata__'.
+ * @throws {EspalierError} HEADER, DUPLICATE
+ */
+export function readHeader(bytes: Uint8Array): ReadonlyMap<string, Json> {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new EspalierError('HEADER', 'readSafetensors: the header is not valid UTF-8; the file is damaged', {
+      offset: LENGTH_BYTES,
+      cause,
+    });
+  }
+  const header = parseJson(text, { who: 'readSafetensors', start: LENGTH_BYTES, maxDepth: 16 });
+  if (!(header instanceof Map))
+    throw new EspalierError('HEADER', 'readSafetensors: the header is not a JSON object; the file is damaged', {
+      offset: LENGTH_BYTES,
+    });
+  return header as ReadonlyMap<string, Json>;
+}
+
+/** What a header says of a tensor, but for where it lies. */
+export interface TensorType {
   readonly dtype: Dtype;
   readonly shape: Shape;
+  /** Bytes that it takes. */
+  readonly length: number;
+}
+
+interface Entry extends Omit<TensorType, 'length'> {
+  readonly name: string;
   readonly begin: number;
   readonly end: number;
 }
@@ -301,19 +316,26 @@ function readHeaderLength(bytes: Uint8Array, maxHeaderBytes: number): number {
   return length;
 }
 
-function readEntry(name: string, value: Json, maxRank: number): Entry {
-  function fail(
-    code: 'HEADER' | 'FIELD' | 'UNSUPPORTED' | 'SHAPE' | 'LAYOUT' | 'RANGE',
-    problem: string,
-    found?: unknown,
-  ): never {
+/** Throws what is wrong with a tensor. */
+export type Fail = (
+  code: 'HEADER' | 'FIELD' | 'UNSUPPORTED' | 'SHAPE' | 'LAYOUT' | 'RANGE',
+  problem: string,
+  found?: unknown,
+) => never;
+
+export function failingOf(name: string): Fail {
+  return (code, problem, found) => {
     throw new EspalierError(code, `readSafetensors: tensor ${show(name)}: ${problem}`, { name, found });
-  }
+  };
+}
+
+/** @throws {EspalierError} HEADER, FIELD, UNSUPPORTED, SHAPE */
+export function readType(name: string, value: Json, maxRank: number): TensorType {
+  const fail: Fail = failingOf(name);
   if (!(value instanceof Map)) fail('HEADER', 'expected an object with dtype, shape and data_offsets', value);
   const fields = value as ReadonlyMap<string, Json>;
   const dtype = fields.get('dtype');
   const shape = fields.get('shape');
-  const offsets = fields.get('data_offsets');
 
   if (typeof dtype !== 'string') return fail('HEADER', `dtype: expected a string, got ${show(dtype)}`, dtype);
   if (!isDtype(dtype)) {
@@ -335,7 +357,13 @@ function readEntry(name: string, value: Json, maxRank: number): Entry {
     if (bound > Number.MAX_SAFE_INTEGER) fail('SHAPE', `shape ${show(sides)} has more than 2^53 bytes`, side);
   }
   const whole = [...sides] as number[];
+  return { dtype, shape: whole, length: sizeOf(whole) * DTYPE_BYTES[dtype] };
+}
 
+function readEntry(name: string, value: Json, maxRank: number): Entry {
+  const fail: Fail = failingOf(name);
+  const { dtype, shape, length } = readType(name, value, maxRank);
+  const offsets = (value as ReadonlyMap<string, Json>).get('data_offsets');
   if (!Array.isArray(offsets) || offsets.length !== 2)
     return fail('LAYOUT', `data_offsets: expected [begin, end], got ${show(offsets)}`, offsets);
   const [begin, end] = offsets as readonly Json[];
@@ -348,14 +376,13 @@ function readEntry(name: string, value: Json, maxRank: number): Entry {
   const from = begin as number;
   const to = end as number;
   if (from > to) fail('LAYOUT', `data_offsets: begin ${from} lies behind end ${to}`, from);
-  const expected = sizeOf(whole) * DTYPE_BYTES[dtype];
-  if (to - from !== expected)
+  if (to - from !== length)
     fail(
       'SHAPE',
-      `${dtype} of [${whole.join(', ')}] takes ${expected} bytes, its data_offsets span ${to - from}`,
+      `${dtype} of [${shape.join(', ')}] takes ${length} bytes, its data_offsets span ${to - from}`,
       to - from,
     );
-  return { name, dtype, shape: whole, begin: from, end: to };
+  return { name, dtype, shape, begin: from, end: to };
 }
 
 /** The tensors must cover the data exactly once: nothing hidden in a gap, nothing shared, nothing behind. */
@@ -386,7 +413,7 @@ function checkLayout(entries: readonly Entry[], available: number, dataStart: nu
     );
 }
 
-function readMetadata(value: Json | undefined): Map<string, string> {
+export function readMetadata(value: Json | undefined): Map<string, string> {
   const metadata = new Map<string, string>();
   if (value === undefined) return metadata;
   if (!(value instanceof Map))
@@ -411,7 +438,8 @@ function isDtype(name: string): name is Dtype {
   return Object.hasOwn(DTYPE_BYTES, name);
 }
 
-function isCount(value: Json): value is number {
+/** A whole number from 0. */
+export function isCount(value: Json | undefined): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0);
 }
 

@@ -1,6 +1,7 @@
 /** What the encodings share: the matrix that a shape stands for, checks, and bytes to floats. */
 import { EspalierError, show } from '../base/errors.ts';
 import { sizeOf, type Shape } from '../base/tensor.ts';
+import { halfToNumber } from './half.ts';
 import type { StoredTensor } from './kind.ts';
 
 /** Rows and columns of a parameter of this shape seen as a matrix; a single number is a matrix of one column. */
@@ -45,6 +46,16 @@ export function checkDtype(name: string, { dtype }: StoredTensor, ...allowed: re
 /** @throws {EspalierError} PQ_PARAM */
 export function checkBytes(name: string, { bytes }: StoredTensor, expected: number): void {
   if (bytes.length !== expected) throw invalid(name, `expected ${expected} bytes, got ${bytes.length}`, bytes.length);
+}
+
+/** Whether a field is a whole number from `from` to `to`. */
+export function isInteger(value: unknown, from: number, to: number): value is number {
+  return Number.isInteger(value) && (value as number) >= from && (value as number) <= to;
+}
+
+/** Numbers of little-endian halves, wherever they lie in their buffer. */
+export function halvesOf(bytes: Uint8Array): Float32Array {
+  return Float32Array.from(new Uint16Array(new Uint8Array(bytes).buffer), halfToNumber);
 }
 
 /** Copy of little-endian float32 bytes, wherever they lie in their buffer. */

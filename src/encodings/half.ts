@@ -56,6 +56,11 @@ export function halfExponent(values: Float32Array): number {
   return exponent;
 }
 
+/** Bytes of values that are halves times 2^exponent. */
+export function halfBytes(values: Float32Array, exponent = 0): Uint8Array {
+  return new Uint8Array(Uint16Array.from(values, (value) => numberToHalf(value * 2 ** -exponent)).buffer);
+}
+
 /** The values, each rounded to the nearest half times 2^exponent. */
 export function roundToHalves(values: Float32Array, exponent = 0): Float32Array {
   return values.map((value) => halfToNumber(numberToHalf(value * 2 ** -exponent)) * 2 ** exponent);

@@ -124,7 +124,8 @@ export interface EncodingOperations<E extends Encoded, P extends EncodingPlace =
   canonical(encoding: E): E;
   /**
    * With trained values in half precision, where the kind can store such: each within 2^-11 of itself if it is within
-   * 2^29 of the largest, by powers of two that are stored too; undefined where one would become infinite.
+   * 2^29 of the largest, by powers of two that are stored too; undefined where one would become infinite, or of a dense
+   * encoding 0.
    */
   toHalves?(encoding: E): E | undefined;
   /** In words, for tables: '256 codewords of 4, signs apart'. */

@@ -43,7 +43,7 @@ export {
 } from './network.ts';
 export { readEncodings, writeEncodings, type ReadEncodingsOptions } from './files.ts';
 export { nearestRows, recall, type NearestRows } from './search.ts';
-export { roundCodebooks, roundEncoding, type RoundingReport } from './round.ts';
+export { roundCodebooks, roundEncoding, type RoundingOptions, type RoundingReport } from './round.ts';
 export {
   canonicalSigns,
   codeWidth,

@@ -1,16 +1,17 @@
 /** Trained values in half precision: a step of its own in a schedule, so that saving never changes a network. */
 import { square } from '../base/elementary.ts';
-import { encodingOperations, trainedValues } from '../encodings/index.ts';
+import { ownOptions } from '../base/rules.ts';
+import { encodingOperations, isDense, trainedValues } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
 import type { Transform } from '../graph/transform.ts';
 
 export interface RoundingReport {
   readonly parameter: string;
-  /** 'float32': a codeword is beyond the largest half, 65504, so the codebooks of this parameter stay as they were. */
+  /** 'float32': halves cannot hold a value, whatever power of two they are multiplied by, so the parameter stays as it was. */
   readonly precision: 'float16' | 'float32';
-  /** Largest change of a codeword coordinate. */
+  /** Largest change of a value. */
   readonly largestChange: number;
-  /** |rounded - codewords| / |codewords|. */
+  /** |rounded - values| / |values|. */
   readonly relativeChange: number;
 }
 
@@ -22,16 +23,25 @@ export function roundEncoding<E extends Encoding>(encoding: E): E | undefined {
   return encodingOperations(encoding.kind).toHalves?.(encoding) as E | undefined;
 }
 
+export interface RoundingOptions {
+  /**
+   * Also parameters that are not encoded: biases, statistics, and the weights of layers that stayed dense. Default false.
+   */
+  readonly dense?: boolean;
+}
+
 /**
  * Rounds the codebooks of all parameters whose encoding can store halves to half precision, which halves what they take
- * in the file. Report: `parameters`, a {@link RoundingReport} each.
+ * in the file. Every number keeps 11 bits if it is within 2^29 of the largest of its codebook or parameter. Report:
+ * `parameters`, a {@link RoundingReport} each.
  */
-export function roundCodebooks(): Transform {
+export function roundCodebooks(options: RoundingOptions = {}): Transform {
+  const { dense = false } = ownOptions('roundCodebooks', 'options', options, ['dense']);
   return async (network) => {
     const parameters = new Map<string, Encoding>(network.parameters);
     const reports: RoundingReport[] = [];
     for (const [parameter, encoding] of network.parameters) {
-      if (!encodingOperations(encoding.kind).toHalves) continue;
+      if (!encodingOperations(encoding.kind).toHalves || (isDense(encoding) && !dense)) continue;
       const rounded = roundEncoding(encoding);
       if (rounded) parameters.set(parameter, rounded);
       reports.push({

@@ -37,6 +37,7 @@ describe('defaults', () => {
       criterion: 'activationCorrelation',
       repair: true,
       refit: false,
+      packed: true,
       feedback: 'none',
       order: 'lastToFirst',
       layersPerStep: 1,
@@ -62,7 +63,7 @@ describe('defaults', () => {
   });
   it('are what is done where nothing is said', () => {
     const { steps, layers, ...settings } = resolveCompressOptions(network, {});
-    const { order: _order, layersPerStep: _layersPerStep, ...said } = COMPRESS_DEFAULTS;
+    const { order: _order, layersPerStep: _layersPerStep, packed: _ofTheFile, ...said } = COMPRESS_DEFAULTS;
     expect(settings).toEqual({ ...said, scoring: {}, training: {}, tolerance: undefined });
     expect(steps).toEqual([['dense3'], ['dense2'], ['dense1']]);
     for (const layer of layers.values())
@@ -104,9 +105,9 @@ describe('the stages', () => {
       0,
       'dense2',
     ]);
-    // Levels have no codewords to round.
+    // Levels have no codewords, but biases stand beside them.
     const scalar = { quantize: true, quantizer: 'scalar' } as const;
-    expect(plan({ settings: scalar }).map(({ name }) => name)).not.toContain('round');
+    expect(plan({ settings: scalar }).map(({ name }) => name)).toContain('round');
     expect(plan({ settings: { quantize: false } }).map(({ name }) => name)).not.toContain('round');
   });
   it.each([
@@ -413,7 +414,7 @@ describe('in words', () => {
       { transform: 'train', history: [], learningRate: 0.1, status: 'noImprovement' },
       '0 epochs at 0.1; none was better than the state before, which stays',
     ],
-    [{ transform: 'roundCodebooks', parameters: [] }, 'codewords to half precision'],
+    [{ transform: 'roundCodebooks', parameters: [] }, 'to half precision'],
     [
       { transform: 'mine', a: 1, b: 'two', c: true, d: false, e: [1], f: null, g: { h: 1 } },
       'mine, a 1, b two, c true, d false',

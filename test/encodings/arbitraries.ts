@@ -1,5 +1,6 @@
 /** Encodings of all kinds: one arbitrary for each in the table, which is what the laws draw from. */
 import fc from 'fast-check';
+import { denseOperations } from '../../src/encodings/kinds/dense.ts';
 import { EspalierError } from '../../src/base/errors.ts';
 import {
   denseEncoding,
@@ -76,13 +77,14 @@ export function productEncodings(recipe: Recipe = {}): fc.Arbitrary<ProductEncod
 }
 
 const denseEncodings = fc
-  .tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 1, max: 5 }), fc.infiniteStream(float))
-  .map(([rows, columns, values]) =>
-    denseEncoding({
+  .tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 1, max: 5 }), fc.infiniteStream(float), fc.boolean())
+  .map(([rows, columns, values, halves]) => {
+    const single = denseEncoding({
       data: Float32Array.from({ length: rows * columns }, () => values.next().value as number),
       shape: [rows, columns],
-    }),
-  );
+    });
+    return halves ? (denseOperations.toHalves!(single) ?? single) : single;
+  });
 
 /** All widths, a scale per row or one, symmetric or not; scales below zero too, as training may leave them. */
 export const scalarEncodings: fc.Arbitrary<ScalarEncoding> = fc

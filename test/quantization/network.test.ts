@@ -15,6 +15,7 @@ import {
   type Encoding,
   type ParameterOptions,
   type ParameterReport,
+  type DenseEncoding,
   type ProductEncoding,
   type RoundingReport,
 } from '../../src/quantization/index.ts';
@@ -290,6 +291,35 @@ describe('roundCodebooks', () => {
       expect((report.parameters as RoundingReport[])[0].relativeChange).toBeLessThan(2 ** -11);
       expect(decode(readNetwork(writeNetwork(result)).parameters.get('dense1.weight')!)).toEqual(decode(after));
     }
+  });
+
+  test('what is dense is rounded too where that is asked for, each value by itself, and training makes it float32 again', async () => {
+    const values = Array.from({ length: 24 }, (_, i) => [0.1, -3e-7, 20.5][i % 3]);
+    const head = quantized.parameters.get('head.weight')!;
+    const wide = decode(head).map((_, i) => (i === 0 ? 1e-30 : 1e30));
+    const odd = new Map(quantized.parameters)
+      .set('dense1.bias', { kind: 'dense', shape: [24], data: Float32Array.from(values) })
+      .set('head.weight', { kind: 'dense', shape: head.shape, data: wide });
+    const mixed = { ...quantized, parameters: odd };
+    const { network: result } = await roundCodebooks({ dense: true })(mixed, context);
+    const bias = result.parameters.get('dense1.bias') as DenseEncoding;
+    expect(encodingSize(bias).total).toBe(24 * 16);
+    bias.data.forEach((value, i) => {
+      const was = values[i];
+      expect(Math.abs(value - was)).toBeLessThanOrEqual(2 ** -11 * Math.abs(was));
+    });
+    // 0 would be another number.
+    expect(result.parameters.get('head.weight')).toEqual(odd.get('head.weight'));
+    expect(readNetwork(writeNetwork(result)).parameters).toEqual(result.parameters);
+    expect((await roundCodebooks()(mixed, context)).network.parameters.get('dense1.bias')).toBe(odd.get('dense1.bias'));
+    const moved = withTrainedValues(
+      bias,
+      Float32Array.from(values, (value) => value / 3),
+    );
+    expect(encodingSize(moved).total).toBe(24 * 32);
+    expect(
+      readNetwork(writeNetwork({ ...result, parameters: odd.set('dense1.bias', moved) })).parameters.get('dense1.bias'),
+    ).toEqual({ kind: 'dense', shape: [24], data: moved.data });
   });
 
   test('codewords that would be infinite stay float32, and the report says so', async () => {

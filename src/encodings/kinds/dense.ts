@@ -1,7 +1,11 @@
-/** Dense encoding: every weight a float32 of its own, stored under the parameter's own name. Not encoded, that is. */
+/**
+ * Dense encoding: every weight a number of its own, stored under the parameter's own name. Not encoded, that is. In a file
+ * it is F32, or F16 with an exponent e in the header where the halves are to be multiplied by 2^e, e not 0.
+ */
 import { EspalierError, checkFinite, show } from '../../base/errors.ts';
 import { sameShape, sizeOf, toTensor, type Shape, type TensorLike } from '../../base/tensor.ts';
-import { checkDtype, checkLength, floatsOf, headerShape } from '../checks.ts';
+import { checkDtype, checkLength, floatsOf, halvesOf, headerShape, invalid, isInteger } from '../checks.ts';
+import { areHalves, halfBytes, halfExponent, roundToHalves } from '../half.ts';
 import type { Encoded, EncodingHeader, EncodingOperations, EncodingReading, StoredTensor } from '../kind.ts';
 
 /** Every weight a float32 of its own, row-major. */
@@ -9,7 +13,19 @@ export interface DenseEncoding {
   readonly kind: 'dense';
   readonly shape: Shape;
   readonly data: Float32Array;
+  /**
+   * Stored as halves times 2^this, as long as every value is one: rounding is a transform of its own, and whatever moves
+   * the values makes them float32 again. Absent: float32.
+   */
+  readonly halfExponent?: number;
 }
+
+/** Exponents of two that take halves to float32 numbers. */
+const [LEAST_EXPONENT, LARGEST_EXPONENT] = [-164, 151];
+
+/** Whether the values are stored as halves. */
+const isHalf = ({ data, halfExponent: exponent }: DenseEncoding): boolean =>
+  exponent !== undefined && areHalves(data, exponent);
 
 /** A dense encoding of a tensor's values, copied. */
 export function denseEncoding(values: TensorLike): DenseEncoding {
@@ -26,21 +42,30 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
   const shape = headerShape(name, header.shape);
   const stored = get('');
   const size = sizeOf(shape);
-  checkDtype(name, stored, 'F32');
+  checkDtype(name, stored, 'F32', 'F16');
+  const isHalf = stored.dtype === 'F16';
+  const { exponent = 0 } = header;
+  if (!isInteger(exponent, LEAST_EXPONENT, LARGEST_EXPONENT) || (exponent !== 0 && !isHalf))
+    throw invalid(
+      name,
+      `exponent: expected one of halves, ${LEAST_EXPONENT} to ${LARGEST_EXPONENT}, got ${show(exponent)}`,
+      exponent,
+    );
   if (!sameShape(stored.shape, shape))
     throw new EspalierError(
       'SHAPE',
       `read: ${show(name)}: expected shape [${shape.join(', ')}], got [${stored.shape.join(', ')}]`,
       { name, found: stored.shape },
     );
-  if (stored.bytes.length !== 4 * size)
-    throw new EspalierError('SHAPE', `read: ${show(name)}: expected ${4 * size} bytes, got ${stored.bytes.length}`, {
+  const length = (isHalf ? 2 : 4) * size;
+  if (stored.bytes.length !== length)
+    throw new EspalierError('SHAPE', `read: ${show(name)}: expected ${length} bytes, got ${stored.bytes.length}`, {
       name,
       found: stored.bytes.length,
     });
-  const data = floatsOf(stored.bytes);
+  const data = isHalf ? halvesOf(stored.bytes).map((half) => half * 2 ** exponent) : floatsOf(stored.bytes);
   checkFinite('read', name, data);
-  return { kind: 'dense', shape, data };
+  return { kind: 'dense', shape, data, ...(isHalf && { halfExponent: exponent }) };
 }
 
 /** The half that a page carries which runs a model. */
@@ -77,16 +102,32 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
   counts: ({ data }) => new Float32Array(data.length).fill(1),
   pullbackOnHeap: () => undefined,
   structure: ({ data }) => [data.length],
-  size({ data }) {
-    const values = 32 * data.length;
+  size(encoding) {
+    const values = (isHalf(encoding) ? 16 : 32) * encoding.data.length;
     return { values, codes: 0, signs: 0, codebooks: 0, total: values };
   },
-  write({ shape, data }) {
+  write(encoding) {
+    const { shape, data, halfExponent: exponent = 0 } = encoding;
+    if (!isHalf(encoding))
+      return {
+        header: { kind: 'dense', shape },
+        tensors: [{ suffix: '', dtype: 'F32', shape, bytes: new Uint8Array(data.slice().buffer) }],
+      };
     return {
-      header: { kind: 'dense', shape },
-      tensors: [{ suffix: '', dtype: 'F32', shape, bytes: new Uint8Array(data.slice().buffer) }],
+      header: { kind: 'dense', shape, ...(exponent !== 0 && { exponent }) },
+      tensors: [{ suffix: '', dtype: 'F16', shape, bytes: halfBytes(data, exponent) }],
     };
   },
-  canonical: (encoding) => encoding,
+  canonical(encoding) {
+    const { halfExponent: _former, ...single } = encoding;
+    return isHalf(encoding) ? encoding : single;
+  },
+  toHalves(encoding) {
+    if (isHalf(encoding)) return encoding;
+    const exponent = halfExponent(encoding.data);
+    const data = roundToHalves(encoding.data, exponent);
+    const holds = data.every((value, i) => Number.isFinite(value) && (value !== 0 || encoding.data[i] === 0));
+    return holds ? { ...encoding, data, halfExponent: exponent } : undefined;
+  },
   describe: () => 'dense',
 };

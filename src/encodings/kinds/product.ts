@@ -13,8 +13,17 @@ import { checkFinite, show } from '../../base/errors.ts';
 import { arrayName } from '../../base/realm.ts';
 import type { Shape } from '../../base/tensor.ts';
 import { checkLeftOver, codeWidth, packCodes, packedBytes, unpackCodes } from '../bits.ts';
-import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, matrixSides } from '../checks.ts';
-import { areHalves, halfExponent, halfToNumber, numberToHalf, roundToHalves } from '../half.ts';
+import {
+  checkBytes,
+  checkDtype,
+  checkLength,
+  floatsOf,
+  halvesOf,
+  headerShape,
+  invalid,
+  matrixSides,
+} from '../checks.ts';
+import { areHalves, halfBytes, halfExponent, roundToHalves } from '../half.ts';
 import type {
   EncodingHeader,
   EncodingOperations,
@@ -226,10 +235,6 @@ function checkLayout(name: string, blocks: unknown, rows: number, columns: numbe
 function scaled(half: number, exponent: number): number {
   const value = half * 2 ** exponent;
   return Math.fround(value) === value ? value : NaN;
-}
-
-function halvesOf(bytes: Uint8Array): Float32Array {
-  return Float32Array.from(new Uint16Array(new Uint8Array(bytes).buffer), halfToNumber);
 }
 
 function lengths({ shape, blocks }: ProductEncoding): Length[] {
@@ -518,9 +523,7 @@ function codewordBytes(
     throw new RangeError(
       `write: codewords: expected halves with codewordPrecision 'float16', got others; apply roundCodebooks() first, or store 'float32'`,
     );
-  return new Uint8Array(
-    Uint16Array.from(codewords, (codeword) => numberToHalf(codeword * 2 ** -codewordExponent)).buffer,
-  );
+  return halfBytes(codewords, codewordExponent);
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

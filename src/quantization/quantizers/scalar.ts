@@ -3,10 +3,13 @@
  * taken from the largest weight: for each group of weights with a scale of its own, the range is clipped to 100 % to
  * 10 % of itself in steps of 2.5 %, and the clipping with the least squared error (times the importance) stays; of
  * equal ones the widest. As in Banner et al., "Post-training 4-bit quantization of convolution networks", NeurIPS 2019,
- * but by measuring instead of a model of the weights. Needs no data and no seed.
+ * but by measuring instead of a model of the weights. Or the step is given in standard deviations: then nothing is
+ * clipped as long as the bits suffice, large levels are rare, and a packed file takes for each weight what its level is
+ * worth (Gish, Pierce, "Asymptotically efficient quantizing", IEEE Transactions on Information Theory, 1968: a quarter of
+ * a bit from what any quantizer can reach). Needs no data and no seed.
  */
 import { square } from '../../base/elementary.ts';
-import { boolean, choice, integer } from '../../base/rules.ts';
+import { boolean, choice, integer, number } from '../../base/rules.ts';
 import { createRunControl, type RunControl } from '../../base/control.ts';
 import type { Tensor } from '../../base/tensor.ts';
 import { matrixSides } from '../../encodings/checks.ts';
@@ -32,7 +35,7 @@ export interface ScalarReport extends FitReport {
   readonly clipping: number;
 }
 
-const OPTIONS = { bits: integer(2, 8), scales: choice('channel', 'layer'), zeroPoints: boolean };
+const OPTIONS = { bits: integer(2, 8), scales: choice('channel', 'layer'), zeroPoints: boolean, step: number(0, 4) };
 
 /** 1, 0.975, ..., 0.1. */
 const CLIPPINGS = 37;
@@ -44,21 +47,24 @@ const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarReport> = {
   kind: 'scalar',
   options: OPTIONS,
-  defaults: { bits: 8, scales: 'channel', zeroPoints: false },
+  defaults: { bits: 8, scales: 'channel', zeroPoints: false, step: 0 },
   words: {
     bits: 'bits per weight',
     scales: 'a scale per output channel, or one for the layer',
     zeroPoints: 'a zero point beside each scale, for weights that lie to one side of 0',
+    step: 'distance of levels, in root mean squares of the weights that share a scale: small in a packed file; 0: searched for',
   },
-  /** Two bits more; with all of them, a scale per channel. */
+  /** Half the step; else two bits more; with all of them, a scale per channel. */
   milder: (options) =>
-    options.bits < 8 ? { ...options, bits: Math.min(8, options.bits + 2) } : { ...options, scales: 'channel' },
-  /** Exact. */
+    options.step > 0
+      ? { ...options, step: options.step / 2 }
+      : options.bits < 8 ? { ...options, bits: Math.min(8, options.bits + 2) } : { ...options, scales: 'channel' },
+  /** Exact, of a plain file. */
   estimateBits(shape, { bits, scales, zeroPoints }) {
     const { rows, columns } = matrixSides(shape);
     return scalarSize(rows * columns, bits, scales === 'layer' ? 1 : rows, zeroPoints).total;
   },
-  async fit(matrix, { bits, scales: per, zeroPoints }, { signal, importance: given, moments }) {
+  async fit(matrix, { bits, scales: per, zeroPoints, step }, { signal, importance: given, moments }) {
     const values = checkMatrix('scalarQuantizer', matrix);
     const feedback = moments && prepareFeedback(moments, values.shape[1]);
     const importance = checkImportance(
@@ -79,6 +85,12 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
     for (let group = 0; group < groups; group++) {
       const [first, end] = [group * length, (group + 1) * length];
       const { scale: widest, zero } = wholeRange(data.subarray(first, end), bits, zeroPoints);
+      if (step > 0) {
+        zeros[group] = middle(bits);
+        scales[group] = stored(step * rootMeanSquare(data.subarray(first, end)), bits, middle(bits));
+        clippings += Math.min(1, scales[group] / widest);
+        continue;
+      }
       zeros[group] = zero;
       let least = Infinity;
       let best = 0;
@@ -148,6 +160,10 @@ function wholeRange(weights: Float32Array, bits: number, zeroPoints: boolean): {
   const most = 2 ** bits - 1;
   if (!zeroPoints) return { scale: Math.max(high / (most - middle(bits)), -low / middle(bits)), zero: middle(bits) };
   return { scale: (high - low) / most, zero: Math.round((-low / (high - low)) * most) };
+}
+
+function rootMeanSquare(weights: Float32Array): number {
+  return Math.sqrt(weights.reduce((sum, weight) => sum + square(weight), 0) / weights.length) || 1;
 }
 
 /** A scale as it is stored: a float32 above 0, and no weight of it infinite. */
