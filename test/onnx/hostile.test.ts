@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../src/base/errors.ts';
 import { bytesField, integerField, messageField, textField } from '../../src/onnx/encode.ts';
 import type { Bytes } from '../../src/onnx/encode.ts';
 import { readOnnx } from '../../src/onnx/index.ts';
+import { readModel } from '../../src/onnx/model.ts';
 import {
   bytesOf,
   floats,
@@ -35,14 +36,17 @@ describe('damage', () => {
   it('with any bit flipped it is read or refused with a code and a place', () => {
     const bytes = small();
     const counts = { read: 0, refused: 0 };
+    // Weights may be any number: bits of those in the middle of raw data tell nothing new.
+    const weights = [...readModel(bytes).graph.initializers.values()].flatMap(({ raw }) => (raw ? [raw] : []));
+    const isWeight = (at: number): boolean => weights.some(([start, end]) => at >= start + 8 && at < end - 8);
     for (let bit = 0; bit < 8 * bytes.length; bit++) {
-      // Weights may be any number: bits of those in the middle of raw data tell nothing new.
+      if (isWeight(bit >> 3)) continue;
       const flipped = bytes.slice();
       flipped[bit >> 3] ^= 1 << (bit & 7);
       counts[refusal(flipped) ? 'refused' : 'read']++;
     }
     expect(counts.refused).toBeGreaterThan(4000);
-    expect(counts.read).toBeGreaterThan(4000);
+    expect(counts.read).toBeGreaterThan(1000);
   });
 
   it('is said of a page, a pointer, an archive: no model', () => {

@@ -147,6 +147,7 @@ const pad: OnnxOperator = {
     const given = filler ? toFloats(node.proto.inputs[2], filler)[0] : node.float('value', 0);
     // In front of a maximum, where the least number does as well.
     const value = Math.min(Math.max(given, -LARGEST), LARGEST);
+    if (value !== given) graph.note(`it pads with ${given}; taken as ${value}`);
     if (graph.layout === 'batched' && [before.shift(), after.shift()].some((count) => count !== 0))
       graph.acrossBatch('it pads the batch');
     // What is negative is cut off.
