@@ -20,6 +20,7 @@ import {
   graph,
   relu,
   sequential,
+  vgg,
 } from '../../src/network/index.ts';
 import { denseByDefault } from '../../src/quantization/worth.ts';
 import { evaluate, l2, reestimateBatchNorm, train } from '../../src/training/index.ts';
@@ -229,7 +230,7 @@ describe('what is asked reaches those who do it', () => {
     const refitted = await run({ ...options, refit: true });
     expect(plain.report.stages[0].report['refitted']).toBeUndefined();
     expect(refitted.report.stages[0].report['refitted']).toContainEqual({ layer: 'dense2', status: 'refitted' });
-    expect(describeStage(refitted.report.stages[0])).toContain('; 4 layers refitted');
+    expect(describeStage(refitted.report.stages[0])).toContain('; 5 layers refitted');
     const bias = ({ network: one }: CompressResult): Float32Array => decode(one.parameters.get('dense2.bias')!);
     expect(bias(refitted)).not.toEqual(bias(plain));
     const fed = await run({ ...options, feedback: 'full' });

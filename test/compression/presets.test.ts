@@ -20,21 +20,33 @@ describe('presetOptions', () => {
   });
 
   it('a network of small layers gets levels in all of them, and keeps its channels', () => {
-    const small = sequential({ input: [3, 16, 16] }, [conv(16, 3), conv(64, 1), conv(64, 3, { groups: 64 }), conv(64, 1)]);
+    const small = sequential({ input: [3, 16, 16] }, [
+      conv(16, 3),
+      conv(64, 1),
+      conv(64, 3, { groups: 64 }),
+      conv(64, 1),
+    ]);
     for (const [name, bits] of [
       ['quick', 6],
       ['size', 4],
     ] as const) {
       const { layers } = resolveCompressOptions(small, presetOptions(name, small));
-      expect([...layers.values()].map(({ keep, quantize, quantizer, options }) => [keep, quantize, quantizer, options['bits']])).toEqual(
-        Array.from({ length: 4 }, () => [1, true, 'scalar', bits]),
-      );
+      expect(
+        [...layers.values()].map(({ keep, quantize, quantizer, options }) => [
+          keep,
+          quantize,
+          quantizer,
+          options['bits'],
+        ]),
+      ).toEqual(Array.from({ length: 4 }, () => [1, true, 'scalar', bits]));
     }
     expect(presetOptions('size', small).training?.levels).toBe('moving');
     // Half of its weights in one layer that pays for a codebook, and a few more: 200 x 110 is 22,000.
     const large = sequential({ input: [110] }, [dense(200), dense(100)]);
     expect(presetOptions('size', large).settings).toMatchObject({ keep: 0.55 });
-    expect(presetOptions('size', sequential({ input: [100] }, [dense(200), dense(100)])).settings).toMatchObject({ keep: 1 });
+    expect(presetOptions('size', sequential({ input: [100] }, [dense(200), dense(100)])).settings).toMatchObject({
+      keep: 1,
+    });
   });
 
   it.each(PRESET_NAMES)('%s names only layers that a network has, and never thins its output', (name) => {
