@@ -21,6 +21,8 @@ import {
   spend,
 } from './building.ts';
 import type { Building, Constant, Draft, Known, Layout, NodeOptions, Operand, Parameter, Value } from './building.ts';
+import { composing } from './composing.ts';
+import type { Composed, Composition } from './composing.ts';
 import type { GraphProto, NodeProto, ValueProto } from './model.ts';
 import { kindOf, labelOf, onnxError, viewOf } from './node.ts';
 import type { NodeView } from './node.ts';
@@ -40,6 +42,8 @@ export interface Conversion {
   readonly shapes: Readonly<Record<string, readonly (number | undefined)[]>>;
   /** Bytes that constants which are computed may take together. */
   readonly room: number;
+  /** What a node of another format is made of; undefined: it is one of ONNX. */
+  readonly compositionOf?: (node: NodeProto) => Composition | undefined;
 }
 
 export interface Converted {
@@ -56,8 +60,33 @@ interface Problem {
   readonly text: string;
 }
 
+/** With axis 0 as the batch; where the model works across it, or does not fit together that way, as a whole. */
+export function converted(conversion: Conversion): Converted {
+  try {
+    return convert(conversion, 'batched');
+  } catch (error) {
+    if (!isAcrossBatch(error) && !isMisfit(error)) throw error;
+    const whole = asWhole(conversion, error);
+    const reason = (error as EspalierError).message.replace(/^readOnnx: /, '');
+    return { ...whole, notes: [`one sample at a time: ${reason}`, ...whole.notes] };
+  }
+}
+
+/** Shapes that do not fit: of axis 0, which is no batch, or of the model itself. */
+const isMisfit = (error: unknown): boolean =>
+  error instanceof EspalierError && ['SHAPE', 'ATTRIBUTE', 'GRAPH'].includes(error.code);
+
+/** What is wrong either way is said as of the first. */
+function asWhole(conversion: Conversion, first: unknown): Converted {
+  try {
+    return convert(conversion, 'whole' satisfies Layout);
+  } catch (error) {
+    throw isMisfit(first) ? first : error;
+  }
+}
+
 /** @throws {EspalierError} as `readOnnx`; in a batched layout {@link acrossBatchError} for a model that works across the batch */
-export function convert(conversion: Conversion, layout: Layout): Converted {
+function convert(conversion: Conversion, layout: Layout): Converted {
   const { graph } = conversion;
   const { known, draft, inputs, batch } = walk(conversion, layout);
   if (inputs.length === 0)
@@ -85,6 +114,15 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
 
   const nodes = liveNodes(graph);
   const inputs = networkInputs(conversion, nodes, layout);
+  const composed: Composed = {
+    names: new Set([
+      ...graph.initializers.keys(),
+      ...graph.inputs.map(({ name }) => name),
+      ...nodes.flatMap(({ outputs }) => outputs),
+    ]),
+    once: new Map(),
+    numbers: new Map(),
+  };
   for (const value of inputs.inputs) {
     known.set(value.name, value);
     draft.types.set(value.name, { shape: value.shape, type: value.type, isConstant: false });
@@ -95,7 +133,10 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
       continue;
     }
     try {
-      convertNode(conversion, proto, { layout, batch: inputs.batch, known, draft });
+      const state: State = { layout, batch: inputs.batch, known, draft };
+      const composition = conversion.compositionOf?.(proto);
+      if (composition) compose(conversion, proto, composition, state, composed);
+      else convertNode(conversion, proto, state);
     } catch (error) {
       if (!(error instanceof EspalierError) || (layout === 'batched' && isAcrossBatch(error))) throw error;
       if (error.code !== 'UNSUPPORTED') throw named(error, proto);
@@ -242,6 +283,32 @@ interface State {
   readonly draft: Draft;
 }
 
+/** Converts what a node of another format is made of. */
+function compose(
+  conversion: Conversion,
+  proto: NodeProto,
+  composition: Composition,
+  state: State,
+  composed: Composed,
+): void {
+  const { known, draft } = state;
+  composition(
+    composing(
+      proto,
+      { ...state, notes: draft.notes, composed },
+      (step) => convertNode(conversion, step, state),
+      (name) => known.get(name) ?? constantNamed(conversion, name, known),
+    ),
+  );
+}
+
+/** A constant of the model. */
+function constantNamed({ initializer }: Conversion, name: string, known: Map<string, Known>): Constant {
+  const constant: Constant = { kind: 'constant', name, alternatives: [initializer(name)] };
+  known.set(name, constant);
+  return constant;
+}
+
 /** Computes or builds one node. */
 function convertNode(conversion: Conversion, proto: NodeProto, state: State): void {
   const { known, draft } = state;
@@ -265,9 +332,7 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): vo
     if (found) return found;
     if (conversion.graph.sparse.has(name))
       return view.fail('UNSUPPORTED', `its input ${show(name)} is a sparse tensor; store it densely`);
-    const constant: Constant = { kind: 'constant', name, alternatives: [conversion.initializer(name)] };
-    known.set(name, constant);
-    return constant;
+    return constantNamed(conversion, name, known);
   });
   const tensorOf = (name: string): OnnxTensor => {
     view.tensor(name);
