@@ -26,7 +26,7 @@ export function activationsModule(): string {
   });
   return [
     '/** Made by scripts/generate.ts from specification/activations.ts. */',
-    "import { at, storeFloat } from './words';",
+    "import { at, copyWords } from './words';",
     `import { ${PRIMITIVES.join(', ')} } from './vector';`,
     '',
     ...names.map((name) => `export const ${constantOf(name)} = ${ACTIVATION[name]};`),
@@ -58,7 +58,10 @@ function parametersOf(name: ActivationName): string[] {
 
 const call = (name: string, inputs: readonly string[]): string => `${name}(${inputs.join(', ')})`;
 
-/** A loop for each activation; the elements behind the last four go through the same code, so that none depends on its place. */
+/**
+ * A loop of whole vectors for each activation; the elements behind the last four go through the same code in scratch, so
+ * that none depends on its place and no formula is there twice.
+ */
 function kernel(
   name: string,
   values: string,
@@ -71,14 +74,25 @@ function kernel(
       ...parametersOf(activation).map(
         (parameter, i) => `    const ${parameter} = v128.load32_splat(at(parameters + ${i}));`,
       ),
-      `    for (; i + 4 <= count; i += 4) v128.store(at(${to} + i), ${expression(activation, (from) => `v128.load(at(${from} + i))`)});`,
-      `    for (; i < count; i++) storeFloat(${to} + i, f32x4.extract_lane(${expression(activation, (from) => `v128.load32_splat(at(${from} + i))`)}, 0));`,
+      `    for (let i = 0; i < count; i += 4) v128.store(at(${to} + i), ${expression(activation, (from) => `v128.load(at(${from} + i))`)});`,
       '    return;',
       '  }',
     ].join('\n'),
   );
+  const all = [...values.matchAll(/(\w+): i32/g)].map(([, value]) => value),
+    from = all.filter((value) => value !== to);
+  const place = (value: string): string => (value === to ? 'scratch' : `scratch + ${4 * from.indexOf(value)}`);
   return `export function ${name}(scratch: i32, ${values}, count: i32, activation: i32, parameters: i32): void {
-  let i = 0;
+  const whole = count & ~3,
+    rest = count & 3;
+  ${name}4(${all.join(', ')}, whole, activation, parameters);
+  if (rest == 0) return;
+${from.map((value) => `  copyWords(at(${value} + whole), at(${place(value)}), rest);`).join('\n')}
+  ${name}4(${all.map(place).join(', ')}, 4, activation, parameters);
+  copyWords(at(scratch), at(${to} + whole), rest);
+}
+
+function ${name}4(${values}, count: i32, activation: i32, parameters: i32): void {
 ${branches.join('\n')}
   unreachable();
 }

@@ -9,7 +9,7 @@ const sides = Object.keys(SIDE) as (keyof typeof SIDE)[];
 export function binariesModule(): string {
   return [
     '/** Made by scripts/generate.ts from specification/binaries.ts. */',
-    "import { at, loadLanes, storeFloat } from './words';",
+    "import { at, copyWords, lanesOf, LANES_WORDS, loadLanes } from './words';",
     `import { highHalf, lowHalf, ${PRIMITIVES.join(', ')} } from './vector';`,
     '',
     '/** Whether there is an operation of this code. */',
@@ -28,19 +28,49 @@ export function binariesModule(): string {
   ].join('\n');
 }
 
-/** A loop for each operation; the elements behind the last four go through the same code. */
+/** A loop for each operation; the elements behind the last four go through the same code in scratch. */
 function forwardRow(): string {
-  const branches = names.map((name) => {
-    const element = (lanes: number): string =>
-      `${name}Of(loadLanes(a + i * aStride, ${lanes === 4 ? 'aStride' : '0'}), loadLanes(b + i * bStride, ${lanes === 4 ? 'bStride' : '0'}))`;
-    return `  if (operation == ${BINARY[name]}) {
-    for (; i + 4 <= count; i += 4) v128.store(at(y + i), ${element(4)});
-    for (; i < count; i++) storeFloat(y + i, f32x4.extract_lane(${element(1)}, 0));
-  }`;
-  });
-  return `/** y = operation(a, b) along one side. */
-export function forwardRow(operation: i32, a: i32, aStride: i32, b: i32, bStride: i32, y: i32, count: i32): void {
-  let i = 0;
+  const branches = names.map(
+    (name) => `  if (operation == ${BINARY[name]}) {
+    for (; y < end; y += 16) {
+      v128.store(y, ${name}Of(v128.load(a), v128.load(b)));
+      a += aStep;
+      b += bStep;
+    }
+  }`,
+  );
+  return `/**
+ * y = operation(a, b) along one side, in pieces where elements of an operand lie apart and are brought together first.
+ * Scratch: LANES_WORDS for either operand.
+ */
+export function forwardRow(operation: i32, a: i32, aStride: i32, b: i32, bStride: i32, y: i32, count: i32, scratch: i32): void {
+  const most = (aStride | bStride) > 1 ? LANES_WORDS : count,
+    aPlace = at(scratch),
+    bPlace = at(scratch + LANES_WORDS);
+  while (count > 0) {
+    const words = min(most, count),
+      whole = at(words & ~3),
+      rest = words & 3;
+    const left = lanesOf(a, aStride, words, aPlace),
+      right = lanesOf(b, bStride, words, bPlace);
+    const aStep: usize = aStride == 0 ? 0 : 16,
+      bStep: usize = bStride == 0 ? 0 : 16;
+    forward4(operation, left, aStep, right, bStep, at(y), at(y) + whole);
+    if (rest) {
+      if (aStride == 1) copyWords(left + whole, aPlace, rest);
+      if (bStride == 1) copyWords(right + whole, bPlace, rest);
+      const aLast = aStride > 1 ? left + whole : aPlace;
+      forward4(operation, aLast, 0, bStride > 1 ? right + whole : bPlace, 0, aLast, aLast + 16);
+      copyWords(aLast, at(y) + whole, rest);
+    }
+    a += words * aStride;
+    b += words * bStride;
+    y += words;
+    count -= words;
+  }
+}
+
+function forward4(operation: i32, a: usize, aStep: usize, b: usize, bStep: usize, y: usize, end: usize): void {
 ${branches.join('\n')}
 }
 `;

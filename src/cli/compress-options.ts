@@ -112,6 +112,7 @@ export const COMPRESS_OPTIONS = {
     COMPRESS_DEFAULTS.codewords,
     choice(['float32', 'float16'], 'how codewords are stored'),
   ),
+  noPacking: flag('each tensor under its own name, for other readers of safetensors: a larger file'),
   options: text('FILE.json', 'any of the options of compress() as JSON; the options given here go before it'),
   ...PLAIN_OPTIONS,
   ...UNIT_OPTION,
@@ -205,6 +206,7 @@ export async function compressOptions(
     ...(values.refit ? { refit: true } : {}),
     ...(values.noRepair ? { repair: false, refit: false } : {}),
     ...given({ codewords: values.codewordPrecision }),
+    ...(values.noPacking ? { packed: false } : {}),
     scoring: { ...criterionOfFile(file, criterion), ...CRITERION_OPTIONS.given(values) },
     settings: {
       ...settingsOfFile(file, values.quantizer),
@@ -250,9 +252,12 @@ async function readOptions(path: string): Promise<CompressOptions> {
   const { loss, schedule, ...others } = checkObject('--options', path, 'training', training, [
     'batchSize',
     'loss',
+    'codebookRate',
+    'levels',
     'optimizer',
     'schedule',
     'clip',
+    'responses',
   ]);
   return {
     ...rest,

@@ -27,7 +27,7 @@ import { decodePicture } from './decode.ts';
 import { inFile, readPreprocessing } from './files.ts';
 import { UsageError } from './io.ts';
 import { isOnnxFile, readOnnxFile, shapesOption } from './onnx.ts';
-import { choice, defaultShown, flag, flagName, integer, integers, required, text, withDefault } from './options.ts';
+import { choice, defaultShown, flag, integer, integers, required, text, withDefault } from './options.ts';
 import type { Values } from './options.ts';
 import type { Progress } from './progress.ts';
 import { isTfjsFile, modelFile, readTfjsFile } from './tfjs.ts';
@@ -72,7 +72,7 @@ export const DATA_OPTIONS = {
   data: required(DATA_FOLDER),
   preprocess: PREPROCESS_OPTION,
   task: defaultShown('by the files', choice(TASKS, 'what the targets are, where the folder has several')),
-  unlabelled: flag('pictures: leave unread what is known of them'),
+  unlabelled: flag('leave labels unread: the original is what counts'),
   skipBad: flag('pictures: leave out those that cannot be read, and tell of them'),
 };
 
@@ -298,12 +298,12 @@ export async function openPart(
   if (task && values.task !== undefined && values.task !== task.kind)
     throw new UsageError(`--task: the model is for ${task.kind}, got ${values.task}`);
   if (!(await holdsArrays(values.data))) return openPicturePart(values, part, { preprocessing, task, ...choices });
-  for (const key of ['unlabelled', 'skipBad'] as const) {
-    if (values[key])
-      throw new UsageError(`--${flagName(key)}: is for folders of pictures, ${values.data} holds arrays; leave it out`);
-  }
+  if (values.skipBad)
+    throw new UsageError(`--skip-bad: is for folders of pictures, ${values.data} holds arrays; leave it out`);
   try {
-    return await openFolder(values.data, part, { preprocessing, task: task ?? values.task });
+    return await openFolder(values.data, part, {
+      ...{ preprocessing, task: task ?? values.task, labels: values.unlabelled ? 'none' : 'auto' },
+    });
   } catch (error) {
     if (error instanceof EspalierError && error.code === 'MISSING' && error.details.name === 'preprocessing') {
       throw new EspalierError(

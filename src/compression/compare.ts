@@ -31,11 +31,13 @@ export interface CompareOptions {
 export interface OutputDifference {
   /** Of the first network. */
   readonly name: string;
-  /**
-   * |b - a| / |a - its mean over the samples|: 0 is the same, 1 as far off as answering always the same. Where a never changes:
-   * over |a|.
-   */
+  /** |b - a| / |a|: 0 is the same. Where a is 0: over 1. */
   readonly relativeError: number;
+  /**
+   * |b - a| / |a - its mean over the samples|: 1 is as far off as answering always the same, which may be little of |a|. Where a
+   * never changes: over |a|. What `compress` judges by where there are no labels.
+   */
+  readonly spreadError: number;
   /** Of all outputs as one vector; 1 where both are 0 throughout. */
   readonly cosine: number;
   /** Largest |b - a| of an element. */
@@ -219,13 +221,14 @@ function createTally(size: number, worst: number): Tally {
         0,
         sums.reduce((left, sum) => left - (sum * sum) / samples, squares),
       );
-      const scale = Math.sqrt(around > 1e-12 * own ? around : own || 1);
+      const size = Math.sqrt(own || 1);
       return {
         name,
-        relativeError: Math.sqrt(apart) / scale,
+        relativeError: Math.sqrt(apart) / size,
+        spreadError: Math.sqrt(apart) / (around > 1e-12 * own ? Math.sqrt(around) : size),
         cosine: own === 0 && other === 0 ? 1 : own === 0 || other === 0 ? 0 : product / Math.sqrt(own * other),
         largest,
-        worst: furthest.map(({ sample, error }) => ({ sample, error: (error * Math.sqrt(samples)) / scale })),
+        worst: furthest.map(({ sample, error }) => ({ sample, error: (error * Math.sqrt(samples)) / size })),
       };
     },
   };

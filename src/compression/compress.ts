@@ -25,7 +25,7 @@ import { openProgress } from './checkpoint.ts';
 import type { Progress, ProgressStore } from './checkpoint.ts';
 import { createJudge, limitOf, TOLERANCES, yardstickOf } from './judge.ts';
 import type { Allowance } from './judge.ts';
-import { resolveCompressOptions, compressOptions } from './options.ts';
+import { COMPRESS_DEFAULTS, resolveCompressOptions, compressOptions } from './options.ts';
 import type { CompressOptions, CompressSettings } from './options.ts';
 import { compareLayers, comparePlans, splitBytes } from './report.ts';
 import type { CompressionReport } from './report.ts';
@@ -307,7 +307,9 @@ function finish(original: Network, state: Progress, run: Run, options: CompressO
     [...state.network.parameters].map(([name, encoding]) => [name, canonicalEncoding(encoding)]),
   );
   const network: Network = { ...state.network, parameters };
-  const bytes = writeNetwork(network);
+  const plain = writeNetwork(network);
+  const { packed = COMPRESS_DEFAULTS.packed } = options;
+  const bytes = packed ? writeNetwork(network, { packed }) : plain;
   const before = parameterCount(original);
   const originalBytes = Math.min(4 * before, options.originalBytes ?? Infinity);
   return {
@@ -317,7 +319,7 @@ function finish(original: Network, state: Progress, run: Run, options: CompressO
       bytes: bytes.length,
       originalBytes,
       ratio: originalBytes / bytes.length,
-      split: splitBytes(network, bytes.length),
+      split: splitBytes(network, bytes.length, plain.length),
       parameters: { before, after: parameterCount(network) },
       multiplyAdds: { before: multiplyAdds(original), after: multiplyAdds(network) },
       validation: { before: state.baseline, after: state.validation, yardstick: run.judged.yardstick },

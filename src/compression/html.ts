@@ -82,7 +82,8 @@ function layerBars({ layers }: CompressionReport): string {
 }
 
 /** Layers, what the file has beside them, and the file: the last line is the sum of those above. */
-function layerTable({ layers, bytes, parameters, multiplyAdds }: CompressionReport): string {
+function layerTable({ layers, bytes, split, parameters, multiplyAdds }: CompressionReport): string {
+  const { saved = 0 } = split;
   const state = ({ shape, parameters, bytes }: LayerState): string[] => [
     shape.join(' x '),
     count(parameters),
@@ -129,7 +130,8 @@ function layerTable({ layers, bytes, parameters, multiplyAdds }: CompressionRepo
           count(multiplyAdds.after),
           '',
         ],
-        ['header, graph and padding', '', '', '', '', '', count(bytes - after), '', '', ''],
+        ['header, graph and padding', '', '', '', '', '', count(bytes + saved - after), '', '', ''],
+        ...(saved > 0 ? [['saved by packing', '', '', '', '', '', count(-saved), '', '', '']] : []),
         ['file', '', count(parameters.before), '', '', count(parameters.after), count(bytes), '', '', ''],
       ],
     },
@@ -144,6 +146,7 @@ function splitTable({ split, bytes, originalBytes, layers }: CompressionReport):
     ['codebooks', split.codebooks],
     ['values', split.values],
     ['header, graph and padding', split.rest],
+    ...(split.saved === undefined ? [] : [['saved by packing', -split.saved] as const]),
   ];
   const share = (part: number): string => `${((100 * part) / bytes).toFixed(1)} %`;
   const stored = layers.reduce((total, { before }) => total + before.bytes, 0);

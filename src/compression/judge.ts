@@ -4,12 +4,12 @@
  */
 import { atOnce } from '../base/control.ts';
 import { EspalierError } from '../base/errors.ts';
-import { rootMeanSquare } from '../base/tensor.ts';
 import { classMetrics } from '../data/metrics.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context } from '../graph/transform.ts';
 import { defaultLoss } from '../losses/losses.ts';
 import { evaluate, predictOutputs } from '../training/index.ts';
+import { outputError } from '../training/outputs.ts';
 import type { CompressSettings } from './options.ts';
 
 /**
@@ -103,31 +103,6 @@ function labelsOf(targets: Float32Array, samples: number): Float32Array {
     const row = targets.subarray(i * classes, (i + 1) * classes);
     return row.indexOf(row.reduce((largest, value) => Math.max(largest, value)));
   });
-}
-
-/** Each output's distance over its spread; of several the root of the mean square, so that none counts by its unit. */
-function outputError(
-  found: ReadonlyMap<string, Float32Array>,
-  wanted: ReadonlyMap<string, Float32Array>,
-  samples: number,
-): number {
-  const errors = [...wanted].map(
-    ([name, values]) => rootMeanSquare(found.get(name)!, values) / spread(values, samples),
-  );
-  return rootMeanSquare(errors, new Float64Array(errors.length));
-}
-
-/** How far outputs are from their means over the samples; where they are always the same, from 0; 1 if they are 0. */
-function spread(outputs: Float32Array, samples: number): number {
-  const size = outputs.length / samples;
-  const means = new Float64Array(size);
-  outputs.forEach((value, i) => (means[i % size] += value / samples));
-  const around = rootMeanSquare(
-    outputs,
-    Float32Array.from(outputs, (_, i) => means[i % size]),
-  );
-  const whole = rootMeanSquare(outputs, new Float32Array(outputs.length));
-  return around > 1e-6 * whole ? around : whole || 1;
 }
 
 /** What a step may end at, in the unit of the yardstick. */

@@ -90,10 +90,22 @@ export interface CompressOptions {
   readonly retrainQuantized?: RetrainSetting;
   /** The final pass over everything that is still trained. Default 8 epochs at 0.02. */
   readonly final?: RetrainSetting;
-  /** What all retraining has in common: batch size, loss, rate of codebooks, optimizer, schedule, clipping. Defaults as in `train`. */
+  /**
+   * What all retraining has in common: batch size, loss, rate of codebooks, whether levels move, optimizer, schedule, clipping, inner values that
+   * are compared with the original's where that is the teacher. Defaults as in `train`. Inner values that lost channels on the
+   * way are left out.
+   */
   readonly training?: Pick<
     TrainOptions,
-    'batchSize' | 'loss' | 'codebookRate' | 'optimizer' | 'schedule' | 'clip' | 'validationMetric'
+    | 'batchSize'
+    | 'loss'
+    | 'codebookRate'
+    | 'levels'
+    | 'optimizer'
+    | 'schedule'
+    | 'clip'
+    | 'validationMetric'
+    | 'responses'
   >;
   /** Weight of the original network's outputs as targets, from 0 (labels only, default) to 1 (no labels needed). */
   readonly teacherWeight?: number;
@@ -112,6 +124,8 @@ export interface CompressOptions {
   readonly retries?: number;
   /** How codewords are stored: rounding them to halves is the last step. Default 'float16'. */
   readonly codewords?: 'float32' | 'float16';
+  /** Whether the file is packed, as `writeNetwork` does it: the same network, in fewer bytes. Default true. */
+  readonly packed?: boolean;
   /**
    * Bytes of the original as it was given; the ratio is counted from these or from 4 bytes a trained parameter,
    * whichever is less.
@@ -151,6 +165,7 @@ export const COMPRESS_DEFAULTS = {
   teacherWeight: 0,
   retries: 1,
   codewords: 'float16',
+  packed: true,
 } as const satisfies CompressOptions;
 
 /** {@link CompressOptions} with everything decided. */
@@ -180,10 +195,12 @@ const TRAINING_NAMES = [
   'batchSize',
   'loss',
   'codebookRate',
+  'levels',
   'optimizer',
   'schedule',
   'clip',
   'validationMetric',
+  'responses',
 ] as const satisfies readonly (keyof NonNullable<CompressOptions['training']>)[];
 const OPTION_NAMES = [
   'criterion',
@@ -203,6 +220,7 @@ const OPTION_NAMES = [
   'tolerance',
   'retries',
   'codewords',
+  'packed',
   'originalBytes',
   'stages',
   'checkpoint',
@@ -335,9 +353,21 @@ export function resolveCompressOptions(network: Network, options: CompressOption
   if (tolerance !== undefined && tolerance !== Infinity) checkNumber(WHO, 'tolerance', tolerance, 0);
   const { repair = COMPRESS_DEFAULTS.repair, refit = COMPRESS_DEFAULTS.refit, stages, checkpoint } = options;
   const training = ownOptions(WHO, 'training', options.training, TRAINING_NAMES);
+  const teacherWeight = checkNumber(
+    WHO,
+    'teacherWeight',
+    options.teacherWeight ?? COMPRESS_DEFAULTS.teacherWeight,
+    0,
+    1,
+  );
+  if (training.responses && teacherWeight === 0)
+    throw new TypeError(
+      `${WHO}: training.responses: expected a teacher to compare with; give teacherWeight, or leave them out`,
+    );
   if (stages !== undefined && typeof stages !== 'function')
     throw new TypeError(`${WHO}: stages: expected a function of the planned stages, got ${show(stages)}`);
-  for (const [name, value] of Object.entries({ repair, refit }))
+  const { packed = COMPRESS_DEFAULTS.packed } = options;
+  for (const [name, value] of Object.entries({ repair, refit, packed }))
     if (typeof value !== 'boolean') throw new TypeError(`${WHO}: ${name}: expected true or false, got ${show(value)}`);
   if (checkpoint !== undefined) checkRunCheckpoint(WHO, checkpoint);
   if (options.originalBytes !== undefined) checkInteger(WHO, 'originalBytes', options.originalBytes, 1);
@@ -357,7 +387,7 @@ export function resolveCompressOptions(network: Network, options: CompressOption
       options.retrainQuantized ?? COMPRESS_DEFAULTS.retrainQuantized,
     ),
     final: resolveRetrain('final', options.final ?? COMPRESS_DEFAULTS.final),
-    teacherWeight: checkNumber(WHO, 'teacherWeight', options.teacherWeight ?? COMPRESS_DEFAULTS.teacherWeight, 0, 1),
+    teacherWeight,
     retries: checkInteger(WHO, 'retries', options.retries ?? COMPRESS_DEFAULTS.retries, 0, 8),
     codewords: checkOneOf(WHO, 'codewords', options.codewords ?? COMPRESS_DEFAULTS.codewords, ['float32', 'float16']),
   };

@@ -51,13 +51,17 @@ export interface CompressionReport {
   /** The smaller of 4 bytes per trained parameter and the bytes as given. */
   readonly originalBytes: number;
   readonly ratio: number;
-  /** Bytes of the compressed file by content; `rest` is header, graph and padding. */
+  /**
+   * Bytes of the compressed file by content, as they lie in a plain file; `rest` is header, graph and padding, and `saved`,
+   * of a packed file alone, what packing takes off the sum.
+   */
   readonly split: {
     readonly codes: number;
     readonly signs: number;
     readonly codebooks: number;
     readonly values: number;
     readonly rest: number;
+    readonly saved?: number;
   };
   readonly parameters: { readonly before: number; readonly after: number };
   readonly multiplyAdds: { readonly before: number; readonly after: number };
@@ -145,9 +149,12 @@ export function comparePlans(
   });
 }
 
-/** Bytes by content over all parameters, and what the file has besides. */
-export function splitBytes(network: Network, fileBytes: number): CompressionReport['split'] {
-  const split = { codes: 0, signs: 0, codebooks: 0, values: 0, rest: fileBytes };
+/**
+ * Bytes by content over all parameters, and what the file has besides.
+ * @param plainBytes - of the file were it not packed; default: it is not
+ */
+export function splitBytes(network: Network, fileBytes: number, plainBytes = fileBytes): CompressionReport['split'] {
+  const split = { codes: 0, signs: 0, codebooks: 0, values: 0, rest: plainBytes };
   for (const encoding of network.parameters.values()) {
     const { codes, signs, codebooks, values, total } = storedBytes(encoding);
     split.codes += codes;
@@ -156,5 +163,5 @@ export function splitBytes(network: Network, fileBytes: number): CompressionRepo
     split.values += values;
     split.rest -= total;
   }
-  return split;
+  return plainBytes > fileBytes ? { ...split, saved: plainBytes - fileBytes } : split;
 }

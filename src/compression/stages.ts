@@ -8,7 +8,9 @@ import type { TransformReport } from '../graph/transform.ts';
 import { openMoments } from '../importance/moments.ts';
 import { criterionName } from '../importance/score.ts';
 import { defaultLoss } from '../losses/losses.ts';
-import { parameterCount, weightedLayers } from '../network/shapes.ts';
+import { sameShape } from '../base/tensor.ts';
+import { inferShapes, parameterCount, weightedLayers } from '../network/shapes.ts';
+import { foldNormalization } from '../network/simplify.ts';
 import { findGroups, prune } from '../pruning/index.ts';
 import type { ChannelGroup } from '../importance/types.ts';
 import type { PruneReport } from '../pruning/index.ts';
@@ -27,6 +29,8 @@ import type { Stage, StageContext } from './stage.ts';
 /** Report of a 'quantize' stage. */
 export interface QuantizeStageReport extends TransformReport {
   readonly transform: 'quantize';
+  /** Batch normalizations that were multiplied into the step's layers before. Absent: none. */
+  readonly folded?: number;
   /** Of the layers that were dense still and are to be quantized. */
   readonly parameters: readonly (ParameterReport & { readonly layer: string })[];
 }
@@ -171,7 +175,9 @@ function quantizeStage(settings: CompressSettings, layers: readonly string[]): S
     const { attempt, seed, kernels, threads, signal } = context;
     const { feedback } = settings;
     const parameters: (ParameterReport & { layer: string })[] = [];
-    let result = network;
+    // Behind quantized weights it could be folded no more, and would cost its four vectors.
+    let result = foldNormalization(network, { layers, kinds: ['batchNorm'] });
+    const folded = network.nodes.length - result.nodes.length;
     const meter = feedback === 'none' ? undefined : await openMoments('compress', network, context);
     // Each layer is measured with those before it quantized.
     const order = weightedLayers(network).map(({ name }) => name);
@@ -192,7 +198,7 @@ function quantizeStage(settings: CompressSettings, layers: readonly string[]): S
       result = quantized;
       parameters.push({ layer, ...report });
     }
-    return { network: result, report: { transform: 'quantize', parameters } };
+    return { network: result, report: { transform: 'quantize', ...(folded > 0 && { folded }), parameters } };
   };
   return {
     name: 'quantize',
@@ -237,7 +243,7 @@ function retrainStage(settings: CompressSettings, setting: RetrainSetting, after
       // Every stage draws orders and augmentations of its own, as if the epochs of the whole run were numbered through.
       { ...context, seed: stageSeed },
       {
-        ...trainOptions(original, settings, setting),
+        ...trainOptions(original, settings, setting, network),
         // Validation is looked at after every epoch anyway, so the best state costs nothing.
         keep: 'best',
         ...(checkpoint ? { checkpoint } : {}),
@@ -254,6 +260,13 @@ export function trainOptions(
   original: Network,
   { training, teacherWeight }: CompressSettings,
   setting: RetrainSetting,
+  network = original,
 ): TrainOptions {
-  return { ...training, ...setting, ...(teacherWeight > 0 ? { teacher: original, teacherWeight } : {}) };
+  const { responses, ...common } = training;
+  if (teacherWeight === 0) return { ...common, ...setting };
+  const taught = { ...common, ...setting, teacher: original, teacherWeight };
+  if (!responses || network === original) return { ...taught, ...(responses && { responses }) };
+  const [before, after] = [inferShapes(original), inferShapes(network)];
+  const isWhole = (name: string): boolean => sameShape(before.get(name) ?? [], after.get(name) ?? [NaN]);
+  return { ...taught, responses: responses.filter(isWhole) };
 }

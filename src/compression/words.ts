@@ -13,7 +13,7 @@ import type { QuantizeStageReport, RetrainStageReport } from './stages.ts';
  */
 export function describeStage({ report }: StageReport): string {
   if (isPruning(report)) return describePruning(report);
-  if (isQuantization(report)) return report.parameters.map(describeLayer).join('; ') || 'nothing to quantize';
+  if (isQuantization(report)) return describeQuantization(report);
   if (isTraining(report)) return describeTraining(report);
   if (report.transform === 'roundCodebooks') return 'codewords to half precision';
   const { transform, ...rest } = report;
@@ -98,6 +98,15 @@ function describePruning({ groups, skipped, refitted = [] }: PruneReport): strin
       ...skipped.map(({ group, reason }) => `${group} stays: ${reason}`),
       ...(count > 0 ? [`${count} layer${count === 1 ? '' : 's'} refitted`] : []),
     ].join('; ') || 'nothing to remove'
+  );
+}
+
+function describeQuantization({ folded = 0, parameters }: QuantizeStageReport): string {
+  return (
+    [
+      ...(folded > 0 ? [`${folded} normalization${folded === 1 ? '' : 's'} folded`] : []),
+      ...parameters.map(describeLayer),
+    ].join('; ') || 'nothing to quantize'
   );
 }
 

@@ -2,7 +2,7 @@
  * Array folders (Node): sets as NumPy files, `<part>-images.npy[.gz]` or `<part>-inputs.npy[.gz]` beside
  * `<part>-landmarks.npy`, `<part>-labels.npy` or `<part>-targets.npy` (each also `.gz`), and `<part>-names.txt`.
  */
-import { checkNumber, EspalierError, show } from '../base/errors.ts';
+import { checkNumber, checkOneOf, EspalierError, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Preprocessing, Task } from '../graph/preprocessing.ts';
@@ -26,6 +26,8 @@ export interface FolderOptions {
    * (landmarks, labels or targets).
    */
   task?: Task | Task['kind'] | undefined;
+  /** 'none': targets are left unread, whatever is there. Default 'auto'. */
+  labels?: 'auto' | 'none' | undefined;
   /**
    * Bytes of inputs that may be held in memory; a larger set is read from the disk, batch by batch. Default 512 MiB.
    */
@@ -78,7 +80,7 @@ export interface Dataset extends Examples {
  */
 export async function openFolder(directory: string, part: string, given: FolderOptions = {}): Promise<Dataset> {
   const who = 'openFolder';
-  const options = ownOptions(who, 'options', given, ['preprocessing', 'task', 'memoryLimit']);
+  const options = ownOptions(who, 'options', given, ['preprocessing', 'task', 'labels', 'memoryLimit']);
   for (const [name, value] of [
     ['directory', directory],
     ['part', part],
@@ -86,6 +88,7 @@ export async function openFolder(directory: string, part: string, given: FolderO
     if (typeof value !== 'string') throw new TypeError(`${who}: ${name}: expected a string, got ${show(value)}`);
   const memoryLimit = checkNumber(who, 'memoryLimit', options.memoryLimit ?? FOLDER_DEFAULTS.memoryLimit, 0);
   if (options.preprocessing !== undefined) checkPreprocessing(who, options.preprocessing);
+  const labels = checkOneOf(who, 'labels', options.labels ?? 'auto', ['auto', 'none']);
   const files = await findFiles(who, directory, part);
   if (files.inputKind === 'images' && !options.preprocessing) {
     throw new EspalierError(
@@ -98,10 +101,15 @@ export async function openFolder(directory: string, part: string, given: FolderO
   try {
     const count = rows.header.shape[0];
     const source = prepared(who, files, rows, options.preprocessing, memoryLimit);
-    const targets = await readTargets(who, files, options.task, count);
+    const targets = labels === 'none' ? undefined : await readTargets(who, files, options.task, count);
     const names = await readNames(who, files.namesPath, count);
     const task =
-      targets?.task ?? (options.task === 'regression' ? { kind: 'regression' } : (options.task as Task | undefined));
+      targets?.task ??
+      (options.task === 'regression'
+        ? ({ kind: 'regression' } as const)
+        : typeof options.task === 'string'
+          ? undefined
+          : options.task);
     const { inputShape, imageShape, inMemory } = source;
     const inputSize = sizeOf(inputShape);
     let isOpen = true;

@@ -30,6 +30,11 @@ export interface StoredTensor {
   readonly dtype: 'F32' | 'F16' | 'U8' | 'U16' | 'I32';
   readonly shape: Shape;
   readonly bytes: Uint8Array;
+  /**
+   * Of what the bytes consist, where they are packed whole numbers: `count` numbers of `bits` bits, lowest bit first, in rows
+   * of `columns`; several such from whole bytes on. It is what a file is made small by, and not stored with a plain one.
+   */
+  readonly cells?: readonly { readonly bits: number; readonly count: number; readonly columns: number }[];
 }
 
 /** JSON description of an encoding (its numbers, not its arrays), stored in the file's metadata. */

@@ -137,6 +137,7 @@ export async function createTrainingExecutor(
 
   return {
     network,
+    trainedOutputs: network.outputs.filter((name) => gradients.has(name)),
     ...common,
     forwardTraining(step) {
       refresh();

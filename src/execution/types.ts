@@ -89,6 +89,8 @@ export interface TrainingExecutorOptions extends ExecutorOptions {
 
 /** The training half: forward with everything kept, backward, update. */
 export interface TrainingExecutor extends Executor {
+  /** The outputs that depend on a trained parameter: those that `outputGradient` takes. */
+  readonly trainedOutputs: readonly string[];
   /**
    * Runs the training pass: dropout and batch statistics active. `step` is the number of this step (dropout's stream).
    */

@@ -48,7 +48,7 @@ export function rowProducts(
   b: Float64Array,
   rowsB: number,
   columns: number,
-  out = new Float64Array(rowsA * rowsB),
+  out: Float64Array = new Float64Array(rowsA * rowsB),
 ): Float64Array {
   for (let i = 0; i < rowsA; i += 2) for (let j = 0; j < rowsB; j += 4) block(a, i, rowsA, b, j, rowsB, columns, out);
   return out;
@@ -59,7 +59,7 @@ export function gram(
   a: Float64Array,
   rows: number,
   columns: number,
-  out = new Float64Array(rows * rows),
+  out: Float64Array = new Float64Array(rows * rows),
 ): Float64Array {
   for (let i = 0; i < rows; i += 2) for (let j = i & ~3; j < rows; j += 4) block(a, i, rows, a, j, rows, columns, out);
   for (let i = 0; i < rows; i++) for (let j = 0; j < i; j++) out[i * rows + j] = out[j * rows + i];

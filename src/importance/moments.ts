@@ -1,7 +1,8 @@
 /**
  * Second moments of what layers read, as their weights see it: one column for each column of the weight matrix (inputs x
  * taps, unfolded at positions drawn from all), and their cross moments with the responses of another network. What
- * least-squares repair and error feedback in quantization are made of. No labels are needed.
+ * least-squares repair and error feedback in quantization are made of. No labels are needed. Of a convolution in groups
+ * each group has moments of its own, of a depthwise one so each channel: taps x taps.
  *
  * Observations are streamed: a chunk of them is unfolded, taken from an origin so that a large mean cancels nothing, and
  * added to sums in double.
@@ -12,18 +13,18 @@ import { square } from '../base/elementary.ts';
 import { checkInteger, EspalierError, show } from '../base/errors.ts';
 import { below, permutation, stream } from '../base/random.ts';
 import { ownOptions } from '../base/rules.ts';
-import { sizeOf } from '../base/tensor.ts';
+import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { FloatArray, Shape } from '../base/tensor.ts';
-import { createExecutor } from '../execution/executor.ts';
-import type { Executor } from '../execution/types.ts';
 import { resolveContext } from '../graph/context.ts';
 import type { GivenContext } from '../graph/context.ts';
 import type { Network, Node } from '../graph/network.ts';
-import { constantInputsOf, outputsOf, parametersOf } from '../graph/walk.ts';
+import { outputsOf, producersOf } from '../graph/walk.ts';
 import { inferShapes, weightedLayers } from '../network/shapes.ts';
 import { couplingOf } from '../operators/table.ts';
 import type { Tap } from '../operators/types.ts';
 import { gram, rowProducts } from './correlation.ts';
+import { createFrontier } from './frontier.ts';
+import type { Frontier } from './frontier.ts';
 import { readSamples } from './samples.ts';
 import type { MeasureContext } from './statistics.ts';
 
@@ -34,19 +35,24 @@ export interface LayerMoments {
   readonly outputs: number;
   readonly columns: number;
   readonly taps: number;
+  /** Groups of rows, one after another and equally many in each, that read inputs of their own; nearly always 1. */
+  readonly groups: number;
   /** Samples x positions. */
   readonly observations: number;
-  /** (columns) */
+  /** (groups, columns) */
   readonly mean: Float64Array;
-  /** (columns) */
+  /** (groups, columns) */
   readonly variance: Float64Array;
-  /** (columns, columns): E[(x - mean)(x - mean)^T]; empty where variances alone were asked for. */
+  /** (groups, columns, columns): E[(x - mean)(x - mean)^T]; empty where variances alone were asked for. */
   readonly covariance: Float64Array;
-  /** Of a reference's responses to the same samples at the same positions, where they were asked for. */
+  /**
+   * Of a reference's responses to the same samples at the same positions, where they were asked for; with what is missing in
+   * the value that is added to the layer's, if there is one: see {@link LayerRequest}.
+   */
   readonly responses?: {
     /** (outputs) */
     readonly mean: Float64Array;
-    /** (outputs, columns): E[(y - mean)(x - mean)^T]. */
+    /** (outputs, columns): E[(y - mean)(x - mean)^T], x what the output's group reads. */
     readonly cross: Float64Array;
   };
 }
@@ -58,15 +64,25 @@ export interface MomentsOptions {
   positions?: number;
   /** Samples per pass. Default 32. */
   batch?: number;
+  /**
+   * Bytes that may be kept from one measurement to the next, a quarter each for inputs, the reference's responses, and the
+   * values at which a pass through either network stopped, from where the next goes on. What finds no room is made anew:
+   * the same results, later. Default 512 MiB.
+   */
+  memory?: number;
 }
 
 /** Defaults of {@link MomentsOptions}. */
-export const MOMENTS_DEFAULTS = { samples: 512, positions: 16, batch: 32 } as const;
+export const MOMENTS_DEFAULTS = { samples: 512, positions: 16, batch: 32, memory: 2 ** 29 } as const;
 
 /** A layer to be measured. */
 export interface LayerRequest {
   readonly node: string;
-  /** Which outputs of the reference its own are: asks for the reference's responses. */
+  /**
+   * Which outputs of the reference its own are: asks for the reference's responses. Where nothing but a sum with a value
+   * that was there before reads the layer, as in a residual branch, a response is what makes the sum the reference's: its
+   * own plus what the other addend lacks.
+   */
   readonly rows?: ArrayLike<number>;
   /** false: variances alone, which cost next to nothing. Default true. */
   readonly covariance?: boolean;
@@ -80,8 +96,6 @@ export interface MomentsMeter {
 
 /** Observations of a chunk. */
 const CHUNK = 512;
-/** Numbers that are kept of the samples, and of the reference's responses, in all; what goes beyond is made anew each time. */
-const KEPT = 2 ** 25;
 
 /**
  * Second moments of what layers read; see {@link LayerMoments}.
@@ -102,7 +116,8 @@ export async function measureMoments(
   context: GivenContext<MeasureContext>,
   options: MomentsOptions = {},
 ): Promise<Map<string, LayerMoments>> {
-  const meter = await openMoments('measureMoments', network, context, options);
+  // One pass, after which nothing is asked again.
+  const meter = await openMoments('measureMoments', network, context, { ...options, memory: 0 });
   return meter.measure(
     network,
     layers.map((node) => ({ node })),
@@ -114,8 +129,6 @@ export function momentsObstacle(network: Network, layer: string): string | undef
   const node = network.nodes.find(({ name }) => name === layer);
   const weight = weightedLayers(network).find(({ name }) => name === layer)?.weight;
   if (!node || weight === undefined) return 'it is no layer with a weight';
-  const { groups } = node.attributes as { readonly groups?: number };
-  if (groups !== undefined && groups > 1) return `each of its ${groups} groups of filters reads inputs of its own`;
   const shape = network.parameters.get(weight)?.shape ?? [];
   if (!couplingOf(node).taps && shape.length !== 2)
     return `its operator ${show(node.kind)} does not say what its weight reads`;
@@ -131,10 +144,11 @@ export async function openMoments(
 ): Promise<MomentsMeter> {
   checkNetwork(who, 'network', reference);
   const context = await resolveContext<MeasureContext>(who, givenContext);
-  const options = ownOptions(who, 'options', given, ['samples', 'positions', 'batch']);
+  const options = ownOptions(who, 'options', given, ['samples', 'positions', 'batch', 'memory']);
   const wanted = checkInteger(who, 'samples', options.samples ?? MOMENTS_DEFAULTS.samples, 1);
   const positions = checkInteger(who, 'positions', options.positions ?? MOMENTS_DEFAULTS.positions, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? MOMENTS_DEFAULTS.batch, 1);
+  const memory = checkInteger(who, 'memory', options.memory ?? MOMENTS_DEFAULTS.memory, 0);
   const { training, seed, kernels, threads } = context;
   const control = createRunControl(context.signal ? { signal: context.signal } : {});
   if (!training || training.count === 0)
@@ -148,72 +162,57 @@ export async function openMoments(
   const samples = Math.min(wanted, training.count);
   const indices = permutation(stream(seed, 'moment samples'), training.count).slice(0, samples).sort();
   const size = sizeOf(training.inputShape);
-  const kept = samples * size <= KEPT ? new Float32Array(samples * size) : undefined;
-  let isRead = false;
-  const recorded = new Map<string, Recording>();
-
-  /** Passes of all samples over the part of a network that `values` need. */
-  const pass = async (
-    network: Network,
-    values: readonly string[],
-    visit: (valueOf: (name: string) => FloatArray, first: number, count: number) => void,
-  ): Promise<void> => {
-    const part = upTo(network, values);
-    const rows = Math.min(batch, samples);
-    const executor: Executor | undefined =
-      part.nodes.length === 0 ? undefined : await createExecutor(part, { batch: rows, kernels, threads });
-    try {
-      for (let first = 0; first < samples; first += rows) {
-        await control.pause();
-        const count = Math.min(rows, samples - first);
-        const inputs = await inputsOf(first, count);
-        executor?.input().set(inputs);
-        executor?.forward();
-        visit((name) => (name === network.inputs[0].name ? inputs : executor!.output(name)), first, count);
-      }
-    } finally {
-      executor?.dispose();
-    }
-    if (kept) isRead = true;
-  };
+  /** Numbers of 4 bytes, of each kind that is kept. */
+  const room = Math.floor(memory / 16);
+  const kept = samples * size <= room ? new Float32Array(samples * size) : undefined;
+  const isRead = new Set<number>();
   const inputsOf = async (first: number, count: number): Promise<Float32Array> => {
-    if (kept && isRead) return kept.subarray(first * size, (first + count) * size);
+    if (kept && isRead.has(first)) return kept.subarray(first * size, (first + count) * size);
     const { inputs } = await readSamples(who, training, indices.subarray(first, first + count), false, control);
     kept?.set(inputs, first * size);
+    isRead.add(first);
     return inputs;
   };
+  const frontier = (): Frontier => createFrontier({ samples, batch, room, kernels, threads, control, inputsOf });
+  const [ofReference, ofChanged] = [frontier(), frontier()];
+  const recorded = new Map<string, Recording>();
   /** Responses of the reference: of the layers that are asked for, and of those behind them while there is room. */
   const record = async (layers: readonly string[]): Promise<void> => {
     recorded.clear();
     const shapes = inferShapes(reference);
     const names = weightedLayers(reference).map(({ name }) => name);
     const from = Math.min(...layers.map((name) => names.indexOf(name)));
-    let room = KEPT;
+    let left = room;
     const recordings = names.slice(from).flatMap((name): Recording[] => {
       if (momentsObstacle(reference, name) !== undefined) return [];
       const windows = windowOf(reference, name, shapes);
       const perSample = Math.min(positions, windows.positions);
-      room -= samples * perSample * windows.outputs;
-      if (room < 0 && !layers.includes(name)) return [];
-      return [{ ...windows, perSample, data: new Float32Array(samples * perSample * windows.outputs) }];
+      const numbers = samples * perSample * windows.outputs;
+      left -= windows.addend === undefined ? numbers : 2 * numbers;
+      if (left < 0 && !layers.includes(name)) return [];
+      const data = new Float32Array(numbers);
+      return [
+        { ...windows, perSample, data, ...(windows.addend !== undefined && { beside: new Float32Array(numbers) }) },
+      ];
     });
-    await pass(
-      reference,
-      recordings.map(({ output }) => output),
-      (valueOf, first, count) => {
-        for (const { node, output, outputs, positions: all, outputStep, positionStep, perSample, data } of recordings) {
-          const value = valueOf(output);
-          for (let i = 0; i < count; i++) {
-            const sample = first + i;
-            let at = sample * perSample * outputs;
-            for (const p of drawn(seed, node, indices[sample], all, perSample)) {
-              const base = i * outputs * all + p * positionStep;
-              for (let o = 0; o < outputs; o++) data[at++] = value[base + o * outputStep];
+    const values = recordings.flatMap(({ output, addend }) => [output, ...(addend === undefined ? [] : [addend])]);
+    await ofReference.pass(reference, values, endOf(reference, values), (valueOf, first, count) => {
+      for (const recording of recordings) {
+        const { node, output, addend, outputs, positions: all, perSample, data, beside } = recording;
+        const [value, other] = [valueOf(output), addend === undefined ? undefined : valueOf(addend)];
+        for (let i = 0; i < count; i++) {
+          const sample = first + i;
+          let at = sample * perSample * outputs;
+          for (const p of drawn(seed, node, indices[sample], all, perSample)) {
+            for (let o = 0; o < outputs; o++, at++) {
+              const from = placeOf(recording, i, o, p);
+              data[at] = value[from];
+              if (beside) beside[at] = other![from];
             }
           }
         }
-      },
-    );
+      }
+    });
     for (const recording of recordings) recorded.set(recording.node, recording);
   };
 
@@ -235,21 +234,20 @@ export async function openMoments(
         const perSample = Math.min(positions, layer.positions);
         return createSums(layer, perSample, samples, request, recorded.get(node));
       });
-      await pass(
-        network,
-        sums.map(({ layer }) => layer.value),
-        (valueOf, first, count) => {
-          for (const sum of sums) {
-            const { layer, perSample } = sum;
-            const value = valueOf(layer.value);
-            const length = layer.inputWords;
-            for (let i = 0; i < count; i++) {
-              const one = value.subarray(i * length, (i + 1) * length);
-              for (const p of drawn(seed, layer.node, indices[first + i], layer.positions, perSample)) sum.add(one, p);
-            }
+      const values = sums.flatMap(({ layer, addend }) => [layer.value, ...(addend === undefined ? [] : [addend])]);
+      await ofChanged.pass(network, values, endOf(network, values), (valueOf, first, count) => {
+        for (const sum of sums) {
+          const { layer, perSample, addend } = sum;
+          const value = valueOf(layer.value);
+          const other = addend === undefined ? undefined : valueOf(addend);
+          const length = layer.inputWords;
+          for (let i = 0; i < count; i++) {
+            const one = value.subarray(i * length, (i + 1) * length);
+            for (const p of drawn(seed, layer.node, indices[first + i], layer.positions, perSample))
+              sum.add(one, p, other, i);
           }
-        },
-      );
+        }
+      });
       return new Map(sums.map((sum) => [sum.layer.node, sum.finish(who)]));
     },
   };
@@ -259,6 +257,8 @@ interface Recording extends Window {
   readonly perSample: number;
   /** (samples, perSample, outputs) */
   readonly data: Float32Array;
+  /** The same of the addend. */
+  readonly beside?: Float32Array;
 }
 
 /** Where a layer's weight reads and writes, at each of its positions. */
@@ -268,8 +268,12 @@ interface Window {
   readonly value: string;
   readonly output: string;
   readonly outputs: number;
+  readonly groups: number;
+  /** Of each group. */
   readonly columns: number;
   readonly taps: number;
+  /** The value that stands beside its output in a sum that alone reads it, if that is made before the layer is. */
+  readonly addend?: string;
   /** Of an output, per sample: where the weights are applied. Output o at position p: element o outputStep + p positionStep. */
   readonly positions: number;
   readonly outputStep: number;
@@ -291,7 +295,12 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
   const yielded = shapes.get(output) ?? [];
   const [outputs, inputs, ...kernel] = shape;
   const taps = couplingOf(node).taps?.(node, shape, input, yielded);
-  const common = { node: name, value, output, outputs, columns: inputs * sizeOf(kernel), inputWords: sizeOf(input) };
+  const { groups = 1 } = node.attributes as { readonly groups?: number };
+  const addend = addendOf(network, node, shapes);
+  const common = {
+    ...{ node: name, value, output, outputs, groups, columns: inputs * sizeOf(kernel), inputWords: sizeOf(input) },
+    ...(addend !== undefined && { addend }),
+  };
   if (!taps) {
     // Along the last axis, once for each place of the axes before it.
     const positions = sizeOf(yielded.slice(0, -1));
@@ -318,6 +327,39 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
   };
 }
 
+function addendOf(
+  { nodes, outputs, inputs }: Network,
+  node: Node,
+  shapes: ReadonlyMap<string, Shape>,
+): string | undefined {
+  const [output] = outputsOf(node);
+  const readers = nodes.filter((one) => one.inputs.includes(output));
+  const [sum] = readers;
+  if (readers.length !== 1 || sum.kind !== 'add' || outputs.includes(output)) return undefined;
+  const others = sum.inputs.filter((name) => name !== output);
+  if (sum.inputs.length !== 2 || others.length !== 1) return undefined;
+  const [other] = others;
+  const before = nodes.slice(0, nodes.indexOf(node));
+  const isThere = inputs.some(({ name }) => name === other) || before.some((one) => outputsOf(one).includes(other));
+  return isThere && sameShape(shapes.get(other) ?? [], shapes.get(output) ?? []) ? other : undefined;
+}
+
+/** Where output o of a sample of a batch lies, at position p. */
+function placeOf(
+  { outputs, positions, outputStep, positionStep }: Window,
+  sample: number,
+  o: number,
+  p: number,
+): number {
+  return sample * outputs * positions + o * outputStep + p * positionStep;
+}
+
+/** So many nodes make the values. */
+function endOf(network: Network, values: readonly string[]): number {
+  const producers = producersOf(network);
+  return Math.max(0, ...values.map((name) => (producers.get(name) ?? -1) + 1));
+}
+
 /** Place among the positions of the input that a tap joins with this one of the output; -1: none, or the padding. */
 function offsetAt(tap: Tap, position: number, inputSides: Shape, outputSides: Shape): number {
   let [place, rest] = [0, position];
@@ -342,8 +384,13 @@ function drawn(seed: number, node: string, sample: number, all: number, count: n
 interface Sums {
   readonly layer: Window;
   readonly perSample: number;
-  /** Takes the next observation in: position p of a sample's value. */
-  add(value: FloatArray, position: number): void;
+  /** The layer's, where what it lacks belongs to the responses. */
+  readonly addend: string | undefined;
+  /**
+   * Takes the next observation in: position p of a sample's value.
+   * @param addend - a batch of it, in which it is this row
+   */
+  add(value: FloatArray, position: number, addend: FloatArray | undefined, row: number): void;
   finish(who: string): LayerMoments;
 }
 
@@ -354,42 +401,55 @@ function createSums(
   { rows, covariance: isWhole = true }: LayerRequest,
   recording: Recording | undefined,
 ): Sums {
-  const { columns, taps, outputs, channelStep } = layer;
+  const { columns, taps, outputs, groups, channelStep } = layer;
   const responses = rows && recording;
   const chunk = Math.min(CHUNK, samples * perSample);
-  const x = new Float64Array(columns * chunk);
+  const perGroup = (rows?.length ?? 0) / groups;
+  const inputs = groups * columns;
+  const x = new Float64Array(inputs * chunk);
   const y = new Float64Array(responses ? rows.length * chunk : 0);
-  const squares = new Float64Array(columns);
-  const covariance = new Float64Array(isWhole ? columns * columns : 0);
+  const squares = new Float64Array(inputs);
+  const covariance = new Float64Array(isWhole ? inputs * columns : 0);
   const cross = new Float64Array(responses ? rows.length * columns : 0);
-  const [xOrigin, xSums] = [new Float64Array(columns), new Float64Array(columns)];
+  const [xOrigin, xSums] = [new Float64Array(inputs), new Float64Array(inputs)];
   const [yOrigin, ySums] = [new Float64Array(rows?.length ?? 0), new Float64Array(rows?.length ?? 0)];
   let filled = 0;
   let observations = 0;
+  const ofGroup = (values: Float64Array, group: number): Float64Array => {
+    const length = values.length / groups;
+    return values.subarray(group * length, (group + 1) * length);
+  };
 
   const flush = (): void => {
     if (filled === 0) return;
     const isFirst = observations === filled;
-    settle(x, columns, chunk, filled, isFirst, xOrigin, xSums, squares);
-    if (isWhole) gram(x, columns, chunk, covariance);
-    if (responses) {
-      settle(y, rows.length, chunk, filled, isFirst, yOrigin, ySums);
-      rowProducts(y, rows.length, x, columns, chunk, cross);
+    settle(x, inputs, chunk, filled, isFirst, xOrigin, xSums, squares);
+    if (responses) settle(y, rows.length, chunk, filled, isFirst, yOrigin, ySums);
+    for (let g = 0; g < groups; g++) {
+      const read = ofGroup(x, g);
+      if (isWhole) gram(read, columns, chunk, ofGroup(covariance, g));
+      if (responses) rowProducts(ofGroup(y, g), perGroup, read, columns, chunk, ofGroup(cross, g));
     }
     filled = 0;
   };
   return {
     layer,
     perSample,
-    add(value, position) {
+    addend: responses?.beside && layer.addend,
+    add(value, position, addend, row) {
       for (let t = 0; t < taps; t++) {
         const from = layer.offsetOf(position, t);
         for (let at = t * chunk + filled, c = 0; at < x.length; at += taps * chunk, c++)
           x[at] = from < 0 ? 0 : value[from + c * channelStep];
       }
       if (responses) {
-        const from = observations * recording.outputs;
-        for (let i = 0; i < rows.length; i++) y[i * chunk + filled] = recording.data[from + rows[i]];
+        const { data, beside } = responses;
+        const from = observations * responses.outputs;
+        for (let i = 0; i < rows.length; i++) {
+          y[i * chunk + filled] = data[from + rows[i]];
+          if (addend && beside)
+            y[i * chunk + filled] += beside[from + rows[i]] - addend[placeOf(layer, row, i, position)];
+        }
       }
       observations++;
       if (++filled === chunk) flush();
@@ -399,11 +459,15 @@ function createSums(
       const n = observations;
       const [xMean, yMean] = [xSums.map((sum) => sum / n), ySums.map((sum) => sum / n)];
       const variance = squares.map((sum, j) => Math.max(0, sum / n - square(xMean[j])));
-      for (let i = 0; isWhole && i < columns; i++)
+      for (let i = 0; isWhole && i < inputs; i++) {
+        const group = ofGroup(xMean, Math.floor(i / columns));
         for (let j = 0; j < columns; j++)
-          covariance[i * columns + j] = covariance[i * columns + j] / n - xMean[i] * xMean[j];
-      for (let o = 0; o < yMean.length; o++)
-        for (let j = 0; j < columns; j++) cross[o * columns + j] = cross[o * columns + j] / n - yMean[o] * xMean[j];
+          covariance[i * columns + j] = covariance[i * columns + j] / n - xMean[i] * group[j];
+      }
+      for (let o = 0; o < yMean.length; o++) {
+        const group = ofGroup(xMean, Math.floor(o / perGroup));
+        for (let j = 0; j < columns; j++) cross[o * columns + j] = cross[o * columns + j] / n - yMean[o] * group[j];
+      }
       const mean = xMean.map((value, j) => value + xOrigin[j]);
       if (![mean, yMean].every((values) => values.every((value) => Number.isFinite(value))))
         throw new EspalierError(
@@ -416,6 +480,7 @@ function createSums(
         outputs,
         columns,
         taps,
+        groups,
         observations: n,
         mean,
         variance,
@@ -453,24 +518,4 @@ function settle(
     for (let i = 0; i < filled; i++) total += square(row[i]);
     squares[r] += total;
   }
-}
-
-/** The part of a network that some of its values need, with these as outputs. */
-function upTo(network: Network, values: readonly string[]): Network {
-  const wanted = new Set(values);
-  const nodes: Node[] = [];
-  for (const node of [...network.nodes].reverse()) {
-    if (!outputsOf(node).some((name) => wanted.has(name))) continue;
-    nodes.unshift(node);
-    for (const name of node.inputs) wanted.add(name);
-  }
-  const used = new Set([...nodes.flatMap(parametersOf), ...constantInputsOf({ ...network, nodes })]);
-  const inputs = new Set(network.inputs.map(({ name }) => name));
-  return {
-    name: network.name,
-    inputs: network.inputs,
-    nodes,
-    outputs: [...new Set(values)].filter((name) => !inputs.has(name)),
-    parameters: new Map([...network.parameters].filter(([name]) => used.has(name))),
-  };
 }

@@ -16,6 +16,7 @@ export type { NodeCost, WeightedLayer } from './shapes.ts';
 export { plainWeights, readPlain, withWeights } from './plain.ts';
 export type { PlainOptions, PlainWeights, WeightsOptions } from './plain.ts';
 export { foldNormalization, simplify } from './simplify.ts';
+export type { FoldOptions } from './simplify.ts';
 export { readNetwork } from './read.ts';
 export type { ReadOptions } from './read.ts';
 export { NO_LIMITS } from './limits.ts';

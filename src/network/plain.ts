@@ -1,6 +1,7 @@
 /**
  * Weights without a network: plain safetensors files, one tensor per parameter, as other programs write and read them.
  */
+import { unpackSafetensors } from '../container/packed.ts';
 import { readSafetensors, writeSafetensors } from '../container/safetensors.ts';
 import type { Dtype, StoredArray } from '../container/safetensors.ts';
 import { decode, denseEncoding } from '../encodings/index.ts';
@@ -41,7 +42,7 @@ export function readPlain(input: Uint8Array | ArrayBuffer, options: PlainOptions
   const { allowNonFinite = false } = ownOptions('readPlain', 'options', options, ['allowNonFinite']);
   const tensors = new Map<string, Tensor>();
   const skipped: PlainWeights['skipped'][number][] = [];
-  for (const [name, stored] of readSafetensors(input).tensors) {
+  for (const [name, stored] of unpackSafetensors(readSafetensors(input)).tensors) {
     const { dtype, shape } = stored;
     const data = withMemory('readPlain', () => toFloats(name, stored));
     if (!data) {

@@ -4,6 +4,7 @@
  */
 import { CHECKSUM_KEY, verifyChecksum } from '../container/checksum.ts';
 import { parseJson } from '../container/json.ts';
+import { PACKED_KEY, unpackSafetensors } from '../container/packed.ts';
 import { readSafetensors, steadyBytes } from '../container/safetensors.ts';
 import { EspalierError, withMemory } from '../base/errors.ts';
 import { inferTypes } from './shapes.ts';
@@ -42,7 +43,10 @@ export function readNetwork(input: Uint8Array | ArrayBuffer, options: ReadOption
 }
 
 function readChecked(bytes: Uint8Array, verify: boolean, check: Budget): Network {
-  const file = readSafetensors(bytes);
+  const outer = readSafetensors(bytes);
+  const isPacked = outer.metadata.has(PACKED_KEY);
+  if (verify && isPacked) verifyChecksum(WHO, bytes);
+  const file = unpackSafetensors(outer);
   const description = file.metadata.get(NETWORK_KEY);
   if (description === undefined && !file.metadata.has(CHECKSUM_KEY)) {
     throw new EspalierError(
@@ -51,7 +55,7 @@ function readChecked(bytes: Uint8Array, verify: boolean, check: Budget): Network
       { name: NETWORK_KEY },
     );
   }
-  if (verify) verifyChecksum(WHO, bytes);
+  if (verify && !isPacked) verifyChecksum(WHO, bytes);
   if (description === undefined)
     throw new EspalierError(
       'MISSING',

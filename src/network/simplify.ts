@@ -15,4 +15,5 @@ export function simplify(network: Network): Network {
 }
 
 export { foldNormalization } from './simplify/fold.ts';
+export type { FoldOptions } from './simplify/fold.ts';
 export { withoutUnused } from './simplify/rewriting.ts';

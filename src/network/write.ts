@@ -5,6 +5,7 @@
 import { checkNetwork } from '../graph/check.ts';
 import { CHECKSUM_KEY, writeChecked } from '../container/checksum.ts';
 import { parseJson } from '../container/json.ts';
+import { writePacked } from '../container/pack.ts';
 import { metadataPairs } from '../container/safetensors.ts';
 import type { Metadata } from '../container/safetensors.ts';
 import { show } from '../base/errors.ts';
@@ -17,6 +18,11 @@ import { writeParameters } from './write-parameters.ts';
 export interface WriteOptions {
   /** Further metadata to travel with the model, such as where it came from. Default none. */
   metadata?: Metadata;
+  /**
+   * true: as small as it becomes without loss, where that is smaller. `readNetwork` and `load` read it as they read any;
+   * other readers of safetensors find one tensor of bytes. false: each tensor under its name. Default false.
+   */
+  packed?: boolean;
 }
 
 /**
@@ -28,7 +34,7 @@ export interface WriteOptions {
  * @throws {RangeError} if `metadata` uses a key of espalier's own
  */
 export function writeNetwork(network: Network, options: WriteOptions = {}): Uint8Array {
-  const { metadata = {} } = ownOptions('writeNetwork', 'options', options, ['metadata']);
+  const { metadata = {}, packed = false } = ownOptions('writeNetwork', 'options', options, ['metadata', 'packed']);
   const further = metadataPairs(metadata);
   for (const [key] of further) {
     if (key === NETWORK_KEY || key === CHECKSUM_KEY)
@@ -41,5 +47,8 @@ export function writeNetwork(network: Network, options: WriteOptions = {}): Uint
   const description = JSON.stringify({ ...describe(network), parameters: entries });
   // What could not be read again is refused while the network is still at hand.
   readDescription('writeNetwork', parseJson(description, { who: 'writeNetwork' }));
-  return writeChecked(tensors, new Map([[NETWORK_KEY, description], ...further]));
+  const all = new Map([[NETWORK_KEY, description], ...further]);
+  const plain = writeChecked(tensors, all);
+  const small = packed ? writePacked(tensors, all) : undefined;
+  return small && small.length < plain.length ? small : plain;
 }

@@ -1,9 +1,11 @@
 /** Arithmetic on constants: what shapes and weights are computed with while a model is read. Nothing here runs later. */
 import { EspalierError, show } from '../base/errors.ts';
-import { sizeOf } from '../base/tensor.ts';
+import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
+import { decode } from '../encodings/index.ts';
+import type { Encoding } from '../encodings/types.ts';
 import { elements, isFloating, isWide } from './tensor.ts';
-import type { ElementName, OnnxTensor } from './tensor.ts';
+import type { ElementArray, ElementName, OnnxTensor, Stored } from './tensor.ts';
 
 /** A tensor of whole numbers. */
 export const int64s = (values: readonly number[], shape: Shape = [values.length]): OnnxTensor => ({
@@ -61,9 +63,22 @@ export function rearranged(
   return { type, shape, data: result as unknown as OnnxTensor['data'] };
 }
 
-/** The table of an axis that is read as `indices` say. */
-export const tableOf = (indices: ArrayLike<number>, stride: number): Int32Array =>
-  Int32Array.from(indices, (index) => (index < 0 ? -1 : index * stride));
+/** Indices of a whole axis. */
+export const wholeAxis = (side: number): Int32Array => Int32Array.from({ length: side }, (_, i) => i);
+
+/** Elements by a list of indices for each axis; one below 0 is the fill value. */
+export function selected(
+  tensor: OnnxTensor,
+  indices: readonly ArrayLike<number>[],
+  fill: number | bigint = 0,
+): OnnxTensor {
+  const strides = stridesOf(tensor.shape);
+  return rearranged(
+    tensor,
+    indices.map((list, axis) => Int32Array.from(list, (index) => (index < 0 ? -1 : index * strides[axis]))),
+    fill,
+  );
+}
 
 /** Stretched to a shape that it fits. */
 export function expanded(tensor: OnnxTensor, shape: Shape): OnnxTensor {
@@ -78,16 +93,93 @@ export function expanded(tensor: OnnxTensor, shape: Shape): OnnxTensor {
   );
 }
 
-export const reshaped = ({ type, data }: OnnxTensor, shape: Shape): OnnxTensor => ({ type, shape, data });
+/** The same elements in a shape that has as many. */
+export function reshaped(tensor: OnnxTensor, shape: Shape): OnnxTensor {
+  const { stored } = tensor;
+  return stored ? storedTensor(stored, shape) : { type: tensor.type, shape, data: tensor.data };
+}
 
 /** The axes in another order: axis i of the result is axis order[i]. */
 export function permuted(tensor: OnnxTensor, order: readonly number[]): OnnxTensor {
-  const strides = stridesOf(tensor.shape);
+  const { stored, shape } = tensor;
+  const turned = stored && permutedView(stored, shape, order);
+  if (turned) {
+    const sides = order.map((axis) => shape[axis]);
+    return storedTensor(turned, sides);
+  }
+  const strides = stridesOf(shape);
   return rearranged(
     tensor,
-    order.map((axis) => Int32Array.from({ length: tensor.shape[axis] }, (_, i) => i * strides[axis])),
+    order.map((axis) => Int32Array.from({ length: shape[axis] }, (_, i) => i * strides[axis])),
   );
 }
+
+// Tensors that are shown otherwise than they are stored
+
+const isInOrder = (order: readonly number[]): boolean => order.every((axis, i) => axis === i);
+
+/** Axes of a tensor of this shape in another order, as a view of what it shows; undefined where none has that order. */
+function permutedView(stored: Stored, shape: Shape, order: readonly number[]): Stored | undefined {
+  if (isInOrder(stored.order)) return { ...stored, view: shape, order };
+  const shown = stored.order.map((axis) => stored.view[axis]);
+  return sameShape(shown, shape) ? { ...stored, order: order.map((axis) => stored.order[axis]) } : undefined;
+}
+
+/** A tensor of what is stored, in a shape that has as many elements. Its elements are decoded where somebody asks for them. */
+export function storedTensor(stored: Stored, shape: Shape): OnnxTensor {
+  let data: ElementArray | undefined;
+  return {
+    type: 'float',
+    shape,
+    stored,
+    get data() {
+      return (data ??= shownBy(stored));
+    },
+  };
+}
+
+function shownBy({ encoding, view, order, spend }: Stored): ElementArray {
+  if (encoding.kind !== 'dense') spend(sizeOf(view));
+  const data = encoding.kind === 'dense' ? encoding.data : decode(encoding);
+  const whole: OnnxTensor = { type: 'float', shape: view, data };
+  if (isInOrder(order)) return whole.data;
+  spend(sizeOf(view));
+  return permuted(whole, order).data;
+}
+
+/**
+ * A tensor as a parameter that is stored as it was found, where all that was done to it is undone, and rows stay rows;
+ * undefined: only its elements say what it is.
+ */
+export function encodingOf({ stored }: OnnxTensor, shape: Shape): Encoding | undefined {
+  if (!stored) return undefined;
+  const { encoding, view, order } = stored;
+  if (encoding.kind === 'scalar' && encoding.scales.length === 1) {
+    // Levels of one scale mean the same in any order.
+    if (isInOrder(order)) return { ...encoding, shape };
+    const levels = permuted({ type: 'uint8', shape: view, data: encoding.levels }, order).data as Uint8Array;
+    return { ...encoding, shape, levels };
+  }
+  if (!isInOrder(order)) return undefined;
+  const keepsRows = encoding.kind === 'dense' || (shape[0] ?? 1) === (encoding.shape[0] ?? 1);
+  return keepsRows ? { ...encoding, shape } : undefined;
+}
+
+/** The arrays that a tensor takes memory for: those it is stored in, or its elements. */
+export function arraysOf(tensor: OnnxTensor): ArrayBufferView[] {
+  return tensor.stored ? arraysOfEncoding(tensor.stored.encoding) : [tensor.data];
+}
+
+export function arraysOfEncoding(encoding: Encoding): ArrayBufferView[] {
+  if (encoding.kind === 'dense') return [encoding.data];
+  const parts =
+    encoding.kind === 'scalar'
+      ? [encoding.levels, encoding.scales, encoding.zeros]
+      : encoding.blocks.flatMap(({ codes, codewords, signs }) => [codes, codewords, signs]);
+  return parts.filter((part) => part !== undefined);
+}
+
+// Functions of elements
 
 /** A function of numbers and of `bigint`s: 64-bit integers wrap around as they do everywhere. */
 export interface Elementwise {
@@ -125,6 +217,7 @@ export function mapped(tensor: OnnxTensor, of: (x: number) => number, type: Elem
 
 /** The same elements as another type, as C casts them; bool: whether they are not zero. */
 export function cast({ type: from, shape, data }: OnnxTensor, type: ElementName): OnnxTensor {
+  if (type === from) return { type, shape, data };
   const result = elements(type, data.length) as unknown as (number | bigint)[];
   for (let i = 0; i < data.length; i++) {
     const value = data[i];

@@ -3,10 +3,17 @@ import { EspalierError, show } from '../base/errors.ts';
 import { own } from '../base/realm.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
+import { trainedValues } from '../encodings/index.ts';
+import { farthest } from '../encodings/kinds/scalar.ts';
 import type { Encoding } from '../encodings/types.ts';
+import { freshName, namesOf } from '../graph/names.ts';
+import type { Names } from '../graph/names.ts';
 import type { Attributes, ElementType, Node } from '../graph/network.ts';
 import { nodeTypes } from '../network/shapes.ts';
 import type { ValueType } from '../operators/types.ts';
+import { arraysOfEncoding } from './arrays.ts';
+import { hold } from './room.ts';
+import type { Room } from './room.ts';
 import { toFloats, toIntegers } from './tensor.ts';
 import type { OnnxTensor } from './tensor.ts';
 
@@ -74,16 +81,21 @@ export interface Building {
   modelShape(i: number): readonly (number | undefined)[];
   /** An axis of the model as one of a sample. @throws {@link acrossBatchError} for the batch's */
   axis(axis: number, rank: number): number;
-  /** A value, or a constant as a parameter that the node reads: name of either. */
-  operand(i: number, rank: number): Operand;
+  /**
+   * A value, or a constant as a parameter that the node reads: name of either.
+   * @param infinite - what stands for infinities in a constant, where that is as good; absent: they are refused
+   */
+  operand(i: number, rank: number, infinite?: number): Operand;
   /** A node of ours. `parameters`: by role. Its values. */
   add(kind: string, attributes: Attributes, inputs: readonly Operand[], options?: NodeOptions): Value[];
   /** The same for a node that yields one value. */
   node(kind: string, attributes: Attributes, inputs: readonly Operand[], options?: NodeOptions): Value;
   /** A parameter of new values, called by a name of the model and what was done to it. */
   parameter(name: string, suffix: string, shape: Shape, data: Float32Array): Parameter;
-  /** A constant of the model as a parameter. */
+  /** A constant of the model as a parameter, stored as the model has it. */
   asParameter(i: number, shape?: Shape): Parameter;
+  /** The same of a tensor that was made of constants: under this name, or that of the weights that it shows. */
+  ofTensor(name: string, tensor: OnnxTensor, shape?: Shape): Parameter;
   /** What stands for output i of the model's node. */
   yields(i: number, value: Known): void;
   /** Something about the model that its user should know. */
@@ -109,15 +121,12 @@ export interface NodeOptions {
 }
 
 /** Nodes and parameters so far. */
-export interface Draft {
+export interface Draft extends Names {
   readonly nodes: Node[];
   readonly parameters: Map<string, Encoding>;
   readonly types: Map<string, ValueType>;
-  readonly names: Set<string>;
-  /** The number that a name got last, where several nodes want it. */
-  readonly numbers: Map<string, number>;
-  /** Bytes that constants and parameters may still take: beyond them the file is no model, but an attack. */
-  room: number;
+  /** For constants and parameters. */
+  readonly room: Room;
   readonly notes: string[];
   /** Parameters that are constants of the model as they are, by the constant's name and shape. */
   readonly shared: Map<string, Parameter>;
@@ -126,41 +135,26 @@ export interface Draft {
   readonly copies: Map<string, string>;
 }
 
-export const newDraft = (room: number): Draft => ({
+export const newDraft = (room: Room): Draft => ({
   room,
   nodes: [],
   parameters: new Map(),
   types: new Map(),
-  names: new Set(),
-  numbers: new Map(),
+  ...namesOf(),
   notes: [],
   shared: new Map(),
   roles: new Map(),
   copies: new Map(),
 });
 
-/** A name that nothing else has: the one wanted, or that with a number. */
-export function freshName(draft: Draft, wanted: string): string {
-  let name = wanted;
-  // From where the last one ended: a thousand nodes of one name take a thousand steps.
-  for (let i = draft.numbers.get(wanted) ?? 2; draft.names.has(name); i++) {
-    name = `${wanted}_${i}`;
-    draft.numbers.set(wanted, i + 1);
-  }
-  draft.names.add(name);
-  return name;
-}
-
 /** A parameter serves in one role: models share an array of zeros for whatever is zero, and it is copied for each. */
 function inRole(draft: Draft, name: string, role: string): string {
   const first = draft.roles.get(name) ?? role;
   draft.roles.set(name, first);
   const encoding = draft.parameters.get(name);
-  if (first === role || encoding?.kind !== 'dense') return name;
+  if (first === role || !encoding) return name;
   const key = `${role}\n${name}`;
-  const copy =
-    draft.copies.get(key) ??
-    addParameter(draft, `${name}.${role.replace('a ', '')}`, encoding.shape, encoding.data).name;
+  const copy = draft.copies.get(key) ?? addEncoding(draft, `${name}.${role.replace('a ', '')}`, encoding).name;
   draft.copies.set(key, copy);
   draft.roles.set(copy, role);
   return copy;
@@ -196,28 +190,30 @@ export function addNode(
   });
 }
 
-/** Counts bytes of constants and parameters. @throws {EspalierError} BUDGET where the file does not explain so many */
-export function spend(draft: Draft, bytes: number): void {
-  draft.room -= bytes;
-  if (draft.room >= 0) return;
-  throw new EspalierError(
-    'BUDGET',
-    'readOnnx: what is computed while the model is read takes more memory than its bytes explain; is the file damaged?',
-  );
-}
-
 /** Adds a parameter under a name of its own. @throws {EspalierError} NONFINITE, BUDGET */
-export function addParameter(draft: Draft, wanted: string, shape: Shape, data: Float32Array): Parameter {
-  spend(draft, data.byteLength);
-  for (let i = 0; i < data.length; i++) {
-    if (!Number.isFinite(data[i])) {
-      const text = `readOnnx: the constant ${show(wanted)}: expected finite numbers, got ${data[i]} at element ${i}`;
-      throw new EspalierError('NONFINITE', text, { name: wanted, found: data[i] });
+export const addParameter = (draft: Draft, wanted: string, shape: Shape, data: Float32Array): Parameter =>
+  addEncoding(draft, wanted, { kind: 'dense', shape, data });
+
+/** The same of one that is stored otherwise. @throws {EspalierError} NONFINITE, BUDGET */
+export function addEncoding(draft: Draft, wanted: string, encoding: Encoding): Parameter {
+  hold(draft.room, arraysOfEncoding(encoding));
+  const values = encoding.kind === 'dense' ? encoding.data : largestOf(encoding);
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) {
+      const text = `readOnnx: the constant ${show(wanted)}: expected finite numbers, got ${values[i]} at element ${i}`;
+      throw new EspalierError('NONFINITE', text, { name: wanted, found: values[i] });
     }
   }
   const name = freshName(draft, wanted);
-  draft.parameters.set(name, { kind: 'dense', shape, data });
-  return { kind: 'parameter', name, shape };
+  draft.parameters.set(name, encoding);
+  return { kind: 'parameter', name, shape: encoding.shape };
+}
+
+/** Numbers that are finite where all that the encoding decodes to are. */
+function largestOf(encoding: Encoding): Float32Array {
+  if (encoding.kind !== 'scalar') return trainedValues(encoding);
+  const { bits, scales, zeros } = encoding;
+  return scales.map((scale, i) => scale * farthest(bits, zeros?.[i]));
 }
 
 /** The one tensor of a constant that does not depend on the batch. */

@@ -5,8 +5,10 @@
 import { EspalierError, show } from '../base/errors.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
+import { freshName } from '../graph/names.ts';
+import type { Names } from '../graph/names.ts';
 import { onlyTensor } from './building.ts';
-import type { Known, Layout } from './building.ts';
+import type { Constant, Known, Layout } from './building.ts';
 import type { AttributeProto, NodeProto } from './model.ts';
 import { labelOf, onnxError } from './node.ts';
 import { toIntegers } from './tensor.ts';
@@ -56,42 +58,31 @@ export type Composition = (graph: Composing) => void;
 export const COMPOSED_OPSET = 18;
 
 /** What one walk over a model remembers of all compositions. */
-export interface Composed {
-  readonly names: Set<string>;
+export interface Composed extends Names {
   readonly once: Map<string, string>;
-  readonly numbers: Map<string, number>;
 }
 
 export interface ComposingState {
   readonly layout: Layout;
   readonly batch: number | undefined;
-  readonly known: Map<string, Known>;
-  readonly notes: string[];
   readonly composed: Composed;
+  /** Converts a node of ONNX. */
+  readonly apply: (step: NodeProto) => void;
+  /** What stands for a name: values and constants, initializers too. */
+  readonly find: (name: string) => Known;
+  readonly learn: (constant: Constant) => void;
+  readonly yields: (name: string, value: Known) => void;
+  readonly note: (text: string) => void;
 }
 
-/**
- * @param apply - converts a node of ONNX
- * @param find - what stands for a name: values and constants, initializers too
- */
 export function composing(
   node: NodeProto,
-  { layout, batch, known, notes, composed }: ComposingState,
-  apply: (step: NodeProto) => void,
-  find: (name: string) => Known,
+  { layout, batch, composed, apply, find, learn, yields, note }: ComposingState,
 ): Composing {
   const fail = (code: ErrorCode, text: string): never => {
     throw onnxError(code, node, text);
   };
-  const fresh = (wanted: string): string => {
-    let name = wanted;
-    for (let i = composed.numbers.get(wanted) ?? 2; composed.names.has(name); i++) {
-      name = `${wanted}_${i}`;
-      composed.numbers.set(wanted, i + 1);
-    }
-    composed.names.add(name);
-    return name;
-  };
+  const fresh = (wanted: string): string => freshName(composed, wanted);
   const step = (
     operator: string,
     inputs: readonly string[],
@@ -124,7 +115,7 @@ export function composing(
     ops: (operator, inputs, settings, outputs) => step(operator, inputs, settings, outputs),
     constant(wanted, made) {
       const name = fresh(wanted);
-      known.set(name, { kind: 'constant', name, alternatives: [made] });
+      learn({ kind: 'constant', name, alternatives: [made] });
       return name;
     },
     once(key, make) {
@@ -149,9 +140,9 @@ export function composing(
     yields(i, name) {
       const found = find(name);
       const output = node.outputs[i];
-      known.set(output, found.kind === 'constant' ? { ...found, name: output } : found);
+      yields(output, found.kind === 'constant' ? { ...found, name: output } : found);
     },
-    note: (text) => void notes.push(`${show(labelOf(node))} (${node.operator}): ${text}`),
+    note: (text) => note(`${show(labelOf(node))} (${node.operator}): ${text}`),
     fail,
   };
 }

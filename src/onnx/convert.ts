@@ -4,31 +4,36 @@
  */
 import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
+import { freshName, namesOf } from '../graph/names.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { withoutUnused } from '../network/simplify.ts';
+import { arraysOf, axisFrom, encodingOf, storedTensor } from './arrays.ts';
 import {
   acrossBatchError,
+  addEncoding,
   addNode,
   addParameter,
   BATCHES,
   floatsOf,
-  freshName,
   isAcrossBatch,
   newDraft,
   onlyTensor,
   sidesOf,
-  spend,
 } from './building.ts';
 import type { Building, Constant, Draft, Known, Layout, NodeOptions, Operand, Parameter, Value } from './building.ts';
 import { composing } from './composing.ts';
 import type { Composed, Composition } from './composing.ts';
+import { encodedWeights } from './encoded.ts';
+import type { EncodedWeights } from './encoded.ts';
 import type { GraphProto, NodeProto, ValueProto } from './model.ts';
 import { kindOf, labelOf, onnxError, viewOf } from './node.ts';
 import type { NodeView } from './node.ts';
 import { operatorNamed } from './operators/table.ts';
+import { clear, hold, release } from './room.ts';
+import type { Room } from './room.ts';
 import { elementOf, elementWord, toIntegers } from './tensor.ts';
-import type { OnnxTensor } from './tensor.ts';
+import type { Making, OnnxTensor, Stored } from './tensor.ts';
 
 /** What is converted, and how. */
 export interface Conversion {
@@ -36,12 +41,12 @@ export interface Conversion {
   /** Versions of operator sets by domain. */
   readonly opsets: ReadonlyMap<string, number>;
   /** The tensor of an initializer. */
-  readonly initializer: (name: string) => OnnxTensor;
-  readonly attributeTensor: (node: NodeProto, name: string) => OnnxTensor;
+  readonly initializer: (name: string, makes: Making) => OnnxTensor;
+  readonly attributeTensor: (node: NodeProto, name: string, makes: Making) => OnnxTensor;
   /** Dimensions that the caller fixed, by input. */
   readonly shapes: Readonly<Record<string, readonly (number | undefined)[]>>;
-  /** Bytes that constants which are computed may take together. */
-  readonly room: number;
+  /** For constants and parameters, all of it free. */
+  readonly room: Room;
   /** What a node of another format is made of; undefined: it is one of ONNX. */
   readonly compositionOf?: (node: NodeProto) => Composition | undefined;
 }
@@ -58,6 +63,7 @@ export interface Converted {
 interface Problem {
   readonly where: string;
   readonly text: string;
+  readonly error: EspalierError;
 }
 
 /** With axis 0 as the batch; where the model works across it, or does not fit together that way, as a whole. */
@@ -66,6 +72,7 @@ export function converted(conversion: Conversion): Converted {
     return convert(conversion, 'batched');
   } catch (error) {
     if (!isAcrossBatch(error) && !isMisfit(error)) throw error;
+    clear(conversion.room);
     const whole = asWhole(conversion, error);
     const reason = (error as EspalierError).message.replace(/^readOnnx: /, '');
     return { ...whole, notes: [`one sample at a time: ${reason}`, ...whole.notes] };
@@ -112,35 +119,36 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
   const lost = new Set<string>();
   for (const { name } of [...graph.inputs, ...graph.outputs]) draft.names.add(name);
 
-  const nodes = liveNodes(graph);
-  const inputs = networkInputs(conversion, nodes, layout);
-  const composed: Composed = {
-    names: new Set([
-      ...graph.initializers.keys(),
-      ...graph.inputs.map(({ name }) => name),
-      ...nodes.flatMap(({ outputs }) => outputs),
-    ]),
-    once: new Map(),
-    numbers: new Map(),
-  };
+  const encoded = encodedWeights(conversion);
+  const nodes = liveNodes(graph, encoded);
+  const constants: Constants = { conversion, known, draft, encoded, uses: usesOf(graph, nodes) };
+  const inputs = networkInputs(conversion, nodes, layout, (name, error) => {
+    problems.push({ where: `input ${show(name)}`, text: withoutInput(error, name), error });
+    lost.add(name);
+  });
   for (const value of inputs.inputs) {
     known.set(value.name, value);
     draft.types.set(value.name, { shape: value.shape, type: value.type, isConstant: false });
   }
+  const composed: Composed = {
+    ...namesOf([...graph.initializers.keys(), ...known.keys(), ...nodes.flatMap(({ outputs }) => outputs)]),
+    once: new Map(),
+  };
   for (const proto of nodes) {
     if (proto.inputs.some((name) => lost.has(name))) {
       for (const name of proto.outputs) lost.add(name);
       continue;
     }
     try {
-      const state: State = { layout, batch: inputs.batch, known, draft };
+      const state: State = { ...constants, layout, batch: inputs.batch };
       const composition = conversion.compositionOf?.(proto);
-      if (composition) compose(conversion, proto, composition, state, composed);
-      else convertNode(conversion, proto, state);
+      if (composition) compose(proto, composition, state, composed);
+      else convertNode(proto, state);
+      forget(constants, proto.inputs);
     } catch (error) {
       if (!(error instanceof EspalierError) || (layout === 'batched' && isAcrossBatch(error))) throw error;
       if (error.code !== 'UNSUPPORTED') throw named(error, proto);
-      problems.push({ where: `${show(labelOf(proto))} (${kindOf(proto)})`, text: withoutWho(error, proto) });
+      problems.push({ where: `${show(labelOf(proto))} (${kindOf(proto)})`, text: withoutWho(error, proto), error });
       for (const name of proto.outputs) lost.add(name);
     }
   }
@@ -150,13 +158,17 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
 
 /** All at once, each with what could be done. */
 function unsupported(problems: readonly Problem[]): EspalierError {
+  const [{ error, where }] = problems;
+  // An input that is alone wrong says it best itself.
+  if (problems.length === 1 && where.startsWith('input ')) return error;
   const most = 30;
   const lines = problems.slice(0, most).map(({ where, text }) => `\n  ${where}: ${text}`);
   const rest = problems.length > most ? `\n  and ${problems.length - most} more` : '';
+  const what = problems.some((one) => one.where.startsWith('input ')) ? 'inputs and nodes' : 'nodes';
   return new EspalierError(
     'UNSUPPORTED',
-    `readOnnx: ${problems.length === 1 ? 'one node is' : `${problems.length} nodes are`} not supported:${lines.join('')}${rest}`,
-    { name: problems[0].where, found: problems.length },
+    `readOnnx: ${problems.length === 1 ? 'one node is' : `${problems.length} ${what} are`} not supported:${lines.join('')}${rest}`,
+    { name: where, found: problems.length },
   );
 }
 
@@ -172,6 +184,8 @@ function named(error: EspalierError, proto: NodeProto): EspalierError {
 }
 
 const plainText = ({ message }: EspalierError): string => message.replace(/^readOnnx: /, '');
+const withoutInput = (error: EspalierError, name: string): string =>
+  plainText(error).replace(`input ${show(name)}: `, '');
 const withoutWho = (error: EspalierError, proto: NodeProto): string =>
   plainText(error).replace(onnxError(error.code, proto, '').message.replace(/^readOnnx: /, ''), '');
 
@@ -179,7 +193,7 @@ const withoutWho = (error: EspalierError, proto: NodeProto): string =>
  * The nodes that outputs depend on, in the model's order.
  * @throws {EspalierError} GRAPH for a value made twice, one that nothing makes, nodes out of order
  */
-function liveNodes(graph: GraphProto): NodeProto[] {
+function liveNodes(graph: GraphProto, encoded: EncodedWeights): NodeProto[] {
   const makers = new Map<string, number>();
   const given = new Set([...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name)]);
   graph.nodes.forEach((node, i) => {
@@ -199,6 +213,10 @@ function liveNodes(graph: GraphProto): NodeProto[] {
   }
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     if (live[i] === 0) continue;
+    if (encoded.find(graph.nodes[i])) {
+      live[i] = 0;
+      continue;
+    }
     for (const name of graph.nodes[i].inputs) {
       const maker = makers.get(name);
       if (maker === undefined) {
@@ -221,11 +239,12 @@ function networkInputs(
   { graph, shapes }: Conversion,
   nodes: readonly NodeProto[],
   layout: Layout,
+  refuse: (name: string, error: EspalierError) => void,
 ): { inputs: Value[]; batch: number | undefined } {
   const used = new Set([...nodes.flatMap((node) => node.inputs), ...graph.outputs.map(({ name }) => name)]);
   const proper = graph.inputs.filter(({ name }) => !graph.initializers.has(name) && used.has(name));
   const sizes = new Set<number | undefined>();
-  const inputs = proper.map((input): Value => {
+  const valueOf = (input: ValueProto): Value => {
     const dimensions = dimensionsOf(input, Object.hasOwn(shapes, input.name) ? shapes[input.name] : undefined);
     if (layout === 'batched') {
       if (dimensions.length === 0)
@@ -244,6 +263,15 @@ function networkInputs(
       );
     });
     return { kind: 'value', name: input.name, shape, type: 'float' };
+  };
+  const inputs = proper.flatMap((input): Value[] => {
+    try {
+      return [valueOf(input)];
+    } catch (error) {
+      if (!(error instanceof EspalierError) || error.code !== 'UNSUPPORTED' || isAcrossBatch(error)) throw error;
+      refuse(input.name, error);
+      return [];
+    }
   });
   sizes.delete(undefined);
   if (sizes.size > 1) throw acrossBatchError(`readOnnx: inputs have batches of ${[...sizes].join(' and ')}`);
@@ -276,45 +304,97 @@ function dimensionsOf(
   });
 }
 
-interface State {
-  readonly layout: Layout;
-  readonly batch: number | undefined;
+/** What is known while nodes are gone through. */
+interface Constants {
+  readonly conversion: Conversion;
   readonly known: Map<string, Known>;
   readonly draft: Draft;
+  readonly encoded: EncodedWeights;
+  /** How many nodes will still read a value, or yield it as an output. */
+  readonly uses: Map<string, number>;
 }
 
-/** Converts what a node of another format is made of. */
-function compose(
-  conversion: Conversion,
-  proto: NodeProto,
-  composition: Composition,
-  state: State,
-  composed: Composed,
-): void {
-  const { known, draft } = state;
-  composition(
-    composing(
-      proto,
-      { ...state, notes: draft.notes, composed },
-      (step) => convertNode(conversion, step, state),
-      (name) => known.get(name) ?? constantNamed(conversion, name, known),
-    ),
-  );
+interface State extends Constants {
+  readonly layout: Layout;
+  readonly batch: number | undefined;
 }
 
-/** A constant of the model. */
-function constantNamed({ initializer }: Conversion, name: string, known: Map<string, Known>): Constant {
-  const constant: Constant = { kind: 'constant', name, alternatives: [initializer(name)] };
-  known.set(name, constant);
+function usesOf(graph: GraphProto, nodes: readonly NodeProto[]): Map<string, number> {
+  const uses = new Map<string, number>(graph.outputs.map(({ name }) => [name, 1]));
+  for (const { inputs } of nodes) for (const name of inputs) uses.set(name, (uses.get(name) ?? 0) + 1);
+  return uses;
+}
+
+const hasMemory = (constant: Constant): ArrayBufferView[] => constant.alternatives.flatMap(arraysOf);
+
+function learn({ known, draft }: Constants, constant: Constant): Constant {
+  hold(draft.room, hasMemory(constant));
+  known.set(constant.name, constant);
   return constant;
 }
 
-/** Computes or builds one node. */
-function convertNode(conversion: Conversion, proto: NodeProto, state: State): void {
+/** Forgets constants that nothing will read any more: their memory is free for others. */
+function forget({ known, draft, uses }: Constants, names: readonly string[]): void {
+  for (const name of names) {
+    const left = (uses.get(name) ?? 0) - 1;
+    uses.set(name, left);
+    const found = known.get(name);
+    if (left > 0 || found?.kind !== 'constant') continue;
+    known.delete(name);
+    release(draft.room, hasMemory(found));
+  }
+}
+
+/** The value or constant of a name: what a node made, weights that are stored encoded, or an initializer. */
+function lookUp(state: Constants, view: NodeView, name: string): Known {
+  const { conversion, known, encoded } = state;
+  const found = known.get(name);
+  if (found) return found;
+  if (conversion.graph.sparse.has(name))
+    view.fail('UNSUPPORTED', `its input ${show(name)} is a sparse tensor; store it densely`);
+  const encoding = encoded.found.get(name);
+  if (encoding) {
+    const order = encoding.shape.map((_, axis) => axis);
+    const stored: Stored = { name, encoding, view: encoding.shape, order, spend: (count) => view.spends(count) };
+    return learn(state, { kind: 'constant', name, alternatives: [storedTensor(stored, encoding.shape)] });
+  }
+  return learn(state, { kind: 'constant', name, alternatives: [conversion.initializer(name, view.makes)] });
+}
+
+/** Converts what a node of another format is made of. What it made on the way, and the weights that it read, are forgotten. */
+function compose(proto: NodeProto, composition: Composition, state: State, composed: Composed): void {
   const { known, draft } = state;
+  const view = viewOf(proto, 0, draft.room);
+  const seen = new Set<string>();
+  const { layout, batch } = state;
+  composition(
+    composing(proto, {
+      layout,
+      batch,
+      composed,
+      apply(step) {
+        for (const name of [...step.inputs, ...step.outputs]) seen.add(name);
+        convertNode(step, state);
+      },
+      find(name) {
+        seen.add(name);
+        return lookUp(state, view, name);
+      },
+      learn: (constant) => learn(state, constant),
+      yields: (name, value) => void (value.kind === 'constant' ? learn(state, value) : known.set(name, value)),
+      note: (text) => void draft.notes.push(text),
+    }),
+  );
+  for (const name of [...proto.inputs, ...proto.outputs, ...composed.once.values()]) seen.delete(name);
+  forget(state, [...seen]);
+}
+
+/** Computes or builds one node. */
+function convertNode(proto: NodeProto, state: State): void {
+  const { conversion, known, draft } = state;
   const opset = conversion.opsets.get(proto.domain);
   const operator = operatorNamed(proto);
-  const view = viewOf(proto, opset ?? 0, () => draft.room);
+  const view = viewOf(proto, opset ?? 0, draft.room);
   if (!operator) {
     const inside = [...proto.attributes.values()].some(({ other }) => other === 'graph');
     return view.fail(
@@ -326,17 +406,10 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): vo
   }
   const other = [...proto.attributes.values()].find((attribute) => attribute.other !== undefined);
   if (other) view.fail('UNSUPPORTED', `attribute ${show(other.name)}: a ${other.other} is not read`);
-  const inputs = proto.inputs.map((name): Known | undefined => {
-    if (name === '') return undefined;
-    const found = known.get(name);
-    if (found) return found;
-    if (conversion.graph.sparse.has(name))
-      return view.fail('UNSUPPORTED', `its input ${show(name)} is a sparse tensor; store it densely`);
-    return constantNamed(conversion, name, known);
-  });
+  const inputs = proto.inputs.map((name) => (name === '' ? undefined : lookUp(state, view, name)));
   const tensorOf = (name: string): OnnxTensor => {
     view.tensor(name);
-    return conversion.attributeTensor(proto, name);
+    return conversion.attributeTensor(proto, name, view.makes);
   };
   const constants = inputs.filter((input) => input?.kind === 'constant');
   if (operator.evaluate && constants.length === inputs.filter(Boolean).length) {
@@ -354,11 +427,8 @@ function convertNode(conversion: Conversion, proto: NodeProto, state: State): vo
       if (name === '') return;
       const alternatives = results.map((tensors) => tensors?.[i]).filter((tensor) => tensor !== undefined);
       if (alternatives.length === 0) view.fail('UNSUPPORTED', `its output ${i} is not computed`);
-      known.set(name, { kind: 'constant', name, alternatives });
-      for (const { data, shape } of alternatives) {
-        view.makes(shape.map(() => 1));
-        spend(draft, data.byteLength);
-      }
+      for (const { shape } of alternatives) view.makes(shape.map(() => 1));
+      learn(state, { kind: 'constant', name, alternatives });
     });
   } else if (operator.build) {
     operator.build(view, buildingOf(proto, view, inputs, state, tensorOf));
@@ -400,7 +470,16 @@ function buildingOf(
     const key = `${nameOf(i)}\n${sides.join(',')}`;
     const shared = draft.shared.get(key);
     if (shared) return shared;
-    const made = addParameter(draft, nameOf(i), sides, floatsOf({ name: nameOf(i) }, found, sides));
+    const made = ofTensor(nameOf(i), found, sides);
+    draft.shared.set(key, made);
+    return made;
+  };
+  const ofTensor = (name: string, tensor: OnnxTensor, sides = tensor.shape): Parameter => {
+    const encoding = encodingOf(tensor, sides);
+    if (!encoding || !tensor.stored) return addParameter(draft, name, sides, floatsOf({ name }, tensor, sides));
+    // Several nodes may turn the same weights: they serve all of them.
+    const key = `${tensor.stored.name}\n${sides.join(',')}`;
+    const made = draft.shared.get(key) ?? addEncoding(draft, tensor.stored.name, encoding);
     draft.shared.set(key, made);
     return made;
   };
@@ -453,13 +532,12 @@ function buildingOf(
       return tensor(i)?.shape ?? [];
     },
     axis(axis, rank) {
-      const found = axis < 0 ? axis + rank : axis;
-      if (!(found >= 0 && found < rank)) view.fail('ATTRIBUTE', `axis: expected one of ${rank} axes, got ${axis}`);
+      const found = axisFrom(axis, rank);
       if (layout === 'whole') return found;
       if (found === 0) acrossBatch(`it works along axis 0`);
       return found - 1;
     },
-    operand(i, rank) {
+    operand(i, rank, infinite) {
       const input = inputs[i];
       if (input?.kind === 'value') return input;
       const found = tensor(i) ?? view.fail('ATTRIBUTE', `input ${i}: it is missing`);
@@ -469,6 +547,17 @@ function buildingOf(
           acrossBatch(`the constant ${show(nameOf(i))} differs over the batch`);
         shape = shape.slice(1);
       }
+      if (infinite !== undefined) {
+        const bounded = withoutInfinities(found, infinite);
+        if (bounded) {
+          const name = nameOf(i);
+          draft.notes.push(
+            `the constant ${show(name)} holds infinities; taken as numbers of ${infinite.toExponential(2)}, which no value comes near`,
+          );
+          view.makes(shape, 'float');
+          return addParameter(draft, `${name}.finite`, shape, bounded);
+        }
+      }
       return asParameter(i, shape);
     },
     add,
@@ -476,6 +565,7 @@ function buildingOf(
     parameter: (name, suffix, shape, data) =>
       addParameter(draft, suffix === '' ? name : `${name}.${suffix}`, shape, data),
     asParameter,
+    ofTensor,
     yields(i, result) {
       const name = proto.outputs[i];
       if (name === undefined || name === '') return;
@@ -484,6 +574,13 @@ function buildingOf(
     note: (text) => void draft.notes.push(`node ${show(labelOf(proto))} (${kindOf(proto)}): ${text}`),
     acrossBatch,
   };
+}
+
+/** Floats with a number in place of infinities, of the same sign; undefined where there are none. */
+function withoutInfinities({ type, data, stored }: OnnxTensor, number: number): Float32Array | undefined {
+  if (stored || type !== 'float' || !(data as Float32Array).some((value) => Math.abs(value) === Infinity))
+    return undefined;
+  return (data as Float32Array).map((value) => (Math.abs(value) === Infinity ? Math.sign(value) * number : value));
 }
 
 /** As PyTorch calls the module whose weight it has, else as the model's node or its output is called. */
@@ -500,12 +597,13 @@ function finish(graph: GraphProto, draft: Draft, known: ReadonlyMap<string, Know
   const taken = new Set(inputs.map(({ name }) => name));
   const renamed = new Map<string, string>();
   const outputs: string[] = [];
+  const constant = graph.outputs.map(({ name }) => name).filter((name) => known.get(name)?.kind !== 'value');
+  if (constant.length > 0) {
+    const text = `readOnnx: outputs of the model that do not depend on its input: ${showAll(constant)}; export it without them`;
+    throw new EspalierError('UNSUPPORTED', text, { name: constant[0] });
+  }
   for (const { name } of graph.outputs) {
-    let value = known.get(name);
-    if (value?.kind !== 'value') {
-      const text = `readOnnx: the output ${show(name)} of the model does not depend on its input`;
-      throw new EspalierError('UNSUPPORTED', text, { name });
-    }
+    let value = known.get(name) as Value;
     if (value.name !== name && (taken.has(value.name) || renamed.has(value.name))) {
       // One value under two names: a copy, which costs nothing to run.
       [value] = addNode(draft, freshName(draft, `${name}.copy`), 'reshape', { shape: value.shape }, [value], {});
@@ -516,10 +614,14 @@ function finish(graph: GraphProto, draft: Draft, known: ReadonlyMap<string, Know
   }
   const nodes = draft.nodes.map((node): Node => {
     const made = outputsOf(node).map((name) => renamed.get(name) ?? name);
-    const isPlain = made.length === 1 && made[0] === node.name;
+    // It was called as the output that it yields, and got a number since that name was taken: by itself.
+    const isOutput = made.length === 1 && renamed.has(node.name) && node.name.replace(/_\d+$/, '') === made[0];
+    const name = isOutput ? made[0] : node.name;
+    const isPlain = made.length === 1 && made[0] === name;
     const { outputs: _, ...rest } = node;
     return {
       ...rest,
+      name,
       inputs: node.inputs.map((name) => renamed.get(name) ?? name),
       ...(isPlain ? {} : { outputs: made }),
     };

@@ -1,29 +1,22 @@
 /** A model under construction, and what the definitions of `exports/` write with. */
 import { sameShape } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
+import { freshName, namesOf } from '../graph/names.ts';
+import type { Names } from '../graph/names.ts';
 import type { Encoding } from '../encodings/types.ts';
 import type { Bytes } from './encode.ts';
 import { initializerField, nodeField } from './messages.ts';
 import type { ElementKind, OnnxAttributes } from './messages.ts';
 
 /** Nodes and initializers so far. */
-export interface Sheet {
+export interface Sheet extends Names {
   readonly nodes: Bytes[];
   readonly initializers: Bytes[];
-  readonly names: Set<string>;
   /** Names of what may be shared, by what it is. */
   readonly shared: Map<string, string>;
 }
 
-export const newSheet = (): Sheet => ({ nodes: [], initializers: [], names: new Set(), shared: new Map() });
-
-/** A name that nothing else has: the one wanted, or that with a number. */
-export function freshName({ names }: Sheet, wanted: string): string {
-  let name = wanted;
-  for (let i = 2; names.has(name); i++) name = `${wanted}_${i}`;
-  names.add(name);
-  return name;
-}
+export const newSheet = (): Sheet => ({ nodes: [], initializers: [], ...namesOf(), shared: new Map() });
 
 /** Adds a node that yields one value. Its name: the one wanted, or as short as may be, since files have hundreds of them. */
 export function addNode(

@@ -5,6 +5,10 @@ import type { Shape } from '../base/tensor.ts';
 import type { AttributeProto, NodeProto } from './model.ts';
 import { MOST_AXES } from './tensor-message.ts';
 import type { TensorProto } from './tensor-message.ts';
+import { roomText, spend } from './room.ts';
+import type { Room } from './room.ts';
+import { widthOf } from './tensor.ts';
+import type { ElementName } from './tensor.ts';
 
 /** How a node is called in texts: by its name, and where it has none by its first output. */
 export const labelOf = ({ name, outputs }: NodeProto): string => name || outputs.find((output) => output !== '') || '';
@@ -43,18 +47,18 @@ export interface NodeView {
   fail(code: ErrorCode, text: string): never;
   /**
    * Before a constant of this shape is made: it returns the shape. Sides of 0 count as 1, since tables along the axes are
-   * made, too. @throws {EspalierError} BUDGET for more than the file may ask for, UNSUPPORTED for too many axes
+   * made, too. Without a type its elements are of the widest.
+   * @throws {EspalierError} BUDGET for more than the file may ask for, UNSUPPORTED for too many axes
    */
-  makes(shape: Shape): Shape;
+  makes(shape: Shape, type?: ElementName): Shape;
+  /** Counts floats that stay until the model is read. @throws {EspalierError} BUDGET */
+  spends(count: number): void;
   /** Attributes that nobody asked for. */
   unread(): string[];
 }
 
-/** Bytes of an element that is made, at most. */
-const WIDEST = 8;
-
-/** `room`: bytes that constants may still take. */
-export function viewOf(proto: NodeProto, opset: number, room: () => number): NodeView {
+/** `room`: for constants. */
+export function viewOf(proto: NodeProto, opset: number, room: Room): NodeView {
   const read = new Set<string>();
   const fail = (code: ErrorCode, text: string): never => {
     throw onnxError(code, proto, text);
@@ -112,13 +116,19 @@ export function viewOf(proto: NodeProto, opset: number, room: () => number): Nod
       for (const name of names) read.add(name);
     },
     fail,
-    makes(shape) {
+    makes(shape, type = 'double') {
       if (shape.length > MOST_AXES)
         fail('UNSUPPORTED', `it makes a tensor of ${shape.length} axes; at most ${MOST_AXES} are read`);
       const count = shape.reduce((product, side) => product * Math.max(1, side), 1);
-      if (!(WIDEST * count <= room()))
-        fail('BUDGET', `it would make ${count} elements while the model is read, more than its bytes explain`);
+      const bytes = widthOf(type) * count;
+      if (!(bytes <= room.left))
+        fail('BUDGET', `it would make ${count} elements: ${roomText(room, bytes - room.left)}`);
       return shape;
+    },
+    spends(count) {
+      const bytes = 4 * count;
+      if (bytes > room.left) fail('BUDGET', `it decodes to ${count} elements: ${roomText(room, bytes - room.left)}`);
+      spend(room, bytes);
     },
     unread: () => [...proto.attributes.keys()].filter((name) => !read.has(name)),
   };

@@ -1,7 +1,10 @@
 /** `readOnnx`: a network from an ONNX model. */
 import { EspalierError, show, showAll, withMemory } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
+import { sizeOf } from '../base/tensor.ts';
 import { steadyBytes } from '../container/safetensors.ts';
+import { decode, isDense } from '../encodings/index.ts';
+import type { Encoding } from '../encodings/types.ts';
 import type { Network } from '../graph/network.ts';
 import { checkGraph } from '../network/check.ts';
 import { activationBytes, budgetOf, decodedBytes, passWork } from '../network/limits.ts';
@@ -17,8 +20,10 @@ import { readModel } from './model.ts';
 import type { GraphProto, ModelProto } from './model.ts';
 import type { TensorProto } from './tensor-message.ts';
 import { onnxError } from './node.ts';
+import { roomFor, spend, widen } from './room.ts';
+import type { Room } from './room.ts';
 import { elementWord, readTensor } from './tensor.ts';
-import type { OnnxTensor } from './tensor.ts';
+import type { External, Making, OnnxTensor } from './tensor.ts';
 
 export interface OnnxOptions {
   /** Files beside the model that hold its weights (models above 2 GB do), by the name that the model calls them. */
@@ -31,7 +36,15 @@ export interface OnnxOptions {
   constants?: Readonly<Record<string, OnnxTensor>>;
   /** Functions that are spelled out become one node, see `simplify`. Default true; false: a node for each of the model's. */
   simplified?: boolean;
-  /** The most that the file may ask for, as of `readNetwork`. */
+  /**
+   * All weights as floats: quantized ones are decoded, so that they can be pruned and quantized anew. Default false: as the
+   * model has them.
+   */
+  dense?: boolean;
+  /**
+   * The most that the file may ask for, as of `readNetwork`; `bytes` is also what may be held while it is read, at least
+   * twice the file and 64 MiB.
+   */
   limits?: Limits;
 }
 
@@ -54,12 +67,6 @@ const WHO = 'readOnnx';
 const OPSETS = { oldest: 7, newest: 26 } as const;
 
 /**
- * Bytes that constants which are computed may take, parameters with them: weights that are quantized as `writeOnnx` writes
- * them, eight to a code of one byte with their signs, are 28 bytes and pass through four such steps.
- */
-const ROOM = { free: 2 ** 25, perByte: 256 } as const;
-
-/**
  * The network of an ONNX model, which gives the same outputs. Weights become float32 (halves, bfloat16 and doubles are
  * converted, quantized ones decoded); what computes shapes is computed.
  *
@@ -75,8 +82,9 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
   const {
     limits,
     simplified = true,
+    dense = false,
     ...options
-  } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'simplified', 'limits']);
+  } = ownOptions(WHO, 'options', given, ['files', 'shapes', 'constants', 'simplified', 'dense', 'limits']);
   checkArguments(options);
   const bytes = withMemory(WHO, () => steadyBytes(WHO, input));
   checkSize(bytes);
@@ -84,8 +92,9 @@ export function readOnnx(input: Uint8Array | ArrayBuffer, given: OnnxOptions = {
   const model = withMemory(WHO, () => readModel(bytes));
   checkNames(model, options);
   return withMemory(WHO, () => {
-    const { conversion, notes: said } = prepared(bytes, model, options);
-    const { network: bare, layout, batch: size, notes } = converted(conversion);
+    const { conversion, notes: said } = prepared(bytes, model, options, limits);
+    const { network: found, layout, batch: size, notes } = converted(conversion);
+    const bare = dense ? decoded(found, conversion.room) : found;
     const { opsets, producer, metadata } = model;
     const batch = layout === 'whole' ? 'none' : (size ?? 'any');
     const whole: Network = { ...bare, origin: { batch, metadata: Object.fromEntries(metadata) } };
@@ -118,7 +127,10 @@ export function evaluateOnnx(
     const { known } = walk(conversion, 'whole');
     return new Map(
       conversion.graph.outputs.map(({ name }) => {
-        const found = known.get(name) ?? { kind: 'constant', alternatives: [conversion.initializer(name)] };
+        const found = known.get(name) ?? {
+          kind: 'constant',
+          alternatives: [conversion.initializer(name, () => undefined)],
+        };
         if (found.kind === 'constant') return [name, found.alternatives[0]];
         throw new EspalierError('MISSING', `${WHO}: the output ${show(name)} depends on inputs that were not given`, {
           name,
@@ -128,7 +140,17 @@ export function evaluateOnnx(
   });
 }
 
-type Given = Omit<OnnxOptions, 'limits' | 'simplified'>;
+/** The network with weights as floats. @throws {EspalierError} BUDGET */
+function decoded(network: Network, room: Room): Network {
+  const parameters = [...network.parameters].map(([name, encoding]): [string, Encoding] => {
+    if (isDense(encoding)) return [name, encoding];
+    spend(room, 4 * sizeOf(encoding.shape));
+    return [name, { kind: 'dense', shape: encoding.shape, data: decode(encoding) }];
+  });
+  return { ...network, parameters: new Map(parameters) };
+}
+
+type Given = Omit<OnnxOptions, 'limits' | 'simplified' | 'dense'>;
 
 /** @throws {TypeError | RangeError} */
 function checkArguments({ files, shapes = {}, constants = {} }: Given): void {
@@ -157,6 +179,7 @@ function prepared(
   bytes: Uint8Array,
   { opsets, functions, graph }: ModelProto,
   { files, shapes = {}, constants = {} }: Given,
+  limits?: Limits,
 ): { conversion: Conversion; notes: ReadonlySet<string> } {
   checkOpsets(opsets);
   if (functions.length > 0)
@@ -166,8 +189,19 @@ function prepared(
       { name: functions[0] },
     );
   checkShadowed(graph);
-  const tensorOf = (tensor: TensorProto): OnnxTensor =>
-    readTensor(bytes, tensor, (name, place, needed) => externalBytes(files, name, place, needed));
+  const given = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
+  const room = roomFor(bytes.length + given, limits?.bytes);
+  /** Files beside the model that were looked at: each widens the room once. */
+  const opened = new Set<string>();
+  const tensorOf = (tensor: TensorProto, makes: Making): OnnxTensor => {
+    const external: External = (name, place, needed) => {
+      const part = externalBytes(files, name, place, needed);
+      if (!opened.has(place.location)) widen(room, part.buffer.byteLength);
+      opened.add(place.location);
+      return part;
+    };
+    return readTensor(bytes, tensor, external, makes);
+  };
   const initializers = new Map(graph.initializers);
   for (const [name, { shape }] of Object.entries(constants))
     initializers.set(name, { name, code: 1, shape, typed: [], at: 0 });
@@ -176,8 +210,8 @@ function prepared(
     graph: { ...graph, initializers },
     opsets,
     shapes,
-    room: ROOM.free + ROOM.perByte * bytes.length,
-    initializer(name) {
+    room,
+    initializer(name, makes) {
       if (Object.hasOwn(constants, name)) return constants[name];
       const proto = initializers.get(name);
       if (!proto) throw new EspalierError('GRAPH', `${WHO}: there is no value ${show(name)}`, { name });
@@ -185,12 +219,12 @@ function prepared(
         const keys = showAll(proto.external.unknown);
         notes.add(`tensor ${show(name)}: of its outside data ${keys} is said, which is not known here and passed over`);
       }
-      return tensorOf(proto);
+      return tensorOf(proto, makes);
     },
-    attributeTensor(node, name) {
+    attributeTensor(node, name, makes) {
       const proto = node.attributes.get(name)?.tensor;
       if (!proto) throw onnxError('ATTRIBUTE', node, `attribute ${name}: expected a tensor`);
-      return tensorOf(proto);
+      return tensorOf(proto, makes);
     },
   };
   return { conversion, notes };

@@ -6,6 +6,7 @@ import { EspalierError, show } from '../base/errors.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { halfToNumber } from '../encodings/half.ts';
+import type { Encoding } from '../encodings/types.ts';
 import type { ExternalPlace } from './external.ts';
 import type { TensorProto } from './tensor-message.ts';
 import { signedVarint, unsignedVarint } from './wire.ts';
@@ -31,7 +32,25 @@ export type ElementArray = ElementArrays[ElementName];
 export interface OnnxTensor {
   readonly type: ElementName;
   readonly shape: Shape;
+  /** Of a tensor that is stored otherwise: decoded when it is first asked for. */
   readonly data: ElementArray;
+  /** How its elements are stored, where that says more than they do. */
+  readonly stored?: Stored;
+}
+
+/**
+ * A parameter that a tensor shows: with its elements in the shape `view`, the axes of that in another order, and whatever
+ * shape is then given to them. What undoes all that has the parameter again, as it is stored.
+ */
+export interface Stored {
+  /** As the model calls it. */
+  readonly name: string;
+  readonly encoding: Encoding;
+  readonly view: Shape;
+  /** Axis i of what is shown is axis order[i] of the view. */
+  readonly order: readonly number[];
+  /** Counts elements that are decoded. @throws {EspalierError} BUDGET */
+  readonly spend: (elements: number) => void;
 }
 
 const ARRAYS: { readonly [E in ElementName]: (count: number) => ElementArrays[E] } = {
@@ -78,21 +97,27 @@ export function elementOf(code: number): ElementName | undefined {
   return Object.hasOwn(ARRAYS, word) ? (word as ElementName) : undefined;
 }
 
-/** Bytes of an element in raw data. */
-function widthOf(code: number): number {
+/** Bytes of an element. */
+export const widthOf = (type: ElementName): number => ARRAYS[type](0).BYTES_PER_ELEMENT;
+
+/** The same in raw data, of a type that is read. */
+function rawWidthOf(code: number): number {
   const word = elementWord(code);
-  return word === 'float16' || word === 'bfloat16' ? 2 : ARRAYS[word as ElementName](0).BYTES_PER_ELEMENT;
+  return word === 'float16' || word === 'bfloat16' ? 2 : widthOf(word as ElementName);
 }
 
 /** Bytes that lie outside the file, as the caller supplied them; as many as are needed, unless the place says how many. */
 export type External = (tensor: string, place: ExternalPlace, needed: number) => Uint8Array;
+
+/** Is told what will be made, once it is known that the file has it. @throws {EspalierError} to refuse it */
+export type Making = (shape: Shape, type: ElementName) => void;
 
 /**
  * The tensor of a message.
  * @throws {EspalierError} UNSUPPORTED for an element type that is not read, TENSOR for data that do not fit the shape,
  *   and what `external` throws
  */
-export function readTensor(bytes: Uint8Array, proto: TensorProto, external: External): OnnxTensor {
+export function readTensor(bytes: Uint8Array, proto: TensorProto, external: External, makes: Making): OnnxTensor {
   const { name, code, shape } = proto;
   const who = `readOnnx: tensor ${show(name)}`;
   const type = elementOf(code);
@@ -108,15 +133,16 @@ export function readTensor(bytes: Uint8Array, proto: TensorProto, external: Exte
   );
   if (kinds.length > 1) throw bad('its data are there twice, in two forms');
   if (proto.external !== undefined || proto.raw !== undefined) {
-    const expected = count * widthOf(code);
+    const expected = count * rawWidthOf(code);
     const raw = proto.external
       ? external(name, proto.external, expected)
       : bytes.subarray(...(proto.raw as readonly [number, number]));
     if (raw.length !== expected)
       throw bad(`expected ${expected} bytes for [${shape.join(', ')}] of ${elementWord(code)}, got ${raw.length}`);
+    makes(shape, type);
     return { type, shape, data: fromRaw(raw, code, type, count) };
   }
-  return { type, shape, data: fromTyped(bytes, proto, type, count, bad) };
+  return { type, shape, data: fromTyped(bytes, proto, type, bad, makes) };
 }
 
 /** Little-endian elements; where they lie as an array may, the array is a view of the file. */
@@ -147,11 +173,12 @@ function ofSixteenBits(bits: number, word: string): number {
 /** Elements in the field of their type: floats and doubles as they are, whole numbers as varints. */
 function fromTyped(
   bytes: Uint8Array,
-  { typed, code }: TensorProto,
+  { typed, code, shape }: TensorProto,
   type: ElementName,
-  count: number,
   bad: (text: string) => EspalierError,
+  makes: Making,
 ): ElementArray {
+  const count = sizeOf(shape);
   const word = elementWord(code);
   const field = FIELD_OF[word] ?? 'int32_data';
   const other = typed.find((part) => part.field !== field);
@@ -160,6 +187,7 @@ function fromTyped(
     const size = field === 'float_data' ? 4 : 8;
     const found = typed.reduce((sum, { start, end }) => sum + (end - start) / size, 0);
     if (found !== count) throw bad(`expected ${count} elements, got ${found}`);
+    makes(shape, type);
     const data = elements(type, count);
     const target = new Uint8Array(data.buffer);
     let to = 0;
@@ -173,6 +201,7 @@ function fromTyped(
   let found = 0;
   for (const { start, end } of typed) for (let i = start; i < end; i++) if (bytes[i] < 128) found++;
   if (found !== count) throw bad(`expected ${count} elements, got ${found}`);
+  makes(shape, type);
   const data = elements(type, count);
   let i = 0;
   for (const { start, end } of typed) {

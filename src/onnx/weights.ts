@@ -66,8 +66,8 @@ function runsOf(blocks: readonly ProductBlock[]): Run[] {
   return runs;
 }
 
-/** Largest exponent of two by which halves are multiplied at once: its power is a normal float32. */
-const MOST_EXPONENT = 126;
+/** Exponents of two by which halves are multiplied at once: what comes out is a normal float32, so that nothing is lost. */
+const [LEAST_EXPONENT, MOST_EXPONENT] = [-102, 126];
 
 /** Codewords of all blocks of a run, (all K, d), as floats. */
 function codewordsOf(
@@ -80,8 +80,7 @@ function codewordsOf(
   const values = blocks.flatMap(({ codewords }) => [...codewords]);
   const shape = [values.length / d, d];
   const exponents = blocks.map(exponentOf);
-  if (precision === 'float32' || exponents.some((exponent) => Math.abs(exponent) > MOST_EXPONENT))
-    return addConstant(sheet, 'float', shape, Float32Array.from(values), wanted);
+  if (precision === 'float32') return addConstant(sheet, 'float', shape, Float32Array.from(values), wanted);
   const halves = Uint16Array.from(
     blocks.flatMap((block) => [...block.codewords].map((value) => numberToHalf(value * 2 ** -exponentOf(block)))),
   );
@@ -90,9 +89,13 @@ function codewordsOf(
   const stored = addConstant(sheet, 'float16', rows, halves, wanted);
   const floats = addNode(sheet, 'Cast', [stored], { to: ELEMENT.float });
   if (isOne && exponents[0] === 0) return floats;
-  const powers = (isOne ? [exponents[0]] : exponents).map((exponent) => 2 ** exponent);
-  const factors = floatsOf(sheet, powers, [powers.length, 1], `${wanted}.powers`);
-  const scaled = addNode(sheet, 'Mul', [floats, factors]);
+  const all = isOne ? [exponents[0]] : exponents;
+  const first = all.map((exponent) => Math.min(Math.max(exponent, LEAST_EXPONENT), MOST_EXPONENT));
+  const rest = all.map((exponent, i) => exponent - first[i]);
+  const powersOf = (of: readonly number[]): string =>
+    floatsOf(sheet, of.map((exponent) => 2 ** exponent), [of.length, 1], `${wanted}.powers`); // prettier-ignore
+  let scaled = addNode(sheet, 'Mul', [floats, powersOf(first)]);
+  if (rest.some((exponent) => exponent !== 0)) scaled = addNode(sheet, 'Mul', [scaled, powersOf(rest)]);
   return isOne ? scaled : addNode(sheet, 'Reshape', [scaled, integersOf(sheet, shape)]);
 }
 

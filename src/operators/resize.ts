@@ -64,6 +64,12 @@ const alongEach = ({ attributes: { axes, sizes, scales, region } }: Node<ResizeA
     ...{ start: region[i] ?? 0, end: region[axes.length + i] ?? 1 },
   }));
 
+/** In the order of least work: first what shrinks, then what grows from the last axis on, whose elements cost the most. */
+const inTurn = (steps: readonly Along[]): Along[] => {
+  const grows = ({ size, length }: Along): boolean => size > length;
+  return [...steps.filter((along) => !grows(along)), ...steps.filter(grows).reverse()];
+};
+
 /** The coordinate of element i of the output. */
 function coordinate(i: number, kind: ResizeAttributes['coordinates'], along: Along): number {
   const { length, size, scale, start, end } = along;
@@ -194,7 +200,7 @@ export const resize: Operator<ResizeAttributes> = {
       return runMoves(plan, movesOf(node, input), input, offset, plan.output.offset, fill);
     const sides = [batch, ...input];
     let x = offset;
-    const steps = alongEach(node, input);
+    const steps = inTurn(alongEach(node, input));
     if (steps.length === 0) plan.run('copy', { from: x, to: plan.output.offset, count: plan.output.words });
     steps.forEach((along, i) => {
       const axis = along.axis + 1;
@@ -215,7 +221,7 @@ export const resizeTraining: TrainingOperator<ResizeAttributes> = {
     if (!dx) return;
     const [batch, ...input] = dx.shape;
     if (node.attributes.mode === 'nearest') return pullBack(plan, movesOf(node, input), input);
-    const steps = alongEach(node, input).reverse();
+    const steps = inTurn(alongEach(node, input)).reverse();
     const sides = [batch, ...plan.output.shape.slice(1)];
     let x = plan.outputGradient.offset;
     if (steps.length === 0) plan.run('copy', { from: x, to: dx.offset, count: dx.words });

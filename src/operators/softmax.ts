@@ -20,7 +20,7 @@ function rowsOf(node: Node<Attributes>, { shape, words }: Value): { rows: number
   return { rows: words / shape[axis], columns: shape[axis], inner: sizeOf(shape.slice(axis + 1)) };
 }
 
-/** Elements of each row next to each other, or (`back`) where they were. */
+/** Elements of each row next to each other, or (`back`) where they were: for the gradient. */
 function turn(
   plan: Plan,
   x: number,
@@ -50,14 +50,9 @@ export const softmax: Operator<Attributes> = {
   },
   multiplyAdds: () => 0,
   forward(node, plan) {
-    const across = rowsOf(node, plan.output);
-    const { rows, columns, inner } = across;
+    const { rows, columns, inner } = rowsOf(node, plan.output);
     const [x, y] = [plan.inputs[0].offset, plan.output.offset];
-    if (inner === 1) return plan.run('softmaxForward', { x, y, rows, columns });
-    const turned = plan.temporary(plan.output.words);
-    turn(plan, x, turned, across);
-    plan.run('softmaxForward', { x: turned, y: turned, rows, columns });
-    turn(plan, turned, y, across, true);
+    plan.run('softmaxForward', { x, y, outer: rows / inner, length: columns, inner });
   },
 };
 

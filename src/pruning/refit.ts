@@ -29,7 +29,8 @@ const PLENTY = 4;
  * D_j = ridge m / s_j^2, with s_j the size by which the layer reads column j (over its outputs and the channel's taps, in
  * units of what each output hears) and m the mean over columns of s^2 times the variance. So nothing changes for a channel
  * that is scaled up as the weights that read it are scaled down, nor for an output in other units. A column that is
- * constant or not read keeps its weights. Cost: columns^3 / 6 + outputs columns^2 multiply-adds.
+ * constant or not read keeps its weights. Each group of a convolution in groups for itself, so of a depthwise one each
+ * channel. Cost: groups columns^3 / 6 + outputs columns^2 multiply-adds.
  * @param weights - (outputs, columns)
  * @param moments - with `responses`
  * @param ridge - above 0
@@ -41,13 +42,40 @@ export function refitWeights(
   ridge = REFIT_RIDGE,
 ): { weights: Float64Array; bias: Float64Array } {
   checkNumber('refitWeights', 'ridge', ridge, 0, Infinity, true);
-  const { columns, taps, variance, covariance, mean, observations, responses } = moments;
+  const { node, columns, taps, groups, observations, responses } = moments;
   if (!responses) throw new TypeError('refitWeights: moments: expected responses of a reference, got none');
   const outputs = responses.mean.length;
+  const refitted = Float64Array.from({ length: outputs * columns }, (_, i) => weights[i]);
+  const bias = responses.mean.slice();
+  for (let group = 0; group < groups; group++) {
+    const of = (values: Float64Array): Float64Array =>
+      values.subarray((group * values.length) / groups, ((group + 1) * values.length) / groups);
+    const [variance, covariance, cross] = [of(moments.variance), of(moments.covariance), of(responses.cross)];
+    refitGroup(of(refitted), { node, columns, taps, observations, variance, covariance, cross }, ridge);
+    const [rows, biases, mean] = [of(refitted), of(bias), of(moments.mean)];
+    for (let o = 0; o < biases.length; o++)
+      for (let k = 0; k < columns; k++) biases[o] -= rows[o * columns + k] * mean[k];
+  }
+  return { weights: refitted, bias };
+}
+
+interface GroupMoments extends Pick<
+  LayerMoments,
+  'node' | 'columns' | 'taps' | 'observations' | 'variance' | 'covariance'
+> {
+  readonly cross: Float64Array;
+}
+
+/** Weights (outputs, columns) of one group, in place. */
+function refitGroup(
+  weights: Float64Array,
+  { node, columns, taps, observations, variance, covariance, cross }: GroupMoments,
+  ridge: number,
+): void {
+  const outputs = weights.length / columns;
   const sizes = readingSizes(weights, variance, outputs, taps);
   const active = Array.from({ length: columns }, (_, j) => j).filter((j) => variance[j] > 0 && sizes[j] > 0);
   const n = active.length;
-  const refitted = Float64Array.from({ length: outputs * columns }, (_, i) => weights[i]);
 
   // In units of what columns contribute, in which the ridge is the same for all.
   const factor = new Float64Array(n * n);
@@ -61,23 +89,19 @@ export function refitWeights(
   for (let i = 0; i < n; i++) factor[i * n + i] += damping;
   if (choleskyInPlace(factor, n) >= 0)
     throw new EspalierError('NONFINITE', 'refitWeights: moments: covariance: not positive definite; raise the ridge', {
-      name: moments.node,
+      name: node,
     });
   const missing = new Float64Array(outputs * n);
-  const heard = rowProducts(refitted, outputs, covariance, columns, columns);
+  const heard = rowProducts(weights, outputs, covariance, columns, columns);
   for (let o = 0; o < outputs; o++) {
     for (let i = 0; i < n; i++) {
       const at = o * columns + active[i];
-      missing[o * n + i] = (responses.cross[at] - heard[at]) * sizes[active[i]];
+      missing[o * n + i] = (cross[at] - heard[at]) * sizes[active[i]];
     }
   }
   solveInPlace(factor, n, missing);
-  const bias = responses.mean.slice();
-  for (let o = 0; o < outputs; o++) {
-    for (let i = 0; i < n; i++) refitted[o * columns + active[i]] += missing[o * n + i] * sizes[active[i]];
-    for (let k = 0; k < columns; k++) bias[o] -= refitted[o * columns + k] * mean[k];
-  }
-  return { weights: refitted, bias };
+  for (let o = 0; o < outputs; o++)
+    for (let i = 0; i < n; i++) weights[o * columns + active[i]] += missing[o * n + i] * sizes[active[i]];
 }
 
 /** Size of the weights by which each column is read, the same for all taps of a channel. */

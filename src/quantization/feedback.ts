@@ -23,22 +23,33 @@ const ROWS = 4;
 /** Second moments, factored. */
 export interface FactoredMoments {
   readonly columns: number;
-  /** T (columns, columns), lower triangular, T^T T = H + 1 % of its mean diagonal. */
+  /** Of rows, one after another and equally many in each, with moments of their own. */
+  readonly groups: number;
+  /** T (groups, columns, columns), lower triangular, T^T T = H + 1 % of its mean diagonal. */
   readonly factor: Float64Array;
 }
 
 /**
  * Factors second moments of a layer's inputs: covariances, where what the mean of an error does goes into the bias. Zeros
- * (the layer hears nothing) count as equal moments. Cost: columns^3 / 6 multiply-adds.
- * @param moments - (columns, columns), symmetric, at least semidefinite
+ * (the layer hears nothing) count as equal moments. Cost: groups x columns^3 / 6 multiply-adds.
+ * @param moments - (groups, columns, columns), symmetric, at least semidefinite
  * @throws {RangeError} for another size
  * @throws {EspalierError} NONFINITE for numbers that are no second moments
  */
-export function prepareFeedback(moments: ArrayLike<number>, columns: number): FactoredMoments {
-  if (moments.length !== columns * columns)
+export function prepareFeedback(moments: Float64Array, columns: number): FactoredMoments {
+  const size = columns * columns;
+  const groups = moments.length / size;
+  if (groups < 1 || !Number.isInteger(groups))
     throw new RangeError(
-      `prepareFeedback: moments: expected ${columns} x ${columns} numbers, one for each pair of columns, got ${moments.length}`,
+      `prepareFeedback: moments: expected ${columns} x ${columns} numbers, one for each pair of columns, or as many for each group of rows, got ${moments.length}`,
     );
+  const factor = new Float64Array(groups * size);
+  for (let group = 0; group < groups; group++)
+    factor.set(factored(moments.subarray(group * size, (group + 1) * size), columns), group * size);
+  return { columns, groups, factor };
+}
+
+function factored(moments: Float64Array, columns: number): Float64Array {
   const last = columns - 1;
   let trace = 0;
   for (let j = 0; j < columns; j++) trace += moments[j * columns + j];
@@ -59,18 +70,25 @@ export function prepareFeedback(moments: ArrayLike<number>, columns: number): Fa
   const factor = new Float64Array(columns * columns);
   for (let j = 0; j < columns; j++)
     for (let i = 0; i <= j; i++) factor[j * columns + i] = turned[(last - i) * columns + (last - j)];
-  return { columns, factor };
+  return factor;
 }
 
 /**
  * What the error of each column costs when those before it are exact and those behind it make good what they can, as an
- * importance for codebooks; undefined where all are alike.
+ * importance for codebooks: (columns), or of groups (rows, columns); undefined where all are alike.
  */
-export function columnImportance({ columns, factor }: FactoredMoments): Tensor | undefined {
-  let largest = 0;
-  for (let j = 0; j < columns; j++) largest = Math.max(largest, factor[j * columns + j]);
-  const data = Float32Array.from({ length: columns }, (_, j) => square(factor[j * columns + j] / largest));
-  return data.every((one) => one === data[0]) ? undefined : { data, shape: [columns] };
+export function columnImportance({ columns, groups, factor }: FactoredMoments, rows: number): Tensor | undefined {
+  const diagonal = Float64Array.from({ length: groups * columns }, (_, i) => factor[i * columns + (i % columns)]);
+  const largest = diagonal.reduce((most, value) => Math.max(most, value), 0);
+  const each = Float32Array.from(diagonal, (value) => square(value / largest));
+  if (each.every((one) => one === each[0])) return undefined;
+  if (groups === 1) return { data: each, shape: [columns] };
+  const perGroup = (rows * columns) / groups;
+  const data = Float32Array.from(
+    { length: rows * columns },
+    (_, i) => each[Math.floor(i / perGroup) * columns + (i % columns)],
+  );
+  return { data, shape: [rows, columns] };
 }
 
 /** Columns that are fixed together. */
@@ -83,8 +101,15 @@ export interface Cut {
  * Chooses what a piece of a row becomes. The error to be least: sum over j of (carried_j + sum over i <= j of T_ji (w_i -
  * q_i))^2, i and j within the piece.
  * @param decoded - the row's values, (columns): the choice is written to those of the piece
+ * @param factor - T of the row's group
  */
-export type Choose = (row: number, cut: number, carried: Float64Array, decoded: Float64Array) => void;
+export type Choose = (
+  row: number,
+  cut: number,
+  carried: Float64Array,
+  decoded: Float64Array,
+  factor: Float64Array,
+) => void;
 
 /**
  * Takes all rows of a matrix through the pieces, from the first to the last. Returns the rows where that is better than
@@ -93,7 +118,7 @@ export type Choose = (row: number, cut: number, carried: Float64Array, decoded: 
  */
 export async function feedRows(
   { data, shape: [rows, columns] }: Tensor,
-  { factor }: FactoredMoments,
+  { groups, factor: factors }: FactoredMoments,
   cuts: readonly Cut[],
   plain: ArrayLike<number>,
   choose: Choose,
@@ -106,12 +131,17 @@ export async function feedRows(
   const carried = Array.from({ length: ROWS }, () => new Float64Array(most));
   const costs = new Float64Array(ROWS);
   const total = { before: 0, after: 0 };
-  for (let first = 0; first < rows; first += ROWS) {
+  if (rows % groups !== 0)
+    throw new RangeError(`feedRows: moments: expected those of groups that share ${rows} rows evenly, got ${groups}`);
+  const perGroup = rows / groups;
+  for (let first = 0, count = 0; first < rows; first += count) {
     await control.pause();
-    const count = Math.min(ROWS, rows - first);
+    const group = Math.floor(first / perGroup);
+    count = Math.min(ROWS, (group + 1) * perGroup - first);
+    const factor = factors.subarray(group * columns * columns, (group + 1) * columns * columns);
     // What the plain choice costs.
-    for (let r = 0; r < ROWS; r++) {
-      const from = Math.min(first + r, rows - 1) * columns;
+    for (let r = 0; r < count; r++) {
+      const from = (first + r) * columns;
       for (let j = 0; j < columns; j++) errors[r][j] = data[from + j] - plain[from + j];
     }
     costs.fill(0);
@@ -124,7 +154,7 @@ export async function feedRows(
     cuts.forEach((cut, i) => {
       carry(factor, columns, cut, errors, carried);
       for (let r = 0; r < count; r++) {
-        choose(first + r, i, carried[r], decoded[r]);
+        choose(first + r, i, carried[r], decoded[r], factor);
         const from = (first + r) * columns;
         for (let j = cut.first; j < cut.first + cut.count; j++) errors[r][j] = data[from + j] - decoded[r][j];
         costs[r] += costOf(factor, columns, cut, carried[r], errors[r]);

@@ -178,10 +178,7 @@ async function fitParameter(
     );
   const { rows, columns } = matrixSides(encoding.shape);
   const matrix = { data: decode(encoding), shape: [rows, columns] };
-  const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, {
-    ...context,
-    ...heard(fed, columns),
-  });
+  const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, { ...context, ...heard(fed, rows) });
   const quantized: Encoding = { ...fitted, shape: encoding.shape };
   const before = writtenBits(parameter, encoding);
   const after = writtenBits(parameter, quantized);
@@ -205,13 +202,18 @@ async function fitParameter(
 /** What of a layer's inputs its quantizer is told. */
 function heard(
   fed: { readonly kind: Feedback; readonly moments: LayerMoments } | undefined,
-  columns: number,
+  rows: number,
 ): Pick<FitContext, 'importance' | 'moments'> {
   if (!fed || fed.kind === 'none') return {};
-  const { variance, covariance } = fed.moments;
+  const { variance, covariance, columns, groups } = fed.moments;
   if (fed.kind === 'full') return { moments: covariance };
-  const data = Float32Array.from(variance);
-  return data.some((one) => one > 0) ? { importance: { data, shape: [columns] } } : {};
+  if (!variance.some((one) => one > 0)) return {};
+  if (groups === 1) return { importance: { data: Float32Array.from(variance), shape: [columns] } };
+  const data = Float32Array.from(
+    { length: rows * columns },
+    (_, i) => variance[Math.floor((i * groups) / (rows * columns)) * columns + (i % columns)],
+  );
+  return { importance: { data, shape: [rows, columns] } };
 }
 
 /** With feedback the bias takes up the mean of what the errors make of the layer's inputs, where it is the layer's alone. */
@@ -223,7 +225,7 @@ function replaced(
 ): Network {
   const result = { ...network, parameters: new Map(network.parameters).set(parameter, quantized) };
   if (fed?.kind !== 'full') return result;
-  const { node, mean } = fed.moments;
+  const { node, mean, groups } = fed.moments;
   const bias = network.nodes.find(({ name }) => name === node)?.parameters.bias;
   if (bias !== undefined && (parameterUsers(network).get(bias)?.length !== 1 || !isDense(network.parameters.get(bias))))
     return result;
@@ -231,7 +233,9 @@ function replaced(
   const [before, after] = [decode(network.parameters.get(parameter)!), decode(quantized)];
   const sums = Float64Array.from(biasOf(network, node, rows));
   for (let o = 0; o < rows; o++)
-    for (let j = 0; j < columns; j++) sums[o] += (before[o * columns + j] - after[o * columns + j]) * mean[j];
+    for (let j = 0; j < columns; j++)
+      sums[o] +=
+        (before[o * columns + j] - after[o * columns + j]) * mean[Math.floor((o * groups) / rows) * columns + j];
   return withBias(result, node, sums);
 }
 

@@ -28,9 +28,9 @@ export async function feedProduct(
   const index = new Map(encoding.blocks.map((block, i) => [block, i]));
   const chosen = new Uint16Array(rows * pieces.length);
   const nearest = createSearch(pieces.reduce((most, { count }) => Math.max(most, count), 0));
-  const choose: Choose = (row, i, carried, decoded) => {
+  const choose: Choose = (row, i, carried, decoded, factor) => {
     const { first, count: d, block } = pieces[i];
-    nearest.aim(data, row * columns + first, feedback, first, d, carried, block.signs !== undefined);
+    nearest.aim(data, row * columns + first, { columns, factor }, first, d, carried, block.signs !== undefined);
     const code = nearest.find(block.codewords, block.codewordCount, d);
     chosen[row * pieces.length + i] = code;
     for (let j = 0; j < d; j++) decoded[first + j] = nearest.signs[j] * block.codewords[code * d + j];
@@ -57,7 +57,7 @@ interface Search {
   aim(
     data: Float32Array,
     at: number,
-    feedback: FactoredMoments,
+    feedback: Pick<FactoredMoments, 'columns' | 'factor'>,
     first: number,
     d: number,
     carried: Float64Array,

@@ -20,8 +20,9 @@ export interface FitContext {
    */
   readonly importance?: TensorLike;
   /**
-   * Second moments of what the matrix is multiplied with, (columns, columns) in double: then the error of what is quantized
-   * is made good by the columns still to come. Default: none, every column for itself.
+   * Second moments of what the matrix is multiplied with, (columns, columns) in double, or (groups, columns, columns) where
+   * groups of rows read inputs of their own: then the error of what is quantized is made good by the columns still to come.
+   * Default: none, every column for itself.
    */
   readonly moments?: Float64Array;
 }

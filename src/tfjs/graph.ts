@@ -59,7 +59,7 @@ export function readGraph(
       return {
         name: node.name,
         operator: node.kind,
-        domain: '',
+        domain: 'tensorflow',
         inputs: skipped?.inputs ?? node.inputs,
         outputs: outputsOf(node, nodes),
         attributes: new Map(),

@@ -1,6 +1,7 @@
 /** `readTfjs`: a network from a model of TensorFlow.js. `readTfjsWeights`: its weights alone. */
 import { EspalierError, show, showAll, withMemory } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { Tensor } from '../base/tensor.ts';
 import type { Json } from '../container/json.ts';
 import type { Network, Node } from '../graph/network.ts';
@@ -15,6 +16,7 @@ import { COMPOSED_OPSET } from '../onnx/composing.ts';
 import { converted } from '../onnx/convert.ts';
 import type { Conversion } from '../onnx/convert.ts';
 import { toFloats } from '../onnx/tensor.ts';
+import { roomFor } from '../onnx/room.ts';
 import type { OnnxTensor } from '../onnx/tensor.ts';
 import { readGraph } from './graph.ts';
 import { isObject, jsonOf } from './json.ts';
@@ -48,9 +50,6 @@ export interface TfjsModel {
 }
 
 const WHO = 'readTfjs';
-
-/** As of ONNX models: weights are turned from TensorFlow's order of axes into ours, in two steps at most. */
-const ROOM = { free: 2 ** 25, perByte: 256 } as const;
 
 /**
  * The network of a TensorFlow.js model, which gives the same outputs for the same inputs: their axes stay those of the
@@ -101,7 +100,8 @@ export function readTfjs(
         },
         opsets: new Map([['', COMPOSED_OPSET]]),
         shapes,
-        room: ROOM.free + ROOM.perByte * (bytes + jsonBytes),
+        // As of a file that holds the weights as floats: those of 8 bits become four times as many bytes.
+        room: roomFor(jsonBytes + floatBytes(stored), limits?.bytes),
         initializer(name) {
           used.add(name);
           return tensors.tensor(name);
@@ -189,21 +189,18 @@ interface Tensors {
   tensor(name: string): OnnxTensor;
 }
 
-/** Each is decoded once. */
-function tensorsOf(stored: ReadonlyMap<string, StoredWeight>): Tensors {
-  const decoded = new Map<string, OnnxTensor>();
-  return {
-    names: [...stored.keys()],
-    has: (name) => stored.has(name),
-    tensor(name) {
-      const weight = stored.get(name);
-      if (!weight) throw new EspalierError('GRAPH', `${WHO}: there is no value ${show(name)}`, { name });
-      const found = decoded.get(name) ?? tensorOf(WHO, weight);
-      decoded.set(name, found);
-      return found;
-    },
-  };
-}
+const floatBytes = (stored: ReadonlyMap<string, StoredWeight>): number =>
+  [...stored.values()].reduce((sum, { shape, dtype }) => sum + (dtype === 'int32' ? 8 : 4) * sizeOf(shape), 0);
+
+const tensorsOf = (stored: ReadonlyMap<string, StoredWeight>): Tensors => ({
+  names: [...stored.keys()],
+  has: (name) => stored.has(name),
+  tensor(name) {
+    const weight = stored.get(name);
+    if (!weight) throw new EspalierError('GRAPH', `${WHO}: there is no value ${show(name)}`, { name });
+    return tensorOf(WHO, weight);
+  },
+});
 
 function topologyOf(
   model: JsonObject,

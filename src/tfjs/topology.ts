@@ -59,7 +59,7 @@ export function readTopology(who: string, json: JsonObject, weights: readonly st
   const named = outputs.map(({ value, layer }) => ({ name: unused(reading.taken, layer), value }));
   const ends = named.map(
     ({ name: output, value }): NodeProto => ({
-      name: output, operator: OUTPUT, domain: '', inputs: [value], outputs: [output], attributes: new Map(), at: 0,
+      name: output, operator: OUTPUT, domain: 'keras', inputs: [value], outputs: [output], attributes: new Map(), at: 0,
     }),
   ); // prettier-ignore
   const calls = new Map(reading.calls.map((call) => [call.node, call]));
@@ -210,7 +210,7 @@ function call(
   const full = label.join('/');
   const value = unused(reading.taken, `${full}:0`);
   const node: NodeProto = {
-    name: full, operator: kind, domain: '', inputs, outputs: [value], attributes: new Map(), at: 0,
+    name: full, operator: kind, domain: 'keras', inputs, outputs: [value], attributes: new Map(), at: 0,
   }; // prettier-ignore
   reading.calls.push({ node, kind, config, path: own, name: full });
   return [value];

@@ -156,7 +156,7 @@ export async function predictBatches(
     await reader.read(Int32Array.from({ length: samples }, (_, i) => first + i));
     executor.input().set(reader.inputs);
     executor.forward();
-    predictions.set(executor.output().subarray(0, samples * size), first * size);
+    if (size > 0) predictions.set(executor.output().subarray(0, samples * size), first * size);
     for (const [name, values] of outputs ?? []) {
       const length = values.length / count;
       values.set(executor.output(name).subarray(0, samples * length), first * length);

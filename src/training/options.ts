@@ -10,6 +10,8 @@ import { ownOptions } from '../base/rules.ts';
 import type { OptimizerOptions } from '../execution/types.ts';
 import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
+import { outputsOf } from '../graph/walk.ts';
+import { own } from '../base/realm.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
@@ -82,7 +84,9 @@ export interface TrainOptions {
   readonly loss?: Loss;
   /**
    * A network of the same inputs and outputs: its outputs on the same (augmented) batch are the targets; for classes
-   * their softmax.
+   * their softmax. All outputs of floats are compared, paired in their order, and count alike: the first by `loss`, those
+   * behind it by their mean squared error in the unit of their own spread over the first 256 samples of training. So does the
+   * first where `loss` is left out and neither labels nor a task say better.
    */
   readonly teacher?: Network;
   /**
@@ -90,14 +94,27 @@ export interface TrainOptions {
    * labels are needed.
    */
   readonly teacherWeight?: number;
+  /**
+   * Names of inner values that teacher and network both compute, in one shape: they are compared beside the outputs. Only with
+   * a teacher. Default none.
+   */
+  readonly responses?: readonly string[];
   /** Names of parameters that stay as they are. */
   readonly frozen?: readonly string[];
+  /**
+   * 'moving': the levels of scalar encodings change: the weights behind them are trained, every pass sees them rounded, and
+   * their gradients go straight through (Jacob et al., CVPR 2018). 'fixed': their scales alone are trained. Default 'fixed'.
+   */
+  readonly levels?: 'fixed' | 'moving';
   /**
    * Stops after this many evaluations in a row without a new best. Needs `context.validation`. Default: runs all
    * epochs.
    */
   readonly patience?: number;
-  /** Lower is better. Default: root of the mean squared error; for classes the mean cross-entropy. */
+  /**
+   * Of the first output; lower is better. Default: with labels root of the mean squared error, for classes the mean
+   * cross-entropy; without, how far all outputs are from the teacher's, each in the unit of its spread, root of the mean square.
+   */
   readonly validationMetric?: ValidationMetric;
   /** Evaluates after every so many epochs, and after the last. Default 1. */
   readonly evaluateEvery?: number;
@@ -126,10 +143,14 @@ export interface TrainSettings {
   readonly optimizer: OptimizerOptions;
   readonly clip: number;
   readonly loss: Loss;
+  /** By the caller, or by the network's task. */
+  readonly lossIsGiven: boolean;
   readonly teacher: Network | undefined;
   /** 0 without a teacher. */
   readonly teacherWeight: number;
+  readonly responses: readonly string[];
   readonly frozen: ReadonlySet<string>;
+  readonly levels: 'fixed' | 'moving';
   readonly patience: number;
   readonly validationMetric: ValidationMetric | undefined;
   readonly evaluateEvery: number;
@@ -150,7 +171,9 @@ const OPTION_NAMES = [
   'loss',
   'teacher',
   'teacherWeight',
+  'responses',
   'frozen',
+  'levels',
   'patience',
   'validationMetric',
   'evaluateEvery',
@@ -191,6 +214,7 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
     throw new TypeError(`train: frozen: expected an array of names, got ${show(options.frozen)}`);
   if (options.teacherWeight !== undefined && !teacher)
     throw new TypeError('train: teacherWeight: given without a teacher; give teacher too or leave it out');
+  const responses = checkResponses(options.responses, network, teacher);
   if (!validation) {
     for (const name of ['patience', 'validationMetric', 'evaluateEvery'] as const) {
       if (options[name] !== undefined)
@@ -212,7 +236,9 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
     stepsPerEpoch,
     optimizer,
     loss,
+    lossIsGiven: options.loss !== undefined || own(network).task !== undefined,
     teacher,
+    responses,
     training,
     validation,
     checkpoint,
@@ -237,10 +263,27 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
     clip: checkNumber('train', 'clip', options.clip ?? 5, 0),
     teacherWeight: teacher ? checkNumber('train', 'teacherWeight', options.teacherWeight ?? 1, 0, 1, true) : 0,
     frozen: new Set(options.frozen),
+    levels: checkOneOf('train', 'levels', options.levels ?? 'fixed', ['fixed', 'moving']),
     patience: options.patience === undefined ? Infinity : checkInteger('train', 'patience', options.patience, 1),
     evaluateEvery: checkInteger('train', 'evaluateEvery', options.evaluateEvery ?? 1, 1),
     keep: checkOneOf('train', 'keep', options.keep ?? (validation ? 'best' : 'last'), ['best', 'last']),
   };
+}
+
+function checkResponses(given: unknown, network: Network, teacher: Network | undefined): readonly string[] {
+  if (given === undefined) return [];
+  if (!Array.isArray(given))
+    throw new TypeError(`train: responses: expected an array of names of values, got ${show(given)}`);
+  if (!teacher) throw new TypeError('train: responses: given without a teacher; give teacher too or leave them out');
+  for (const name of given as unknown[]) {
+    for (const one of [network, teacher]) {
+      if (one.nodes.some((node) => outputsOf(node).includes(name as string))) continue;
+      throw new RangeError(
+        `train: responses: expected names of values that network and teacher compute, got ${show(name)}, which ${show(one.name)} does not`,
+      );
+    }
+  }
+  return [...(given as string[])];
 }
 
 /**
@@ -303,17 +346,17 @@ function resolveOptimizer(choice: SgdChoice | AdamChoice): OptimizerOptions {
   if (typeof choice !== 'object' || choice === null)
     throw new TypeError(`train: optimizer: expected { kind: 'sgd' | 'adam', ... }, got ${show(choice)}`);
   const kind = checkOneOf('train', 'optimizer.kind', choice.kind, ['sgd', 'adam']);
-  const own = ownOptions<OptimizerFields>('train', 'optimizer', choice, OPTIMIZER_NAMES[kind]);
+  const fields = ownOptions<OptimizerFields>('train', 'optimizer', choice, OPTIMIZER_NAMES[kind]);
   const options: OptimizerOptions = {
     kind,
-    momentum: share('momentum', own.momentum ?? 0.9),
-    nesterov: flag('nesterov', own.nesterov ?? false),
-    beta1: share('beta1', own.beta1 ?? 0.9),
-    beta2: share('beta2', own.beta2 ?? 0.999),
-    epsilon: checkNumber('train', 'optimizer.epsilon', own.epsilon ?? 1e-8, 0, Infinity, true),
-    decoupled: flag('decoupled', own.decoupled ?? true),
-    weightDecay: checkNumber('train', 'optimizer.weightDecay', own.weightDecay ?? 1e-4, 0),
-    codewordGradient: checkOneOf('train', 'optimizer.codewordGradient', own.codewordGradient ?? 'mean', [
+    momentum: share('momentum', fields.momentum ?? 0.9),
+    nesterov: flag('nesterov', fields.nesterov ?? false),
+    beta1: share('beta1', fields.beta1 ?? 0.9),
+    beta2: share('beta2', fields.beta2 ?? 0.999),
+    epsilon: checkNumber('train', 'optimizer.epsilon', fields.epsilon ?? 1e-8, 0, Infinity, true),
+    decoupled: flag('decoupled', fields.decoupled ?? true),
+    weightDecay: checkNumber('train', 'optimizer.weightDecay', fields.weightDecay ?? 1e-4, 0),
+    codewordGradient: checkOneOf('train', 'optimizer.codewordGradient', fields.codewordGradient ?? 'mean', [
       'mean',
       'sum',
     ]),

@@ -8,7 +8,7 @@ import { resolveContext } from '../graph/context.ts';
 import type { GivenContext, GivenTransform } from '../graph/context.ts';
 import type { Network } from '../graph/network.ts';
 import { permutation, stream } from '../base/random.ts';
-import { rootMeanSquare, sameShape, sizeOf } from '../base/tensor.ts';
+import { rootMeanSquare, sizeOf } from '../base/tensor.ts';
 import type { Context } from '../graph/transform.ts';
 import { allocatePredictions, createBatchReader, predictBatches } from './batches.ts';
 import type { BatchReader, Predictions } from './batches.ts';
@@ -17,10 +17,30 @@ import type { TrainCheckpoint } from './checkpoint.ts';
 import { atOnce, createRunControl } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
 import { divergenceError, nonFiniteParameter } from './divergence.ts';
-import { softmaxRows } from '../losses/losses.ts';
+import { l2, softmaxRows } from '../losses/losses.ts';
+import type { Loss } from '../losses/losses.ts';
 import { checkFit, resolveTrainOptions } from './options.ts';
 import type { TrainOptions, TrainSettings } from './options.ts';
+import { counterparts, measureSpreads, outputError, withOutputs } from './outputs.ts';
+import type { Counterpart } from './outputs.ts';
+import { movingLevels, openRounding, withLevels, withWeights } from './levels.ts';
+import type { Rounding } from './levels.ts';
 import type { TrainResult, TrainState } from './types.ts';
+
+/** What is learned of one output: of the first from labels, from the teacher or from both, of the others from the teacher. */
+interface Lesson {
+  readonly name: string;
+  readonly size: number;
+  readonly loss: Loss;
+  /** The teacher's output. */
+  readonly taught: string | undefined;
+  /** Share of the teacher; the rest is the labels'. */
+  readonly weight: number;
+  /** What a batch's targets are mixed in. */
+  readonly mixed: Float32Array;
+  /** Factor on the loss: the mean over the outputs. */
+  readonly share: number;
+}
 
 /** A run under way: what all epochs share. */
 interface Run {
@@ -29,8 +49,12 @@ interface Run {
   readonly control: RunControl;
   readonly executor: TrainingExecutor;
   readonly teacher: Executor | undefined;
+  readonly lessons: readonly Lesson[];
   readonly reader: BatchReader;
   readonly judge: ((executor: Executor) => Promise<number>) | undefined;
+  readonly rounding: Rounding | undefined;
+  /** A state with the outputs and encodings that the caller's network has. */
+  readonly asGiven: (state: Network) => Network;
 }
 
 /**
@@ -67,24 +91,16 @@ export async function train(network: Network, given: GivenContext, options: Trai
   control.check();
   const { kernels, threads, seed } = context;
   const { batch, optimizer, frozen } = settings;
-  const executor = await createTrainingExecutor(network, { batch, kernels, threads, optimizer, frozen, seed });
+  const moving = settings.levels === 'moving' ? movingLevels(network, frozen) : new Map<string, never>();
+  const student = withOutputs(withWeights(network, moving), settings.responses);
+  const executor = await createTrainingExecutor(student, { batch, kernels, threads, optimizer, frozen, seed });
   let teacher: Executor | undefined;
   try {
-    const input = network.inputs[0].shape;
     const output = executor.shapeOf(network.outputs[0]);
-    checkFit(settings, input, output);
-    if (settings.teacher) {
-      teacher = await createExecutor(settings.teacher, { batch, kernels, threads });
-      const [taken, given] = [
-        teacher.shapeOf(settings.teacher.inputs[0].name),
-        teacher.shapeOf(settings.teacher.outputs[0]),
-      ];
-      if (!sameShape(taken, input) || sizeOf(given) !== sizeOf(output)) {
-        throw new RangeError(
-          `train: teacher: expected a network from [${input.join(', ')}] to [${output.join(', ')}], got one from [${taken.join(', ')}] to [${given.join(', ')}]`,
-        );
-      }
-    }
+    checkFit(settings, network.inputs[0].shape, output);
+    if (settings.teacher)
+      teacher = await createExecutor(withOutputs(settings.teacher, settings.responses), { batch, kernels, threads });
+    const pairs = teacher ? counterparts('train', executor, teacher) : [];
     const reader = createBatchReader({
       who: 'train',
       name: 'context.training',
@@ -94,8 +110,15 @@ export async function train(network: Network, given: GivenContext, options: Trai
       targets: settings.teacherWeight < 1,
       classes: classesOf(settings, output),
     });
-    const judge = settings.validation && (await createJudge(settings, control, executor, teacher));
-    return await runKept(network, { settings, context, control, executor, teacher, reader, judge });
+    const judge = settings.validation && (await createJudge(settings, control, executor, teacher, pairs));
+    const lessons = await planLessons(settings, executor, teacher, pairs, reader, control);
+    // The network as given is told by being the same.
+    const asGiven = (state: Network): Network =>
+      state === student ? network : withLevels({ ...state, outputs: network.outputs }, moving);
+    const rounding = moving.size > 0 ? openRounding(executor, moving) : undefined;
+    return await runKept(student, {
+      ...{ settings, context, control, executor, teacher, lessons, reader, judge, rounding, asGiven },
+    });
   } finally {
     teacher?.dispose();
     executor.dispose();
@@ -122,13 +145,21 @@ async function runKept(network: Network, run: Run): Promise<TrainResult> {
 }
 
 async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoint): Promise<TrainResult> {
-  const { settings, control, executor, judge } = run;
+  const { settings, control, executor, rounding } = run;
   const { epochs, stepsPerEpoch } = settings;
+  const judge =
+    run.judge &&
+    (async (): Promise<number> => {
+      rounding?.round();
+      const value = await run.judge!(executor);
+      rounding?.restore();
+      return value;
+    });
   let state = await checkpoint?.load();
   if (state) {
     control.emit({ kind: 'note', text: `train: goes on from the checkpoint after epoch ${state.history.length - 1}` });
   } else {
-    const before = await judge?.(executor);
+    const before = await judge?.();
     if (before !== undefined && !Number.isFinite(before))
       throw new EspalierError(
         'NONFINITE',
@@ -154,7 +185,7 @@ async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoin
     if (lost !== undefined)
       throw await divergence(run, lastStep, `parameter ${show(lost)} is not finite`, state.network);
     const due = (epoch + 1) % settings.evaluateEvery === 0 || epoch + 1 === epochs;
-    const validation = due ? await judge?.(executor) : undefined;
+    const validation = due ? await judge?.() : undefined;
     if (validation !== undefined && !Number.isFinite(validation))
       throw await divergence(run, lastStep, `the validation metric is ${validation}`, state.network);
     const isBest: boolean = validation !== undefined && validation < (state.best?.validation ?? Infinity);
@@ -178,7 +209,8 @@ async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoin
     });
   }
   await control.end();
-  return conclude(state, settings);
+  const result = conclude(state, settings);
+  return { ...result, network: run.asGiven(result.network) };
 }
 
 function conclude(state: TrainState, settings: TrainSettings): TrainResult {
@@ -206,48 +238,108 @@ function hasStopped({ history, best }: TrainState, { patience }: TrainSettings):
   );
 }
 
+/**
+ * Without labels and without a loss of the caller's or of the network's task, each output counts in the unit of its own
+ * spread, as outputs beside the first always do: they have no labels. What no trained parameter reaches is left out.
+ */
+async function planLessons(
+  { batch, loss, lossIsGiven, teacherWeight }: TrainSettings,
+  executor: TrainingExecutor,
+  teacher: Executor | undefined,
+  pairs: readonly Counterpart[],
+  reader: BatchReader,
+  control: RunControl,
+): Promise<Lesson[]> {
+  const [first] = executor.network.outputs;
+  const size = sizeOf(executor.shapeOf(first));
+  const lesson = { name: first, size, loss, taught: undefined, weight: 0, mixed: new Float32Array(0), share: 1 };
+  if (!teacher) return [lesson];
+  const labelled = teacherWeight < 1;
+  const reached = pairs.filter(({ name }) => executor.trainedOutputs.includes(name) || (labelled && name === first));
+  const learned = reached.length > 0 ? reached : pairs.slice(0, 1);
+  const asGiven = (name: string): boolean => name === first && (labelled || lossIsGiven);
+  const scaled = learned.filter(({ name }) => !asGiven(name));
+  const spreads =
+    scaled.length === 0
+      ? []
+      : await measureSpreads(
+          teacher,
+          scaled.map(({ taught }) => taught),
+          reader,
+          control,
+        );
+  return learned.map((pair): Lesson => ({
+    ...pair,
+    loss: asGiven(pair.name) ? loss : l2({ scale: spreads[scaled.indexOf(pair)] }),
+    weight: pair.name === first ? teacherWeight : 1,
+    mixed: new Float32Array(batch * pair.size),
+    share: (pair.name === first ? 1 : teacherWeight) / learned.length,
+  }));
+}
+
 /** One pass over the training set. Returns the mean loss. */
 async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<number> {
-  const { settings, context, control, executor, reader, teacher } = run;
-  const { batch, stepsPerEpoch, epochs, loss, schedule, learningRate, codebookRate, clip, teacherWeight } = settings;
+  const { settings, context, control, executor, reader, rounding } = run;
+  const { batch, stepsPerEpoch, epochs, schedule, learningRate, codebookRate, clip } = settings;
   const steps = epochs * stepsPerEpoch;
   const order = permutation(stream(context.seed, 'order', epoch), settings.training.count);
   const pass = { seed: context.seed, epoch };
-  const [input, output, gradient, taught] = [
-    executor.input(),
-    executor.output(),
-    executor.outputGradient(),
-    teacher?.output(),
-  ];
-  const size = output.length / batch;
-  const mixed = new Float32Array(teacher ? output.length : 0);
+  const [input, measure] = [executor.input(), openLessons(run)];
   let sum = 0;
   for (let i = 0; i < stepsPerEpoch; i++) {
     const step = epoch * stepsPerEpoch + i;
     await control.pause();
     await reader.read(order.subarray(i * batch, (i + 1) * batch), pass);
     input.set(reader.inputs);
-    let targets = reader.targets;
-    if (teacher && taught) {
-      teacher.input().set(reader.inputs);
-      teacher.forward();
-      mixed.set(taught);
-      if (loss.classes) softmaxRows(mixed, batch, size);
-      if (targets) mixTargets(mixed, targets, teacherWeight, batch, size);
-      targets = mixed;
-    }
+    rounding?.round();
     executor.forwardTraining(step);
-    const value = loss.measure(output, targets!, batch, size, gradient);
+    const value = measure();
     if (!Number.isFinite(value)) throw await divergence(run, step, `the loss is ${value}`, lastGood);
     executor.backward();
+    rounding?.restore();
     const rate = learningRate * schedule.factor(step, steps);
     const gradientNorm = executor.update({ rate, codebookRate: codebookRate * rate, clip }, step + 1);
     if (!Number.isFinite(gradientNorm))
       throw await divergence(run, step, `the gradient norm is ${gradientNorm}`, lastGood);
+    rounding?.clamp();
     sum += value;
     control.emit({ kind: 'batch', epoch, epochs, step, steps, loss: value, learningRate: rate, gradientNorm });
   }
   return sum / stepsPerEpoch;
+}
+
+/**
+ * The loss of the batch that lies in reader and executor, with the gradients of all outputs written. Views are taken once:
+ * a step allocates nothing.
+ */
+function openLessons({ settings, executor, teacher, reader, lessons }: Run): () => number {
+  const { batch } = settings;
+  const views = lessons.map((lesson) => ({
+    ...lesson,
+    output: executor.output(lesson.name),
+    gradient: executor.outputGradient(lesson.name),
+    answer: lesson.taught === undefined ? undefined : teacher?.output(lesson.taught),
+  }));
+  return () => {
+    if (teacher) {
+      teacher.input().set(reader.inputs);
+      teacher.forward();
+    }
+    let value = 0;
+    for (const { size, loss, weight, mixed, share, output, gradient, answer } of views) {
+      let targets = reader.targets;
+      if (answer) {
+        mixed.set(answer);
+        if (loss.classes) softmaxRows(mixed, batch, size);
+        if (targets && weight < 1) mixTargets(mixed, targets, weight, batch, size);
+        targets = mixed;
+      }
+      const own = loss.measure(output, targets!, batch, size, gradient);
+      value += share * own;
+      if (share !== 1) for (let i = 0; i < gradient.length; i++) gradient[i] *= share;
+    }
+    return value;
+  };
 }
 
 function statusOf(keptEpoch: number, state: TrainState, settings: TrainSettings): TrainResult['status'] {
@@ -268,8 +360,13 @@ function mixTargets(mixed: Float32Array, targets: Float32Array, weight: number, 
   }
 }
 
-function divergence({ executor, context }: Run, step: number, seen: string, lastGood: Network): Promise<EspalierError> {
-  return divergenceError(executor, context.kernels, { step, seen, lastGood });
+function divergence(
+  { executor, context, asGiven }: Run,
+  step: number,
+  seen: string,
+  lastGood: Network,
+): Promise<EspalierError> {
+  return divergenceError(executor, context.kernels, { step, seen, lastGood: asGiven(lastGood) });
 }
 
 function classesOf({ loss }: TrainSettings, output: readonly number[]): number {
@@ -277,36 +374,51 @@ function classesOf({ loss }: TrainSettings, output: readonly number[]): number {
 }
 
 /**
- * The validation metric as a function of the state of an executor. Targets are the labels, or where there are none the
- * teacher's outputs.
+ * The validation metric as a function of the state of an executor. Where there are no labels the teacher's outputs are what
+ * is wanted, all of them.
  */
 async function createJudge(
   settings: TrainSettings,
   control: RunControl,
   executor: Executor,
   teacher: Executor | undefined,
+  pairs: readonly Counterpart[],
 ): Promise<(executor: Executor) => Promise<number>> {
-  const examples = settings.validation!;
+  const { validation: examples, loss, validationMetric } = settings;
+  const { count } = examples!;
   const output = executor.shapeOf(executor.network.outputs[0]);
   const reader = createBatchReader({
     who: 'train',
     name: 'context.validation',
-    examples,
+    examples: examples!,
     batch: executor.batch,
     control,
     targets: true,
     classes: classesOf(settings, output),
   });
-  const room = allocatePredictions(executor, reader);
-  let taught: Float32Array | undefined;
-  if (!room.targets && teacher) {
-    taught = new Float32Array(room.predictions.length);
-    await predictBatches(teacher, reader, control, { predictions: taught, targets: undefined });
-    if (settings.loss.classes) softmaxRows(taught, examples.count, sizeOf(output));
+  if (reader.targets || !teacher) {
+    const room = allocatePredictions(executor, reader);
+    return async (judged) => {
+      await predictBatches(judged, reader, control, room);
+      return measure(settings, room, count);
+    };
   }
+  const room = (names: readonly string[]): Predictions => ({
+    predictions: new Float32Array(0),
+    targets: undefined,
+    outputs: new Map(pairs.map(({ size }, i) => [names[i], new Float32Array(count * size)])),
+  });
+  const own = room(pairs.map(({ name }) => name));
+  const taught = room(pairs.map(({ taught }) => taught));
+  await predictBatches(teacher, reader, control, taught);
+  const wanted = new Map(pairs.map(({ name, taught: answer }) => [name, taught.outputs!.get(answer)!]));
+  const first = wanted.get(executor.network.outputs[0]);
+  if (loss.classes && validationMetric && first) softmaxRows(first, count, sizeOf(output));
   return async (judged) => {
-    await predictBatches(judged, reader, control, room);
-    return measure(settings, { predictions: room.predictions, targets: room.targets ?? taught }, examples.count);
+    await predictBatches(judged, reader, control, own);
+    return validationMetric
+      ? measure(settings, { predictions: own.outputs!.get(executor.network.outputs[0])!, targets: first }, count)
+      : outputError(own.outputs!, wanted, count);
   };
 }
 

@@ -159,6 +159,7 @@ const FAILED = (
     ['evaluate {cut} --data {data} --part test', /cut: .*(ends|expected|header)/],
     ['evaluate {page} --data {data} --part test', /page: .*HTML/],
     ['evaluate {model} --data {unlabelled} --part test', /part test of .*unlabelled has no targets/],
+    ['evaluate {model} --data {data} --part test --unlabelled', /part test of .* has no targets/],
     ['evaluate {five} --data {data} --part test', /five yields 10 numbers, the targets are 136/],
     ['inspect {page}', /page: .*HTML/],
     ['inspect {nowhere}', /cannot read .*nowhere/],

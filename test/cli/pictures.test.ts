@@ -106,7 +106,7 @@ describe('compress', () => {
     ]);
     expect([code, stderr]).toEqual([0, expect.not.stringMatching(/warning/)]);
     expect(stdout).toMatch(/model\.onnx: \d+ nodes, 269 parameters, from image 3x8x8 to/);
-    expect(stdout).toMatch(/output +error on \d+ samples +cosine +largest/);
+    expect(stdout).toMatch(/output +error on \d+ samples +of the spread +cosine +largest/);
     expect(readNetwork(readFileSync(out)).preprocessing).toMatchObject({
       order: 'BGR',
       width: 8,

@@ -28,7 +28,7 @@ const compared = async (a: Network, b: Network, options: CompareOptions = {}): P
 };
 
 describe('compareNetworks', () => {
-  it('the relative error, the cosine, the largest difference and the worst samples are those of all outputs at once', async () => {
+  it('the relative errors, the cosine, the largest difference and the worst samples are those of all outputs at once', async () => {
     const [a, b] = [[...inputs], [...inputs].map((value, i) => (i % 2 === 0 ? 2 * value + 1 : value + 0.5))];
     const sum = (values: readonly number[]): number => values.reduce((left, value) => left + value, 0);
     const means = [0, 1].map((j) => sum(a.filter((_, i) => i % 2 === j)) / 70);
@@ -38,7 +38,10 @@ describe('compareNetworks', () => {
     const worst = rows.sort((one, two) => two.error - one.error || one.sample - two.sample);
     const found = await compared(diagonal([1, 1]), diagonal([2, 1], [1, 0.5]));
     expect(found.name).toBe('dense1');
-    expect(found.relativeError).toBeCloseTo(Math.sqrt(sum(apart)) / spread, 12);
+    const size = Math.sqrt(sum(a.map((value) => value ** 2)));
+    expect(size).toBeGreaterThan(1.1 * spread);
+    expect(found.relativeError).toBeCloseTo(Math.sqrt(sum(apart)) / size, 12);
+    expect(found.spreadError).toBeCloseTo(Math.sqrt(sum(apart)) / spread, 12);
     expect(found.cosine).toBeCloseTo(
       sum(a.map((value, i) => value * b[i])) / Math.sqrt(sum(a.map((x) => x * x)) * sum(b.map((x) => x * x))),
       12,
@@ -49,7 +52,7 @@ describe('compareNetworks', () => {
         .slice(0, 5)
         .map(({ sample, error }) => ({
           sample,
-          error: expect.closeTo((Math.sqrt(error) * Math.sqrt(70)) / spread, 12) as number,
+          error: expect.closeTo((Math.sqrt(error) * Math.sqrt(70)) / size, 12) as number,
         })),
     );
     expect((await compared(diagonal([1, 1]), diagonal([2, 1]), { worst: 0 })).worst).toEqual([]);
@@ -59,10 +62,15 @@ describe('compareNetworks', () => {
 
   it('the same is 0 and 1; of outputs that never change their size counts, of zeros there is nothing to divide by', async () => {
     const same = await compared(diagonal([1, 1]), diagonal([1, 1]));
-    expect(same).toMatchObject({ relativeError: 0, cosine: expect.closeTo(1, 12) as number, largest: 0 });
+    expect(same).toMatchObject({
+      relativeError: 0,
+      spreadError: 0,
+      cosine: expect.closeTo(1, 12) as number,
+      largest: 0,
+    });
     // 0.5 off at a size of 5, over 70 samples both.
     const still = await compared(diagonal([0, 0], [3, 4]), diagonal([0, 0], [3, 4.5]));
-    expect(still.relativeError).toBeCloseTo(0.1, 12);
+    expect([still.relativeError, still.spreadError]).toEqual([expect.closeTo(0.1, 12), expect.closeTo(0.1, 12)]);
     const [none, some] = [diagonal([0, 0]), diagonal([0, 0], [0, 0.5])];
     expect(await compared(none, none)).toMatchObject({ relativeError: 0, cosine: 1 });
     const fromNone = await compared(none, some);
@@ -71,7 +79,8 @@ describe('compareNetworks', () => {
     // Large and alike: what changes is what counts, not the size.
     const offset = await compared(diagonal([1, 1], [4096, 4096]), diagonal([1, 1], [4096, 4097]));
     const plain = await compared(diagonal([1, 1]), diagonal([1, 1], [0, 1]));
-    expect(offset.relativeError).toBeCloseTo(plain.relativeError, 9);
+    expect(offset.spreadError).toBeCloseTo(plain.spreadError, 9);
+    expect(offset.relativeError).toBeLessThan(plain.relativeError / 1000);
   });
 
   it('asks a labelled set for no labels', async () => {
@@ -104,6 +113,7 @@ describe('compareNetworks', () => {
     expect(outputs[0].largest).toBeGreaterThan(0.98);
     expect(outputs[0].largest).toBeLessThanOrEqual(1);
     expect(outputs[0].relativeError).toBeCloseTo(Math.SQRT1_2, 1);
+    expect(outputs[0].spreadError).toBeCloseTo(Math.SQRT1_2, 1);
     expect((await run(diagonal([2, 1]), { batch: 7 })).outputs).toEqual(outputs);
     expect((await run(diagonal([2, 1]), { seed: 0 })).outputs).toEqual(outputs);
     expect((await run(diagonal([2, 1]), { seed: 1 })).outputs).not.toEqual(outputs);

@@ -130,7 +130,16 @@ describe('batch normalization', () => {
     const { report, network: small } = await compress(trained, context, options);
     const changed = report.stages.filter((stage) => stage.changed && stage.name !== 'round');
     expect(changed.length).toBe(3);
-    for (const { report: stage } of changed) expect(stage['batchNorm']).toEqual({ layers: 2, samples: 96 });
+    // That of conv2 is multiplied into its weight before they are quantized.
+    expect(changed.map(({ report: stage }) => [stage['batchNorm'], stage['folded']])).toEqual([
+      [{ layers: 2, samples: 96 }, undefined],
+      [{ layers: 2, samples: 96 }, undefined],
+      [{ layers: 1, samples: 96 }, 1],
+    ]);
+    expect(describeStage(report.stages.findLast(({ name }) => name === 'quantize')!)).toMatch(
+      /^1 normalization folded; conv2: /,
+    );
+    expect(small.nodes.filter(({ kind }) => kind === 'batchNorm')).toHaveLength(1);
     const { network: pruned } = await prune({ criterion: 'magnitude', keep: { conv2: 0.5 }, repair: true, loss: l2() })(
       trained,
       context,

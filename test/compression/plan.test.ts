@@ -290,6 +290,21 @@ describe('a teacher', () => {
     expect(trainOptions(network, settings(1), setting)).toEqual({ ...setting, teacher: network, teacherWeight: 1 });
   });
 
+  it('is asked for inner values, of those that lost channels no more', () => {
+    const [inner, wide] = [network.nodes[1].name, network.nodes[3].name];
+    const options = { teacherWeight: 1, training: { responses: [inner, wide] } };
+    const settings = resolveCompressOptions(network, options);
+    const setting = { epochs: 2, learningRate: 0.5 };
+    const responses = (now?: Network) => trainOptions(network, settings, setting, now).responses;
+    expect(responses()).toEqual([inner, wide]);
+    const pruned = chain(30, 24, 6);
+    expect([pruned.nodes[1].name, pruned.nodes[3].name]).toEqual([inner, wide]);
+    expect(responses(pruned)).toEqual([wide]);
+    expect(() => resolveCompressOptions(network, { ...options, teacherWeight: 0 })).toThrow(
+      'training.responses: expected a teacher',
+    );
+  });
+
   it('with another weight teaches other weights', async () => {
     const draw = stream(1, 'examples');
     const numbers = (length: number): Float32Array => Float32Array.from({ length }, () => draw());

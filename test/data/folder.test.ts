@@ -148,6 +148,16 @@ describe('openFolder', () => {
     expect((await readAll(await open({ task: { kind: 'classes', classes: 2 } }))).targets).toEqual([0, 0, 0]);
   });
 
+  it('leaves targets unread where that is asked for, broken ones too', async () => {
+    put('train-inputs.npy', floats(COUNT * 2), [COUNT, 2]);
+    writeFileSync(join(folder, 'train-landmarks.npy'), 'no array');
+    const set = await open({ labels: 'none', task: 'landmarks' });
+    expect([set.targetShape, set.task]).toEqual([undefined, undefined]);
+    expect((await open({ labels: 'none', task: landmarks68Task() })).task).toEqual(landmarks68Task());
+    await expect(open({ labels: 'auto' })).rejects.toThrow('train-landmarks.npy');
+    await expect(open({ labels: 'some' as never })).rejects.toThrow('labels: expected');
+  });
+
   it('leaves no temporary file behind: not while open, not after closing, not after an error', async () => {
     const before = new Set(temporary());
     put('train-images.npy.gz', images(), [COUNT, 6, 5]);

@@ -61,7 +61,7 @@ const cases: readonly (readonly [string, Call])[] = [
         channels: 2,
       }),
   ],
-  ['softmaxForward', ({ kernels, scratch }, a, _b, _c, to, n) => kernels.softmaxForward(scratch, a, to, 6, n)],
+  ['softmaxForward', ({ kernels, scratch }, a, _b, _c, to, n) => kernels.softmaxForward(scratch, a, to, 6, n, 1, 1)],
   [
     'softmaxBackward over dy',
     ({ kernels, scratch }, dy, y, _c, to, n) => kernels.softmaxBackward(scratch, y, dy, to, 6, n),

@@ -149,8 +149,7 @@ describe('loadInferenceKernels', () => {
                 pieces: [0, 1].map((sample) => ({
                   x: at.y + sample * sizeOut,
                   y: at.y + sample * sizeOut,
-                  rows: 1,
-                  columns: sizeOut,
+                  ...{ outer: 1, length: sizeOut, inner: 1, count: 1 },
                 })),
               },
             ];

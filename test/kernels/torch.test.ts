@@ -180,7 +180,7 @@ describe.each(names)('%s against PyTorch', (name) => {
       { kernels, scratch } = bench,
       { rows, columns, x, y, dy, dx } = vectors.softmax;
     const at = { x: bench.floats(x), dy: bench.floats(dy), y: bench.room(y.length), dx: bench.room(dx.length) };
-    kernels.softmaxForward(scratch, at.x, at.y, rows, columns);
+    kernels.softmaxForward(scratch, at.x, at.y, rows, columns, 1, 1);
     kernels.softmaxBackward(scratch, at.y, at.dy, at.dx, rows, columns);
     expectClose(bench, at.y, y);
     expectClose(bench, at.dx, dx);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../../src/container/safetensors.ts';
 import { writeChecked } from '../../src/container/checksum.ts';
+import { EspalierError } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import { readNetwork } from '../../src/network/read.ts';
 import { writeNetwork } from '../../src/network/write.ts';
@@ -10,10 +11,14 @@ import { edited, everyOperator, smallNetwork } from './files.ts';
 import type { FreeJson } from './files.ts';
 
 const file = writeNetwork(smallNetwork());
+const packed = writeNetwork(smallNetwork(), { packed: true });
 const rich = writeNetwork(everyOperator(2));
 const json = (value: unknown): FreeJson => value as FreeJson;
 
-describe('a model file that was damaged', () => {
+describe.each([
+  ['plain', file],
+  ['packed', packed],
+])('a %s model file that was damaged', (_form, file) => {
   it('is TRUNCATED at every cut', () => {
     for (let length = 0; length < file.length; length++)
       expectCode(() => readNetwork(file.subarray(0, length)), 'TRUNCATED');
@@ -42,6 +47,21 @@ describe('a model file that was damaged', () => {
     expectCode(() => readNetwork(Buffer.concat([file, file])), 'LAYOUT');
   });
 
+  it('without its checksum ends in an error of the contract or in a network, whatever bit is flipped', () => {
+    const copy = file.slice();
+    for (let at = 0; at < file.length; at += 7) {
+      copy[at] ^= 1 << (at & 7);
+      try {
+        readNetwork(copy, { verify: false });
+      } catch (error) {
+        expect(error).toBeInstanceOf(EspalierError);
+      }
+      copy[at] = file[at];
+    }
+  });
+});
+
+describe('a model file that was damaged', () => {
   it('with a flipped bit in its weights is CHECKSUM, and opens without verification', () => {
     const damaged = file.slice();
     const { bytes } = [...readSafetensors(damaged).tensors.values()].find(({ dtype }) => dtype === 'F32') ?? {

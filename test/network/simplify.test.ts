@@ -9,6 +9,7 @@ import { graph, sequential } from '../../src/network/build.ts';
 import { add, relu, tanh } from '../../src/network/functions.ts';
 import { affine, batchNorm, conv, dense, flatten, maxPool, permute } from '../../src/network/layers.ts';
 import { foldNormalization, simplify } from '../../src/network/simplify.ts';
+import type { FoldOptions } from '../../src/network/simplify.ts';
 import { checkGraph } from '../../src/network/check.ts';
 import { inferShapes } from '../../src/network/shapes.ts';
 import { readOnnx } from '../../src/onnx/index.ts';
@@ -136,6 +137,22 @@ describe('normalizations', () => {
       }),
     );
     expect(kinds(foldNormalization(network))).toEqual(['conv', 'batchNorm', 'add']);
+  });
+
+  it('only into the layers, and only the kinds, that are asked for', async () => {
+    const network = graph({ seed: 2 }, (g) => {
+      const one = g.node(batchNorm(), g.node(conv(4, 1, { name: 'one' }), g.input([2, 3, 3])));
+      return g.node(affine(2, 1), g.node(conv(4, 1, { name: 'two' }), one));
+    });
+    const found = (options: FoldOptions): string[] => kinds(foldNormalization(network, options));
+    expect(found({ layers: ['one'] })).toEqual(['conv', 'conv', 'affine']);
+    expect(found({ layers: ['two'] })).toEqual(['conv', 'batchNorm', 'conv']);
+    expect(found({ kinds: ['batchNorm'] })).toEqual(['conv', 'conv', 'affine']);
+    expect(found({ layers: [] })).toEqual(kinds(network));
+    expect(() => found({ layers: 'one' as never })).toThrow('layers: expected an array');
+    expect(() => found({ kinds: ['relu' as never] })).toThrow('kinds: expected');
+    expect(() => found({ kinds: 'affine' as never })).toThrow('kinds: expected an array');
+    expect(() => found({ what: 1 } as never)).toThrow(TypeError);
   });
 });
 

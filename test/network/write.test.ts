@@ -35,6 +35,21 @@ describe('writeNetwork and readNetwork', () => {
     );
   });
 
+  it('give back the whole network packed as well, in no more bytes, the same for the same network', () => {
+    fc.assert(
+      fc.property(networks, (network) => {
+        const file = writeNetwork(network, { packed: true, metadata: { from: 'a test' } });
+        const read = readNetwork(file);
+        expect(read).toEqual(network);
+        expect([...read.parameters.keys()]).toEqual([...network.parameters.keys()]);
+        const plain = writeNetwork(network, { metadata: { from: 'a test' } });
+        expect(file.length).toBeLessThan(plain.length);
+        expect(Buffer.compare(writeNetwork(read, { metadata: { from: 'a test' } }), plain)).toBe(0);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
   it('keep -0, the smallest subnormal and the largest float bit by bit', () => {
     const network = sequential({ input: [2] }, [dense(2)]);
     const [weight, bias] = [...network.parameters.keys()];

@@ -30,7 +30,10 @@ function tensors(folder: string, prefix: string, names: readonly string[]): Map<
     const path = join(folder, `${prefix}_${i}.pb`);
     if (!existsSync(path)) return;
     const bytes = readFileSync(path);
-    found.set(name, readTensor(bytes, readTensorProto(bytes, [0, bytes.length]), noFile));
+    found.set(
+      name,
+      readTensor(bytes, readTensorProto(bytes, [0, bytes.length]), noFile, () => undefined),
+    );
   });
   return found;
 }

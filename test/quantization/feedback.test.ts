@@ -14,7 +14,7 @@ import {
   resolveQuantizer,
 } from '../../src/quantization/index.ts';
 import type { FitContext, QuantizerSettings } from '../../src/quantization/index.ts';
-import { prepareFeedback } from '../../src/quantization/feedback.ts';
+import { columnImportance, prepareFeedback } from '../../src/quantization/feedback.ts';
 import vectors from '../vectors/least_squares.json' with { type: 'json' };
 import {
   chain,
@@ -160,14 +160,60 @@ describe.each(Object.entries({ chain, residual, parallel }))('quantize, %s', (_n
   });
 });
 
-test('a layer whose groups of filters read inputs of their own is quantized without', async () => {
-  const network = separable();
-  const options = { quantizer: 'scalar', bits: 2, scales: 'layer', parameters: ['depthwise.weight'] } as const;
-  const given = contextOf(network, randomInputs(network, 50, 5));
-  const [plain, fed] = await Promise.all(
-    (['none', 'full'] as const).map((feedback) => quantize({ ...options, feedback })(network, given)),
+test.each([
+  { quantizer: 'scalar', bits: 3 },
+  { subvectorLength: 3, codewordCount: 16, signs: 'none', codebooks: 'subspace' },
+] as const)('groups of rows with moments of their own: as each by itself, %o', async (setting) => {
+  const [rows, columns, groups] = [4, 9, 3];
+  const parts = [5, 6, 7].map((seed) => drawn(rows, columns, seed));
+  const join = <T extends Float32Array | Float64Array>(all: readonly T[], make: new (values: number[]) => T): T =>
+    new make(all.flatMap((values) => [...values]));
+  const matrix = {
+    data: join(parts.map((part) => part.matrix.data) as Float32Array[], Float32Array),
+    shape: [groups * rows, columns],
+  };
+  const moments = join(
+    parts.map((part) => part.moments),
+    Float64Array,
   );
-  expect(fed.network.parameters.get('depthwise.weight')).toEqual(plain.network.parameters.get('depthwise.weight'));
+  const decoded = await fitted(setting, matrix, { moments });
+  // From the same codebooks and steps.
+  const importance = columnImportance(prepareFeedback(moments, columns), groups * rows)!;
+  const [before, after] = [await fitted(setting, matrix, { importance }), decoded].map((values) =>
+    parts.reduce((sum, part, g) => {
+      const own = values.subarray(g * rows * columns, (g + 1) * rows * columns);
+      return errors(part.matrix, own, part.moments).reduce((total, error) => total + error, sum);
+    }, 0),
+  );
+  expect(after).toBeLessThan(0.95 * before);
+  // Scales are of rows, so what a group becomes does not depend on those beside it.
+  if (!('quantizer' in setting)) return;
+  for (const [g, part] of parts.entries())
+    expect(decoded.subarray(g * rows * columns, (g + 1) * rows * columns)).toEqual(
+      await fitted(setting, part.matrix, { moments: part.moments }),
+    );
+});
+
+test('refused: moments of more groups than share the rows evenly', async () => {
+  const { matrix, moments } = drawn(5, 4, 1);
+  await expect(fitted(settings[5], matrix, { moments: Float64Array.from([...moments, ...moments]) })).rejects.toThrow(
+    /groups that share 5 rows evenly, got 2/,
+  );
+});
+
+test('the channels of a depthwise convolution are quantized by what each reads', async () => {
+  const network = separable();
+  const options = { quantizer: 'scalar', bits: 2, parameters: ['depthwise.weight'] } as const;
+  const given = contextOf(network, randomInputs(network, 50, 5));
+  const probe = randomInputs(network, 32, 6);
+  const before = await run(network, probe, 'norm');
+  const distance = async (feedback: 'none' | 'diagonal' | 'full'): Promise<number> => {
+    const { network: small } = await quantize({ ...options, feedback })(network, given);
+    const after = await run(small, probe, 'norm');
+    return after.reduce((sum, value, i) => sum + (value - before[i]) ** 2, 0);
+  };
+  expect(await distance('full')).toBeLessThan(0.9 * (await distance('none')));
+  expect(await distance('diagonal')).not.toBe(await distance('none'));
 });
 
 describe('quantizeParameterAsync with moments', () => {

@@ -35,7 +35,7 @@ export const compareCommand = defineCommand({
   summary: "how far two models' outputs are apart",
   positionals: ['A', 'B'],
   description:
-    "Runs both on the same samples, prepared as A says. Error: |B - A| over |A - A's mean|, 0 is the same, 1 as far off as answering always the same. Time: milliseconds a sample, one at a time, one thread.",
+    "Runs both on the same samples, prepared as A says. Error: |B - A| over |A|; of the spread: over |A - A's mean|, where 100 % is as far off as answering always the same. Time: milliseconds a sample, one at a time, one thread.",
   example: 'espalier compare model.onnx small.onnx --data pictures --preprocess imagenet',
   options: OPTIONS,
   run,
@@ -95,16 +95,17 @@ async function run({
       text: [
         table(
           [
-            ['output', 'error', 'cosine', 'largest', 'worst samples'],
-            ...outputs.map(({ name, relativeError, cosine, largest, worst }) => [
+            ['output', 'error', 'of the spread', 'cosine', 'largest', 'worst samples'],
+            ...outputs.map(({ name, relativeError, spreadError, cosine, largest, worst }) => [
               name,
               percent(relativeError),
+              percent(spreadError),
               cosine.toFixed(6),
               largest.toPrecision(3),
               worst.map(({ sample, error }) => `${nameOf(set, sample)} ${percent(error)}`).join(', '),
             ]),
           ],
-          [4],
+          [5],
         ),
         table([
           ['model', 'bytes', 'ms a sample'],

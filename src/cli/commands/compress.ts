@@ -86,9 +86,10 @@ async function run(invocation: Compress): Promise<Result> {
         ...(place ? { checkpoint: place.checkpoint } : {}),
       }),
     );
-    const file = endsInOnnx(values.output) ? modelBytes(values.output, small) : bytes;
+    const isOnnx = endsInOnnx(values.output);
+    const file = isOnnx ? modelBytes(values.output, small) : bytes;
     await saveFile(values.output, file);
-    const report = { ...own, bytes: file.length, split: splitBytes(small, file.length) };
+    const report = isOnnx ? { ...own, bytes: file.length, split: splitBytes(small, file.length) } : own;
     const apart = sets && (await movedBy(network, small, sets.validation, context));
     const outcome = await outcomeOf(network, small, report, sets?.validation, context, values);
     if (values.report !== undefined)
@@ -132,10 +133,11 @@ async function movedBy(
 
 function movedText({ samples, outputs }: Difference): string {
   return table([
-    ['output', `error on ${grouped(samples)} samples`, 'cosine', 'largest'],
-    ...outputs.map(({ name, relativeError, cosine, largest }) => [
+    ['output', `error on ${grouped(samples)} samples`, 'of the spread', 'cosine', 'largest'],
+    ...outputs.map(({ name, relativeError, spreadError, cosine, largest }) => [
       name,
       percent(relativeError),
+      percent(spreadError),
       cosine.toFixed(6),
       largest.toPrecision(3),
     ]),

@@ -9,6 +9,7 @@ import {
   readSafetensors,
   sizeOf,
   splitBytes,
+  writeNetwork,
 } from '../../index.ts';
 import type { ChannelGroup, Network } from '../../index.ts';
 import { defineCommand, grouped, table } from '../command.ts';
@@ -137,7 +138,9 @@ function layersOf(network: Network): LayerInfo[] {
 function describeNetwork(network: Network, fileBytes: number, foreign: ForeignModel | undefined): Result {
   const layers = layersOf(network);
   const sum = (part: 'parameters' | 'multiplyAdds'): number => layers.reduce((total, layer) => total + layer[part], 0);
-  const split = splitBytes(network, fileBytes);
+  // A file of ours that is smaller than the plain one is packed.
+  const plainBytes = foreign ? fileBytes : Math.max(fileBytes, writeNetwork(network).length);
+  const { saved = 0, ...split } = splitBytes(network, fileBytes, plainBytes);
   const { name, inputs, outputs, preprocessing, task } = network;
   const [parameters, multiplyAdds] = [sum('parameters'), sum('multiplyAdds')];
   const shapes = inferTypes(network);
@@ -164,7 +167,7 @@ function describeNetwork(network: Network, fileBytes: number, foreign: ForeignMo
         'bytes',
         `${grouped(fileBytes)} (${Object.entries(split)
           .map(([part, bytes]) => `${part} ${grouped(bytes)}`)
-          .join(', ')})`,
+          .join(', ')}${saved > 0 ? `, less ${grouped(saved)} by packing` : ''})`,
       ],
     ],
     [1],
@@ -190,7 +193,7 @@ function describeNetwork(network: Network, fileBytes: number, foreign: ForeignMo
       multiplyAdds,
       bytes: fileBytes,
       layers,
-      split,
+      split: { ...split, ...(saved > 0 && { saved }) },
       inputs,
       outputs,
       ...(preprocessing ? { preprocessing } : {}),

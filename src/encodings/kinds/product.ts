@@ -474,6 +474,11 @@ export function productSize(
 function write(encoding: ProductEncoding): { header: EncodingHeader; tensors: StoredTensor[] } {
   const { shape, blocks, codewordPrecision } = encoding;
   const codes = concatenate(blocks.map((block) => packCodes(block.codes, codeWidth(block.codewordCount))));
+  const cells = blocks.map(({ codes: { length }, codewordCount, subspaceCount }) => ({
+    bits: codeWidth(codewordCount),
+    count: length,
+    columns: subspaceCount,
+  }));
   const signs = concatenate(blocks.map((block) => block.signs ?? new Uint8Array(0)));
   const codewords = concatenate(blocks.map((block) => codewordBytes(block, codewordPrecision)));
   const perCodeword = codewordPrecision === 'float16' ? 2 : 4;
@@ -490,7 +495,7 @@ function write(encoding: ProductEncoding): { header: EncodingHeader; tensors: St
       ]),
     },
     tensors: [
-      { suffix: '.codes', dtype: 'U8', shape: [codes.length], bytes: codes },
+      { suffix: '.codes', dtype: 'U8', shape: [codes.length], bytes: codes, cells },
       ...(blocks.some((block) => block.signs)
         ? [{ suffix: '.signs', dtype: 'U8', shape: [signs.length], bytes: signs } as const]
         : []),

@@ -196,10 +196,11 @@ export const scalarOperations: EncodingOperations<ScalarEncoding, ScalarPlace> =
 
   write({ shape, bits, levels, scales, zeros }) {
     const packed = packCodes(levels, bits);
+    const cells = [{ bits, count: levels.length, columns: matrixSides(shape).columns }];
     return {
       header: { kind: 'scalar', shape, bits, scales: scales.length, zeros: zeros !== undefined },
       tensors: [
-        { suffix: '.levels', dtype: 'U8', shape: [packed.length], bytes: packed },
+        { suffix: '.levels', dtype: 'U8', shape: [packed.length], bytes: packed, cells },
         { suffix: '.scales', dtype: 'F32', shape: [scales.length], bytes: new Uint8Array(scales.slice().buffer) },
         ...(zeros ? [{ suffix: '.zeros', dtype: 'U8', shape: [zeros.length], bytes: zeros.slice() } as const] : []),
       ],

@@ -17,20 +17,30 @@ export function binaryForward(
   operation: i32,
 ): void {
   if (!isBinary(operation)) unreachable();
-  forwardAlong(0, outer, a, b, y, sides, rank, operation);
+  forwardAlong(0, outer, a, b, y, sides, rank, operation, scratch);
 }
 
 /** `count` steps along a side; gives the offset behind what it wrote. */
-function forwardAlong(axis: i32, count: i32, a: i32, b: i32, y: i32, sides: i32, rank: i32, operation: i32): i32 {
+function forwardAlong(
+  axis: i32,
+  count: i32,
+  a: i32,
+  b: i32,
+  y: i32,
+  sides: i32,
+  rank: i32,
+  operation: i32,
+  scratch: i32,
+): i32 {
   const aStride = loadInt(sides + rank + axis),
     bStride = loadInt(sides + 2 * rank + axis);
   if (axis == rank - 1) {
-    forwardRow(operation, a, aStride, b, bStride, y, count);
+    forwardRow(operation, a, aStride, b, bStride, y, count, scratch);
     return y + count;
   }
   const side = loadInt(sides + axis + 1);
   for (let i = 0; i < count; i++)
-    y = forwardAlong(axis + 1, side, a + i * aStride, b + i * bStride, y, sides, rank, operation);
+    y = forwardAlong(axis + 1, side, a + i * aStride, b + i * bStride, y, sides, rank, operation, scratch);
   return y;
 }
 

@@ -3,7 +3,8 @@
  * Windows are clipped to the input once per window: taps [firstY, lastY) x [firstX, lastX) lie in it.
  */
 import { sumOf } from './elementwise';
-import { at, loadFloat, loadInt, storeFloat } from './words';
+import { fromHalves, highHalf, lowHalf } from './vector';
+import { at, loadFloat, loadInt, loadLanes, storeFloat } from './words';
 
 // Fields of the geometry, in the order of GEOMETRY_FIELDS.
 const HEIGHT_IN = 1,
@@ -59,11 +60,80 @@ export function maxPoolForward(
     widthOut * 2 <= widthIn;
   const sizeIn = heightIn * widthIn,
     sizeOut = heightOut * widthOut;
+  if (argmax < 0 && !halves && isByRows(geometry)) return poolRows(scratch, geometry, x, y, plane, planes);
   for (let q = plane; q < plane + planes; q++) {
     const indices = argmax < 0 ? -1 : argmax + q * sizeOut;
     if (halves) maxOfHalves(x + q * sizeIn, y + q * sizeOut, indices, widthIn, heightOut, widthOut);
     else maxOfWindows(geometry, x + q * sizeIn, y + q * sizeOut, indices);
   }
+}
+
+/** Whether windows have rows and columns that are neighbours, each of them some in the input, and planes that fill vectors. */
+function isByRows(geometry: i32): bool {
+  return (
+    loadInt(geometry + DILATION_Y) == 1 &&
+    loadInt(geometry + DILATION_X) == 1 &&
+    loadInt(geometry + WIDTH_IN) >= 4 &&
+    loadInt(geometry + WIDTH_OUT) >= 4 &&
+    reaches(geometry, HEIGHT_IN, HEIGHT_OUT, KERNEL_HEIGHT, STRIDE_Y, PADDING_TOP) &&
+    reaches(geometry, WIDTH_IN, WIDTH_OUT, KERNEL_WIDTH, STRIDE_X, PADDING_LEFT)
+  );
+}
+
+/** Whether the first and the last window along a side reach into the input. */
+function reaches(geometry: i32, sizeIn: i32, sizeOut: i32, kernel: i32, stride: i32, padding: i32): bool {
+  const before = loadInt(geometry + padding),
+    last = (loadInt(geometry + sizeOut) - 1) * loadInt(geometry + stride) - before;
+  return before < loadInt(geometry + kernel) && last < loadInt(geometry + sizeIn);
+}
+
+/**
+ * Largest of each window without its place: of the rows of a window first, for all columns at once, then of neighbours in
+ * what that leaves. Scratch: one row with its padding.
+ */
+function poolRows(scratch: i32, geometry: i32, x: i32, y: i32, plane: i32, planes: i32): void {
+  const heightIn = loadInt(geometry + HEIGHT_IN),
+    widthIn = loadInt(geometry + WIDTH_IN),
+    heightOut = loadInt(geometry + HEIGHT_OUT),
+    widthOut = loadInt(geometry + WIDTH_OUT);
+  const kernelHeight = loadInt(geometry + KERNEL_HEIGHT),
+    kernelWidth = loadInt(geometry + KERNEL_WIDTH),
+    strideY = loadInt(geometry + STRIDE_Y),
+    strideX = loadInt(geometry + STRIDE_X);
+  const left = loadInt(geometry + PADDING_LEFT),
+    words = max((widthOut - 1) * strideX + kernelWidth, left + widthIn);
+  for (let i = 0; i < words; i++) storeFloat(scratch + i, -Infinity);
+  const row = scratch + left;
+  y += plane * heightOut * widthOut;
+  for (let q = plane; q < plane + planes; q++) {
+    for (let oy = 0; oy < heightOut; oy++) {
+      const top = oy * strideY - loadInt(geometry + PADDING_TOP),
+        first = max(top, 0),
+        end = (min(top + kernelHeight, heightIn) - first) * widthIn,
+        source = x + (q * heightIn + first) * widthIn;
+      // The last vector overlaps the one before it, here and below.
+      for (let i = 0; ; i = min(i + 4, widthIn - 4)) {
+        let most = v128.load(at(source + i));
+        for (let j = i + widthIn; j < end; j += widthIn) most = f32x4.max(most, v128.load(at(source + j)));
+        v128.store(at(row + i), most);
+        if (i == widthIn - 4) break;
+      }
+      for (let i = 0; ; i = min(i + 4, widthOut - 4)) {
+        const window = scratch + i * strideX;
+        let most = neighboursOf(window, strideX);
+        for (let k = 1; k < kernelWidth; k++) most = f32x4.max(most, neighboursOf(window + k, strideX));
+        v128.store(at(y + i), most);
+        if (i == widthOut - 4) break;
+      }
+      y += widthOut;
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function neighboursOf(place: i32, stride: i32): v128 {
+  return stride <= 2 ? fourOf(place, stride) : loadLanes(place, stride);
 }
 
 /** Windows of 2 x 2 side by side, four outputs at a time. */
@@ -261,7 +331,81 @@ export function averagePoolForward(
   plane: i32,
   planes: i32,
 ): void {
-  poolAverages(geometry, x, y, countPadding, plane, planes, false);
+  const isWhole = loadInt(geometry + HEIGHT_OUT) * loadInt(geometry + WIDTH_OUT) == 1;
+  if (!isWhole && isByRows(geometry)) averageRows(scratch, geometry, x, y, countPadding, plane, planes);
+  else poolAverages(geometry, x, y, countPadding, plane, planes, false);
+}
+
+/** As poolRows, with sums in double. Scratch: one row of them. */
+function averageRows(scratch: i32, geometry: i32, x: i32, y: i32, countPadding: i32, plane: i32, planes: i32): void {
+  const heightIn = loadInt(geometry + HEIGHT_IN),
+    widthIn = loadInt(geometry + WIDTH_IN),
+    heightOut = loadInt(geometry + HEIGHT_OUT),
+    widthOut = loadInt(geometry + WIDTH_OUT);
+  const kernelHeight = loadInt(geometry + KERNEL_HEIGHT),
+    kernelWidth = loadInt(geometry + KERNEL_WIDTH),
+    strideY = loadInt(geometry + STRIDE_Y),
+    strideX = loadInt(geometry + STRIDE_X);
+  const left = loadInt(geometry + PADDING_LEFT),
+    words = max((widthOut - 1) * strideX + kernelWidth, left + widthIn);
+  for (let i = 0; i < 2 * words; i++) storeFloat(scratch + i, 0);
+  const row = scratch + 2 * left;
+  y += plane * heightOut * widthOut;
+  for (let q = plane; q < plane + planes; q++) {
+    for (let oy = 0; oy < heightOut; oy++) {
+      const top = oy * strideY - loadInt(geometry + PADDING_TOP),
+        first = max(top, 0),
+        rows = min(top + kernelHeight, heightIn) - first,
+        end = rows * widthIn,
+        source = x + (q * heightIn + first) * widthIn;
+      for (let i = 0; ; i = min(i + 4, widthIn - 4)) {
+        let low = f64x2.splat(0),
+          high = f64x2.splat(0);
+        for (let j = i; j < end; j += widthIn) {
+          const lanes = v128.load(at(source + j));
+          low = f64x2.add(low, lowHalf(lanes));
+          high = f64x2.add(high, highHalf(lanes));
+        }
+        v128.store(at(row + 2 * i), low);
+        v128.store(at(row + 2 * i), high, 16);
+        if (i == widthIn - 4) break;
+      }
+      const whole = <f64>(countPadding ? kernelHeight * kernelWidth : rows * kernelWidth);
+      for (let i = 0; ; i = min(i + 4, widthOut - 4)) {
+        const window = scratch + 2 * i * strideX;
+        let low = f64x2.splat(0),
+          high = f64x2.splat(0);
+        for (let k = 0; k < kernelWidth; k++) {
+          low = f64x2.add(low, twoOf(window + 2 * k, strideX));
+          high = f64x2.add(high, twoOf(window + 2 * (k + 2 * strideX), strideX));
+        }
+        const start = i * strideX - left;
+        let lowCount = f64x2.splat(whole),
+          highCount = lowCount;
+        if (!countPadding && (start < 0 || start + 3 * strideX + kernelWidth > widthIn)) {
+          lowCount = f64x2.splat(<f64>(rows * tapsAt(start, kernelWidth, widthIn)));
+          lowCount = f64x2.replace_lane(lowCount, 1, <f64>(rows * tapsAt(start + strideX, kernelWidth, widthIn)));
+          highCount = f64x2.splat(<f64>(rows * tapsAt(start + 2 * strideX, kernelWidth, widthIn)));
+          highCount = f64x2.replace_lane(highCount, 1, <f64>(rows * tapsAt(start + 3 * strideX, kernelWidth, widthIn)));
+        }
+        v128.store(at(y + i), fromHalves(f64x2.div(low, lowCount), f64x2.div(high, highCount)));
+        if (i == widthOut - 4) break;
+      }
+      y += widthOut;
+    }
+  }
+}
+
+/** Columns of a window that lie in the input. */
+function tapsAt(start: i32, kernelWidth: i32, widthIn: i32): i32 {
+  return min(start + kernelWidth, widthIn) - max(start, 0);
+}
+
+/** Two doubles from `place` on, `stride` apart. */
+// @ts-ignore: decorator
+@inline
+function twoOf(place: i32, stride: i32): v128 {
+  return v128.load64_lane(at(place + 2 * stride), v128.load64_zero(at(place)), 1);
 }
 
 export function averagePoolBackward(

@@ -56,26 +56,59 @@ export function addLanes(x: v128): f64 {
  * infinity, subnormals and zero.
  */
 export function exp4(x: v128): v128 {
-  x = f32x4.min(f32x4.max(x, f32x4.splat(-104)), f32x4.splat(89));
-  const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504088896341)));
+  return inlineExp4(x);
+}
+
+/** The same within a loop, which then keeps more in its registers. */
+// @ts-ignore: decorator
+@inline
+export function inlineExp4(x: v128): v128 {
+  // Unlike min and max one instruction each, and a NaN comes through.
+  x = f32x4.pmin(f32x4.pmax(x, f32x4.splat(-104)), f32x4.splat(89));
+  const n = wholeOf(x);
+  return expOf(n, restOf(x, n));
+}
+
+/** The n of x = n ln 2 + r, and its r. */
+// @ts-ignore: decorator
+@inline
+function wholeOf(x: v128): v128 {
+  return f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504088896341)));
+}
+// @ts-ignore: decorator
+@inline
+function restOf(x: v128, n: v128): v128 {
   const r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
-  return expOf(n, f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.1219444e-4))));
+  return f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.1219444e-4)));
 }
 
 /** 2^n e^r of whole n and small r. */
 // @ts-ignore: decorator
 @inline
 function expOf(n: v128, r: v128): v128 {
+  const whole = integerOf(n),
+    half = i32x4.shr_s(whole, 1);
+  return f32x4.mul(f32x4.mul(exponentialOf(r), powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
+}
+
+/** e^r of small r. */
+// @ts-ignore: decorator
+@inline
+function exponentialOf(r: v128): v128 {
   let p = f32x4.splat(1.98756915e-4);
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.3981999507e-3));
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.1665795894e-2));
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
-  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1));
-  const whole = i32x4.trunc_sat_f32x4_s(n),
-    half = i32x4.shr_s(whole, 1);
-  return f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
+  return f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1));
+}
+
+/** A small whole number as an integer: the last bits of its sum with 3/2 2^23. Truncation that saturates costs four times as much. */
+// @ts-ignore: decorator
+@inline
+function integerOf(n: v128): v128 {
+  return i32x4.sub(f32x4.add(n, f32x4.splat(12582912)), i32x4.splat(0x4b400000));
 }
 
 /** 2^k for -126 <= k <= 127. */
@@ -92,7 +125,7 @@ export function sigmoid4(x: v128): v128 {
   return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x))));
 }
 
-/** A polynomial near zero, where 1 - 2 / (e^2x + 1) would cancel (Moshier's Cephes, tanhf). */
+/** A polynomial near zero, where 1 - 2 / (e^2x + 1) would cancel (Moshier's Cephes, tanhf). From 10 on it is 1. */
 export function tanh4(x: v128): v128 {
   const one = f32x4.splat(1),
     size = f32x4.abs(x),
@@ -103,7 +136,10 @@ export function tanh4(x: v128): v128 {
   near = f32x4.add(f32x4.mul(near, z), f32x4.splat(1.33314422036e-1));
   near = f32x4.add(f32x4.mul(near, z), f32x4.splat(-3.33332819422e-1));
   near = f32x4.add(f32x4.mul(f32x4.mul(near, z), x), x);
-  let far = f32x4.sub(one, f32x4.div(f32x4.splat(2), f32x4.add(exp4(f32x4.add(size, size)), one)));
+  const twice = f32x4.pmin(f32x4.add(size, size), f32x4.splat(20)),
+    n = wholeOf(twice);
+  const power = f32x4.mul(exponentialOf(restOf(twice, n)), powerOfTwo(integerOf(n)));
+  let far = f32x4.sub(one, f32x4.div(f32x4.splat(2), f32x4.add(power, one)));
   far = v128.bitselect(x, far, i32x4.splat(0x80000000));
   return v128.bitselect(near, far, f32x4.lt(size, f32x4.splat(0.625)));
 }
@@ -150,7 +186,7 @@ export function log4(x: v128): v128 {
  * |x| (both fitted by reweighted least squares to the smallest error of the result), from 4 on 1.
  */
 export function erf4(x: v128): v128 {
-  const size = f32x4.min(f32x4.abs(x), f32x4.splat(4)),
+  const size = f32x4.pmin(f32x4.abs(x), f32x4.splat(4)),
     z = f32x4.mul(size, size);
   let near = f32x4.splat(-9.680136827228125e-6);
   near = f32x4.add(f32x4.mul(near, z), f32x4.splat(1.1270544200669974e-4));
@@ -169,7 +205,7 @@ export function erf4(x: v128): v128 {
   q = f32x4.add(f32x4.mul(q, size), f32x4.splat(-6.330395936965942e-1));
   q = f32x4.add(f32x4.mul(q, size), f32x4.splat(-1.129661202430725));
   q = f32x4.add(f32x4.mul(q, size), f32x4.splat(2.0435989426914603e-4));
-  const far = v128.bitselect(x, f32x4.sub(f32x4.splat(1), exp4(q)), i32x4.splat(0x80000000));
+  const far = v128.bitselect(x, f32x4.sub(f32x4.splat(1), inlineExp4(q)), i32x4.splat(0x80000000));
   return v128.bitselect(near, far, f32x4.lt(size, f32x4.splat(1)));
 }
 

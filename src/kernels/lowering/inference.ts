@@ -1,12 +1,14 @@
 /** The operations of inference in kernels. */
 import { sizeOf } from '../../base/tensor.ts';
 import { geometryWords } from '../specification/geometry.ts';
+import type { Call } from '../specification/kernels.ts';
+import type { Room } from '../specification/operations.ts';
 import { MATMUL } from '../types.ts';
 import { elementsOf, joinSides, sideWords, type Side } from './sides.ts';
 import { cut, cutWords, piecesOf, type Run } from './cut.ts';
 import type { Lowerings } from './lowering.ts';
 import { reducedPieces } from './reduction.ts';
-import { joinTables } from './tables.ts';
+import { joinTables, turnOf, type Turned } from './tables.ts';
 
 /** Outputs of a dense layer, or what its gradients have instead: a product that is small is not worth cutting. */
 export function cutProduct(count: number, work: number): Run[] {
@@ -89,14 +91,16 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  activationForward({ x, y, count, activation, parameters }, { step }) {
+  activationForward({ x, y, count, activation, parameters }, { sizes, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('activationForward'));
     step(
       'activationForward',
       cutWords(count).map(([first, length]) => ({ x: x + first, y: y + first, count: length, activation, parameters })),
     );
   },
 
-  maxPoolForward({ geometry, planes, x, y, argmax }, { integers, step }) {
+  maxPoolForward({ geometry, planes, x, y, argmax }, { sizes, integers, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('maxPoolForward', geometry));
     const at = integers(geometryWords(geometry));
     step(
       'maxPoolForward',
@@ -104,7 +108,8 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  averagePoolForward({ geometry, planes, x, y, countPadding }, { integers, step }) {
+  averagePoolForward({ geometry, planes, x, y, countPadding }, { sizes, integers, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('averagePoolForward', geometry));
     const at = integers(geometryWords(geometry));
     step(
       'averagePoolForward',
@@ -182,10 +187,15 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  softmaxForward({ x, y, rows, columns }, { step }) {
+  softmaxForward({ x, y, outer, length, inner }, { step }) {
+    const piece = (at: number, some: number, count: number): Call<'softmaxForward'> => ({
+      ...{ x: x + at, y: y + at, outer: some, length, inner, count },
+    });
     step(
       'softmaxForward',
-      cut(rows).map(([row, count]) => ({ x: x + row * columns, y: y + row * columns, rows: count, columns })),
+      outer === 1 && inner > 1
+        ? cut(inner, 4, piecesOf(length * inner)).map(([first, count]) => piece(first, 1, count))
+        : cut(outer).map(([first, count]) => piece(first * length * inner, count, inner)),
     );
   },
 
@@ -233,7 +243,8 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 
-  binaryForward({ a, b, y, sides, aStrides, bStrides, operation }, { integers, step }) {
+  binaryForward({ a, b, y, sides, aStrides, bStrides, operation }, { sizes, integers, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('binaryForward'));
     const joined = joinSides(sides.map((count, axis) => ({ count, strides: [aStrides[axis], bStrides[axis]] })));
     const [{ count: outer, strides }] = joined;
     const words = elementsOf(joined);
@@ -274,7 +285,9 @@ export const INFERENCE_LOWERINGS = {
   },
 
   rearrange({ x, y, tables, fill }, { integers, step }) {
-    const { from, run, sides } = joinTables(tables);
+    const turned = turnOf(tables);
+    if (turned) return step('turn', turnedPieces(x, y, turned, integers));
+    const { from, run, step: wordStep, sides } = joinTables(tables);
     const [outermost] = sides;
     const outer = outermost.length,
       words = sizeOf(sides.map(({ length }) => length)) * run;
@@ -289,6 +302,7 @@ export const INFERENCE_LOWERINGS = {
         first,
         outer: count,
         run,
+        step: wordStep,
         fill,
       })),
     );
@@ -296,7 +310,7 @@ export const INFERENCE_LOWERINGS = {
 
   resample({ x, y, outer, length, inner, taps, fill }, { integers, floats, step }) {
     const most = Math.max(1, ...taps.map((all) => all.length));
-    const padded = taps.flatMap((all) => Array.from({ length: most }, (_, t) => all[t] ?? NO_TAP));
+    const padded = Array.from({ length: most }, (_, t) => taps.map((all) => all[t] ?? NO_TAP)).flat();
     const common = {
       ...{ length, inner, count: taps.length, taps: most, fill },
       places: integers(padded.map(({ place }) => place)),
@@ -323,5 +337,24 @@ export const INFERENCE_LOWERINGS = {
     );
   },
 } satisfies Lowerings;
+
+/** Along the outermost side there is, or along the rows of y. */
+function turnedPieces(
+  x: number,
+  y: number,
+  { from, m, n, xRow, yRow, sides }: Turned,
+  integers: Room['integers'],
+): Call<'turn'>[] {
+  const [{ count: outer, strides }] = sides;
+  const common = { m, n, xRow, yRow, sides: integers(sideWords(sides, 2)), rank: sides.length, outer };
+  const pieces = piecesOf(elementsOf(sides) * m * n);
+  return outer > 1
+    ? cut(outer, 1, pieces).map(([first, count]) => ({
+        ...{ ...common, outer: count, x: x + from + first * strides[0], y: y + first * strides[1] },
+      }))
+    : cut(n, 16, pieces).map(([first, count]) => ({
+        ...{ ...common, n: count, x: x + from + first, y: y + first * yRow },
+      }));
+}
 
 const NO_TAP = { place: -1, weight: 0 };

@@ -103,7 +103,8 @@ export const TRAINING_LOWERINGS = {
     );
   },
 
-  activationBackward({ from, dy, dx, count, activation, parameters }, { step }) {
+  activationBackward({ from, dy, dx, count, activation, parameters }, { sizes, needsScratch, step }) {
+    needsScratch(sizes.scratchWords('activationBackward'));
     step(
       'activationBackward',
       cutWords(count).map(([first, length]) => ({

@@ -12,7 +12,7 @@ import { add, copyRows } from './elementwise.ts';
 import { matmul, products } from './matmul.ts';
 import { affineForward, batchNormFold, standardizeForward } from './normalization.ts';
 import { averagePoolForward, maxPoolForward } from './pooling.ts';
-import { rearrange, resample } from './rearrange.ts';
+import { rearrange, resample, turn } from './rearrange.ts';
 import { argMax, reduceForward } from './reduction.ts';
 import { softmaxForward } from './softmax.ts';
 import { bindKernels, type PortableTable } from './table.ts';
@@ -37,6 +37,7 @@ const TABLE: PortableTable<InferenceKernelName> = {
   reduceForward,
   argMax,
   rearrange,
+  turn,
   resample,
 };
 

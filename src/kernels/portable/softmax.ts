@@ -3,19 +3,21 @@ import { exp } from '../../base/elementary.ts';
 import type { Heap, Kernels } from '../types.ts';
 
 export function softmaxForward({ float }: Heap): Kernels['softmaxForward'] {
-  return (_scratch, x, y, rows, columns) => {
-    for (let r = 0; r < rows; r++) {
-      const from = x + r * columns,
-        to = y + r * columns;
-      let most = -Infinity,
-        sum = 0;
-      for (let j = 0; j < columns; j++) most = Math.max(most, float[from + j]);
-      for (let j = 0; j < columns; j++) {
-        const power = exp(float[from + j] - most);
-        float[to + j] = power;
-        sum += power;
+  return (_scratch, x, y, outer, length, inner, count) => {
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < count; i++) {
+        const first = o * length * inner + i,
+          end = first + length * inner;
+        let most = -Infinity,
+          sum = 0;
+        for (let j = first; j < end; j += inner) most = Math.max(most, float[x + j]);
+        for (let j = first; j < end; j += inner) {
+          const power = exp(float[x + j] - most);
+          float[y + j] = power;
+          sum += power;
+        }
+        for (let j = first; j < end; j += inner) float[y + j] /= sum;
       }
-      for (let j = 0; j < columns; j++) float[to + j] /= sum;
     }
   };
 }

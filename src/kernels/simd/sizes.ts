@@ -92,7 +92,7 @@ export function acrossWords(rows: number): number {
  * (geometry); 0 for any other kernel.
  */
 export function productScratchWords(kernel: KernelName, geometry?: Geometry, sizes?: readonly number[]): number {
-  if (kernel === 'reduceForward') return REDUCTION_WORDS;
+  if (kernel in FUNCTION_WORDS) return FUNCTION_WORDS[kernel as keyof typeof FUNCTION_WORDS];
   if (kernel === 'matmul') return FIXED_WORDS + matmulWords(sizes);
   if (!geometry) return 0;
   switch (kernel) {
@@ -113,6 +113,9 @@ export function productScratchWords(kernel: KernelName, geometry?: Geometry, siz
           ? winogradWords(geometry.channelsOut / geometry.groups, geometry.widthIn)
           : acrossWords(geometry.channelsIn / geometry.groups) + Math.max(STAGE_WORDS, rowOfTransposed(geometry)))
       );
+    case 'maxPoolForward':
+    case 'averagePoolForward':
+      return 2 * pooledRow(geometry);
     default:
       return 0;
   }
@@ -171,8 +174,12 @@ function matmulWords([m = BLOCK_M, n = BLOCK_N, k = BLOCK_K]: readonly number[] 
   return Math.max(rows + columns, along, BLOCK_K + 2 * VECTOR_COLUMNS);
 }
 
-/** Four doubles and twice four floats. */
-const REDUCTION_WORDS = 16;
+/** Of functions of elements: the last ones; of binary ones also what lies apart; of reductions four doubles and twice four floats. */
+const FUNCTION_WORDS = { activationForward: 8, binaryForward: 512, reduceForward: 16 } as const;
+
+/** Elements of a row with its padding, of which averages keep doubles. */
+const pooledRow = ({ widthOut, strideX, kernelWidth, paddingLeft, widthIn }: Geometry): number =>
+  Math.max((widthOut - 1) * strideX + kernelWidth, paddingLeft + widthIn);
 
 /** Staged rows of one grid row, which may be more than STAGE_WORDS. */
 function rowOfStage(geometry: Geometry): number {

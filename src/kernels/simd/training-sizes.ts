@@ -26,6 +26,8 @@ export function trainingScratchWords(kernel: KernelName, geometry?: Geometry, si
     case 'accumulateCentroids':
     case 'codebookPullback':
       return codebookScratchWords(sizes?.[0] ?? 0, sizes?.[1] ?? 0);
+    case 'activationBackward':
+      return 8;
     case 'convolutionBackwardInput':
       return productScratchWords('transposedForward', geometry);
     case 'convolutionBackwardWeights':

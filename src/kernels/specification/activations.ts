@@ -85,7 +85,11 @@ export const ACTIVATIONS = {
     parameters: { minimum: /* @__PURE__ */ number(), maximum: /* @__PURE__ */ number() },
     defaults: { minimum: 0, maximum: 6 },
     fuses: false,
-    apply: (f, x, { minimum, maximum }) => f.minimum(f.maximum(x, minimum), maximum),
+    // Comparisons, for in SIMD they cost half of what minimum and maximum do.
+    apply: (f, x, { minimum, maximum }) => {
+      const above = f.select(f.less(x, minimum), minimum, x);
+      return f.select(f.greater(above, maximum), maximum, above);
+    },
   },
   exp: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.exp(x) },
   log: { parameters: {}, defaults: {}, fuses: false, apply: (f, x) => f.log(x) },

@@ -137,8 +137,8 @@ export const INFERENCE_KERNELS = {
       ...(['sides', 'rank', 'kept', 'outer'] as const),
     ],
   },
-  /** Along rows of `columns`: y = exp(x - max) / sum. In place allowed. */
-  softmaxForward: { arguments: ['x', 'y', 'rows', 'columns'] },
+  /** Along the middle side of x and y [outer, length, inner], for `count` places of the last: y = exp(x - max) / sum. In place allowed. */
+  softmaxForward: { arguments: ['x', 'y', 'outer', 'length', 'inner', 'count'] },
   /** y = a + b, elementwise, then activation. y may be a or b. */
   add: { arguments: ['a', 'b', 'y', 'count', 'activation', 'parameters'], codes: { activation: FUSED_ACTIVATION } },
   /** Copies rows: to[r * toStride + j] = from[r * fromStride + j], r in [0, rows), j in [0, columns). */
@@ -171,13 +171,19 @@ export const INFERENCE_KERNELS = {
    */
   argMax: { arguments: ['x', 'y', 'outer', 'length', 'inner'] },
   /**
-   * y[i, j, ..., r] = x[t0[i] + t1[j] + ... + r], r in [0, run), or the float at `fill` where one of the offsets is -1, for
+   * y[i, j, ..., r] = x[t0[i] + t1[j] + ... + r step], r in [0, run), or the float at `fill` where one of the offsets is -1, for
    * `outer` entries of the outermost table from the first on. tables: offset of the `rank` sides, at least one, then of
    * the table of each, in words. y is row-major. The same bits from every set.
    */
-  rearrange: { arguments: ['x', 'y', 'tables', 'rank', 'first', 'outer', 'run', 'fill'] },
+  rearrange: { arguments: ['x', 'y', 'tables', 'rank', 'first', 'outer', 'run', 'step', 'fill'] },
   /**
-   * y [outer, count, inner]: y[o, j, i] = sum of weights[j, t] x[o, places[j, t], i] over t in [0, taps), in double, ascending;
+   * y[j yRow + i] = x[i xRow + j], i in [0, m), j in [0, n), for `outer` steps along the outermost of `rank` sides, at least
+   * one, and all along the others. sides: offset of the sides, then of the strides of x and y along each, in words. The
+   * same bits from every set.
+   */
+  turn: { arguments: ['x', 'y', 'm', 'n', 'xRow', 'yRow', 'sides', 'rank', 'outer'] },
+  /**
+   * y [outer, count, inner]: y[o, j, i] = sum of weights[t, j] x[o, places[t, j], i] over t in [0, taps), in double, ascending;
    * x [outer, length, inner]. The taps of j end at the first place -1; where that is the first one y is the float at
    * `fill`. The same bits from every set.
    */

@@ -167,7 +167,7 @@ export interface Operations {
     cStrides: readonly number[];
   };
 
-  softmaxForward: { x: number; y: number; rows: number; columns: number };
+  softmaxForward: { x: number; y: number; outer: number; length: number; inner: number };
   softmaxBackward: { y: number; dy: number; dx: number; rows: number; columns: number };
 
   /** y = activation(a + b), elementwise, all of one shape. y may be a or b. Activations: those that fuse. */

@@ -1,6 +1,9 @@
 /** Maps per channel multiplied into the weights before them. */
+import { checkOneOf, show } from '../../base/errors.ts';
+import { ownOptions } from '../../base/rules.ts';
 import { checkNetwork } from '../../graph/check.ts';
 import type { DenseEncoding } from '../../encodings/types.ts';
+import { freshName, namesIn, namesOf } from '../../graph/names.ts';
 import type { Network, Node } from '../../graph/network.ts';
 import { outputsOf } from '../../graph/walk.ts';
 import { lastOfName, viewOf, withoutUnused } from './rewriting.ts';
@@ -22,21 +25,40 @@ function mapOf(node: Node, view: View): { scale: Float64Array; shift: Float64Arr
   return { scale: factors, shift: Float64Array.from(shift, (value, i) => value - factors[i] * mean[i]) };
 }
 
+export interface FoldOptions {
+  /** Names of the layers that are folded into. Default: all. */
+  readonly layers?: readonly string[];
+  /** What is folded. Default: both. */
+  readonly kinds?: readonly ('batchNorm' | 'affine')[];
+}
+
 /**
  * A network without the batch normalizations and affine maps that stand right behind a layer with weights: they are
  * multiplied into its weights and bias, in double, rounded once. It gives the same outputs in inference; training on from
  * it has no statistics of batches. A layer whose parameters others share, or whose outputs others read, stays.
- * @throws {EspalierError} GRAPH, SHAPE, ATTRIBUTE for a network that is not valid
+ * @throws {TypeError} for options that are none; {EspalierError} GRAPH, SHAPE, ATTRIBUTE for a network that is not valid
  */
-export function foldNormalization(network: Network): Network {
+export function foldNormalization(network: Network, options: FoldOptions = {}): Network {
+  const { layers, kinds = ['batchNorm', 'affine'] } = ownOptions('foldNormalization', 'options', options, [
+    'layers',
+    'kinds',
+  ]);
+  if (layers !== undefined && !Array.isArray(layers))
+    throw new TypeError(`foldNormalization: layers: expected an array of names of nodes, got ${show(layers)}`);
+  if (!Array.isArray(kinds))
+    throw new TypeError(`foldNormalization: kinds: expected an array of 'batchNorm' and 'affine', got ${show(kinds)}`);
+  for (const kind of kinds) checkOneOf('foldNormalization', 'kinds', kind, ['batchNorm', 'affine']);
+  const chosen = layers && new Set<string>(layers);
   let current = checkNetwork('foldNormalization', 'network', network);
   for (;;) {
     const view = viewOf(current);
     const parameters = new Map(current.parameters);
+    const names = namesOf(namesIn(current));
     const gone = new Set<string>();
     const nodes = current.nodes.map((node): Node => {
-      if (node.kind !== 'batchNorm' && node.kind !== 'affine') return node;
-      const layer = view.only(node.inputs[0], ...LAYERS);
+      if (!(kinds as readonly string[]).includes(node.kind)) return node;
+      const found = view.only(node.inputs[0], ...LAYERS);
+      const layer = found && chosen?.has(found.name) === false ? undefined : found;
       const weight = layer && view.values(layer.parameters['weight']);
       const biasName = layer?.parameters['bias'];
       const bias = biasName === undefined ? undefined : view.values(biasName);
@@ -57,7 +79,7 @@ export function foldNormalization(network: Network): Network {
         data: Float32Array.from(shift, (value, i) => value + scale[i] * (bias?.data[i] ?? 0)),
       };
       parameters.set(layer.parameters['weight'] ?? '', folded);
-      const name = biasName ?? freeName(parameters, `${layer.name}.bias`);
+      const name = biasName ?? freshName(names, `${layer.name}.bias`);
       parameters.set(name, shifted);
       gone.add(layer.name);
       return { ...layer, outputs: outputsOf(node), parameters: { ...layer.parameters, bias: name } };
@@ -65,10 +87,4 @@ export function foldNormalization(network: Network): Network {
     if (gone.size === 0) return current;
     current = withoutUnused({ ...current, nodes: lastOfName(nodes), parameters });
   }
-}
-
-function freeName(parameters: ReadonlyMap<string, unknown>, wanted: string): string {
-  let name = wanted;
-  for (let i = 2; parameters.has(name); i++) name = `${wanted}_${i}`;
-  return name;
 }

@@ -8,6 +8,7 @@ import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { Shape } from '../../base/tensor.ts';
 import { isDense } from '../../encodings/index.ts';
 import type { Encoding } from '../../encodings/types.ts';
+import { freshName, namesIn, namesOf } from '../../graph/names.ts';
 import type { Attributes, Network, Node } from '../../graph/network.ts';
 import { outputsOf } from '../../graph/walk.ts';
 import { operatorOf } from '../../operators/table.ts';
@@ -59,18 +60,10 @@ export function withoutPermutes(network: Network): Network {
   const made = new Map<string, string>();
   const same = new Map<string, string>();
   const real = (name: string): string => same.get(name) ?? name;
-  const names = new Set([
-    ...network.inputs.map(({ name }) => name),
-    ...network.nodes.flatMap((node) => [node.name, ...outputsOf(node)]),
-  ]);
+  const names = namesOf(namesIn(network));
   const nodes: Node[] = [];
   const parameters = new Map<string, Encoding>(network.parameters);
-  const fresh = (wanted: string): string => {
-    let name = wanted;
-    for (let i = 2; names.has(name); i++) name = `${wanted}_${i}`;
-    names.add(name);
-    return name;
-  };
+  const fresh = (wanted: string): string => freshName(names, wanted);
   /** A node for a value that had another one, which moved. */
   const written = (value: string, kind: string, attributes: Attributes, source: string): void =>
     void nodes.push({

@@ -1,12 +1,13 @@
 /** Functions of two numbers and more, with broadcasting; comparisons and logic where they are computed with shapes. */
-import { combined, expanded, broadcastShape } from '../arrays.ts';
+import { broadcastShape, cast, combined, expanded } from '../arrays.ts';
 import type { Elementwise } from '../arrays.ts';
 import type { Building, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
 import { isFloating } from '../tensor.ts';
 import type { OnnxTensor } from '../tensor.ts';
 import type { Shape } from '../../base/tensor.ts';
-import { aligned, rankOf, required } from './define.ts';
+import { binaryOf } from '../../kernels/formulas.ts';
+import { LARGEST, aligned, rankOf, required } from './define.ts';
 import type { OnnxOperator } from './define.ts';
 
 /** Both of one type and of shapes that fit together, the result not too large. */
@@ -30,10 +31,21 @@ function computed(
   return combined(a, b, of);
 }
 
+/**
+ * What infinities in a constant are where a number does as well: masks that a softmax makes 0 (a sum of it with any value
+ * must stay a number), bounds of maxima and minima.
+ */
+const INFINITE: Readonly<Partial<Record<string, number>>> = {
+  add: 2 ** 127,
+  subtract: 2 ** 127,
+  minimum: LARGEST,
+  maximum: LARGEST,
+};
+
 /** Both inputs through a node of ours. */
 function buildPair(kind: string, graph: Building, a: number, b: number): Value {
   const rank = Math.max(rankOf(graph, a), rankOf(graph, b));
-  return graph.node(kind, {}, [aligned(graph, a, rank), aligned(graph, b, rank)]);
+  return graph.node(kind, {}, [aligned(graph, a, rank, INFINITE[kind]), aligned(graph, b, rank, INFINITE[kind])]);
 }
 
 function binary(kind: string, of: Elementwise): OnnxOperator {
@@ -61,10 +73,15 @@ function variadic(kind: string, of: Elementwise): OnnxOperator {
       const order = Array.from({ length: node.inputCount }, (_, i) => i).sort(
         (a, b) => Number(graph.input(a)?.kind === 'constant') - Number(graph.input(b)?.kind === 'constant'),
       );
-      let all = aligned(graph, order[0], rank);
+      let all = aligned(graph, order[0], rank, INFINITE[kind]);
       order.slice(1).forEach((i, at) => {
         const last = at === order.length - 2;
-        all = graph.node(kind, {}, [all, aligned(graph, i, rank)], last ? {} : { part: `part${at + 1}` });
+        all = graph.node(
+          kind,
+          {},
+          [all, aligned(graph, i, rank, INFINITE[kind])],
+          last ? {} : { part: `part${at + 1}` },
+        );
       });
       graph.yields(0, all as Value);
     },
@@ -147,7 +164,15 @@ export const ARITHMETIC: Readonly<Record<string, OnnxOperator>> = {
       return [computed(node, a, b, { numbers: floored, bigints: (x, y) => (y === 0n ? 0n : ((x % y) + y) % y) })];
     },
   },
-  Pow: { build: (_node, graph) => graph.yields(0, power(graph)) },
+  Pow: {
+    evaluate(node, [first, second]) {
+      const [a, b] = [required(node, 0, first), required(node, 1, second)];
+      const bigints = (x: bigint, y: bigint): bigint =>
+        y >= 0n && y < 64n ? x ** y : node.fail('UNSUPPORTED', `a power of whole numbers: expected 0 to 63, got ${y}`);
+      return [computed(node, a, cast(b, a.type), { numbers: binaryOf('power'), bigints })];
+    },
+    build: (_node, graph) => graph.yields(0, power(graph)),
+  },
   Min: variadic('minimum', { numbers: (a, b) => Math.min(a, b), bigints: (a, b) => (a < b ? a : b) }),
   Max: variadic('maximum', { numbers: (a, b) => Math.max(a, b), bigints: (a, b) => (a > b ? a : b) }),
   Sum: variadic('add', { numbers: (a, b) => a + b, bigints: (a, b) => a + b }),

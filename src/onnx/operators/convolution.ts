@@ -1,8 +1,7 @@
 /** Convolutions and their transposes, of one, two and three axes. */
-import { sizeOf } from '../../base/tensor.ts';
+import { permuted, reshaped } from '../arrays.ts';
 import type { Building, Parameter, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
-import { toFloats } from '../tensor.ts';
 import type { OnnxTensor } from '../tensor.ts';
 import { required, reshapedTo, sampleOf, withBatch } from './define.ts';
 import type { OnnxOperator } from './define.ts';
@@ -114,24 +113,12 @@ const fusedConv: OnnxOperator = {
 };
 
 /** From [I, O / groups, ...taps], as ONNX stores it, to [O, I / groups, ...taps]. */
-export function turned(
-  data: Float32Array,
-  shape: readonly number[],
-  groups: number,
-): { data: Float32Array; shape: number[] } {
-  const [inputs, outputs, ...taps] = shape;
-  const count = sizeOf(taps);
-  const within = inputs / groups;
-  const result = new Float32Array(data.length);
-  for (let group = 0; group < groups; group++) {
-    for (let o = 0; o < outputs; o++) {
-      for (let i = 0; i < within; i++) {
-        const from = ((group * within + i) * outputs + o) * count;
-        result.set(data.subarray(from, from + count), ((group * outputs + o) * within + i) * count);
-      }
-    }
-  }
-  return { data: result, shape: [outputs * groups, within, ...taps] };
+export function turned(weight: OnnxTensor, groups: number): OnnxTensor {
+  const [inputs, outputs, ...taps] = weight.shape;
+  if (groups === 1) return permuted(weight, [1, 0, ...taps.map((_, i) => i + 2)]);
+  const order = [2, 1, ...taps.map((_, i) => i + 3)];
+  const grouped = permuted(reshaped(weight, [groups, inputs / groups, outputs, ...taps]), [0, ...order]);
+  return reshaped(grouped, [outputs * groups, inputs / groups, ...taps]);
 }
 
 interface TransposedAxis {
@@ -193,11 +180,13 @@ const convTranspose: OnnxOperator = {
       node.fail('SHAPE', `its weight [${stored.shape.join(', ')}] does not fit its input`);
     const axes = transposedAxes(node, sides, kernel);
     const name = node.proto.inputs[1];
-    const { data, shape } = turned(toFloats(name, stored), stored.shape, groups);
+    node.makes(stored.shape, 'float');
+    const filters = turned(stored, groups);
+    const { shape } = filters;
     const isLine = axes.length === 1;
     if (axes.length > 2) node.fail('UNSUPPORTED', 'transposed convolutions over three axes are not supported');
     const wideAxes = isLine ? [{ stride: 1, dilation: 1, before: 0, after: 0, extra: 0 }, axes[0]] : axes;
-    const weight = graph.parameter(name, '', isLine ? [shape[0], shape[1], 1, shape[2]] : shape, data);
+    const weight = graph.ofTensor(name, filters, isLine ? [shape[0], shape[1], 1, shape[2]] : shape);
     const bias = graph.input(2) && graph.asParameter(2);
     const wide = isLine ? reshapedTo(graph, x, [x.shape[0], 1, ...sides], 'wide') : x;
     const attributes = {

@@ -3,6 +3,7 @@ import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { Shape } from '../../base/tensor.ts';
 import type { Building, Operand, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
+import { toIntegers } from '../tensor.ts';
 import type { OnnxTensor } from '../tensor.ts';
 
 /** What an operator of a model becomes. Definitions read attributes through the view, which keeps account of them. */
@@ -25,6 +26,10 @@ export function required<T>(node: NodeView, i: number, input: T | undefined): T 
   return input ?? node.fail('ATTRIBUTE', `input ${i}: it is missing`);
 }
 
+/** Whole numbers of an input that is computed with, if it is there. */
+export const integersOf = (node: NodeView, i: number, tensor: OnnxTensor | undefined): number[] | undefined =>
+  tensor && toIntegers(node.proto.inputs[i], tensor);
+
 /** The same values in another shape: nothing where it is the shape that they have. */
 export function reshapedTo(graph: Building, x: Value, shape: Shape, part?: string): Value {
   if (sameShape(x.shape, shape)) return x;
@@ -46,12 +51,18 @@ export function withBatch(graph: Building, x: Value, part = 'batch'): Value {
   return graph.layout === 'batched' ? x : reshapedTo(graph, x, [1, ...x.shape], part);
 }
 
+/** Of float32. */
+export const LARGEST = 3.4028234663852886e38;
+
 /** Rank of an input as the model counts it. */
 export const rankOf = (graph: Building, i: number): number => graph.modelShape(i).length;
 
-/** Operand i with its axes aligned to those of a result of this rank: lower ranks get sides of 1 in front. */
-export function aligned(graph: Building, i: number, rank: number): Operand {
-  const operand = graph.operand(i, rank);
+/**
+ * Operand i with its axes aligned to those of a result of this rank: lower ranks get sides of 1 in front.
+ * @param infinite - as of {@link Building.operand}
+ */
+export function aligned(graph: Building, i: number, rank: number, infinite?: number): Operand {
+  const operand = graph.operand(i, rank, infinite);
   if (operand.kind === 'parameter') return operand;
   const missing = rank - rankOf(graph, i);
   if (missing === 0) return operand;

@@ -1,5 +1,5 @@
 /** Products of matrices. With a known matrix on the right they are dense layers. */
-import { permuted } from '../arrays.ts';
+import { permuted, reshaped } from '../arrays.ts';
 import type { Building, Operand, Parameter, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
 import { toFloats } from '../tensor.ts';
@@ -11,8 +11,8 @@ import { fusedActivation } from './convolution.ts';
 /** A known matrix [K, N] as the weight [N, K] of a dense layer. */
 function denseWeight(graph: Building, name: string, matrix: OnnxTensor, scale = 1): Parameter {
   const turned = permuted(matrix, [1, 0]);
-  const floats = toFloats(name, turned);
-  const data = scale === 1 ? floats : floats.map((value) => value * scale);
+  if (scale === 1) return graph.ofTensor(name, turned);
+  const data = toFloats(name, turned).map((value) => value * scale);
   return graph.parameter(name, '', turned.shape, data);
 }
 
@@ -95,7 +95,7 @@ const matMul: OnnxOperator = {
     const [rankA, rankB] = [rankOf(graph, 0), rankOf(graph, 1)];
     if (a.kind === 'value' && b.kind === 'constant' && rankB <= 2) {
       const matrix = required(node, 1, graph.constant(1));
-      const columns = rankB === 1 ? { ...matrix, shape: [matrix.shape[0], 1] } : matrix;
+      const columns = rankB === 1 ? reshaped(matrix, [matrix.shape[0], 1]) : matrix;
       const y = graph.node('dense', {}, [a], {
         parameters: { weight: denseWeight(graph, node.proto.inputs[1], columns) },
       });

@@ -1,6 +1,7 @@
 /** Quantized models: levels become the numbers that they stand for, and values keep the rounding that the model gives them. */
 import { sameShape, sizeOf } from '../../base/tensor.ts';
-import { axisFrom } from '../arrays.ts';
+import type { ScalarEncoding } from '../../encodings/types.ts';
+import { axisFrom, permuted, storedTensor } from '../arrays.ts';
 import type { Building, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
 import { elementOf, toFloats } from '../tensor.ts';
@@ -16,10 +17,45 @@ const LEVELS: Readonly<Partial<Record<ElementName, readonly [lowest: number, hig
   int16: [-32768, 32767],
 };
 
+/**
+ * (level - zero) scale of levels of 8 bits as the encoding that they are, decoded where somebody looks at the numbers. Scale
+ * and zero: one number, or one for each place of an axis, which is the first of the encoding.
+ */
+function encodedLevels(
+  node: NodeView,
+  x: OnnxTensor,
+  scales: Float32Array,
+  zero: OnnxTensor | undefined,
+  axis: number,
+): OnnxTensor | undefined {
+  const { type, shape } = x;
+  if ((type !== 'uint8' && type !== 'int8') || shape.length === 0 || sizeOf(shape) === 0) return undefined;
+  // Levels are counted from the least.
+  const least = type === 'int8' ? -128 : 0;
+  const zeros = Uint8Array.from({ length: scales.length }, (_, i) => Number(zero?.data[i] ?? 0) - least);
+  const isSymmetric = type === 'int8' && zeros.every((value) => value === 128);
+  const forward = [axis, ...shape.map((_, i) => i).filter((i) => i !== axis)];
+  node.makes(shape, type);
+  const { data } = axis === 0 ? x : permuted(x, forward);
+  const view = forward.map((i) => shape[i]);
+  const levels = new Uint8Array(data.length);
+  for (let i = 0; i < levels.length; i++) levels[i] = Number(data[i]) - least;
+  const encoding: ScalarEncoding = {
+    kind: 'scalar',
+    shape: view,
+    bits: 8,
+    levels,
+    scales,
+    ...(!isSymmetric && { zeros }),
+  };
+  const order = shape.map((_, i) => forward.indexOf(i));
+  const spend = (count: number): void => node.spends(count);
+  return storedTensor({ name: node.proto.outputs[0], encoding, view, order, spend }, shape);
+}
+
 /** (level - zero) scale; scale and zero one number, one for each place of an axis, or for each block along it. */
 function dequantized(node: NodeView, x: OnnxTensor, scale: OnnxTensor, zero: OnnxTensor | undefined): OnnxTensor {
   const rank = x.shape.length;
-  node.makes(x.shape);
   const named = node.integer('axis', 1);
   // A scale for all has no axis: whatever is said of it means nothing.
   const isPlain = scale.data.length === 1 || rank === 0;
@@ -40,6 +76,9 @@ function dequantized(node: NodeView, x: OnnxTensor, scale: OnnxTensor, zero: Onn
       'SHAPE',
       `its scales and zero points: expected ${expected}, got ${scales.length} and ${zero?.data.length ?? 0}`,
     );
+  const encoded = places > 1 && block > 0 ? undefined : encodedLevels(node, x, scales, zero, axis);
+  if (encoded) return encoded;
+  node.makes(x.shape, 'float');
   const data = new Float32Array(x.data.length);
   for (let i = 0; i < data.length; i++) {
     const at = Math.floor(i / inner) % side;
@@ -104,14 +143,17 @@ const qLinearConv: OnnxOperator = {
       node.fail('SHAPE', `its weight scales: expected 1 or ${filters}, got ${scales.length}`);
     if (zero && zero.data.length !== 1 && zero.data.length !== filters)
       node.fail('SHAPE', `its weight's zero points: expected 1 or ${filters}, got ${zero.data.length}`);
-    node.makes(levels.shape);
-    const per = levels.data.length / filters;
     const pick = (list: ArrayLike<number | bigint>, filter: number): number =>
       Number(list[list.length === 1 ? 0 : filter]);
-    const data = Float32Array.from({ length: levels.data.length }, (_, i) => {
-      const filter = Math.floor(i / per);
-      return (Number(levels.data[i]) - (zero ? pick(zero.data, filter) : 0)) * pick(scales, filter);
-    });
+    const many = Math.max(scales.length, zero?.data.length ?? 1);
+    const perFilter = Float32Array.from({ length: many }, (_, filter) => pick(scales, filter));
+    const zeros: OnnxTensor | undefined = zero && {
+      ...zero,
+      data: Int32Array.from({ length: many }, (_, filter) => pick(zero.data, filter)),
+    };
+    const filtersOf =
+      encodedLevels(node, levels, perFilter, zeros, 0) ??
+      node.fail('UNSUPPORTED', `its weight: expected levels of 8 bits, got ${levels.type}`);
     const input = unit(node, graph, 1).scale;
     const sums = graph.constant(8);
     if (sums && sums.data.length !== filters)
@@ -124,7 +166,7 @@ const qLinearConv: OnnxOperator = {
         [filters],
         Float32Array.from({ length: filters }, (_, o) => Number(sums.data[o]) * input * pick(scales, o)),
       );
-    const weight = (shape: readonly number[]) => graph.parameter(node.proto.inputs[3], 'decoded', shape, data);
+    const weight = (shape: readonly number[]) => graph.ofTensor(node.proto.inputs[3], filtersOf, shape);
     const y = convolved(node, graph, x, weight, levels.shape, bias);
     yieldLevels(node, graph, withBatch(graph, rounded(node, graph, y, 6, 'levels')), 6);
   },

@@ -1,9 +1,9 @@
 /** Reductions along axes. */
-import { reduced } from '../arrays.ts';
+import { axisFrom, reduced } from '../arrays.ts';
 import type { Building } from '../building.ts';
 import type { NodeView } from '../node.ts';
-import { toIntegers } from '../tensor.ts';
-import { rankOf, required, sampleOf, withBatch } from './define.ts';
+
+import { integersOf, rankOf, required, sampleOf, withBatch } from './define.ts';
 import type { OnnxOperator } from './define.ts';
 import { overPositions } from './pooling.ts';
 
@@ -16,11 +16,7 @@ function axesOf(node: NodeView, rank: number, given: readonly number[] | undefin
   const named = given ?? node.integers('axes');
   const none = node.integer('noop_with_empty_axes', 0) !== 0;
   if (named && named.length > 0) {
-    return named.map((axis) => {
-      const found = axis < 0 ? axis + rank : axis;
-      if (!(found >= 0 && found < rank)) node.fail('ATTRIBUTE', `axes: expected axes of ${rank}, got ${axis}`);
-      return found;
-    });
+    return named.map((axis) => axisFrom(axis, rank));
   }
   return none ? [] : Array.from({ length: rank }, (_, axis) => axis);
 }
@@ -29,7 +25,7 @@ function axesOf(node: NodeView, rank: number, given: readonly number[] | undefin
 const reduction = (kind: 'reduceMean' | 'reduceSum' | 'reduceMax' | 'reduceMin' | undefined, of: Of): OnnxOperator => ({
   evaluate(node, [x, axes]) {
     const tensor = required(node, 0, x);
-    const named = axes && toIntegers(node.proto.inputs[1], axes);
+    const named = integersOf(node, 1, axes);
     const keep = node.integer('keepdims', 1) !== 0;
     node.makes(tensor.shape);
     return [reduced(tensor, axesOf(node, tensor.shape.length, named), keep, of)];

@@ -84,10 +84,21 @@ const range: OnnxOperator = {
     if (![from, to, step].every(Number.isFinite) || step === 0)
       node.fail('ATTRIBUTE', `start, limit, delta: expected numbers, the last not 0, got ${from}, ${to}, ${step}`);
     const count = Math.max(0, Math.ceil((to - from) / step));
-    node.makes([count]);
-    const data = elements(start.type, count) as unknown as (number | bigint)[];
-    for (let i = 0; i < count; i++) data[i] = isWide(start.type) ? BigInt(from + i * step) : from + i * step;
-    return [{ type: start.type, shape: [count], data: data as unknown as OnnxTensor['data'] }];
+    node.makes([count], start.type);
+    const data = elements(start.type, count);
+    if (isWide(start.type)) {
+      // By halves: a bigint for each takes thirty times as long.
+      const halves = new Int32Array(data.buffer);
+      for (let i = 0; i < count; i++) {
+        const value = from + i * step;
+        halves[2 * i] = value;
+        halves[2 * i + 1] = Math.floor(value / 2 ** 32);
+      }
+    } else {
+      const numbers = data as unknown as number[];
+      for (let i = 0; i < count; i++) numbers[i] = from + i * step;
+    }
+    return [{ type: start.type, shape: [count], data }];
   },
 };
 

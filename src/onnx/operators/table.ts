@@ -3,12 +3,14 @@ import type { NodeProto } from '../model.ts';
 import { ARITHMETIC } from './arithmetic.ts';
 import { CONVOLUTION } from './convolution.ts';
 import type { OnnxOperator } from './define.ts';
-import { MOVEMENT } from './movement.ts';
 import { NORMALIZATION } from './normalization.ts';
+import { PADDING } from './padding.ts';
+import { PARTS } from './parts.ts';
 import { POOLING } from './pooling.ts';
 import { PRODUCTS } from './products.ts';
 import { QUANTIZATION } from './quantization.ts';
 import { REDUCTIONS } from './reductions.ts';
+import { RESHAPING } from './reshaping.ts';
 import { RESIZE } from './resize.ts';
 import { SHAPES } from './shapes.ts';
 import { UNARY } from './unary.ts';
@@ -17,12 +19,14 @@ const OPERATORS: ReadonlyMap<string, OnnxOperator> = /* @__PURE__ */ new Map(
   [
     ARITHMETIC,
     CONVOLUTION,
-    MOVEMENT,
     NORMALIZATION,
+    PADDING,
+    PARTS,
     POOLING,
     PRODUCTS,
     QUANTIZATION,
     REDUCTIONS,
+    RESHAPING,
     RESIZE,
     SHAPES,
     UNARY,

@@ -4,26 +4,37 @@ import type { Building, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
 import { toFloats } from '../tensor.ts';
 import type { OnnxTensor } from '../tensor.ts';
-import { rankOf, required } from './define.ts';
+import { activationOf } from '../../kernels/formulas.ts';
+import type { ActivationName } from '../../kernels/specification/activations.ts';
+import { LARGEST, rankOf, required } from './define.ts';
 import type { OnnxOperator } from './define.ts';
 import type { Attributes } from '../../graph/network.ts';
 
-/** A kind of ours with attributes read off the node; `of` where it is also computed on constants. */
-function unary(
-  kind: string,
-  of?: (x: number) => number,
-  attributes: (node: NodeView) => Attributes = () => ({}),
-): OnnxOperator {
+/** A kind of ours with attributes read off the node: of constants it is computed by the formula that its kernels have. */
+function unary(kind: ActivationName, attributes: (node: NodeView) => Attributes = () => ({})): OnnxOperator {
   return {
-    ...(of && { evaluate: (node, [x]) => [mapped(required(node, 0, x), of)] }),
+    evaluate: (node, [x]) => [
+      computed(node, x, activationOf(kind, attributes(node) as Readonly<Record<string, number>>)),
+    ],
     build(node, graph) {
       graph.yields(0, graph.node(kind, attributes(node), [graph.value(0)]));
     },
   };
 }
 
+/** A function of a constant, which takes as much memory. */
+function computed(node: NodeView, x: OnnxTensor | undefined, of: (x: number) => number): OnnxTensor {
+  const tensor = required(node, 0, x);
+  node.makes(tensor.shape, tensor.type);
+  return mapped(tensor, of);
+}
+
 /** Elu with a factor of 0 is ReLU, and LeakyRelu with one below 0 a PRelu of it. */
 const leakyRelu: OnnxOperator = {
+  evaluate(node, [x]) {
+    const slope = node.float('alpha', 0.01);
+    return [computed(node, x, (value) => (value < 0 ? slope * value : value))];
+  },
   build(node, graph) {
     const slope = node.float('alpha', 0.01);
     const x = graph.value(0);
@@ -67,8 +78,6 @@ const prelu: OnnxOperator = {
   },
 };
 
-const LARGEST = 3.4028234663852886e38;
-
 /** Bounds as attributes (before operator set 11) or as inputs, each optional. */
 const clip: OnnxOperator = {
   evaluate(node, [x, low, high]) {
@@ -76,7 +85,7 @@ const clip: OnnxOperator = {
     const bound = (tensor: OnnxTensor | undefined, fallback: number): number =>
       tensor && tensor.data.length > 0 ? Number(tensor.data[0]) : fallback;
     const [least, most] = [bound(low, node.float('min', -Infinity)), bound(high, node.float('max', Infinity))];
-    return [mapped(values, (value) => Math.min(Math.max(value, least), most))];
+    return [computed(node, values, (value) => Math.min(Math.max(value, least), most))];
   },
   build(node, graph) {
     const x = graph.value(0);
@@ -118,6 +127,12 @@ function approximateGelu(graph: Building, x: Value): Value {
 }
 
 const gelu: OnnxOperator = {
+  evaluate(node, [x]) {
+    const isApproximate = node.text('approximate', ['none', 'tanh'], 'none') === 'tanh';
+    const curve = (value: number): number =>
+      (value / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
+    return [computed(node, x, isApproximate ? curve : activationOf('gelu'))];
+  },
   build(node, graph) {
     const x = graph.value(0);
     const isApproximate = node.text('approximate', ['none', 'tanh'], 'none') === 'tanh';
@@ -126,6 +141,7 @@ const gelu: OnnxOperator = {
 };
 
 const elu: OnnxOperator = {
+  evaluate: (node, [x]) => [computed(node, x, activationOf('elu', { alpha: node.float('alpha', 1) }))],
   build(node, graph) {
     const alpha = node.float('alpha', 1);
     const x = graph.value(0);
@@ -135,29 +151,26 @@ const elu: OnnxOperator = {
 };
 
 export const UNARY: Readonly<Record<string, OnnxOperator>> = {
-  Relu: unary('relu', (x) => Math.max(x, 0)),
+  Relu: unary('relu'),
   LeakyRelu: leakyRelu,
   PRelu: prelu,
   Elu: elu,
   Clip: clip,
   Gelu: gelu,
   Sigmoid: unary('sigmoid'),
-  HardSigmoid: unary('hardSigmoid', undefined, (node) => ({
-    alpha: node.float('alpha', 0.2),
-    beta: node.float('beta', 0.5),
-  })),
+  HardSigmoid: unary('hardSigmoid', (node) => ({ alpha: node.float('alpha', 0.2), beta: node.float('beta', 0.5) })),
   HardSwish: unary('hardSwish'),
   Tanh: unary('tanh'),
   Erf: unary('erf'),
   Exp: unary('exp'),
   Log: unary('log'),
-  Sqrt: unary('sqrt', Math.sqrt),
+  Sqrt: unary('sqrt'),
   Softplus: unary('softplus'),
-  Abs: unary('absolute', Math.abs),
-  Neg: unary('negate', (x) => -x),
-  Reciprocal: unary('reciprocal', (x) => 1 / x),
+  Abs: unary('absolute'),
+  Neg: unary('negate'),
+  Reciprocal: unary('reciprocal'),
   Round: unary('round'),
-  Floor: { evaluate: (node, [x]) => [mapped(required(node, 0, x), Math.floor)] },
-  Ceil: { evaluate: (node, [x]) => [mapped(required(node, 0, x), Math.ceil)] },
-  Not: { evaluate: (node, [x]) => [mapped(required(node, 0, x), (value) => Number(value === 0))] },
+  Floor: { evaluate: (node, [x]) => [computed(node, x, Math.floor)] },
+  Ceil: { evaluate: (node, [x]) => [computed(node, x, Math.ceil)] },
+  Not: { evaluate: (node, [x]) => [computed(node, x, (value) => Number(value === 0))] },
 };

@@ -169,7 +169,7 @@ export const productQuantizer: Quantizer<typeof OPTIONS, ProductEncoding, Matrix
   },
   async fit(matrix, { subvectorLength, subspaceCount, ...options }, { importance, moments, ...context }) {
     const feedback = moments && prepareFeedback(moments, matrix.shape[1]);
-    const weights = importance ?? (feedback && columnImportance(feedback));
+    const weights = importance ?? (feedback && columnImportance(feedback, matrix.shape[0]));
     const { encoding, report } = await quantizeMatrixAsync(matrix, {
       ...options,
       ...context,

@@ -61,7 +61,11 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
   async fit(matrix, { bits, scales: per, zeroPoints }, { signal, importance: given, moments }) {
     const values = checkMatrix('scalarQuantizer', matrix);
     const feedback = moments && prepareFeedback(moments, values.shape[1]);
-    const importance = checkImportance('scalarQuantizer', given ?? (feedback && columnImportance(feedback)), values);
+    const importance = checkImportance(
+      'scalarQuantizer',
+      given ?? (feedback && columnImportance(feedback, matrix.shape[0])),
+      values,
+    );
     const { data, shape } = values;
     const [rows, columns] = shape;
     const groups = per === 'layer' ? 1 : rows;
@@ -121,10 +125,10 @@ async function fed(
   const columns = shape[1];
   const cuts = Array.from({ length: columns }, (_, first) => ({ first, count: 1 }));
   const values = scalarOperations.decode(plain);
-  const choose: Choose = (row, j, [carried], decoded) => {
+  const choose: Choose = (row, j, [carried], decoded, factor) => {
     const group = scales.length === 1 ? 0 : row;
     const zero = zeros ? zeros[group] : middle(bits);
-    const aimed = data[row * columns + j] + carried / feedback.factor[j * columns + j];
+    const aimed = data[row * columns + j] + carried / factor[j * columns + j];
     decoded[j] = Math.fround((nearestLevel(aimed, scales[group], zero, bits) - zero) * scales[group]);
   };
   const keep = (row: number, decoded: Float64Array): void => values.set(decoded, row * columns);

@@ -510,8 +510,18 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
       prepare(stage) {
         const x = random(stage, 1, 13 * 10),
           y = stage.empty(13 * 10),
-          call = { x, y, rows: 13, columns: 10 };
-        return { call, results: [[y, 130]], whole: () => stage.step('softmaxForward', call) };
+          call = { x, y, outer: 13, length: 10, inner: 1 };
+        return { call, results: [[y, 130]], whole: () => stage.step('softmaxForward', { ...call, count: 1 }) };
+      },
+    },
+    // Across, of one sample.
+    {
+      pieces: 2,
+      prepare(stage) {
+        const x = random(stage, 1, 5 * 7001),
+          y = stage.empty(5 * 7001),
+          call = { x, y, outer: 1, length: 5, inner: 7001 };
+        return { call, results: [[y, 5 * 7001]], whole: () => stage.step('softmaxForward', { ...call, count: 7001 }) };
       },
     },
   ],
@@ -687,7 +697,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           results: [[y, outer * inner * kept.length]],
           whole() {
             const at = stage.ints([...tables.map(({ length }) => length), ...tables.flat()]);
-            stage.step('rearrange', { x, y, tables: at, rank: 3, first: 0, outer, run: 1, fill });
+            stage.step('rearrange', { x, y, tables: at, rank: 3, first: 0, outer, run: 1, step: 1, fill });
           },
         };
       },
@@ -710,7 +720,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           results: [[y, outer * run]],
           whole() {
             const at = stage.ints([outer, ...tables[0]]);
-            stage.step('rearrange', { x: x + inner, y, tables: at, rank: 1, first: 0, outer, run, fill: -1 });
+            stage.step('rearrange', { x: x + inner, y, tables: at, rank: 1, first: 0, outer, run, step: 1, fill: -1 });
           },
         };
       },
@@ -732,7 +742,7 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
           call: { x, y, outer, length, inner, taps, fill },
           results: [[y, outer * 20 * inner]],
           whole() {
-            const padded = taps.flatMap((all) => range(3, 1).map((t) => all[t] ?? { place: -1, weight: 0 }));
+            const padded = range(3, 1).flatMap((t) => taps.map((all) => all[t] ?? { place: -1, weight: 0 }));
             const places = stage.ints(padded.map(({ place }) => place)),
               weights = stage.floats(padded.map(({ weight }) => weight));
             stage.step('resample', { x, y, outer, length, inner, count: 20, taps: 3, places, weights, fill });
@@ -914,7 +924,7 @@ describe('lowering', () => {
   it('takes no step for a value without elements', () => {
     const stage = createStage(sets[1]);
     stage.run('activationForward', { x: 0, y: 0, count: 0, activation: 1, parameters: 0 });
-    stage.run('softmaxForward', { x: 0, y: 0, rows: 0, columns: 3 });
+    stage.run('softmaxForward', { x: 0, y: 0, outer: 0, length: 3, inner: 1 });
     expect(stage.steps).toEqual([]);
   });
 

@@ -339,7 +339,7 @@ describe('gradients', () => {
       ({ kernels }) => ({
         inputs: [normals(5, 21)],
         outputs: 21,
-        forward: ([x], y) => kernels.softmaxForward(0, x, y, 3, 7),
+        forward: ([x], y) => kernels.softmaxForward(0, x, y, 3, 7, 1, 1),
         backward: (_at, y, dy, [dx]) => kernels.softmaxBackward(0, y, dy, dx, 3, 7),
       }),
       6,

@@ -188,7 +188,7 @@ describe('softmax, SIMD against portable', () => {
           const { portable, simd } = onBoth(benches, skew, (bench) => {
             const from = bench.floats(x),
               to = bench.room(x.length);
-            bench.kernels.softmaxForward(bench.scratch, from, to, rows, columns);
+            bench.kernels.softmaxForward(bench.scratch, from, to, rows, columns, 1, 1);
             return bench.read(to, x.length);
           });
           expectWithin(simd, portable, (i) => {
@@ -224,7 +224,7 @@ describe('softmax, SIMD against portable', () => {
   it('a NaN anywhere in a row makes the whole row NaN, on both sets', () => {
     const { portable, simd } = onBoth(benches, 0, (bench) => {
       const x = bench.floats([1, 2, NaN, 3, 4, 5, 1, 2, 3, 4, 5, 6]);
-      bench.kernels.softmaxForward(bench.scratch, x, x, 2, 6);
+      bench.kernels.softmaxForward(bench.scratch, x, x, 2, 6, 1, 1);
       return bench.read(x, 12).map(Number.isNaN);
     });
     const expected = [...new Array<boolean>(6).fill(true), ...new Array<boolean>(6).fill(false)];

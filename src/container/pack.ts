@@ -1,0 +1,137 @@
+/** Writing packed files: packed.ts says what is in them. */
+import { sizeOf } from '../base/tensor.ts';
+import { createCellCoder, isCountable, MODELS, partBytes } from './cells.ts';
+import type { Cells, Part } from './cells.ts';
+import { writeChecked } from './checksum.ts';
+import { floatParts, LENGTHS_BYTES, mostDecoded, PACKED_KEY, PACKED_TENSOR, PACKED_VERSION } from './packed.ts';
+import { rangeEncoder } from './range-coder.ts';
+import { metadataPairs } from './safetensors.ts';
+import type { Metadata, NamedArray } from './safetensors.ts';
+import { codeText } from './text-model.ts';
+
+/** A tensor, and of what numbers its bytes consist, where that is known. Default: floats by dtype, else bytes. */
+export interface PackableArray extends NamedArray {
+  readonly cells?: readonly Cells[];
+}
+
+/** A model must save this share to be worth its time. */
+const LEAST_GAIN = 0.01;
+
+/**
+ * A packed file with its checksum: the same for the same tensors in the same order. Each part is coded by the model that
+ * makes it smallest, or stored as it is where none saves 1 %. Undefined where reading would refuse it: what becomes less
+ * than a sixty-fourth of itself.
+ *
+ * Cost: each part is coded up to three times; see docs/performance.md.
+ */
+export function writePacked(tensors: readonly PackableArray[], metadata: Metadata): Uint8Array | undefined {
+  const encoder = new TextEncoder();
+  const texts = metadataPairs(metadata).map(([key, value]) => [key, encoder.encode(value)] as const);
+  const pieces = chooseModels(tensors);
+  const directory = encoder.encode(
+    JSON.stringify({
+      metadata: texts.map(([key, value]) => [key, value.length]),
+      tensors: tensors.map(({ name, dtype, shape }, i) => [name, dtype, shape, ...pieces[i].map(entryOf)]),
+    }),
+  );
+  const text = joined([...texts.map(([, value]) => value), directory]);
+  const raw: Uint8Array[] = [];
+  const coder = rangeEncoder();
+  codeText(coder, text);
+  const decoded = codedBytes(pieces.flat());
+  const cells = createCellCoder(coder, decoded);
+  tensors.forEach(({ bytes }, i) => {
+    for (const part of pieces[i]) {
+      if (part.model === MODELS.raw) raw.push(rawBytes(part, bytes));
+      else cells.code(part, bytes.slice());
+    }
+  });
+  const coded = coder.finish();
+  if (text.length + decoded > mostDecoded(coded.length)) return undefined;
+  const lengths = new DataView(new ArrayBuffer(LENGTHS_BYTES));
+  [text.length - directory.length, directory.length, coded.length].forEach((length, i) =>
+    lengths.setUint32(4 * i, length, true),
+  );
+  const packed = joined([new Uint8Array(lengths.buffer), coded, ...raw]);
+  return writeChecked(
+    [{ name: PACKED_TENSOR, dtype: 'U8', shape: [packed.length], bytes: packed }],
+    new Map([[PACKED_KEY, PACKED_VERSION]]),
+  );
+}
+
+/** A part as the directory has it. */
+function entryOf({ model, stride, bits, count, columns }: Part): unknown {
+  return stride > 0 ? model : [model, bits, count, columns];
+}
+
+const codedBytes = (parts: readonly Part[]): number =>
+  parts.reduce((sum, part) => sum + (part.model === MODELS.raw ? 0 : partBytes(part)), 0);
+
+/** The parts of each tensor, with the models that make them smallest. */
+function chooseModels(tensors: readonly PackableArray[]): Part[][] {
+  const all = tensors.map((tensor) => partsOf(tensor).map((part): Part => ({ ...part, model: MODELS.mixed })));
+  // One after another, since what one part teaches serves the next.
+  const coder = rangeEncoder();
+  const cells = createCellCoder(coder, codedBytes(all.flat()));
+  return tensors.map(({ bytes }, i) =>
+    all[i].map((part) => {
+      let best: Part = { ...part, model: MODELS.raw };
+      if (part.count === 0 || hasMore(part, bytes)) return best;
+      let least = partBytes(part);
+      const offer = (model: number, length: number): void => {
+        if (length > (1 - LEAST_GAIN) * least) return;
+        best = { ...part, model };
+        least = length;
+      };
+      // From the fastest to the slowest: each must be worth its time.
+      if (part.stride === 0 && isCountable(part)) offer(MODELS.counted, countedBytes(part, bytes));
+      const before = coder.length();
+      cells.code(part, bytes.slice());
+      offer(MODELS.mixed, coder.length() - before);
+      return best;
+    }),
+  );
+}
+
+function partsOf({ dtype, shape, bytes, cells }: PackableArray): readonly Omit<Part, 'model'>[] {
+  const floats = floatParts(dtype, sizeOf(shape));
+  if (floats) return floats;
+  let first = 0;
+  return (cells ?? [{ bits: 8, count: bytes.length, columns: bytes.length }])
+    .filter(({ bits, count }) => bits * count > 0)
+    .map((part) => {
+      const placed = { ...part, first, stride: 0 };
+      first += partBytes({ ...placed, model: MODELS.raw });
+      return placed;
+    });
+}
+
+/** Whether bits are set behind the last number, which no model would give back. */
+function hasMore({ bits, count, first, stride }: Part, bytes: Uint8Array): boolean {
+  const used = bits * count;
+  return stride === 0 && used % 8 > 0 && bytes[first + (used >> 3)] >> (used % 8) !== 0;
+}
+
+function countedBytes(part: Part, bytes: Uint8Array): number {
+  const coder = rangeEncoder();
+  createCellCoder(coder, 0).code({ ...part, model: MODELS.counted }, bytes.slice());
+  return coder.finish().length;
+}
+
+/** The bytes of a part, one behind the other. */
+function rawBytes(part: Part, bytes: Uint8Array): Uint8Array {
+  const { first, stride } = part;
+  const length = partBytes(part);
+  if (stride === 0) return bytes.subarray(first, first + length);
+  return Uint8Array.from({ length }, (_, i) => bytes[first + (i >> 1) * stride + (i & 1)]);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

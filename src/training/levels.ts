@@ -1,0 +1,93 @@
+/**
+ * Levels that move: behind each level of a scalar encoding lies a weight that is trained. The passes see it rounded, its
+ * gradient is taken for that of the rounded one, and what is handed out is rounded (the straight-through estimator: Bengio,
+ * Léonard, Courville, "Estimating or Propagating Gradients Through Stochastic Neurons", 2013, section 4; for weights
+ * Jacob et al., CVPR 2018, section 3). Scales and zero points stay.
+ */
+import { decode, denseEncoding } from '../encodings/index.ts';
+import { encodeLevels, middle, nearestLevel } from '../encodings/kinds/scalar.ts';
+import type { ScalarEncoding } from '../encodings/kinds/scalar.ts';
+import type { TrainingExecutor } from '../execution/types.ts';
+import type { Network } from '../graph/network.ts';
+
+type Encodings = ReadonlyMap<string, ScalarEncoding>;
+
+/** The scalar encodings of a network that are not frozen, by parameter. */
+export function movingLevels({ parameters }: Network, frozen: ReadonlySet<string>): Encodings {
+  return new Map(
+    [...parameters].flatMap(([name, encoding]) =>
+      encoding.kind === 'scalar' && !frozen.has(name) ? [[name, encoding] as const] : [],
+    ),
+  );
+}
+
+/** The network with the weights behind the levels in their place. */
+export function withWeights(network: Network, moving: Encodings): Network {
+  if (moving.size === 0) return network;
+  const parameters = new Map(network.parameters);
+  for (const [name, encoding] of moving)
+    parameters.set(name, denseEncoding({ data: decode(encoding), shape: encoding.shape }));
+  return { ...network, parameters };
+}
+
+/** The network with the weights rounded, each to the level that is nearest. */
+export function withLevels(network: Network, moving: Encodings): Network {
+  if (moving.size === 0) return network;
+  const parameters = new Map(network.parameters);
+  for (const [name, encoding] of moving)
+    parameters.set(name, encodeLevels(decode(parameters.get(name)!), encoding.shape, encoding));
+  return { ...network, parameters };
+}
+
+/** The weights of an executor that are rounded while a pass runs. Nothing is allocated after it is made. */
+export interface Rounding {
+  /** Puts rounded weights in the place of those that are trained, which are kept. */
+  round(): void;
+  /** Puts the trained ones back. */
+  restore(): void;
+  /** Brings weights back that an update took further beyond the last level than half a step, from where none returns. */
+  clamp(): void;
+}
+
+/** @param executor - of a network that {@link withWeights} made */
+export function openRounding(executor: TrainingExecutor, moving: Encodings): Rounding {
+  const weights = [...moving].map(([name, encoding]) => {
+    const values = executor.values(name);
+    return { encoding, values, kept: new Float32Array(values.length) };
+  });
+  return {
+    round() {
+      for (const { encoding, values, kept } of weights) {
+        kept.set(values);
+        roundAll(values, encoding);
+      }
+      executor.changed();
+    },
+    restore() {
+      for (const { values, kept } of weights) values.set(kept);
+      executor.changed();
+    },
+    clamp() {
+      for (const { encoding, values } of weights) clampAll(values, encoding);
+      executor.changed();
+    },
+  };
+}
+
+function roundAll(values: Float32Array | Float64Array, { bits, scales, zeros }: ScalarEncoding): void {
+  const length = values.length / scales.length;
+  for (let group = 0, i = 0; group < scales.length; group++) {
+    const [scale, zero] = [scales[group], zeros ? zeros[group] : middle(bits)];
+    for (const end = i + length; i < end; i++) values[i] = (nearestLevel(values[i], scale, zero, bits) - zero) * scale;
+  }
+}
+
+function clampAll(values: Float32Array | Float64Array, { bits, scales, zeros }: ScalarEncoding): void {
+  const length = values.length / scales.length;
+  for (let group = 0, i = 0; group < scales.length; group++) {
+    const zero = zeros ? zeros[group] : middle(bits);
+    const ends = [(-zero - 0.5) * scales[group], (2 ** bits - 1 - zero + 0.5) * scales[group]];
+    const [least, most] = [Math.min(...ends), Math.max(...ends)];
+    for (const end = i + length; i < end; i++) values[i] = Math.min(most, Math.max(least, values[i]));
+  }
+}
