@@ -263,21 +263,24 @@ function unusedNote(stored: ReadonlyMap<string, StoredWeight>, used: ReadonlySet
 }
 
 /**
- * A layer whose name is that of an output too got a number behind it while the network grew; it takes its name back where
- * no other node has it. Values keep theirs.
+ * A layer whose name is that of an output too, and whose function is a node of its own, got a number behind its name while
+ * the network grew: it takes the name back, and the function gets the number. Values keep theirs.
  */
 function withPlainNames(network: Network): Network {
-  const names = new Set(network.nodes.map(({ name }) => name));
-  const outputs = new Set(network.outputs);
+  const byName = new Map(network.nodes.map((node) => [node.name, node]));
+  const renamed = new Map<string, string>();
+  for (const output of network.outputs) {
+    const [layer, other] = [byName.get(`${output}_2`), byName.get(output)];
+    if (layer?.parameters['weight'] === undefined || other?.parameters['weight'] !== undefined) continue;
+    renamed.set(layer.name, output);
+    if (other) renamed.set(output, layer.name);
+  }
   const nodes = network.nodes.map((node): Node => {
-    const plain = node.name.endsWith('_2') ? node.name.slice(0, -2) : '';
-    if (!outputs.has(plain) || names.has(plain)) return node;
-    names.add(plain);
-    const values = outputsOf(node);
+    const name = renamed.get(node.name);
+    if (name === undefined) return node;
     const { outputs: _, ...rest } = node;
-    return values.length === 1 && values[0] === plain
-      ? { ...rest, name: plain }
-      : { ...rest, name: plain, outputs: values };
+    const values = outputsOf(node);
+    return values.length === 1 && values[0] === name ? { ...rest, name } : { ...rest, name, outputs: values };
   });
   return { ...network, nodes };
 }
