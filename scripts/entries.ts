@@ -15,6 +15,7 @@ export const entries = {
   training: 'src/training/index.ts',
   compression: 'src/compression/index.ts',
   onnx: 'src/onnx/index.ts',
+  tfjs: 'src/tfjs/index.ts',
   runtime: 'src/runtime/index.ts',
   ndarray: 'src/data/ndarray.ts',
   cli: 'src/cli/main.ts',

@@ -43,6 +43,7 @@ export { loadKernels, portableKernels } from './kernels/index.ts';
 export type { KernelSet } from './kernels/types.ts';
 export * from './network/index.ts';
 export * from './onnx/index.ts';
+export * from './tfjs/index.ts';
 export * from './pruning/index.ts';
 export * from './quantization/index.ts';
 export { expectation, obeys, suggestion } from './base/rules.ts';

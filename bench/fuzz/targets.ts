@@ -1,4 +1,5 @@
 /** What is fuzzed: each a door through which bytes from outside come in, and what must be true of what it lets in. */
+import { readFileSync } from 'node:fs';
 import { crc32, deflateSync, gzipSync } from 'node:zlib';
 import {
   compress,
@@ -30,6 +31,7 @@ import {
   writeNpy,
 } from 'espalier';
 import { readOnnx, writeOnnx } from 'espalier/onnx';
+import { readTfjs } from 'espalier/tfjs';
 import type { CheckpointStore, CompressOptions, Context, QuantizeOptions, TrainOptions } from 'espalier';
 
 export interface Target {
@@ -53,6 +55,17 @@ export class Finding extends Error {
 }
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+/** Every so many of the tests' models. */
+function tfjsModels(): Uint8Array[] {
+  const file = new URL('../../test/vectors/tfjs_models.json', import.meta.url);
+  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: { model: object; weights: string }[] };
+  return cases
+    .filter((_, i) => i % 8 === 0 || i > cases.length - 3)
+    .map(({ model, weights }) =>
+      Uint8Array.from(Buffer.concat([Buffer.from(`${JSON.stringify(model)}\n`), Buffer.from(weights, 'base64')])),
+    );
+}
 
 function check(holds: boolean, what: string): void {
   if (!holds) throw new Finding(what);
@@ -365,6 +378,36 @@ export const TARGETS: readonly Target[] = [
       }
       // Every so many that come in; it takes as long as reading.
       if (crc32(bytes) % 4 === 0) readNetwork(writeNetwork(network), { limits: NO_LIMITS });
+    },
+  },
+  {
+    name: 'tfjs',
+    about: 'readTfjs: a line of JSON, weights behind it',
+    words: [
+      ...['Conv2D', 'Dense', 'Reshape', 'StridedSlice', 'ConcatV2', 'Functional', 'Sequential', 'InputLayer', 'Const'],
+      ...['"inbound_nodes":[]', '"class_name":', '"input":[]', '"attr":{}', '"shape":[]', '"dtype":"int32"', ':1', '^'],
+      ...['"quantization":{"dtype":"uint8","scale":1,"min":0}', '"__proto__":', 'constructor', '..', 'null', '-1', '1e9'],
+    ],
+    seeds: () => Promise.resolve(tfjsModels()),
+    read(bytes) {
+      const end = bytes.indexOf(0x0a);
+      const [json, weights] = end < 0 ? [bytes, new Uint8Array()] : [bytes.subarray(0, end), bytes.subarray(end + 1)];
+      const readWith = (given: Uint8Array): void => {
+        const { network } = readTfjs(json, given);
+        if (crc32(bytes) % 4 === 0) readNetwork(writeNetwork(network), { limits: NO_LIMITS });
+      };
+      try {
+        readWith(weights);
+      } catch (error) {
+        if (!(error instanceof EspalierError)) throw error;
+        if (error.code === 'MEMORY') throw engineError(error.cause);
+        // Behind the first check: weights of the size that the manifest says.
+        const { limit = Infinity } = error.details;
+        if ((error.code !== 'TRUNCATED' && error.code !== 'LAYOUT') || limit > 65536) throw error;
+        const fitting = new Uint8Array(limit);
+        fitting.set(weights.subarray(0, limit));
+        readWith(fitting);
+      }
     },
   },
   {

@@ -30,6 +30,7 @@ import { isOnnxFile, readOnnxFile, shapesOption } from './onnx.ts';
 import { choice, defaultShown, flag, integer, integers, required, text, withDefault } from './options.ts';
 import type { Values } from './options.ts';
 import type { Progress } from './progress.ts';
+import { isTfjsFile, modelFile, readTfjsFile } from './tfjs.ts';
 
 /** Of the recipe's network: height and width of its input. */
 export const DEFAULT_SIDE = 64;
@@ -104,7 +105,7 @@ export interface OpenedModel {
   readonly fileBytes: number;
   /** Plain weights in a network that the options describe. */
   readonly isPlain: boolean;
-  /** Of an ONNX model: what its reading took to mean something. */
+  /** Of a model of another format: what its reading took to mean something. */
   readonly notes: readonly string[];
 }
 
@@ -113,13 +114,13 @@ export interface OpenOptions {
   readonly preprocess?: string | undefined;
   /** The network of plain weights where `--network` is left out; default: it is asked for. */
   readonly assumed?: 'vgg';
-  /** Is told what the reading of an ONNX model took to mean something. */
+  /** Is told what the reading of a model of another format took to mean something. */
   readonly note?: (text: string) => void;
 }
 
 /**
- * Opens MODEL: a file of `espalier train`, `compress` or `writeNetwork`, an ONNX model, or plain weights by name with
- * `--network`.
+ * Opens MODEL: a file of `espalier train`, `compress` or `writeNetwork`, a model of ONNX or TensorFlow.js, or plain
+ * weights by name with `--network`.
  * @throws {EspalierError} whatever is wrong with the file; MISSING for plain weights without `--network`
  */
 export async function openModel(
@@ -127,11 +128,9 @@ export async function openModel(
   values: Values<typeof PLAIN_OPTIONS & typeof READ_OPTIONS>,
   { preprocess, assumed, note = () => undefined }: OpenOptions = {},
 ): Promise<OpenedModel> {
-  const bytes = await loadFile(path);
-  const onnx = isOnnxFile(path, bytes) ? readOnnxFile(path, bytes, values) : undefined;
-  for (const text of onnx?.notes ?? []) note(`${path}: ${text}`);
-  const found = onnx?.network ?? holdsNetwork(path, bytes, values);
-  if (!onnx && values.shape) throw new UsageError(`--shape: ${path} is no ONNX model; leave the option out`);
+  const { bytes, foreign } = await openFile(path, values);
+  for (const text of foreign?.notes ?? []) note(`${path}: ${text}`);
+  const found = foreign?.network ?? holdsNetwork(path, bytes, values);
   if (found) {
     for (const key of ['network', 'side', 'widths', 'hidden'] as const) {
       if (values[key] !== undefined)
@@ -141,9 +140,9 @@ export async function openModel(
       preprocess === undefined ? undefined : await readPreprocessing(preprocess, found.inputs[0].shape);
     return {
       network: preprocessing ? { ...found, preprocessing } : found,
-      fileBytes: bytes.length,
+      fileBytes: foreign?.fileBytes ?? bytes.length,
       isPlain: false,
-      notes: onnx?.notes ?? [],
+      notes: foreign?.notes ?? [],
     };
   }
   if ((values.network ?? assumed) === undefined) {
@@ -167,6 +166,41 @@ export async function openModel(
     isPlain: true,
     notes: [],
   };
+}
+
+/** A model in a format of others. */
+export interface ForeignModel {
+  readonly network: Network;
+  /** Which format, by whom, for how many samples at once. */
+  readonly words: string;
+  /** What of that a program may ask for. */
+  readonly about: Readonly<Record<string, unknown>>;
+  /** What its reading took to mean something. */
+  readonly notes: readonly string[];
+  readonly fileBytes: number;
+}
+
+/** The bytes of a file, and the model in them where it is one of ONNX or of TensorFlow.js. */
+export async function openFile(
+  path: string,
+  values: Values<typeof READ_OPTIONS>,
+): Promise<{ bytes: Uint8Array; foreign: ForeignModel | undefined }> {
+  const file = await modelFile(path);
+  const bytes = await loadFile(file);
+  const by = (producer: string): string => (producer === '' ? '' : `, by ${producer}`);
+  if (isOnnxFile(file, bytes)) {
+    const { network, opsets, producer, batch, notes } = readOnnxFile(file, bytes, values);
+    const opset = opsets.get('');
+    const words = `ONNX, operator set ${opset}${by(producer)}, batch ${batch}`;
+    return { bytes, foreign: { network, words, about: { opset, producer, batch }, notes, fileBytes: bytes.length } };
+  }
+  if (isTfjsFile(file, bytes)) {
+    const { network, format, producer, batch, notes, fileBytes } = readTfjsFile(file, bytes, values);
+    const words = `TensorFlow.js, ${format === 'graph' ? 'graph' : 'layers'}${by(producer)}, batch ${batch}`;
+    return { bytes, foreign: { network, words, about: { format, producer, batch }, notes, fileBytes } };
+  }
+  if (values.shape) throw new UsageError(`--shape: ${path} is no model of ONNX or TensorFlow.js; leave the option out`);
+  return { bytes, foreign: undefined };
 }
 
 /** The network that a file holds; undefined: it is a safetensors file without one. */

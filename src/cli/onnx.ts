@@ -18,7 +18,10 @@ export type Shapes = Readonly<Record<string, readonly (number | undefined)[]>>;
 
 /** Sides of a model's inputs: `image=batch,3,224,224`, with `;` between several. */
 export function shapesOption(): Option<Shapes | undefined> {
-  const inner = text('INPUT=SIDE,...', 'sides of an input that an ONNX model leaves open: image=batch,3,224,224');
+  const inner = text(
+    'INPUT=SIDE,...',
+    'sides of an input that a model of ONNX or TensorFlow.js leaves open: image=batch,3,224,224',
+  );
   return {
     ...inner,
     parse(given, flag) {
@@ -77,7 +80,7 @@ export function readOnnxFile(path: string, bytes: Uint8Array, { shape, noLimits 
  * The files of the model's folder by their names, each read when it is looked at. No path is ever made of what the model
  * says: a name that is none of these is not there. A link counts if it ends in the folder itself.
  */
-function filesBeside(path: string): Readonly<Record<string, Uint8Array>> {
+export function filesBeside(path: string): Readonly<Record<string, Uint8Array>> {
   const folder = dirname(path);
   const files: Record<string, Uint8Array> = {};
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
@@ -102,10 +105,7 @@ function readBeside(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new EspalierError('IO', `readOnnx: cannot read ${show(path)}: ${(cause as Error).message}`, {
-      name: path,
-      cause,
-    });
+    throw new EspalierError('IO', `cannot read ${show(path)}: ${(cause as Error).message}`, { name: path, cause });
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { EspalierError, show, showAll } from '../base/errors.ts';
 import type { Shape } from '../base/tensor.ts';
-import { freshName } from '../graph/names.ts';
+import { freshName, namesOf } from '../graph/names.ts';
 import type { Network, Node } from '../graph/network.ts';
 import { outputsOf } from '../graph/walk.ts';
 import { withoutUnused } from '../network/simplify.ts';
@@ -22,13 +22,15 @@ import {
   sidesOf,
 } from './building.ts';
 import type { Building, Constant, Draft, Known, Layout, NodeOptions, Operand, Parameter, Value } from './building.ts';
+import { composing } from './composing.ts';
+import type { Composed, Composition } from './composing.ts';
 import { encodedWeights } from './encoded.ts';
 import type { EncodedWeights } from './encoded.ts';
 import type { GraphProto, NodeProto, ValueProto } from './model.ts';
 import { kindOf, labelOf, onnxError, viewOf } from './node.ts';
 import type { NodeView } from './node.ts';
 import { operatorNamed } from './operators/table.ts';
-import { hold, release } from './room.ts';
+import { clear, hold, release } from './room.ts';
 import type { Room } from './room.ts';
 import { elementOf, elementWord, toIntegers } from './tensor.ts';
 import type { Making, OnnxTensor, Stored } from './tensor.ts';
@@ -45,6 +47,8 @@ export interface Conversion {
   readonly shapes: Readonly<Record<string, readonly (number | undefined)[]>>;
   /** For constants and parameters, all of it free. */
   readonly room: Room;
+  /** What a node of another format is made of; undefined: it is one of ONNX. */
+  readonly compositionOf?: (node: NodeProto) => Composition | undefined;
 }
 
 export interface Converted {
@@ -62,8 +66,34 @@ interface Problem {
   readonly error: EspalierError;
 }
 
+/** With axis 0 as the batch; where the model works across it, or does not fit together that way, as a whole. */
+export function converted(conversion: Conversion): Converted {
+  try {
+    return convert(conversion, 'batched');
+  } catch (error) {
+    if (!isAcrossBatch(error) && !isMisfit(error)) throw error;
+    clear(conversion.room);
+    const whole = asWhole(conversion, error);
+    const reason = (error as EspalierError).message.replace(/^readOnnx: /, '');
+    return { ...whole, notes: [`one sample at a time: ${reason}`, ...whole.notes] };
+  }
+}
+
+/** Shapes that do not fit: of axis 0, which is no batch, or of the model itself. */
+const isMisfit = (error: unknown): boolean =>
+  error instanceof EspalierError && ['SHAPE', 'ATTRIBUTE', 'GRAPH'].includes(error.code);
+
+/** What is wrong either way is said as of the first. */
+function asWhole(conversion: Conversion, first: unknown): Converted {
+  try {
+    return convert(conversion, 'whole' satisfies Layout);
+  } catch (error) {
+    throw isMisfit(first) ? first : error;
+  }
+}
+
 /** @throws {EspalierError} as `readOnnx`; in a batched layout {@link acrossBatchError} for a model that works across the batch */
-export function convert(conversion: Conversion, layout: Layout): Converted {
+function convert(conversion: Conversion, layout: Layout): Converted {
   const { graph } = conversion;
   const { known, draft, inputs, batch } = walk(conversion, layout);
   if (inputs.length === 0)
@@ -100,13 +130,21 @@ export function walk(conversion: Conversion, layout: Layout): Walked {
     known.set(value.name, value);
     draft.types.set(value.name, { shape: value.shape, type: value.type, isConstant: false });
   }
+  const composed: Composed = {
+    ...namesOf([...graph.initializers.keys(), ...known.keys(), ...nodes.flatMap(({ outputs }) => outputs)]),
+    once: new Map(),
+  };
   for (const proto of nodes) {
     if (proto.inputs.some((name) => lost.has(name))) {
       for (const name of proto.outputs) lost.add(name);
       continue;
     }
     try {
-      convertNode(proto, { ...constants, layout, batch: inputs.batch });
+      const state: State = { ...constants, layout, batch: inputs.batch };
+      const composition = conversion.compositionOf?.(proto);
+      if (composition) compose(proto, composition, state, composed);
+      else convertNode(proto, state);
+      forget(constants, proto.inputs);
     } catch (error) {
       if (!(error instanceof EspalierError) || (layout === 'batched' && isAcrossBatch(error))) throw error;
       if (error.code !== 'UNSUPPORTED') throw named(error, proto);
@@ -323,6 +361,34 @@ function lookUp(state: Constants, view: NodeView, name: string): Known {
   return learn(state, { kind: 'constant', name, alternatives: [conversion.initializer(name, view.makes)] });
 }
 
+/** Converts what a node of another format is made of. What it made on the way, and the weights that it read, are forgotten. */
+function compose(proto: NodeProto, composition: Composition, state: State, composed: Composed): void {
+  const { known, draft } = state;
+  const view = viewOf(proto, 0, draft.room);
+  const seen = new Set<string>();
+  const { layout, batch } = state;
+  composition(
+    composing(proto, {
+      layout,
+      batch,
+      composed,
+      apply(step) {
+        for (const name of [...step.inputs, ...step.outputs]) seen.add(name);
+        convertNode(step, state);
+      },
+      find(name) {
+        seen.add(name);
+        return lookUp(state, view, name);
+      },
+      learn: (constant) => learn(state, constant),
+      yields: (name, value) => void (value.kind === 'constant' ? learn(state, value) : known.set(name, value)),
+      note: (text) => void draft.notes.push(text),
+    }),
+  );
+  for (const name of [...proto.inputs, ...proto.outputs, ...composed.once.values()]) seen.delete(name);
+  forget(state, [...seen]);
+}
+
 /** Computes or builds one node. */
 function convertNode(proto: NodeProto, state: State): void {
   const { conversion, known, draft } = state;
@@ -374,7 +440,6 @@ function convertNode(proto: NodeProto, state: State): void {
   }
   const unread = view.unread();
   if (unread.length > 0) view.fail('UNSUPPORTED', `attributes that are not known here: ${showAll(unread)}`);
-  forget(state, proto.inputs);
 }
 
 function buildingOf(

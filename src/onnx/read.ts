@@ -12,17 +12,15 @@ import type { Limits } from '../network/limits.ts';
 import { simplify } from '../network/simplify.ts';
 import { inferTypes } from '../network/shapes.ts';
 import { checkConstants, checkFiles, checkInputNames, checkShapes } from './arguments.ts';
-import { isAcrossBatch } from './building.ts';
-import type { Layout } from './building.ts';
-import { convert, walk } from './convert.ts';
-import type { Conversion, Converted } from './convert.ts';
+import { converted, walk } from './convert.ts';
+import type { Conversion } from './convert.ts';
 import { externalBytes } from './external.ts';
 import type { SideFiles } from './external.ts';
 import { readModel } from './model.ts';
 import type { GraphProto, ModelProto } from './model.ts';
 import type { TensorProto } from './tensor-message.ts';
 import { onnxError } from './node.ts';
-import { clear, roomFor, spend, widen } from './room.ts';
+import { roomFor, spend, widen } from './room.ts';
 import type { Room } from './room.ts';
 import { elementWord, readTensor } from './tensor.ts';
 import type { External, Making, OnnxTensor } from './tensor.ts';
@@ -249,32 +247,6 @@ function checkShadowed({ inputs, initializers }: GraphProto): void {
     const said = `${elementWord(code ?? tensor.code)} [${(dimensions ?? []).map((side) => side ?? '?').join(', ')}]`;
     const text = `${WHO}: the initializer ${show(name)} (${elementWord(tensor.code)} [${shape.join(', ')}]) has the name of an input of another kind (${said})`;
     throw new EspalierError('GRAPH', text, { name, offset: tensor.at });
-  }
-}
-
-/** With axis 0 as the batch; where the model works across it, or does not fit together that way, as a whole. */
-function converted(conversion: Conversion): Converted {
-  try {
-    return convert(conversion, 'batched');
-  } catch (error) {
-    if (!isAcrossBatch(error) && !isMisfit(error)) throw error;
-    clear(conversion.room);
-    const whole = asWhole(conversion, error);
-    const reason = (error as EspalierError).message.replace(/^readOnnx: /, '');
-    return { ...whole, notes: [`one sample at a time: ${reason}`, ...whole.notes] };
-  }
-}
-
-/** Shapes that do not fit: of axis 0, which is no batch, or of the model itself. */
-const isMisfit = (error: unknown): boolean =>
-  error instanceof EspalierError && ['SHAPE', 'ATTRIBUTE', 'GRAPH'].includes(error.code);
-
-/** What is wrong either way is said as of the first. */
-function asWhole(conversion: Conversion, first: unknown): Converted {
-  try {
-    return convert(conversion, 'whole' satisfies Layout);
-  } catch (error) {
-    throw isMisfit(first) ? first : error;
   }
 }
 

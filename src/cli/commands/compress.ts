@@ -28,7 +28,7 @@ export const compressCommand = defineCommand({
   summary: 'make a trained network small: prune, quantize, retrain',
   positionals: ['MODEL'],
   description:
-    'MODEL is a file of espalier, an ONNX model, or plain weights with --network. Steps are judged on the validation part. Without --data its weights are quantized, and no more: nothing is retrained or judged. Where the data have no labels, the original is the teacher, and what counts is how far the outputs move. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
+    'MODEL is a file of espalier, a model of ONNX or TensorFlow.js (model.json), or plain weights with --network. Steps are judged on the validation part. Without --data its weights are quantized, and no more: nothing is retrained or judged. Where the data have no labels, the original is the teacher, and what counts is how far the outputs move. Started again after a stop or a crash with the same options, a run goes on from its last epoch and ends in the same bytes.',
   example: 'espalier compress faces.safetensors --data faces68 -o small.safetensors --keep 0.75 --report report.html',
   options: COMPRESS_OPTIONS,
   run,

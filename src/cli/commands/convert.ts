@@ -1,4 +1,4 @@
-/** `espalier import` and `export`: between ONNX and the library's own format. */
+/** `espalier import` and `export`: from ONNX and TensorFlow.js to the library's own format, and to ONNX. */
 import { parameterCount, saveFile } from '../../index.ts';
 import { defineCommand, grouped, table } from '../command.ts';
 import type { Command, Invocation, Result } from '../command.ts';
@@ -17,10 +17,10 @@ const IMPORT_OPTIONS = {
 
 export const importCommand: Command = defineCommand({
   name: 'import',
-  summary: "an ONNX model in the library's own format",
+  summary: "a model of ONNX or TensorFlow.js in the library's own format",
   positionals: ['MODEL'],
   description:
-    'Reads an ONNX model, makes one node of functions that it spells out, and writes a safetensors file that holds network and weights. Weights in other files are looked for beside the model, and nowhere else. What it cannot read is told of in one error, all of it.',
+    'Reads an ONNX model, or the model.json of TensorFlow.js (or the folder that holds it), makes one node of functions that it spells out, and writes a safetensors file that holds network and weights. Weights in other files are looked for beside the model, and nowhere else. What it cannot read is told of in one error, all of it.',
   example: 'espalier import model.onnx -o model.safetensors',
   options: IMPORT_OPTIONS,
   run: (invocation) => convert(invocation, '.safetensors', false),

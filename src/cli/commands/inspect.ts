@@ -4,7 +4,6 @@ import {
   encodingSize,
   findGroups,
   inferTypes,
-  loadFile,
   nodeCosts,
   parametersOf,
   readSafetensors,
@@ -12,14 +11,14 @@ import {
   splitBytes,
   writeNetwork,
 } from '../../index.ts';
-import type { ChannelGroup, Network, OnnxModel } from '../../index.ts';
+import type { ChannelGroup, Network } from '../../index.ts';
 import { defineCommand, grouped, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { inFile } from '../files.ts';
-import { isOnnxFile, readOnnxFile } from '../onnx.ts';
 import { flag } from '../options.ts';
 import { UsageError } from '../io.ts';
-import { holdsNetwork, READ_OPTIONS } from '../model.ts';
+import { holdsNetwork, openFile, READ_OPTIONS } from '../model.ts';
+import type { ForeignModel } from '../model.ts';
 
 const OPTIONS = {
   groups: flag('list the groups of channels that are pruned together, and why others are not, instead of layers'),
@@ -31,19 +30,19 @@ export const inspectCommand = defineCommand({
   summary: 'list what a model file holds',
   positionals: ['MODEL'],
   description:
-    'Operators, layers with their shapes, parameters, multiply-adds, bytes and encodings, where the bytes of the file go, and what can be pruned. Of an ONNX model that is not supported: everything that stands in the way. Of a safetensors file without a network: its tensors.',
+    'Operators, layers with their shapes, parameters, multiply-adds, bytes and encodings, where the bytes of the file go, and what can be pruned. Of a model of ONNX or TensorFlow.js that is not supported: everything that stands in the way. Of a safetensors file without a network: its tensors.',
   example: 'espalier inspect small.safetensors',
   options: OPTIONS,
   run,
 });
 
 async function run({ values, positionals: [path] }: Invocation<typeof OPTIONS>): Promise<Result> {
-  const bytes = await loadFile(path);
-  const onnx = isOnnxFile(path, bytes) ? readOnnxFile(path, bytes, values) : undefined;
-  if (!onnx && values.shape) throw new UsageError(`--shape: ${path} is no ONNX model; leave the option out`);
-  const network = onnx?.network ?? holdsNetwork(path, bytes, values);
+  const { bytes, foreign } = await openFile(path, values);
+  const network = foreign?.network ?? holdsNetwork(path, bytes, values);
   if (network)
-    return values.groups ? describeGroups(findGroups(network)) : describeNetwork(network, bytes.length, onnx);
+    return values.groups
+      ? describeGroups(findGroups(network))
+      : describeNetwork(network, foreign?.fileBytes ?? bytes.length, foreign);
   if (values.groups) throw new UsageError(`--groups: ${path} holds tensors and no network; leave the option out`);
   return describeTensors(path, bytes);
 }
@@ -136,24 +135,21 @@ function layersOf(network: Network): LayerInfo[] {
   });
 }
 
-function describeNetwork(network: Network, fileBytes: number, onnx: OnnxModel | undefined): Result {
+function describeNetwork(network: Network, fileBytes: number, foreign: ForeignModel | undefined): Result {
   const layers = layersOf(network);
   const sum = (part: 'parameters' | 'multiplyAdds'): number => layers.reduce((total, layer) => total + layer[part], 0);
   // A file of ours that is smaller than the plain one is packed.
-  const plainBytes = onnx ? fileBytes : Math.max(fileBytes, writeNetwork(network).length);
+  const plainBytes = foreign ? fileBytes : Math.max(fileBytes, writeNetwork(network).length);
   const { saved = 0, ...split } = splitBytes(network, fileBytes, plainBytes);
   const { name, inputs, outputs, preprocessing, task } = network;
   const [parameters, multiplyAdds] = [sum('parameters'), sum('multiplyAdds')];
   const shapes = inferTypes(network);
   const groups = findGroups(network);
   const operators = operatorsOf(network);
-  const opset = onnx?.opsets.get('');
   const head = table(
     [
       ['network', name],
-      ...(onnx
-        ? [['model', `ONNX, operator set ${opset}${onnx.producer ? `, by ${onnx.producer}` : ''}, batch ${onnx.batch}`]]
-        : []),
+      ...(foreign ? [['model', foreign.words]] : []),
       ['input', inputs.map((input) => `${input.name} ${shapeText(input.shape)}`).join(', ')],
       ['output', outputs.map((output) => `${output} ${shapeText(shapes.get(output)?.shape ?? [])}`).join(', ')],
       ['task', task ? JSON.stringify(taskText(task)) : 'not said'],
@@ -204,12 +200,12 @@ function describeNetwork(network: Network, fileBytes: number, onnx: OnnxModel | 
       ...(task ? { task } : {}),
       operators,
       groups: { count: groups.length, prunable: groups.filter(({ prunable }) => prunable).length },
-      ...(onnx ? { opset, producer: onnx.producer, batch: onnx.batch, notes: onnx.notes } : {}),
+      ...(foreign ? { ...foreign.about, notes: foreign.notes } : {}),
     },
     text: [
       head,
       body,
-      ...(onnx && onnx.notes.length > 0 ? [onnx.notes.map((note) => `note: ${note}`).join('\n')] : []),
+      ...(foreign && foreign.notes.length > 0 ? [foreign.notes.map((note) => `note: ${note}`).join('\n')] : []),
     ].join('\n\n'),
   };
 }

@@ -1,7 +1,8 @@
 /**
  * Orders of axes: a network that was trained with channels last is exported with a permute on either side of every
  * convolution. Each is carried forward, through what does not care for the order of axes, until it meets its opposite;
- * one that comes to a dense layer becomes the order of that layer's weights.
+ * one that comes to a dense layer becomes the order of that layer's weights. A value that had to be turned once is there
+ * in both orders: whoever reads it beside a turned one reads it turned.
  */
 import { sameShape, sizeOf } from '../../base/tensor.ts';
 import type { Shape } from '../../base/tensor.ts';
@@ -42,7 +43,8 @@ function movedAttributes({ kind, attributes }: Node, order: readonly number[]): 
   const axes = (name: string): number[] => (attributes[name] as readonly number[]).map((axis) => order[axis]);
   if (kind === 'pad') return { ...attributes, before: list('before'), after: list('after') };
   if (kind === 'slice') return { ...attributes, starts: list('starts'), counts: list('counts'), steps: list('steps') };
-  if (kind === 'concat' || kind === 'softmax' || kind === 'gather')
+  if (kind === 'dropout') return attributes;
+  if (kind === 'concat' || kind === 'softmax' || kind === 'gather' || kind === 'split')
     return { ...attributes, axis: order[(attributes['axis'] as number | undefined) ?? order.length - 1] };
   if (kind.startsWith('reduce') && attributes['keep'] === true)
     return { ...attributes, axes: axes('axes').sort((a, b) => a - b) };
@@ -53,6 +55,11 @@ export function withoutPermutes(network: Network): Network {
   const view = viewOf(network);
   const pending = new Map<string, Pending>();
   const outputs = new Set(network.outputs);
+  /** Values that were written down in another order, in that order; and what is the same as another, by source and order. */
+  const turned = new Map<string, Pending>();
+  const made = new Map<string, string>();
+  const same = new Map<string, string>();
+  const real = (name: string): string => same.get(name) ?? name;
   const names = namesOf(namesIn(network));
   const nodes: Node[] = [];
   const parameters = new Map<string, Encoding>(network.parameters);
@@ -75,21 +82,33 @@ export function withoutPermutes(network: Network): Network {
     const { source, sourceShape, order, flat } = found;
     const shape = view.shapeOf(value);
     if (flat) {
-      const turned = fresh(`${value}.order`);
-      written(turned, 'permute', { order: [...order] }, source);
-      written(value, 'flatten', {}, turned);
-    } else if (!isIdentity(order) && keepsElements(order, sourceShape)) {
+      const ordered = fresh(`${value}.order`);
+      written(ordered, 'permute', { order: [...order] }, source);
+      written(value, 'flatten', {}, ordered);
+      return;
+    }
+    const id = `${order.join()} of ${source}`;
+    const before = made.get(id);
+    if (before !== undefined && !outputs.has(value)) {
+      same.set(value, before);
+      return;
+    }
+    made.set(id, value);
+    turned.set(source, { source: value, sourceShape: shape, order: inverse(order) });
+    if (!isIdentity(order) && keepsElements(order, sourceShape)) {
       written(value, 'reshape', { shape: [...shape] }, source);
     } else written(value, 'permute', { order: [...order] }, source);
   };
   /** The same node before the permute: its own value is pending then. */
   const push = (node: Node, inputs: readonly string[], attributes: Attributes, first: Pending): void => {
-    const [value] = outputsOf(node);
-    const moved = fresh(`${value}.moved`);
-    nodes.push({ ...node, inputs, attributes, outputs: [moved] });
-    const shape = view.shapeOf(value);
+    const moved = outputsOf(node).map((value) => fresh(`${value}.moved`));
+    nodes.push({ ...node, inputs, attributes, outputs: moved });
     const back = inverse(first.order);
-    pending.set(value, { source: moved, sourceShape: back.map((axis) => shape[axis]), order: first.order });
+    outputsOf(node).forEach((value, i) => {
+      const shape = view.shapeOf(value);
+      const sourceShape = first.flat ? first.sourceShape : back.map((axis) => shape[axis]);
+      pending.set(value, { ...first, source: moved[i], sourceShape });
+    });
   };
 
   for (const node of network.nodes) {
@@ -100,14 +119,22 @@ export function withoutPermutes(network: Network): Network {
       const [input] = node.inputs;
       const whole = first && !first.flat ? order.map((axis) => first.order[axis]) : order;
       if (first?.flat) settle(input);
-      const source = first && !first.flat ? first.source : input;
+      const source = first && !first.flat ? first.source : real(input);
       const sourceShape = first && !first.flat ? first.sourceShape : view.shapeOf(input);
       pending.set(value, { source, sourceShape, order: whole });
       continue;
     }
     const several = node.inputs.map((name) => pending.get(name)).filter((one) => one !== undefined);
     if (several.length > 0) {
-      const moved = movedThrough(node, several, view, pending, parameters, fresh);
+      const moved = movedThrough(node, several, view, parameters, {
+        orderedAs: (name) => pending.get(name) ?? turned.get(name),
+        fresh,
+        reshaped(name, shape) {
+          const value = fresh(`${name}.order`);
+          written(value, 'reshape', { shape: [...shape] }, real(name));
+          return value;
+        },
+      });
       if (moved) {
         push(node, moved.inputs, moved.attributes, several[0]);
         continue;
@@ -126,10 +153,19 @@ export function withoutPermutes(network: Network): Network {
       }
       for (const name of node.inputs) settle(name);
     }
-    nodes.push(node);
+    nodes.push(node.inputs.some((name) => same.has(name)) ? { ...node, inputs: node.inputs.map(real) } : node);
   }
   for (const name of network.outputs) settle(name);
   return withoutUnused(withoutIdentities({ ...network, nodes, parameters }));
+}
+
+/** What moving a node takes. */
+interface Moving {
+  /** A value that is another one in another order. */
+  readonly orderedAs: (name: string) => Pending | undefined;
+  readonly fresh: (wanted: string) => string;
+  /** The same elements in another shape. */
+  readonly reshaped: (name: string, shape: Shape) => string;
 }
 
 /** Inputs and attributes of a node that works on the sources of its inputs; undefined if it cares for the order. */
@@ -137,26 +173,34 @@ function movedThrough(
   node: Node,
   several: readonly Pending[],
   view: View,
-  pending: ReadonlyMap<string, Pending>,
   parameters: Map<string, Encoding>,
-  fresh: (wanted: string) => string,
+  { orderedAs, fresh, reshaped }: Moving,
 ): { inputs: readonly string[]; attributes: Attributes } | undefined {
-  const [{ order }] = several;
-  if (outputsOf(node).length > 1 || several.some((one) => one.flat || !sameShape(one.order, order))) return undefined;
+  const [{ order, flat, sourceShape }] = several;
+  if (outputsOf(node).length > 1 && node.kind !== 'split') return undefined;
+  const isAlike = (one: Pending): boolean =>
+    one.flat === flat && sameShape(one.order, order) && (!flat || sameShape(one.sourceShape, sourceShape));
+  if (!several.every(isAlike)) return undefined;
   const { pointwise, roles } = operatorOf(node);
   const isPointwise = pointwise !== undefined && roles.length === 0;
+  if (flat && !isPointwise && node.kind !== 'dropout') return undefined;
   const attributes = isPointwise ? node.attributes : movedAttributes(node, order);
   if (!attributes) return undefined;
   const back = inverse(order);
   const inputs = node.inputs.map((name): string | undefined => {
-    const found = pending.get(name);
-    if (found) return found.source;
+    const found = orderedAs(name);
+    if (found && isAlike(found)) return found.source;
     // Another value of as many axes would have to be turned itself; of a constant the elements are.
-    if (!isPointwise || !view.isConstant(name)) return undefined;
+    if (!isPointwise) return undefined;
+    if (!view.isConstant(name)) {
+      const shape = view.shapeOf(name);
+      if (flat || shape.length !== order.length || !keepsElements(back, shape)) return undefined;
+      return reshaped(name, back.map((axis) => shape[axis])); // prettier-ignore
+    }
     const encoding = parameters.get(name);
     if (!encoding || !isDense(encoding)) return undefined;
-    if (sizeOf(encoding.shape) === 1) return name;
-    if (encoding.shape.length > order.length) return undefined;
+    if (sizeOf(encoding.shape) === 1 && encoding.shape.length <= order.length) return name;
+    if (flat || encoding.shape.length > order.length) return undefined;
     const shape = [...new Array<number>(order.length - encoding.shape.length).fill(1), ...encoding.shape];
     const turned = fresh(`${name}.order`);
     parameters.set(turned, {

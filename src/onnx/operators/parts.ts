@@ -38,7 +38,7 @@ function spansOf(
   axes.forEach((given, i) => {
     const axis = axisFrom(given, shape.length);
     // A batch of any size: only a slice of all of it is one for every batch.
-    const side = shape[axis] ?? Number.MAX_SAFE_INTEGER / 2;
+    const side = shape[axis] ?? 2 ** 52;
     const step = steps[i];
     if (step === 0) node.fail('ATTRIBUTE', 'steps: expected numbers that are not 0');
     const clamp = (value: number, low: number, high: number): number =>
