@@ -114,6 +114,8 @@ export interface OpenOptions {
   readonly preprocess?: string | undefined;
   /** The network of plain weights where `--network` is left out; default: it is asked for. */
   readonly assumed?: 'vgg';
+  /** Quantized weights of a model of another format are decoded, to be pruned and quantized anew. Default false. */
+  readonly dense?: boolean;
   /** Is told what the reading of a model of another format took to mean something. */
   readonly note?: (text: string) => void;
 }
@@ -126,9 +128,9 @@ export interface OpenOptions {
 export async function openModel(
   path: string,
   values: Values<typeof PLAIN_OPTIONS & typeof READ_OPTIONS>,
-  { preprocess, assumed, note = () => undefined }: OpenOptions = {},
+  { preprocess, assumed, dense, note = () => undefined }: OpenOptions = {},
 ): Promise<OpenedModel> {
-  const { bytes, foreign } = await openFile(path, values);
+  const { bytes, foreign } = await openFile(path, values, dense);
   for (const text of foreign?.notes ?? []) note(`${path}: ${text}`);
   const found = foreign?.network ?? holdsNetwork(path, bytes, values);
   if (found) {
@@ -184,12 +186,13 @@ export interface ForeignModel {
 export async function openFile(
   path: string,
   values: Values<typeof READ_OPTIONS>,
+  dense = false,
 ): Promise<{ bytes: Uint8Array; foreign: ForeignModel | undefined }> {
   const file = await modelFile(path);
   const bytes = await loadFile(file);
   const by = (producer: string): string => (producer === '' ? '' : `, by ${producer}`);
   if (isOnnxFile(file, bytes)) {
-    const { network, opsets, producer, batch, notes } = readOnnxFile(file, bytes, values);
+    const { network, opsets, producer, batch, notes } = readOnnxFile(file, bytes, { ...values, dense });
     const opset = opsets.get('');
     const words = `ONNX, operator set ${opset}${by(producer)}, batch ${batch}`;
     return { bytes, foreign: { network, words, about: { opset, producer, batch }, notes, fileBytes: bytes.length } };

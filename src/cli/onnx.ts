@@ -57,6 +57,8 @@ export const shapesText = (shapes: Shapes): string =>
 export interface OnnxChoices {
   readonly shape: Shapes | undefined;
   readonly noLimits: boolean;
+  /** Quantized weights are decoded. Default false. */
+  readonly dense?: boolean;
 }
 
 /**
@@ -65,8 +67,13 @@ export interface OnnxChoices {
  * @throws {UsageError} for a shape that the model has no use for
  * @throws {EspalierError} whatever `readOnnx` throws, naming the file
  */
-export function readOnnxFile(path: string, bytes: Uint8Array, { shape, noLimits }: OnnxChoices): OnnxModel {
-  const options = { files: filesBeside(path), ...(shape && { shapes: shape }), ...(noLimits && { limits: NO_LIMITS }) };
+export function readOnnxFile(path: string, bytes: Uint8Array, { shape, noLimits, dense }: OnnxChoices): OnnxModel {
+  const options = {
+    files: filesBeside(path),
+    ...(shape && { shapes: shape }),
+    ...(noLimits && { limits: NO_LIMITS }),
+    ...(dense && { dense }),
+  };
   try {
     return inFile(path, () => readOnnx(bytes, options));
   } catch (error) {

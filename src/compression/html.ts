@@ -83,7 +83,7 @@ function layerBars({ layers }: CompressionReport): string {
 
 /** Layers, what the file has beside them, and the file: the last line is the sum of those above. */
 function layerTable({ layers, bytes, split, parameters, multiplyAdds }: CompressionReport): string {
-  const { saved = 0 } = split;
+  const { packing = 0 } = split;
   const state = ({ shape, parameters, bytes }: LayerState): string[] => [
     shape.join(' x '),
     count(parameters),
@@ -130,8 +130,8 @@ function layerTable({ layers, bytes, split, parameters, multiplyAdds }: Compress
           count(multiplyAdds.after),
           '',
         ],
-        ['header, graph and padding', '', '', '', '', '', count(bytes + saved - after), '', '', ''],
-        ...(saved > 0 ? [['saved by packing', '', '', '', '', '', count(-saved), '', '', '']] : []),
+        ['header, graph and padding', '', '', '', '', '', count(bytes - packing - after), '', '', ''],
+        ...(packing < 0 ? [['packing', '', '', '', '', '', count(packing), '', '', '']] : []),
         ['file', '', count(parameters.before), '', '', count(parameters.after), count(bytes), '', '', ''],
       ],
     },
@@ -146,7 +146,7 @@ function splitTable({ split, bytes, originalBytes, layers }: CompressionReport):
     ['codebooks', split.codebooks],
     ['values', split.values],
     ['header, graph and padding', split.rest],
-    ...(split.saved === undefined ? [] : [['saved by packing', -split.saved] as const]),
+    ...(split.packing === undefined ? [] : [['packing', split.packing] as const]),
   ];
   const share = (part: number): string => `${((100 * part) / bytes).toFixed(1)} %`;
   const stored = layers.reduce((total, { before }) => total + before.bytes, 0);

@@ -52,8 +52,8 @@ export interface CompressionReport {
   readonly originalBytes: number;
   readonly ratio: number;
   /**
-   * Bytes of the compressed file by content, as they lie in a plain file; `rest` is header, graph and padding, and `saved`,
-   * of a packed file alone, what packing takes off the sum.
+   * Bytes of the compressed file by content, as they lie in a plain file; `rest` is header, graph and padding, and `packing`,
+   * of a packed file alone, what that takes off, below 0. Together they are the file.
    */
   readonly split: {
     readonly codes: number;
@@ -61,7 +61,7 @@ export interface CompressionReport {
     readonly codebooks: number;
     readonly values: number;
     readonly rest: number;
-    readonly saved?: number;
+    readonly packing?: number;
   };
   readonly parameters: { readonly before: number; readonly after: number };
   readonly multiplyAdds: { readonly before: number; readonly after: number };
@@ -163,5 +163,5 @@ export function splitBytes(network: Network, fileBytes: number, plainBytes = fil
     split.values += values;
     split.rest -= total;
   }
-  return plainBytes > fileBytes ? { ...split, saved: plainBytes - fileBytes } : split;
+  return plainBytes > fileBytes ? { ...split, packing: fileBytes - plainBytes } : split;
 }

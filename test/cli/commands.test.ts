@@ -409,9 +409,9 @@ describe('compress', () => {
     expect(report['originalBytes']).toBe(4 * parameterCount(vgg({ side: 8, widths: [4], hidden: [8] })));
     const network = open(out);
     expect(network.task?.kind).toBe('landmarks');
-    expect([...decode(network.parameters.get('dense2_unit.scale')!)].every((scale) => scale === Math.fround(0.1))).toBe(
-      true,
-    );
+    // A half, as all that stays dense.
+    for (const scale of decode(network.parameters.get('dense2_unit.scale')!))
+      expect(Math.abs(scale - 0.1)).toBeLessThan(2 ** -11 * 0.1);
   });
 });
 

@@ -68,8 +68,8 @@ describe('compress', () => {
       [4, 24],
     ]);
     expect(report.bytes).toBe(bytes.length);
-    const { codes, signs, codebooks, values, rest } = report.split;
-    expect(codes + signs + codebooks + values + rest).toBe(bytes.length);
+    const { codes, signs, codebooks, values, rest, packing = 0 } = report.split;
+    expect(codes + signs + codebooks + values + rest + packing).toBe(bytes.length);
     expect(rest).toBeGreaterThan(0);
     expect(report.originalBytes).toBe(4 * report.parameters.before);
     expect(report.ratio).toBe(report.originalBytes / report.bytes);

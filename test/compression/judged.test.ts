@@ -203,7 +203,8 @@ describe('tries', () => {
     expect(report.validation).toMatchObject({ before: 0, yardstick: 'errorRate' });
     expect(report.validation.after).toBeGreaterThan(0);
     expect(report.tolerance).toBe(TOLERANCES.errorRate);
-    expect(report.steps.map(({ tries }) => tries.length)).toEqual([1, 1, 1, 1]);
+    // The last rounds what stayed dense.
+    expect(report.steps.map(({ tries }) => tries.length)).toEqual([1, 1, 1, 1, 1]);
     expect(describeValidation({ before: 0, after: 0.0125, yardstick: 'errorRate' })).toEqual({
       name: 'validation accuracy',
       before: '100.00 %',

@@ -63,17 +63,17 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is below 167 kB minified and 77 kB gzipped, SIMD kernels included', () => {
+  it('is below 169 kB minified and 79 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts]
       .sort(([, a], [, b]) => b - a)
       .map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
-    expect(code.length).toBeLessThan(167_000);
-    expect(gzipped).toBeLessThan(77_000);
+    expect(code.length).toBeLessThan(169_000);
+    expect(gzipped).toBeLessThan(79_000);
   });
 
-  it('keeps to a budget per part: 70 kB for the core, 69 kB for the kernels, 3.6 kB for each file of operators', () => {
+  it('keeps to a budget per part: 70 kB for the core, 71 kB for the kernels, 3.6 kB for each file of operators', () => {
     const bytesOf = (belongs: (path: string) => boolean): number =>
       [...parts].reduce((sum, [path, bytes]) => sum + (belongs(path) ? bytes : 0), 0);
     // Of the core 1.9 kB hold a file to limits of memory and work, and 0.8 make what it is called visible, since a page

@@ -53,7 +53,7 @@ async function run(invocation: Compress): Promise<Result> {
   if (values.report !== undefined) checkEnding('--report', values.report, '.html');
   const { data } = values;
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
-  const model = await openModel(path, values, { preprocess: values.preprocess, note: progress.note });
+  const model = await openModel(path, values, { preprocess: values.preprocess, dense: true, note: progress.note });
   const chosen = await compressOptions(values, model.network);
 
   const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network, invocation);

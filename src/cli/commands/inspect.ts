@@ -140,7 +140,7 @@ function describeNetwork(network: Network, fileBytes: number, foreign: ForeignMo
   const sum = (part: 'parameters' | 'multiplyAdds'): number => layers.reduce((total, layer) => total + layer[part], 0);
   // A file of ours that is smaller than the plain one is packed.
   const plainBytes = foreign ? fileBytes : Math.max(fileBytes, writeNetwork(network).length);
-  const { saved = 0, ...split } = splitBytes(network, fileBytes, plainBytes);
+  const split = splitBytes(network, fileBytes, plainBytes);
   const { name, inputs, outputs, preprocessing, task } = network;
   const [parameters, multiplyAdds] = [sum('parameters'), sum('multiplyAdds')];
   const shapes = inferTypes(network);
@@ -167,7 +167,7 @@ function describeNetwork(network: Network, fileBytes: number, foreign: ForeignMo
         'bytes',
         `${grouped(fileBytes)} (${Object.entries(split)
           .map(([part, bytes]) => `${part} ${grouped(bytes)}`)
-          .join(', ')}${saved > 0 ? `, less ${grouped(saved)} by packing` : ''})`,
+          .join(', ')})`,
       ],
     ],
     [1],
@@ -193,7 +193,7 @@ function describeNetwork(network: Network, fileBytes: number, foreign: ForeignMo
       multiplyAdds,
       bytes: fileBytes,
       layers,
-      split: { ...split, ...(saved > 0 && { saved }) },
+      split,
       inputs,
       outputs,
       ...(preprocessing ? { preprocessing } : {}),

@@ -58,7 +58,9 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
   milder: (options) =>
     options.step > 0
       ? { ...options, step: options.step / 2 }
-      : options.bits < 8 ? { ...options, bits: Math.min(8, options.bits + 2) } : { ...options, scales: 'channel' },
+      : options.bits < 8
+        ? { ...options, bits: Math.min(8, options.bits + 2) }
+        : { ...options, scales: 'channel' },
   /** Exact, of a plain file. */
   estimateBits(shape, { bits, scales, zeroPoints }) {
     const { rows, columns } = matrixSides(shape);
