@@ -66,21 +66,21 @@ const PRESETS = {
 
 /**
  * The same for networks of small layers, detectors for phones and the like, whose layers are too small for a codebook each and
- * whose channels are few already: nothing is pruned, and all layers get levels, whose scales are all that they cost beside.
+ * whose channels are few already: nothing is pruned, and all layers get levels, which cost one scale a layer beside.
  * The first layer and depthwise convolutions too: they are a fifth of such a network.
  */
 const OF_SMALL_LAYERS = {
   /** No epoch and no labels. */
   quick: {
     layersPerStep: Infinity,
-    settings: { keep: 1, quantize: true, quantizer: 'scalar', bits: 6 },
+    settings: { keep: 1, quantize: true, quantizer: 'scalar', scales: 'layer', step: 0.2 },
     feedback: 'full',
     retries: 0,
     ...UNTRAINED,
   },
   size: {
     layersPerStep: Infinity,
-    settings: { keep: 1, quantize: true, quantizer: 'scalar', bits: 4 },
+    settings: { keep: 1, quantize: true, quantizer: 'scalar', scales: 'layer', step: 0.4 },
     retries: 0,
     ...UNTRAINED,
     training: { levels: 'moving', optimizer: { kind: 'adam', weightDecay: 0 }, batchSize: 8 },
@@ -112,7 +112,7 @@ function hasSmallLayers(network: Network): boolean {
  * Options of `compress` by name, for a network: `size` and `speed` are the settings of docs/results.md, `paper` its
  * schedule of one layer at a time, `quick` what needs minutes and no labels. The first layer stays dense, and of the first dense layer,
  * unless it is the last, a smaller share stays than of the others. Of a network whose weights are for the most part in layers
- * of fewer than some 22,000, `quick` and `size` prune nothing, and store levels of 6 and of 4 bits. Spread your own over them.
+ * of fewer than some 22,000, `quick` and `size` prune nothing, and store levels that a packed file makes small, some 5 and 4 bits a weight. Spread your own over them.
  * @throws {TypeError | RangeError} for another name
  * @example
  * import { compress, presetOptions } from 'espalier/compression';

@@ -26,9 +26,9 @@ describe('presetOptions', () => {
       conv(64, 3, { groups: 64 }),
       conv(64, 1),
     ]);
-    for (const [name, bits] of [
-      ['quick', 6],
-      ['size', 4],
+    for (const [name, step] of [
+      ['quick', 0.2],
+      ['size', 0.4],
     ] as const) {
       const { layers } = resolveCompressOptions(small, presetOptions(name, small));
       expect(
@@ -36,9 +36,9 @@ describe('presetOptions', () => {
           keep,
           quantize,
           quantizer,
-          options['bits'],
+          options['step'],
         ]),
-      ).toEqual(Array.from({ length: 4 }, () => [1, true, 'scalar', bits]));
+      ).toEqual(Array.from({ length: 4 }, () => [1, true, 'scalar', step]));
     }
     expect(presetOptions('size', small).training?.levels).toBe('moving');
     // Half of its weights in one layer that pays for a codebook, and a few more: 200 x 110 is 22,000.
