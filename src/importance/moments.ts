@@ -114,8 +114,9 @@ export async function measureMoments(
   network: Network,
   layers: readonly string[],
   context: GivenContext<MeasureContext>,
-  options: MomentsOptions = {},
+  given: Omit<MomentsOptions, 'memory'> = {},
 ): Promise<Map<string, LayerMoments>> {
+  const options = ownOptions('measureMoments', 'options', given, ['samples', 'positions', 'batch']);
   // One pass, after which nothing is asked again.
   const meter = await openMoments('measureMoments', network, context, { ...options, memory: 0 });
   return meter.measure(
@@ -135,7 +136,13 @@ export function momentsObstacle(network: Network, layer: string): string | undef
   return undefined;
 }
 
-/** {@link measureMoments} for steps that measure again and again. @param reference - whose responses can be asked for */
+/**
+ * {@link measureMoments} for steps that measure again and again. Where layers are measured from the first to the last, and
+ * none before a measured one changes any more, all passes together are one through either network; in any other order, and
+ * beyond `memory`, the results are the same (to rounding) and the passes longer. Peak: half as much again as `memory` allows,
+ * since a cut is there until the next one is made.
+ * @param reference - whose responses can be asked for
+ */
 export async function openMoments(
   who: string,
   reference: Network,

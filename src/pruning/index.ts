@@ -7,7 +7,8 @@ export type { GroupReport, PruneGroupOptions, PruneOptions, PruneReport } from '
 export { DEFAULT_RIDGE, removeNeurons } from './remove.ts';
 export type { RemovalReport, RemoveOptions } from './remove.ts';
 export { findGroups, largestKeep } from './groups.ts';
-export { refitLayers, REFIT_RIDGE, refitWeights } from './refit.ts';
+export { REFIT_RIDGE, refitWeights } from '../importance/least-squares.ts';
+export { refitLayers } from './refit.ts';
 export type { RefitReport } from './refit.ts';
 export { keepAbove, keepBest } from './select.ts';
 export type { KeepOptions, Selection, SelectionReport } from './select.ts';

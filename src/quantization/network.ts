@@ -5,7 +5,7 @@
 import { checkNetwork } from '../graph/check.ts';
 import { decode, encodingSize, isDense, writeEncoding } from '../encodings/index.ts';
 import { matrixSides } from '../encodings/checks.ts';
-import type { Encoding } from '../encodings/types.ts';
+import type { DenseEncoding, Encoding } from '../encodings/types.ts';
 import { createRunControl } from '../base/control.ts';
 import { checkInteger, checkOneOf, show } from '../base/errors.ts';
 import { ownOptions } from '../base/rules.ts';
@@ -18,6 +18,7 @@ import type { Context } from '../graph/transform.ts';
 import { givenKernels } from '../kernels/given.ts';
 import { loadKernels } from '../kernels/load.ts';
 import type { KernelSet } from '../kernels/types.ts';
+import { refitWeights } from '../importance/least-squares.ts';
 import { momentsObstacle, openMoments } from '../importance/moments.ts';
 import type { LayerMoments, MomentsMeter } from '../importance/moments.ts';
 import { biasOf, withBias } from '../network/bias.ts';
@@ -64,7 +65,9 @@ export const FEEDBACKS = ['none', 'diagonal', 'full'] as const;
 /**
  * - 'none': of nothing; no data are needed.
  * - 'diagonal': errors count as much as the column's inputs vary.
- * - 'full': and the error of what is quantized is made good by the columns still to come (GPTQ, GPTVQ), its mean by the bias.
+ * - 'full': and the error of what is quantized is made good by the columns still to come (GPTQ, GPTVQ), its mean by the bias;
+ *   where the responses of the network before are known, as in {@link quantize}, what is quantized are the weights that come
+ *   nearest to them on what the layer reads by now (`refitWeights`), so that each layer makes good what those before it lost.
  */
 export type Feedback = (typeof FEEDBACKS)[number];
 
@@ -158,12 +161,17 @@ function planFit(who: string, settingsGiven: readonly LayerOptions[], context: F
   };
 }
 
+interface Fed {
+  readonly kind: Feedback;
+  readonly moments: LayerMoments;
+}
+
 async function fitParameter(
   who: string,
   network: Network,
   parameter: string,
   { kind, quantizer, options, context }: Fit,
-  fed?: { readonly kind: Feedback; readonly moments: LayerMoments },
+  fed?: Fed,
 ): Promise<{ network: Network; report: ParameterReport }> {
   checkNetwork(who, 'network', network);
   const encoding = network.parameters.get(parameter);
@@ -177,7 +185,7 @@ async function fitParameter(
       `${who}: parameter: expected ${show(parameter)} to be dense, got a ${encoding.kind} encoding; quantize each weight once`,
     );
   const { rows, columns } = matrixSides(encoding.shape);
-  const matrix = { data: decode(encoding), shape: [rows, columns] };
+  const matrix = { data: aimedAt(network, encoding, fed), shape: [rows, columns] };
   const { encoding: fitted, report: fit } = await quantizer.fit(matrix, options, { ...context, ...heard(fed, rows) });
   const quantized: Encoding = { ...fitted, shape: encoding.shape };
   const before = writtenBits(parameter, encoding);
@@ -200,10 +208,7 @@ async function fitParameter(
 }
 
 /** What of a layer's inputs its quantizer is told. */
-function heard(
-  fed: { readonly kind: Feedback; readonly moments: LayerMoments } | undefined,
-  rows: number,
-): Pick<FitContext, 'importance' | 'moments'> {
+function heard(fed: Fed | undefined, rows: number): Pick<FitContext, 'importance' | 'moments'> {
   if (!fed || fed.kind === 'none') return {};
   const { variance, covariance, columns, groups } = fed.moments;
   if (fed.kind === 'full') return { moments: covariance };
@@ -216,26 +221,38 @@ function heard(
   return { importance: { data, shape: [rows, columns] } };
 }
 
-/** With feedback the bias takes up the mean of what the errors make of the layer's inputs, where it is the layer's alone. */
-function replaced(
-  network: Network,
-  parameter: string,
-  quantized: Encoding,
-  fed: { readonly kind: Feedback; readonly moments: LayerMoments } | undefined,
-): Network {
-  const result = { ...network, parameters: new Map(network.parameters).set(parameter, quantized) };
-  if (fed?.kind !== 'full') return result;
-  const { node, mean, groups } = fed.moments;
+/** The weights, or where a reference's responses are known those that answer like it on what the layer reads by now. */
+function aimedAt(network: Network, weight: DenseEncoding, fed: Fed | undefined): Float32Array {
+  return fed?.kind === 'full' && fed.moments.responses && hasBiasOfItsOwn(network, fed.moments.node)
+    ? Float32Array.from(refitWeights(weight.data, fed.moments).weights)
+    : weight.data;
+}
+
+/** Whether a constant can be put into what a layer yields without others hearing of it. */
+function hasBiasOfItsOwn(network: Network, node: string): boolean {
   const bias = network.nodes.find(({ name }) => name === node)?.parameters.bias;
-  if (bias !== undefined && (parameterUsers(network).get(bias)?.length !== 1 || !isDense(network.parameters.get(bias))))
-    return result;
+  return (
+    bias === undefined || (parameterUsers(network).get(bias)?.length === 1 && isDense(network.parameters.get(bias)))
+  );
+}
+
+/**
+ * With feedback the bias takes up the mean of what the errors make of the layer's inputs, where it is the layer's alone:
+ * mean responses are the reference's, or those that they were.
+ */
+function replaced(network: Network, parameter: string, quantized: Encoding, fed: Fed | undefined): Network {
+  const result = { ...network, parameters: new Map(network.parameters).set(parameter, quantized) };
+  if (fed?.kind !== 'full' || !hasBiasOfItsOwn(network, fed.moments.node)) return result;
+  const { node, mean, groups, responses } = fed.moments;
   const { rows, columns } = matrixSides(quantized.shape);
-  const [before, after] = [decode(network.parameters.get(parameter)!), decode(quantized)];
-  const sums = Float64Array.from(biasOf(network, node, rows));
+  const after = decode(quantized);
+  const sums = Float64Array.from(responses?.mean ?? biasOf(network, node, rows));
+  const before = responses ? undefined : decode(network.parameters.get(parameter)!);
   for (let o = 0; o < rows; o++)
     for (let j = 0; j < columns; j++)
       sums[o] +=
-        (before[o * columns + j] - after[o * columns + j]) * mean[Math.floor((o * groups) / rows) * columns + j];
+        ((before?.[o * columns + j] ?? 0) - after[o * columns + j]) *
+        mean[Math.floor((o * groups) / rows) * columns + j];
   return withBias(result, node, sums);
 }
 
@@ -334,7 +351,12 @@ export async function momentsOfWeight(
   const layers = weightedLayers(network).filter((layer) => layer.weight === weight);
   const [{ name }] = layers;
   if (layers.length > 1 || momentsObstacle(network, name) !== undefined) return undefined;
-  return (await meter.measure(network, [{ node: name, covariance: feedback === 'full' }])).get(name);
+  const [outputs] = network.parameters.get(weight)!.shape;
+  const request =
+    feedback === 'full'
+      ? { node: name, rows: Int32Array.from({ length: outputs }, (_, o) => o) }
+      : { node: name, covariance: false };
+  return (await meter.measure(network, [request])).get(name);
 }
 
 function how({ kernels, threads, seed, signal }: Context): FitContext {

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { normal, stream } from '../../src/base/random.ts';
 import type { Tensor } from '../../src/base/tensor.ts';
 import { decode } from '../../src/encodings/index.ts';
-import { measureMoments } from '../../src/importance/index.ts';
+import { measureMoments, openMoments } from '../../src/importance/index.ts';
+import type { LayerMoments } from '../../src/importance/index.ts';
 import { loadKernels } from '../../src/kernels/index.ts';
 import { dense, sequential } from '../../src/network/index.ts';
 import {
@@ -237,6 +238,33 @@ describe('quantizeParameterAsync with moments', () => {
     }
     for (const [name, encoding] of network.parameters)
       if (!name.startsWith('conv2')) expect(small.parameters.get(name)).toBe(encoding);
+  });
+
+  test('with responses of a reference, what layers before have lost is made good as far as it can be', async () => {
+    const two = { quantizer: 'scalar', bits: 2 } as const;
+    const { network: lossy } = await quantizeParameterAsync(network, 'conv1.weight', two);
+    const meter = await openMoments('test', network, given);
+    const rows = [...Array(5).keys()];
+    const moments = (await meter.measure(lossy, [{ node: 'conv2', rows }])).get('conv2')!;
+    const { responses: _none, ...alone } = moments;
+    const probe = randomInputs(network, 64, 6);
+    const before = await run(network, probe, 'conv2');
+    const distance = async (known: LayerMoments): Promise<number> => {
+      const options = { quantizer: 'scalar', bits: 5, moments: known } as const;
+      const { network: small } = await quantizeParameterAsync(lossy, 'conv2.weight', options);
+      const after = await run(small, probe, 'conv2');
+      return after.reduce((sum, value, i) => sum + (value - before[i]) ** 2, 0);
+    };
+    expect(await distance(moments)).toBeLessThan(0.9 * (await distance(alone)));
+    // Mean responses are the reference's.
+    const { network: small } = await quantizeParameterAsync(lossy, 'conv2.weight', { ...two, moments });
+    const { mean, columns, responses } = moments;
+    const [after, bias] = [decode(small.parameters.get('conv2.weight')!), data(small, 'conv2.bias')];
+    for (let o = 0; o < 5; o++) {
+      let response = bias[o];
+      for (let j = 0; j < columns; j++) response += after[o * columns + j] * mean[j];
+      expect(Math.abs(response - responses!.mean[o])).toBeLessThan(1e-5);
+    }
   });
 
   test('a bias that layers share stays', async () => {
