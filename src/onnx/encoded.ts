@@ -3,6 +3,7 @@
  * model that was written quantized is quantized when it is read. Nothing is computed for it but what the encoding holds,
  * and arrays are read where all else fits. Glossary: M sub-spaces of a block, d columns in each, K codewords.
  */
+import { exponentOf } from '../base/elementary.ts';
 import { sameShape, sizeOf } from '../base/tensor.ts';
 import type { Shape } from '../base/tensor.ts';
 import { packedBytes, unpackCodes } from '../encodings/bits.ts';
@@ -371,6 +372,13 @@ interface Codewords {
   read(): Float32Array;
 }
 
+/** The exponent of a power of two; NaN of what is none. */
+function powerOfTwo(value: number): number {
+  if (!(value > 0 && value < Infinity)) return NaN;
+  const exponent = exponentOf(value);
+  return 2 ** exponent === value ? exponent : NaN;
+}
+
 function codewordsOf(reader: Reader, value: string | undefined): Codewords | undefined {
   const shape = reader.shapeOf(value, 'float');
   if (value !== undefined && shape?.length === 2)
@@ -388,7 +396,7 @@ function codewordsOf(reader: Reader, value: string | undefined): Codewords | und
   if (!cast || stored?.length !== 2 || integerOf(cast, 'to') !== ELEMENT.float) return undefined;
   const shown = reshape ? reader.numbers(reshape.inputs[1], 'int64', 2) : stored;
   const count = powers[0]?.length ?? 1;
-  const exponents = Array.from({ length: count }, (_, b) => powers.reduce((sum, of) => sum + Math.log2(of[b]), 0));
+  const exponents = Array.from({ length: count }, (_, b) => powers.reduce((sum, of) => sum + powerOfTwo(of[b]), 0));
   const isOne = count === 1 && !reshape;
   if (shown?.length !== 2 || sizeOf(shown) !== sizeOf(stored) || !exponents.every(Number.isInteger)) return undefined;
   if (powers.some((of) => of.length !== count) || (!isOne && (!reshape || stored[0] !== count))) return undefined;

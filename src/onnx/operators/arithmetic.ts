@@ -167,8 +167,12 @@ export const ARITHMETIC: Readonly<Record<string, OnnxOperator>> = {
   Pow: {
     evaluate(node, [first, second]) {
       const [a, b] = [required(node, 0, first), required(node, 1, second)];
-      const bigints = (x: bigint, y: bigint): bigint =>
-        y >= 0n && y < 64n ? x ** y : node.fail('UNSUPPORTED', `a power of whole numbers: expected 0 to 63, got ${y}`);
+      const bigints = (x: bigint, y: bigint): bigint => {
+        if (y < 0n || y > 63n) node.fail('UNSUPPORTED', `a power of whole numbers: expected 0 to 63, got ${y}`);
+        let product = 1n;
+        for (let i = 0n; i < y; i++) product *= x;
+        return product;
+      };
       return [computed(node, a, cast(b, a.type), { numbers: binaryOf('power'), bigints })];
     },
     build: (_node, graph) => graph.yields(0, power(graph)),

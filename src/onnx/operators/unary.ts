@@ -1,4 +1,5 @@
 /** Functions of one number. */
+import { tanh } from '../../base/elementary.ts';
 import { mapped } from '../arrays.ts';
 import type { Building, Value } from '../building.ts';
 import type { NodeView } from '../node.ts';
@@ -130,7 +131,7 @@ const gelu: OnnxOperator = {
   evaluate(node, [x]) {
     const isApproximate = node.text('approximate', ['none', 'tanh'], 'none') === 'tanh';
     const curve = (value: number): number =>
-      (value / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
+      (value / 2) * (1 + tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value * value * value)));
     return [computed(node, x, isApproximate ? curve : activationOf('gelu'))];
   },
   build(node, graph) {
