@@ -51,7 +51,7 @@ import type { Layer, Network } from 'espalier/network';
 
 export interface Single {
   readonly name: string;
-  readonly build: () => Network;
+  build(): Network;
 }
 
 const one = (name: string, shape: readonly number[], ...layers: Layer[]): Single => ({
