@@ -56,13 +56,24 @@ export function forward(rows: readonly Result[]): string {
 }
 
 /** espalier beside the one that runs the same file: `what` of each case, least times. */
-function againstOnnx(rows: readonly Result[], group: string, label: (row: Result) => string, extra: readonly string[]): string {
+function againstOnnx(
+  rows: readonly Result[],
+  group: string,
+  label: (row: Result) => string,
+  extra: readonly string[],
+): string {
   const own = rows.filter((row) => row.group === group);
   const time = (name: string, what: string, who: string): number =>
     own.find((row) => row.case === name && row.what === what && row.who === who)?.minimum ?? NaN;
   const calls = own.filter(({ who, what }) => who === 'espalier' && !extra.includes(what));
   return table(
-    ['', 'espalier, ms', 'onnxruntime-web, ms', 'ratio', ...extra.flatMap((what) => [`${what}, ms`, 'onnxruntime-web'])],
+    [
+      '',
+      'espalier, ms',
+      'onnxruntime-web, ms',
+      'ratio',
+      ...extra.flatMap((what) => [`${what}, ms`, 'onnxruntime-web']),
+    ],
     calls.map((row) => {
       const [ours, theirs] = ['espalier', 'onnxruntime-web'].map((who) => time(row.case, row.what, who));
       const isFirst = calls.find((other) => other.case === row.case) === row;

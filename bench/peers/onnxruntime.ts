@@ -19,12 +19,7 @@ interface Session {
 interface OnnxRuntime {
   readonly env: { readonly wasm: { numThreads: number }; logLevel?: string };
   readonly Tensor: new (type: 'float32', data: Float32Array, shape: readonly number[]) => object;
-  readonly InferenceSession: {
-    create(
-      model: Uint8Array,
-      options: object,
-    ): Promise<Session>;
-  };
+  readonly InferenceSession: { create(model: Uint8Array, options: object): Promise<Session> };
 }
 
 serve(async (job, variant) => {
