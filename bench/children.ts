@@ -16,6 +16,10 @@ export interface Command {
 
 export interface Contender {
   readonly who: string;
+  /** Seconds that its first job took to prepare. */
+  readonly opened: number;
+  /** Takes another job in the place of the one before. */
+  prepare(job: Job): Promise<number>;
   /** Seconds of one call. */
   run(): Promise<number>;
   /** Values of the last call. */
@@ -52,9 +56,12 @@ export async function startContender(who: string, command: Command, job: Job, va
       waiting.push({ resolve: resolve as (value: unknown) => void, reject });
       child.stdin.write(`${JSON.stringify(request)}\n`);
     });
-  await ask({ prepare: job, variant });
+  const prepare = (next: Job): Promise<number> => ask<number>({ prepare: next, variant });
+  const opened = await prepare(job);
   return {
     who,
+    opened,
+    prepare,
     run: () => ask<number>({ run: true }),
     async output() {
       const path = join(SCRATCH, `output-${child.pid}.f32`);

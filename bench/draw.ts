@@ -86,6 +86,24 @@ The ResNet-18 has stages of 96, 160, 256 and 448 channels, the MobileNet v1 widt
 `,
     ],
     [
+      'models',
+      'Models by others',
+      `${tables.models(rows)}
+
+Both run the very file: detectors and landmark networks as their authors or PyTorch export them (\`readOnnx\`, \`simplify\`, \`foldNormalization\`, an executor), and our VGG with product codes, our own file on our side
+and what \`writeOnnx\` makes of it on the other. Milliseconds per call, inputs and outputs copied in and out. *Opening*: from the bytes to what can run, kernels compiled, in a process that has the library's
+JavaScript loaded; *first run*: before engines have compiled anything a second time. Both are single times.
+`,
+    ],
+    [
+      'operators',
+      'Operators',
+      `${tables.operators(rows)}
+
+Models of one operator, written by \`writeOnnx\`, one sample, as above: what a call costs beside the operator itself is in both figures.
+`,
+    ],
+    [
       'training',
       'Training',
       `${picture('training')}

@@ -1,15 +1,18 @@
 /**
  * espalier's contender: the jobs of serve.ts done by the library. Variants: 'simd', and 'portable' for verification.
  */
-import { createExecutor, createTrainingExecutor, kmeans, kmeansAsync, l2 } from 'espalier';
+import { readFileSync } from 'node:fs';
+import { createExecutor, createTrainingExecutor, isOnnx, kmeans, kmeansAsync, l2, readOnnx } from 'espalier';
 import { loadInferenceKernels, loadKernels, portableKernels } from 'espalier/kernels';
 import type { KernelSet } from 'espalier/kernels';
-import { networkOf, readArray, readExchange } from './exchange.ts';
+import { foldNormalization, readNetwork, simplify } from 'espalier/network';
+import { joinedFloats, networkOf, readArray, readExchange } from './exchange.ts';
 import { serve } from './serve.ts';
-import type { ForwardJob, KmeansJob, Prepared, TrainingJob } from './serve.ts';
+import type { ForwardJob, KmeansJob, ModelJob, Prepared, TrainingJob } from './serve.ts';
 
 serve(async (job, variant) => {
   if (job.kind === 'forward') return forward(job, await kernelsOf(variant, loadInferenceKernels));
+  if (job.kind === 'model') return model(job, await kernelsOf(variant, loadInferenceKernels));
   if (job.kind === 'training') return training(job, await kernelsOf(variant, loadKernels));
   return clustering(job, await kernelsOf(variant, loadKernels));
 });
@@ -31,6 +34,28 @@ async function forward({ network, batch, threads, input }: ForwardJob, kernels: 
       output = Float32Array.from(executor.output());
     },
     output: () => output,
+  };
+}
+
+/** A file as a page runs it: an ONNX model is simplified, and its normalization folded. */
+async function model({ model: path, batch, threads, inputs }: ModelJob, kernels: KernelSet): Promise<Prepared> {
+  const bytes = readFileSync(path);
+  const network = isOnnx(bytes) ? foldNormalization(simplify(readOnnx(bytes).network)) : readNetwork(bytes);
+  const executor = await createExecutor(network, { batch, kernels, threads });
+  const values = inputs.map((file, i) => ({ name: network.inputs[i].name, data: readArray(file) }));
+  let outputs: (Float32Array | Int32Array)[] = [];
+  return {
+    run() {
+      for (const { name, data } of values) executor.input(name).set(data);
+      executor.forward();
+      outputs = network.outputs.map((name) =>
+        executor.typeOf(name) === 'integer'
+          ? Int32Array.from(executor.integers(name))
+          : Float32Array.from(executor.output(name)),
+      );
+    },
+    output: () => joinedFloats(outputs),
+    close: () => executor.dispose(),
   };
 }
 

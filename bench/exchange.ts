@@ -32,6 +32,11 @@ export function readArray(path: string): Float32Array {
     : new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
+/** Values of several arrays one after another. */
+export function joinedFloats(arrays: readonly ArrayLike<number | bigint>[]): Float32Array {
+  return Float32Array.from(arrays.flatMap((values) => Array.from(values, Number)));
+}
+
 /** `count` draws from N(0, 1), the same for the same name. */
 export function normals(count: number, name: string): Float32Array {
   const random = stream(1, 'bench', name);

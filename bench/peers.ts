@@ -33,9 +33,19 @@ function installed(
   });
 }
 
+const ONNX = {
+  who: 'onnxruntime-web',
+  package: 'onnxruntime-web',
+  script: 'peers/onnxruntime.ts',
+  variant: 'onnxruntime-web',
+};
+
+/** The one that runs ONNX models in WebAssembly. */
+export const onnxPeer = (): Peer | undefined => installed([ONNX])[0];
+
 export const forwardPeers = (): Peer[] =>
   installed([
-    { who: 'onnxruntime-web', package: 'onnxruntime-web', script: 'peers/onnxruntime.ts', variant: 'onnxruntime-web' },
+    ONNX,
     { who: 'tfjs wasm', package: '@tensorflow/tfjs-backend-wasm', script: 'peers/tfjs.ts', variant: 'wasm' },
     { who: 'jax-js wasm', package: '@jax-js/jax', script: 'peers/jax-js.ts' },
     { who: 'tfjs cpu', package: '@tensorflow/tfjs', script: 'peers/tfjs.ts', variant: 'cpu' },

@@ -5,6 +5,7 @@
  *   npm run bench                                 everything, some ten minutes
  *   npm run bench -- forward kmeans --rounds 5    some groups; the others' results stay
  *   npm run bench -- draw                         the document and its charts once more, from the results as they are
+ *   --models DIR                                  ONNX models by others; without it those of ESPALIER_DATA/models
  *   --out DIR                                     results, document and charts go there
  *
  * Every result is verified before it is timed: kernels and outputs against the portable kernels, peers' outputs against
@@ -26,6 +27,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '9' },
     out: { type: 'string' },
+    models: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -55,9 +57,11 @@ async function run(names: readonly string[]): Promise<void> {
   const file = join(places.results, `${machine.slug}.csv`);
   // A file that cannot be read is found out before time is spent on measuring.
   readResults(file);
+  const data = process.env['ESPALIER_DATA'];
+  const models = values.models ?? (data === undefined ? undefined : join(data, 'models'));
   for (const group of GROUPS.filter(({ name }) => names.includes(name))) {
     console.log(`\n${group.name}: ${group.about}`);
-    const rows = await group.measure({ rounds });
+    const rows = await group.measure({ rounds, models });
     updateResults(
       file,
       group.name,

@@ -31,6 +31,14 @@ export interface TrainingJob extends Threaded {
   readonly rate: number;
   readonly momentum: number;
 }
+export interface ModelJob extends Threaded {
+  readonly kind: 'model';
+  /** File of an ONNX model, or of one of espalier's own for espalier. */
+  readonly model: string;
+  readonly batch: number;
+  /** Files of (batch, ...input shape) values, in the order of the model's inputs. The outputs are all of them in a row. */
+  readonly inputs: readonly string[];
+}
 export interface KmeansJob extends Threaded {
   /** One run is a whole k-means; the outputs are the codewords (k, d). */
   readonly kind: 'kmeans';
@@ -42,16 +50,19 @@ export interface KmeansJob extends Threaded {
   readonly k: number;
   readonly iterations: number;
 }
-export type Job = ForwardJob | TrainingJob | KmeansJob;
+export type Job = ForwardJob | TrainingJob | ModelJob | KmeansJob;
 
 export interface Prepared {
   /** One timed call. */
   run(): unknown;
   /** Values of the last run. */
   output(): Float32Array;
+  /** Gives back what it holds, before another job. */
+  close?(): unknown;
 }
 
 export type Request =
+  /** Answered with the seconds that it took. */
   | { readonly prepare: Job; readonly variant: string }
   /** Answered with the seconds that it took. */
   | { readonly run: true }
@@ -77,9 +88,11 @@ export function serve(prepare: (job: Job, variant: string) => Promise<Prepared>)
   };
   const answer = async (request: Request): Promise<unknown> => {
     if ('prepare' in request) {
+      await prepared?.close?.();
       baseline = peakMemory();
+      const start = process.hrtime.bigint();
       prepared = await prepare(request.prepare, request.variant);
-      return true;
+      return Number(process.hrtime.bigint() - start) / 1e9;
     }
     if ('output' in request) return writeArray(request.output, ready().output());
     if ('memory' in request) return { peak: peakMemory(), baseline } satisfies Memory;

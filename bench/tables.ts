@@ -55,6 +55,40 @@ export function forward(rows: readonly Result[]): string {
   );
 }
 
+/** espalier beside the one that runs the same file: `what` of each case, least times. */
+function againstOnnx(
+  rows: readonly Result[],
+  group: string,
+  label: (row: Result) => string,
+  extra: readonly string[],
+): string {
+  const own = rows.filter((row) => row.group === group);
+  const time = (name: string, what: string, who: string): number =>
+    own.find((row) => row.case === name && row.what === what && row.who === who)?.minimum ?? NaN;
+  const calls = own.filter(({ who, what }) => who === 'espalier' && !extra.includes(what));
+  return table(
+    [
+      '',
+      'espalier, ms',
+      'onnxruntime-web, ms',
+      'ratio',
+      ...extra.flatMap((what) => [`${what}, ms`, 'onnxruntime-web']),
+    ],
+    calls.map((row) => {
+      const [ours, theirs] = ['espalier', 'onnxruntime-web'].map((who) => time(row.case, row.what, who));
+      const isFirst = calls.find((other) => other.case === row.case) === row;
+      const others = extra.flatMap((what) =>
+        ['espalier', 'onnxruntime-web'].map((who) => (isFirst ? short(time(row.case, what, who)) : '')),
+      );
+      return [label(row), short(ours), short(theirs), `**${ratio(ours / theirs)}**`, ...others];
+    }),
+  );
+}
+
+export const models = (rows: readonly Result[]): string =>
+  againstOnnx(rows, 'models', (row) => `${row.case}, ${row.what.replace('forward, ', '')}`, ['opening', 'first run']);
+export const operators = (rows: readonly Result[]): string => againstOnnx(rows, 'operators', (row) => row.case, []);
+
 export function training(rows: readonly Result[]): string {
   const own = rows.filter(({ group }) => group === 'training');
   const people = unique(own.map(({ who }) => who).filter((who) => who !== 'espalier'));
@@ -106,6 +140,9 @@ export function sideBySide(processors: readonly (readonly Result[])[]): string {
     ...calls('forward').map((row) =>
       against(`${row.case}, ${row.what}: time over the best WebAssembly peer's`, named(row), WASM_PEERS),
     ),
+    ...calls('models')
+      .filter(({ what }) => what.startsWith('forward'))
+      .map((row) => against(`${row.case}, ${row.what}: time over onnxruntime-web's`, named(row), WASM_PEERS)),
     ...calls('training').map((row) =>
       against(`${row.case}, ${row.what}: time over PyTorch's`, named(row), ['PyTorch']),
     ),

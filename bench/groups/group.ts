@@ -7,6 +7,8 @@ export const PROJECT_VERSION = manifest.version;
 
 export interface Settings {
   readonly rounds: number;
+  /** Folder of ONNX models by others. */
+  readonly models?: string | undefined;
 }
 
 export interface Group {

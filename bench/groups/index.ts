@@ -6,6 +6,8 @@ import { halved } from './halved.ts';
 import { kernels } from './kernels.ts';
 import { kmeans } from './kmeans.ts';
 import { memory } from './memory.ts';
+import { models } from './models.ts';
+import { operators } from './operators.ts';
 import { startup } from './startup.ts';
 import { sweep } from './sweep.ts';
 import { threads } from './threads.ts';
@@ -14,6 +16,8 @@ import { training } from './training.ts';
 export const GROUPS: readonly Group[] = [
   kernels,
   forward,
+  models,
+  operators,
   training,
   threads,
   browser,

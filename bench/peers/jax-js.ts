@@ -52,7 +52,7 @@ interface Jax {
 }
 
 serve(async (job) => {
-  if (job.kind === 'kmeans') throw new Error(`jax-js: no ${job.kind}`);
+  if (job.kind === 'kmeans' || job.kind === 'model') throw new Error(`jax-js: no ${job.kind}`);
   if (job.threads !== 1) throw new Error('jax-js: one thread only');
   const name = '@jax-js/jax';
   const jax = (await import(name)) as Jax;

@@ -6,19 +6,12 @@ import { at, loadFloat, loadLanes, storeFloat, storeLanes } from './words';
 /** Of elements in a row fewer than this: four rows at once. */
 const ALONG: i32 = 8;
 
-export function softmaxForward(
-  scratch: i32,
-  x: i32,
-  y: i32,
-  outer: i32,
-  length: i32,
-  inner: i32,
-  count: i32,
-): void {
+export function softmaxForward(scratch: i32, x: i32, y: i32, outer: i32, length: i32, inner: i32, count: i32): void {
   if (inner == 1) {
     if (length < ALONG) return across(x, y, outer, length, length, 1);
     for (let o = 0; o < outer; o++) along(x + o * length, y + o * length, length);
-  } else for (let o = 0; o < outer; o++) across(x + o * length * inner, y + o * length * inner, count, 1, length, inner);
+  } else
+    for (let o = 0; o < outer; o++) across(x + o * length * inner, y + o * length * inner, count, 1, length, inner);
 }
 
 /** `count` rows whose elements lie `step` apart, from one to the next `stride`; four at once, the last ones one by one. */

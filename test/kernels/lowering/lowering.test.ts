@@ -725,6 +725,42 @@ const CASES: { readonly [O in OperationName]: readonly Case<O>[] } = {
         };
       },
     },
+    // The last two axes change places: rows become columns.
+    {
+      pieces: 2,
+      prepare(stage) {
+        const [m, n] = [103, 319];
+        const x = random(stage, 1, m * n),
+          y = stage.empty(m * n);
+        const tables = [[0], range(n, 1), range(m, n)];
+        return {
+          call: { x, y, tables, fill: -1 },
+          results: [[y, m * n]],
+          whole() {
+            const at = stage.ints([1, n, m, 0, ...range(n, 1), ...range(m, n)]);
+            stage.step('rearrange', { x, y, tables: at, rank: 3, first: 0, outer: 1, run: 1, step: 1, fill: -1 });
+          },
+        };
+      },
+    },
+    // Every third of the last axis, from the second on, every row twice; and of another one nothing but its first, over and over.
+    ...[3, 0].map((step): Case<'rearrange'> => ({
+      pieces: 1,
+      prepare(stage) {
+        const x = random(stage, 1, 10 * 31),
+          y = stage.empty(20 * 10);
+        const rows = range(20, 1).map((i) => (i >> 1) * 31),
+          columns = range(10, step).map((at) => at + 1);
+        return {
+          call: { x, y, tables: [rows, columns], fill: -1 },
+          results: [[y, 200]],
+          whole() {
+            const at = stage.ints([20, 10, ...rows, ...columns]);
+            stage.step('rearrange', { x, y, tables: at, rank: 2, first: 0, outer: 20, run: 1, step: 1, fill: -1 });
+          },
+        };
+      },
+    })),
   ],
   // Of 12 elements 20, one of them of three taps, one of none.
   resample: [
