@@ -149,7 +149,9 @@ describe('sides that a model leaves open', () => {
       ['inspect', own],
       ['evaluate', own, '--data', '.', '--part', 'test'],
     ])
-      expect((await call([...args, '--shape', 'image=batch,1,8,8'])).stderr).toMatch(/--shape: .* is no model of ONNX or TensorFlow.js/);
+      expect((await call([...args, '--shape', 'image=batch,1,8,8'])).stderr).toMatch(
+        /--shape: .* is no model of ONNX or TensorFlow.js/,
+      );
   });
 });
 
