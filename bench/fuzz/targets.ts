@@ -374,7 +374,15 @@ export const TARGETS: readonly Target[] = [
     words: [
       ...['Conv2D', 'Dense', 'Reshape', 'StridedSlice', 'ConcatV2', 'Functional', 'Sequential', 'InputLayer', 'Const'],
       ...['"inbound_nodes":[]', '"class_name":', '"input":[]', '"attr":{}', '"shape":[]', '"dtype":"int32"', ':1', '^'],
-      ...['"quantization":{"dtype":"uint8","scale":1,"min":0}', '"__proto__":', 'constructor', '..', 'null', '-1', '1e9'],
+      ...[
+        '"quantization":{"dtype":"uint8","scale":1,"min":0}',
+        '"__proto__":',
+        'constructor',
+        '..',
+        'null',
+        '-1',
+        '1e9',
+      ],
     ],
     seeds: () => Promise.resolve(tfjsModels()),
     read(bytes) {

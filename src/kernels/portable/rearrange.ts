@@ -25,7 +25,8 @@ export function turn({ float, int }: Heap): Kernels['turn'] {
     const [, ...inner] = numbers(int, sides, rank),
       strides = [1, 2].map((operand) => numbers(int, sides + operand * rank, rank));
     forEachStep([outer, ...inner], strides, ([from, to]) => {
-      for (let j = 0; j < n; j++) for (let i = 0; i < m; i++) float[y + to + j * yRow + i] = float[x + from + i * xRow + j];
+      for (let j = 0; j < n; j++)
+        for (let i = 0; i < m; i++) float[y + to + j * yRow + i] = float[x + from + i * xRow + j];
     });
   };
 }
