@@ -393,6 +393,8 @@ function keptTensors(json: Json, found: Reference[], bad: (text: string) => neve
 /** Roles of a layer's weights in the order in which Keras 3 numbers them, where that is not kernel, bias. */
 const ORDER: ReadonlyMap<string, readonly string[]> = /* @__PURE__ */ new Map([
   ['BatchNormalization', ['gamma', 'beta', 'moving_mean', 'moving_variance']],
+  ['DepthwiseConv1D', ['depthwise_kernel', 'bias']],
+  ['DepthwiseConv2D', ['depthwise_kernel', 'bias']],
   ['LayerNormalization', ['gamma', 'beta']],
   ['GroupNormalization', ['gamma', 'beta']],
   ['Normalization', ['mean', 'variance']],

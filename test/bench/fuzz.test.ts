@@ -12,11 +12,7 @@ const { Finding, seal } = await import('../../bench/fuzz/targets.ts');
 const { writeNetwork, readNetwork, sequential, dense, EspalierError } = await import('espalier');
 
 /** Milliseconds per execution differ by a hundred. */
-const EXECUTIONS: Readonly<Record<string, number>> = {
-  'train-checkpoint': 150,
-  'compress-checkpoint': 100,
-  tfjs: 400,
-};
+const EXECUTIONS: Readonly<Record<string, number>> = { 'train-checkpoint': 150, 'compress-checkpoint': 100, tfjs: 400 };
 
 afterAll(() => coverage.stop());
 

@@ -1,5 +1,6 @@
 /** The models of test/vectors/tfjs_models.json, made by TensorFlow.js. */
 import { readFileSync } from 'node:fs';
+import { EspalierError } from '../../src/base/errors.ts';
 import { createExecutor } from '../../src/execution/executor.ts';
 import type { Network } from '../../src/graph/network.ts';
 import { inferTypes } from '../../src/network/shapes.ts';
@@ -64,4 +65,17 @@ export async function run(
   } finally {
     executor.dispose();
   }
+}
+
+/** The error of reading: one of the contract, with a code. */
+export function refusal(read: () => unknown): EspalierError {
+  try {
+    read();
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    // What the engine says of a size is no answer.
+    if (error.code === 'MEMORY') throw new Error('the engine refused it', { cause: error });
+    return error;
+  }
+  throw new Error('it was read');
 }
