@@ -10,8 +10,8 @@ import type { OnnxChoices } from './onnx.ts';
 
 /** The file that MODEL means: of a folder its model.json. */
 export async function modelFile(path: string): Promise<string> {
-  const found = await stat(path).catch(() => undefined);
-  return found?.isDirectory() ? join(path, 'model.json') : path;
+  const [folder, file] = [stat(path), stat(join(path, 'model.json'))].map((found) => found.catch(() => undefined));
+  return (await folder)?.isDirectory() && (await file) ? join(path, 'model.json') : path;
 }
 
 /** By what it holds: text of an object or a list; by its name where that is JSON. */

@@ -33,21 +33,22 @@ describe('compareNetworks', () => {
       (j) => Array.from({ length: count }, (_, i) => x[3 * i + j]).reduce((s, v) => s + v) / count,
     );
     const norm = (values: readonly number[]): number => Math.hypot(...values);
-    const spread = norm([...x].map((value, i) => value - mean[i % 3]));
+    const [spread, size] = [norm([...x].map((value, i) => value - mean[i % 3])), norm([...x])];
     const apart = [...x].map((value, i) => y[i] - value);
     const bySample = Array.from({ length: count }, (_, i) => norm(apart.slice(3 * i, 3 * i + 3)));
     const order = bySample.map((_, i) => i).sort((i, j) => bySample[j] - bySample[i]);
     for (const batch of [1, 4, 32]) {
       const { samples, outputs } = await compareNetworks(a, b, set, { kernels, batch, worst: 2 });
       expect([samples, outputs.map(({ name }) => name)]).toEqual([count, a.outputs]);
-      expect(outputs[0].relativeError).toBeCloseTo(norm(apart) / spread, 4);
+      expect(outputs[0].relativeError).toBeCloseTo(norm(apart) / size, 4);
+      expect(outputs[0].spreadError).toBeCloseTo(norm(apart) / spread, 4);
       expect(outputs[0].cosine).toBeCloseTo(
         [...x].reduce((s, v, i) => s + v * y[i], 0) / (norm([...x]) * norm([...y])),
         6,
       );
       expect(outputs[0].largest).toBeCloseTo(Math.max(...apart.map(Math.abs)), 5);
       expect(outputs[0].worst.map(({ sample }) => sample)).toEqual(order.slice(0, 2));
-      expect(outputs[0].worst[0].error).toBeCloseTo((bySample[order[0]] * Math.sqrt(count)) / spread, 4);
+      expect(outputs[0].worst[0].error).toBeCloseTo((bySample[order[0]] * Math.sqrt(count)) / size, 4);
     }
   });
 

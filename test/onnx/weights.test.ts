@@ -83,9 +83,13 @@ describe('encoded weights', () => {
       const blocks = counts.map((K, b) => {
         const [block] = (randomProduct([7, 6], 3, K, signed) as ProductEncoding).blocks;
         const codewords = block.codewords.map((value) => toHalf(value + b) * 2 ** exponents[b]);
-        return { ...block, first: 6 * b, codewords, ...(exponents[b] !== 0 && { codewordExponent: exponents[b] }) };
+        return { ...block, first: 6 * b, codewords };
       });
-      await expectDecoded({ kind: 'product', shape: [7, 18], blocks, codewordPrecision: 'float16' });
+      const inHalves = blocks.map((block, b) => ({
+        ...block,
+        ...(exponents[b] !== 0 && { codewordExponent: exponents[b] }),
+      }));
+      await expectDecoded({ kind: 'product', shape: [7, 18], blocks: inHalves, codewordPrecision: 'float16' });
       await expectDecoded({ kind: 'product', shape: [7, 18], blocks, codewordPrecision: 'float32' });
     }
   });

@@ -30,6 +30,8 @@ function allowed(rule: Rule): fc.Arbitrary<unknown> {
         { weight: 9, arbitrary: fc.integer({ min: rule.from, max: Math.min(rule.to, rule.from + 40) }) },
         { weight: 1, arbitrary: fc.constant(rule.to) },
       );
+    case 'number':
+      return fc.oneof(fc.constant(rule.from), fc.double({ min: 0.05, max: 1, noNaN: true }));
     case 'boolean':
       return fc.boolean();
     case 'choice':

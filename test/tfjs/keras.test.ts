@@ -208,11 +208,6 @@ describe('refusals', () => {
       'GRAPH',
     ],
     ['a call into nowhere', (model) => (layersOf(model)[1].inbound_nodes = [[['none', 0, 0, {}]]]), 'GRAPH'],
-    [
-      'two layers of one name',
-      (model) => (layersOf(model)[1].config['name'] = layersOf(model)[2].config['name']),
-      'GRAPH',
-    ],
     ['no layers', (model) => ((model.modelTopology['config'] as Config)['layers'] = 3), 'FIELD'],
     ['a model of code', (model) => (model.modelTopology['class_name'] = 'MyModel'), 'UNSUPPORTED'],
     ['another format', (model) => (model.format = 'tf-lite'), 'UNSUPPORTED'],

@@ -3,6 +3,7 @@
  * it is F32, or F16 with an exponent e in the header where the halves are to be multiplied by 2^e, e not 0.
  */
 import { EspalierError, checkFinite, show } from '../../base/errors.ts';
+import { own } from '../../base/realm.ts';
 import { sameShape, sizeOf, toTensor, type Shape, type TensorLike } from '../../base/tensor.ts';
 import { checkDtype, checkLength, floatsOf, halvesOf, headerShape, invalid, isInteger } from '../checks.ts';
 import { areHalves, halfBytes, halfExponent, roundToHalves } from '../half.ts';
@@ -24,8 +25,10 @@ export interface DenseEncoding {
 const [LEAST_EXPONENT, LARGEST_EXPONENT] = [-164, 151];
 
 /** Whether the values are stored as halves. */
-const isHalf = ({ data, halfExponent: exponent }: DenseEncoding): boolean =>
-  exponent !== undefined && areHalves(data, exponent);
+function isHalf(encoding: DenseEncoding): boolean {
+  const { data, halfExponent: exponent } = own(encoding);
+  return exponent !== undefined && areHalves(data!, exponent);
+}
 
 /** A dense encoding of a tensor's values, copied. */
 export function denseEncoding(values: TensorLike): DenseEncoding {
@@ -44,7 +47,7 @@ function read(name: string, header: EncodingHeader, get: (suffix: string) => Sto
   const size = sizeOf(shape);
   checkDtype(name, stored, 'F32', 'F16');
   const isHalf = stored.dtype === 'F16';
-  const { exponent = 0 } = header;
+  const { exponent = 0 } = own(header);
   if (!isInteger(exponent, LEAST_EXPONENT, LARGEST_EXPONENT) || (exponent !== 0 && !isHalf))
     throw invalid(
       name,
@@ -107,7 +110,8 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
     return { values, codes: 0, signs: 0, codebooks: 0, total: values };
   },
   write(encoding) {
-    const { shape, data, halfExponent: exponent = 0 } = encoding;
+    const { shape, data } = encoding;
+    const { halfExponent: exponent = 0 } = own(encoding);
     if (!isHalf(encoding))
       return {
         header: { kind: 'dense', shape },
@@ -123,8 +127,7 @@ export const denseOperations: EncodingOperations<DenseEncoding> = {
     return isHalf(encoding) ? encoding : single;
   },
   toHalves(encoding) {
-    if (isHalf(encoding)) return encoding;
-    const exponent = halfExponent(encoding.data);
+    const exponent = isHalf(encoding) ? encoding.halfExponent! : halfExponent(encoding.data);
     const data = roundToHalves(encoding.data, exponent);
     const holds = data.every((value, i) => Number.isFinite(value) && (value !== 0 || encoding.data[i] === 0));
     return holds ? { ...encoding, data, halfExponent: exponent } : undefined;
