@@ -19,7 +19,7 @@ afterAll(() => coverage.stop());
 describe.each(TARGETS)('mutated input of $name', (target) => {
   it('gives a value or an error of the contract, in little time and memory', async () => {
     const { findings, accepted, executions } = await fuzz(target, {
-      executions: EXECUTIONS[target.name] ?? 2000,
+      executions: EXECUTIONS[target.name] ?? 800,
       seed: 1,
       corpus: readCorpus(target.name),
       coverage,
@@ -27,7 +27,7 @@ describe.each(TARGETS)('mutated input of $name', (target) => {
     expect(findings.map(({ problem }) => problem)).toEqual([]);
     // Some get in and some do not: the door is open, and the seeds are of its kind.
     expect(accepted).toBeGreaterThan(0);
-    expect(executions).toBe(EXECUTIONS[target.name] ?? 2000);
+    expect(executions).toBe(EXECUTIONS[target.name] ?? 800);
   });
 });
 
