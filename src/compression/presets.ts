@@ -81,10 +81,11 @@ const OF_SMALL_LAYERS = {
   size: {
     layersPerStep: Infinity,
     settings: { keep: 1, quantize: true, quantizer: 'scalar', scales: 'layer', step: 0.4 },
+    feedback: 'full',
     retries: 0,
     ...UNTRAINED,
     training: { levels: 'moving', optimizer: { kind: 'adam', weightDecay: 0 }, batchSize: 8 },
-    final: { epochs: 24, learningRate: 0.002 },
+    final: { epochs: 24, learningRate: 0.0002 },
   },
 } as const satisfies Partial<Record<keyof typeof PRESETS, CompressOptions>>;
 
