@@ -175,7 +175,7 @@ function quantizeStage(settings: CompressSettings, layers: readonly string[]): S
     // Behind quantized weights it could be folded no more, and would cost its four vectors.
     let result = foldNormalization(network, { layers, kinds: ['batchNorm'] });
     const folded = network.nodes.length - result.nodes.length;
-    const meter = feedback === 'none' ? undefined : await openMoments('compress', network, context);
+    const meter = feedback === 'none' ? undefined : await openMoments('compress', result, context);
     // Each layer is measured with those before it quantized.
     const order = weightedLayers(network).map(({ name }) => name);
     const chosen = meter ? [...layers].sort((a, b) => order.indexOf(a) - order.indexOf(b)) : layers;

@@ -16,6 +16,7 @@ import {
   conv,
   dense,
   flatten,
+  foldNormalization,
   globalAveragePool,
   graph,
   relu,
@@ -153,6 +154,18 @@ describe('batch normalization', () => {
     const again = (await reestimateBatchNorm(small, context)).network;
     for (const [name, encoding] of small.parameters)
       expect(decode(again.parameters.get(name)!)).toEqual(decode(encoding));
+  });
+
+  it('error feedback aims at the responses of layers that it is multiplied into', async () => {
+    const { network: trained } = await train(normalized, context, { epochs: 1, learningRate: 0.02, loss: l2() });
+    const fed: CompressOptions = {
+      ...{ ...bare, layersPerStep: Infinity, feedback: 'full', order: 'lastToFirst' },
+      settings: { keep: 1, quantize: true, quantizer: 'scalar', bits: 6 },
+    };
+    const after = async (one: Network): Promise<number> =>
+      (await compress(one, context, { ...fed, tolerance: Infinity })).report.validation.after;
+    const folded = await after(foldNormalization(trained));
+    expect(Math.abs((await after(trained)) / folded - 1)).toBeLessThan(0.02);
   });
 
   it('networks without it are left alone', async () => {
