@@ -11,6 +11,7 @@ import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
 import type { KernelSet } from '../kernels/types.ts';
 import { createBatchReader } from '../training/batches.ts';
+import { createSpread } from '../training/outputs.ts';
 
 export interface CompareOptions {
   /** Default: what `loadInferenceKernels` gives. */
@@ -184,21 +185,16 @@ interface Tally {
 
 /** Sums over the samples of one output, in double. */
 function createTally(size: number, worst: number): Tally {
-  // Deviations are summed from the first sample on, so that little is lost where outputs are large and alike.
-  const origin = new Float64Array(size);
-  const sums = new Float64Array(size);
-  let [squares, own, other, product, apart, largest] = [0, 0, 0, 0, 0, 0];
+  const spread = createSpread(size);
+  let [own, other, product, apart, largest] = [0, 0, 0, 0, 0];
   let furthest: { sample: number; error: number }[] = [];
   return {
     add(a, b, first, count) {
+      spread.add(a, count);
       for (let k = 0; k < count; k++) {
         let distance = 0;
         for (let j = 0; j < size; j++) {
           const [x, y] = [a[k * size + j], b[k * size + j]];
-          if (first + k === 0) origin[j] = x;
-          const deviation = x - origin[j];
-          sums[j] += deviation;
-          squares += deviation * deviation;
           own += x * x;
           other += y * y;
           product += x * y;
@@ -217,18 +213,14 @@ function createTally(size: number, worst: number): Tally {
           `${who}: output ${show(name)}: expected finite numbers from both networks, got others`,
           { name },
         );
-      const around = Math.max(
-        0,
-        sums.reduce((left, sum) => left - (sum * sum) / samples, squares),
-      );
-      const size = Math.sqrt(own || 1);
+      const norm = Math.sqrt(own || 1);
       return {
         name,
-        relativeError: Math.sqrt(apart) / size,
-        spreadError: Math.sqrt(apart) / (around > 1e-12 * own ? Math.sqrt(around) : size),
+        relativeError: Math.sqrt(apart) / norm,
+        spreadError: own === 0 ? Math.sqrt(apart) : Math.sqrt(apart / (samples * size)) / spread.result(),
         cosine: own === 0 && other === 0 ? 1 : own === 0 || other === 0 ? 0 : product / Math.sqrt(own * other),
         largest,
-        worst: furthest.map(({ sample, error }) => ({ sample, error: (error * Math.sqrt(samples)) / size })),
+        worst: furthest.map(({ sample, error }) => ({ sample, error: (error * Math.sqrt(samples)) / norm })),
       };
     },
   };

@@ -1,4 +1,5 @@
 /** Writing packed files: packed.ts says what is in them. */
+import { concatenateBytes } from '../base/bytes.ts';
 import { createCellCoder, isCountable, MODELS, partBytes } from './cells.ts';
 import type { Cells, Part } from './cells.ts';
 import { writeChecked } from './checksum.ts';
@@ -48,7 +49,7 @@ export function writePacked(tensors: readonly PackableArray[], metadata: Metadat
   const lengths = new DataView(new ArrayBuffer(LENGTHS_BYTES));
   lengths.setUint32(0, header.length, true);
   lengths.setUint32(4, coded.length, true);
-  const packed = joined([new Uint8Array(lengths.buffer), coded, ...raw]);
+  const packed = concatenateBytes([new Uint8Array(lengths.buffer), coded, ...raw]);
   return writeChecked(
     [{ name: PACKED_TENSOR, dtype: 'U8', shape: [packed.length], bytes: packed }],
     new Map([[PACKED_KEY, PACKED_VERSION]]),
@@ -123,14 +124,4 @@ function rawBytes(part: Part, bytes: Uint8Array): Uint8Array {
   const length = partBytes(part);
   if (stride === 0) return bytes.subarray(first, first + length);
   return Uint8Array.from({ length }, (_, i) => bytes[first + (i >> 1) * stride + (i & 1)]);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

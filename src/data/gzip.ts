@@ -2,6 +2,7 @@
  * gzip (RFC 1952): all members of a file, one behind the other, with a bound on what comes out. The same answer on every
  * engine: see {@link createInflater}.
  */
+import { concatenateBytes } from '../base/bytes.ts';
 import { EspalierError, withMemory } from '../base/errors.ts';
 import { crc32 } from '../container/checksum.ts';
 import { looksLike } from '../container/foreign.ts';
@@ -38,13 +39,7 @@ export async function gunzip(bytes: Uint8Array | ArrayBuffer, limit?: number): P
       );
     parts.push(part);
   }
-  const out = withMemory('gunzip', () => new Uint8Array(size));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return withMemory('gunzip', () => concatenateBytes(parts));
 }
 
 /**

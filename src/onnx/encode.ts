@@ -2,6 +2,8 @@
  * The wire format of protocol buffers, written. A field is a list of runs of bytes, so that weights are copied once, when
  * the file is joined.
  */
+import { concatenateBytes } from '../base/bytes.ts';
+
 export type Bytes = readonly Uint8Array[];
 
 const ENCODER = /* @__PURE__ */ new TextEncoder();
@@ -51,13 +53,6 @@ export function messageField(number: number, ...fields: readonly Bytes[]): Bytes
 
 /** All runs one after another, if their length passes. */
 export function joined(runs: Bytes, check: (length: number) => void): Uint8Array<ArrayBuffer> {
-  const length = lengthOf(runs);
-  check(length);
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const run of runs) {
-    bytes.set(run, at);
-    at += run.length;
-  }
-  return bytes;
+  check(lengthOf(runs));
+  return concatenateBytes(runs);
 }

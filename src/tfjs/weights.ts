@@ -2,6 +2,7 @@
  * The weights of a TensorFlow.js model: a manifest in the JSON, whose groups lie in files ("shards") one behind the other,
  * each weight as it is, as halves, or as 8 or 16 bits with a scale and a smallest value.
  */
+import { concatenateBytes } from '../base/bytes.ts';
 import { EspalierError, show, showAll } from '../base/errors.ts';
 import { arrayName, asBytes, isMap } from '../base/realm.ts';
 import { sizeOf } from '../base/tensor.ts';
@@ -160,7 +161,7 @@ export function storedWeights(
       const length = parts.reduce((sum, part) => sum + part.length, 0);
       checkLength(who, length, needed[i], group.paths);
       total += length;
-      place(group, parts.length === 1 ? parts[0] : joined(parts, length));
+      place(group, parts.length === 1 ? parts[0] : concatenateBytes(parts));
     });
     return { stored, bytes: total };
   }
@@ -192,16 +193,6 @@ function shardNamed(who: string, weights: object, path: string): Uint8Array {
   }
   if (!asBytes(found)) throw new TypeError(`${who}: weights: ${show(path)}: expected a Uint8Array, got ${show(found)}`);
   return steadyBytes(who, found as Uint8Array);
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 function checkLength(who: string, found: number, needed: number, paths: readonly string[]): void {

@@ -7,6 +7,7 @@
 import { decode, denseEncoding } from '../encodings/index.ts';
 import { encodeLevels, middle, nearestLevel } from '../encodings/kinds/scalar.ts';
 import type { ScalarEncoding } from '../encodings/kinds/scalar.ts';
+import type { Encoding } from '../encodings/types.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
 import type { Network } from '../graph/network.ts';
 
@@ -22,20 +23,24 @@ export function movingLevels({ parameters }: Network, frozen: ReadonlySet<string
 }
 
 /** The network with the weights behind the levels in their place. */
-export function withWeights(network: Network, moving: Encodings): Network {
-  if (moving.size === 0) return network;
-  const parameters = new Map(network.parameters);
-  for (const [name, encoding] of moving)
-    parameters.set(name, denseEncoding({ data: decode(encoding), shape: encoding.shape }));
-  return { ...network, parameters };
+export function withoutLevels(network: Network, moving: Encodings): Network {
+  return replaced(network, moving, ({ shape }, weights) => denseEncoding({ data: weights, shape }));
 }
 
 /** The network with the weights rounded, each to the level that is nearest. */
 export function withLevels(network: Network, moving: Encodings): Network {
+  return replaced(network, moving, (encoding, weights) => encodeLevels(weights, encoding.shape, encoding));
+}
+
+/** `store` makes an encoding of the weights that the network has now. */
+function replaced(
+  network: Network,
+  moving: Encodings,
+  store: (encoding: ScalarEncoding, weights: Float32Array) => Encoding,
+): Network {
   if (moving.size === 0) return network;
   const parameters = new Map(network.parameters);
-  for (const [name, encoding] of moving)
-    parameters.set(name, encodeLevels(decode(parameters.get(name)!), encoding.shape, encoding));
+  for (const [name, encoding] of moving) parameters.set(name, store(encoding, decode(parameters.get(name)!)));
   return { ...network, parameters };
 }
 
@@ -49,7 +54,7 @@ export interface Rounding {
   clamp(): void;
 }
 
-/** @param executor - of a network that {@link withWeights} made */
+/** @param executor - of a network that {@link withoutLevels} made */
 export function openRounding(executor: TrainingExecutor, moving: Encodings): Rounding {
   const weights = [...moving].map(([name, encoding]) => {
     const values = executor.values(name);

@@ -90,30 +90,38 @@ export async function measureSpreads(
   return tallies.map((tally) => tally.result());
 }
 
-interface Spread {
+export interface Spread {
   /** values (count, size) */
-  add(values: Float32Array | Float64Array, count: number): void;
+  add(values: ArrayLike<number>, count: number): void;
   /** Root of the mean square of the distance from the mean over the samples; where that is nothing, from 0; 1 if all are 0. */
   result(): number;
 }
 
-function createSpread(size: number): Spread {
+/** Sums over the samples of one output, of `size` numbers each, in double. */
+export function createSpread(size: number): Spread {
+  // Deviations are summed from the first sample on, so that little is lost where outputs are large and alike.
+  const origin = new Float64Array(size);
   const sums = new Float64Array(size);
-  let squares = 0;
-  let samples = 0;
+  let [squares, whole, samples] = [0, 0, 0];
   return {
     add(values, count) {
-      for (let i = 0; i < count * size; i++) {
-        sums[i % size] += values[i];
-        squares += values[i] * values[i];
+      for (let k = 0, i = 0; k < count; k++, samples++) {
+        for (let j = 0; j < size; j++, i++) {
+          if (samples === 0) origin[j] = values[i];
+          const deviation = values[i] - origin[j];
+          sums[j] += deviation;
+          squares += deviation * deviation;
+          whole += values[i] * values[i];
+        }
       }
-      samples += count;
     },
     result() {
-      const whole = Math.sqrt(squares / (samples * size));
-      const means = sums.reduce((sum, value) => sum + square(value / samples), 0);
-      const around = Math.sqrt(Math.max(0, squares / samples - means) / size);
-      return around > 1e-6 * whole ? around : whole || 1;
+      const around = Math.max(
+        0,
+        sums.reduce((left, sum) => left - square(sum) / samples, squares),
+      );
+      const counted = around > 1e-12 * whole ? around : whole;
+      return Math.sqrt(counted / (samples * size)) || 1;
     },
   };
 }

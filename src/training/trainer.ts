@@ -23,7 +23,7 @@ import { checkFit, resolveTrainOptions } from './options.ts';
 import type { TrainOptions, TrainSettings } from './options.ts';
 import { counterparts, measureSpreads, outputError, withOutputs } from './outputs.ts';
 import type { Counterpart } from './outputs.ts';
-import { movingLevels, openRounding, withLevels, withWeights } from './levels.ts';
+import { movingLevels, openRounding, withLevels, withoutLevels } from './levels.ts';
 import type { Rounding } from './levels.ts';
 import type { TrainResult, TrainState } from './types.ts';
 
@@ -92,7 +92,7 @@ export async function train(network: Network, given: GivenContext, options: Trai
   const { kernels, threads, seed } = context;
   const { batch, optimizer, frozen } = settings;
   const moving = settings.levels === 'moving' ? movingLevels(network, frozen) : new Map<string, never>();
-  const student = withOutputs(withWeights(network, moving), settings.responses);
+  const student = withOutputs(withoutLevels(network, moving), settings.responses);
   const executor = await createTrainingExecutor(student, { batch, kernels, threads, optimizer, frozen, seed });
   let teacher: Executor | undefined;
   try {

@@ -9,6 +9,7 @@
  * it an exponent e where the halves of the block are to be multiplied by 2^e; a block starts at the column where the one
  * before it ends.
  */
+import { concatenateBytes } from '../../base/bytes.ts';
 import { checkFinite, show } from '../../base/errors.ts';
 import { arrayName } from '../../base/realm.ts';
 import type { Shape } from '../../base/tensor.ts';
@@ -478,14 +479,14 @@ export function productSize(
 
 function write(encoding: ProductEncoding): { header: EncodingHeader; tensors: StoredTensor[] } {
   const { shape, blocks, codewordPrecision } = encoding;
-  const codes = concatenate(blocks.map((block) => packCodes(block.codes, codeWidth(block.codewordCount))));
+  const codes = concatenateBytes(blocks.map((block) => packCodes(block.codes, codeWidth(block.codewordCount))));
   const cells = blocks.map(({ codes: { length }, codewordCount, subspaceCount }) => ({
     bits: codeWidth(codewordCount),
     count: length,
     columns: subspaceCount,
   }));
-  const signs = concatenate(blocks.map((block) => block.signs ?? new Uint8Array(0)));
-  const codewords = concatenate(blocks.map((block) => codewordBytes(block, codewordPrecision)));
+  const signs = concatenateBytes(blocks.map((block) => block.signs ?? new Uint8Array(0)));
+  const codewords = concatenateBytes(blocks.map((block) => codewordBytes(block, codewordPrecision)));
   const perCodeword = codewordPrecision === 'float16' ? 2 : 4;
   return {
     header: {
@@ -524,16 +525,6 @@ function codewordBytes(
       `write: codewords: expected halves with codewordPrecision 'float16', got others; apply roundCodebooks() first, or store 'float32'`,
     );
   return halfBytes(codewords, codewordExponent);
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /**
