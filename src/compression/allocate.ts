@@ -25,7 +25,7 @@ export interface SettingSensitivity {
    * (channels + 1) of the group that the layer reads (1 where it reads none): squared error of the outputs, in units of their
    * spread, when so many stay.
    */
-  readonly noise: Float64Array;
+  readonly noise: readonly number[];
 }
 
 export interface LayerSensitivity {
@@ -39,7 +39,7 @@ export interface LayerSensitivity {
   /** Columns that are read from that group; the others stay. */
   readonly cut: number;
   /** As `noise`: what is lost with the channels that go. */
-  readonly lost: Float64Array;
+  readonly lost: readonly number[];
   readonly settings: readonly SettingSensitivity[];
 }
 

@@ -93,7 +93,7 @@ export async function measureSensitivity(
     const layer: Layer = { network, name, weight, weights: encoding.data, rows, columns, moments };
     const factored = factor(layer, places?.columns);
     const channels = reading?.group.channels ?? 0;
-    const sums = (perPlace: (place: number) => number): Float64Array =>
+    const sums = (perPlace: (place: number) => number): number[] =>
       cumulated(columns, channels, places?.channels, perPlace);
 
     const trials: Trial[] = [];
@@ -111,7 +111,13 @@ export async function measureSensitivity(
       yields: groups.find(({ producers }) => producers.includes(name))?.name,
       reads: reading?.group.name,
       cut: places ? places.channels.filter((rank) => rank >= 0).length : 0,
-      lost: await losses(layer, factored, measure, within.map((value) => Math.max(0, within[channels] - value)), places),
+      lost: await losses(
+        layer,
+        factored,
+        measure,
+        within.map((value) => Math.max(0, within[channels] - value)),
+        places,
+      ),
       settings: trials.map(({ errors, ...one }): SettingSensitivity => ({
         ...one,
         noise: sums((place) => gain * factored.diagonal[place] * errors[factored.places[place]]),
@@ -199,11 +205,11 @@ function cumulated(
   channels: number,
   ranks: Int32Array | undefined,
   perPlace: (place: number) => number,
-): Float64Array {
+): number[] {
   const sums = new Float64Array(channels + 1);
   for (let place = 0; place < columns; place++) sums[(ranks?.[place] ?? -1) + 1] += perPlace(place);
   for (let k = 1; k <= channels; k++) sums[k] += sums[k - 1];
-  return sums;
+  return Array.from(sums);
 }
 
 interface Factored {
@@ -260,7 +266,11 @@ function someRows(rows: number): number[] {
 }
 
 /** L of the damped covariance of what a group of rows reads, columns in the order of `places`. */
-function factorOf({ covariance, columns, observations }: LayerMoments, group: number, places: Int32Array): Float64Array {
+function factorOf(
+  { covariance, columns, observations }: LayerMoments,
+  group: number,
+  places: Int32Array,
+): Float64Array {
   const from = group * columns * columns;
   const a = new Float64Array(columns * columns);
   let trace = 0;
@@ -287,8 +297,7 @@ async function fitTrial(
   importance: Float32Array | undefined,
   { kernels, threads, seed, signal }: Context,
 ): Promise<Trial | undefined> {
-  if (setting === undefined)
-    return { setting, errors: new Float64Array(columns), bitsPerWeight: 16, fixedBytes: 0 };
+  if (setting === undefined) return { setting, errors: new Float64Array(columns), bitsPerWeight: 16, fixedBytes: 0 };
   const chosen = someRows(rows);
   const matrix: Tensor = { data: new Float32Array(chosen.length * columns), shape: [chosen.length, columns] };
   chosen.forEach((o, i) => matrix.data.set(weights.subarray(o * columns, (o + 1) * columns), i * columns));
@@ -370,9 +379,9 @@ async function losses(
   layer: Layer,
   factored: Factored,
   measure: Measure,
-  lost: Float64Array,
+  lost: readonly number[],
   places: Places | undefined,
-): Promise<Float64Array> {
+): Promise<readonly number[]> {
   const channels = lost.length - 1;
   if (!places || !factored.triangle || !(lost[1] > 0)) return lost;
   const ratios: { share: number; ratio: number }[] = [];
@@ -427,7 +436,10 @@ function refitted({ weights, rows, columns }: Layer, L: Float64Array, places: In
 /** The network with other weights in a layer, and in its bias what their mean makes of the inputs. */
 function withWeights({ network, name, weight, weights, rows, columns, moments }: Layer, data: Float32Array): Network {
   const { shape } = network.parameters.get(weight)!;
-  const changed = { ...network, parameters: new Map(network.parameters).set(weight, { kind: 'dense', shape, data }) } as Network;
+  const changed = {
+    ...network,
+    parameters: new Map(network.parameters).set(weight, { kind: 'dense', shape, data }),
+  } as Network;
   if (!moments) return changed;
   const bias = Float64Array.from(biasOf(network, name, rows));
   for (let o = 0; o < rows; o++) {
