@@ -4,6 +4,7 @@
  * "Efficient bit allocation for an arbitrary set of quantizers", IEEE ASSP, 1988), and the price is found by bisection. Layers
  * are tied where one reads what another yields: bytes are the product of both shares, so choices go round until none changes.
  */
+import { exp } from '../base/elementary.ts';
 import type { QuantizerSettings } from '../quantization/index.ts';
 
 /** Neurons that can go together. */
@@ -83,10 +84,10 @@ const MOST_ROUNDS = 50;
  */
 export function allocate(sensitivity: Sensitivity, budget: number, options: AllocateOptions = {}): Allocation {
   let [low, high] = [-60, 40];
-  let best = atPrice(sensitivity, 2 ** high, options);
+  let best = atPrice(sensitivity, exp(high * Math.LN2), options);
   for (let i = 0; i < BISECTIONS && best.bytes <= budget; i++) {
     const middle = (low + high) / 2;
-    const found = atPrice(sensitivity, 2 ** middle, options);
+    const found = atPrice(sensitivity, exp(middle * Math.LN2), options);
     if (found.bytes <= budget) {
       high = middle;
       if (found.damage <= best.damage) best = found;

@@ -5,6 +5,7 @@
  */
 import { createRunControl, within } from '../base/control.ts';
 import type { RunControl } from '../base/control.ts';
+import { exp, log, power } from '../base/elementary.ts';
 import { show } from '../base/errors.ts';
 import { crc32 } from '../container/index.ts';
 import { checkNetwork } from '../graph/check.ts';
@@ -151,28 +152,36 @@ export async function compressTo(
     ...(options.packed !== undefined && { packed: options.packed }),
   };
   const candidates: Candidate[] = [];
+  const known = new Map<string, CandidateResult>();
   const ask = async (wanted: readonly Wanted[]): Promise<Candidate[]> => {
     const allocated = wanted.map(({ budget, pruning }) => allocate(sensitivity, budget, { pruning }));
     const plans = allocated.map((one) => planOf(network, sensitivity, one));
-    const tasks = plans.map((plan): CandidateTask => ({ network: file, plan, options: shared, seed: context.seed }));
-    control.emit({
-      kind: 'note',
-      text: `plans for ${wanted.map(({ budget }) => `${Math.round(budget).toLocaleString('en-US')} bytes`).join(', ')}`,
-    });
-    const results = await memory.evaluate(tasks, (missing) =>
-      evaluate ? evaluate(missing) : oneByOne(missing, inner),
-    );
+    // Budgets that lie near each other may come to one plan.
+    const missing = new Map<string, CandidateTask>();
+    for (const plan of plans) {
+      const text = JSON.stringify(plan);
+      if (!known.has(text)) missing.set(text, { network: file, plan, options: shared, seed: context.seed });
+    }
+    if (missing.size > 0) {
+      control.emit({ kind: 'note', text: `trying ${missing.size} plan${missing.size === 1 ? '' : 's'}` });
+      const results = await memory.evaluate([...missing.values()], (tasks) =>
+        evaluate ? evaluate(tasks) : oneByOne(tasks, inner),
+      );
+      [...missing.keys()].forEach((text, i) => {
+        known.set(text, results[i]);
+        const { bytes, error } = results[i];
+        control.emit({
+          kind: 'note',
+          text: `a plan came to ${bytes.toLocaleString('en-US')} bytes, error ${error.toPrecision(4)} (original ${baseline.toPrecision(4)})`,
+        });
+      });
+    }
     const found = wanted.map((one, i): Candidate => ({
       ...one,
       plan: plans[i],
       estimated: allocated[i].bytes,
-      ...results[i],
+      ...known.get(JSON.stringify(plans[i]))!,
     }));
-    for (const { bytes, error } of found)
-      control.emit({
-        kind: 'note',
-        text: `a plan came to ${bytes.toLocaleString('en-US')} bytes, error ${error.toPrecision(4)} (original ${baseline.toPrecision(4)})`,
-      });
     candidates.push(...found);
     return found;
   };
@@ -206,7 +215,9 @@ async function bestOfSize(limits: TargetLimits, ask: Ask): Promise<Candidate> {
   for (let i = 0; i < CORRECTIONS && (overshoot(best) > 1 || overshoot(best) < ENOUGH); i++) {
     const [next] = await ask([{ budget: corrected(limits, best), pruning: best.pruning }]);
     found = [...found, next];
+    const isSame = next.bytes === best.bytes && next.estimated === best.estimated;
     best = next;
+    if (isSame) break;
   }
   return found.reduce((a, b) => nearer(limits, a, b));
 }
@@ -226,7 +237,9 @@ async function smallestWithin(limits: TargetLimits, original: number, ask: Ask):
   };
   const isWithin = ({ error }: Candidate): boolean => error <= limits.error;
   const most = Math.min(AIM * limits.bytes, original / 4);
-  await tried(Array.from({ length: PER_ROUND }, (_, i) => most / 4 ** i));
+  await tried(Array.from({ length: PER_ROUND }, (_, i) => most / power(4, i)));
+  // A network that bears next to nothing.
+  if (!all.some(isWithin) && limits.bytes === Infinity) await tried([original / 2, original]);
   for (let round = 0; round < 2 * CORRECTIONS; round++) {
     const good = all.filter(isWithin).map(({ budget }) => budget);
     const bad = all.filter((one) => !isWithin(one)).map(({ budget }) => budget);
@@ -239,8 +252,8 @@ async function smallestWithin(limits: TargetLimits, original: number, ask: Ask):
       if (all.at(-1)!.bytes === all.at(-2)!.bytes) break;
     } else if (high / low <= NEAR) break;
     else {
-      const ratio = (high / low) ** (1 / (PER_ROUND + 1));
-      await tried(Array.from({ length: PER_ROUND }, (_, i) => low * ratio ** (i + 1)));
+      const ratio = exp(log(high / low) / (PER_ROUND + 1));
+      await tried(Array.from({ length: PER_ROUND }, (_, i) => low * power(ratio, i + 1)));
     }
   }
   return all.reduce((a, b) => nearer(limits, a, b));

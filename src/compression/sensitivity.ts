@@ -13,7 +13,7 @@
  */
 import { choleskyInPlace } from '../base/cholesky.ts';
 import type { RunControl } from '../base/control.ts';
-import { square } from '../base/elementary.ts';
+import { exp, log, square } from '../base/elementary.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Tensor } from '../base/tensor.ts';
 import { matrixSides } from '../encodings/checks.ts';
@@ -334,7 +334,7 @@ function entropy(codes: ArrayLike<number>): number {
   const counts = new Map<number, number>();
   for (let i = 0; i < codes.length; i++) counts.set(codes[i], (counts.get(codes[i]) ?? 0) + 1);
   let bits = 0;
-  for (const count of counts.values()) bits -= (count / codes.length) * Math.log2(count / codes.length);
+  for (const count of counts.values()) bits -= (count / codes.length) * (log(count / codes.length) / Math.LN2);
   return bits;
 }
 
@@ -390,12 +390,12 @@ async function losses(
     if (!(lost[kept] > 0)) continue;
     const columns = places.channels.filter((rank) => rank < kept).length;
     const far = await measure(withWeights(layer, refitted(layer, factored.triangle, factored.places, columns)));
-    ratios.push({ share: kept / channels, ratio: Math.log(far / lost[kept]) });
+    ratios.push({ share: kept / channels, ratio: log(far / lost[kept]) });
   }
   if (ratios.length === 0) return lost;
   const [a, b = a] = ratios;
   const slope = a.share === b.share ? 0 : (b.ratio - a.ratio) / (b.share - a.share);
-  return lost.map((value, k) => value * Math.exp(a.ratio + slope * (k / channels - a.share)));
+  return lost.map((value, k) => value * exp(a.ratio + slope * (k / channels - a.share)));
 }
 
 /**
