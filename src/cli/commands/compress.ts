@@ -13,7 +13,15 @@ import {
   splitBytes,
   summaryTable,
 } from '../../index.ts';
-import type { CompressionReport, Dataset, Difference, Network, Outcome, SearchResult } from '../../index.ts';
+import type {
+  CompressOptions,
+  CompressionReport,
+  Dataset,
+  Difference,
+  Network,
+  Outcome,
+  SearchResult,
+} from '../../index.ts';
 import { createContext, defineCommand, grouped, percent, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
 import { checkDataGiven, COMPRESS_OPTIONS, compressOptions, targetOf } from '../compress-options.ts';
@@ -75,7 +83,7 @@ async function run(invocation: Compress): Promise<Result> {
   const plan =
     values.plan === undefined ? undefined : checkPlan(model.network, await readJsonFile('--plan', values.plan));
   const asked = await compressOptions(values, model.network);
-  const chosen = plan ? { ...asked, layers: plan.layers } : asked;
+  const chosen = plan ? { ...asPlanned(data !== undefined), ...asked, settings: {}, layers: plan.layers } : asked;
 
   const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network, invocation);
   try {
@@ -152,6 +160,13 @@ async function run(invocation: Compress): Promise<Result> {
     sets?.validation.close();
   }
 }
+
+/** How a search carries out what it finds: the plan that is passed back gives the same file. */
+const asPlanned = (hasData: boolean): CompressOptions => ({
+  layersPerStep: Infinity,
+  retries: 0,
+  ...(hasData && { refit: true, feedback: 'full' }),
+});
 
 /** Without the plans that were not chosen. */
 function aboutTarget({ plan, limits, miss, candidates }: SearchResult): Record<string, unknown> {
