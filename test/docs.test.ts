@@ -57,6 +57,12 @@ declare const vectors: Tensor, queries: Tensor;
 ${code.replace(".get('vectors')", ".get('vectors')!")}`,
   ],
   'docs/onnx.md': [(code) => code],
+  'docs/scale.md': [
+    (code) => `import type { Network } from './src/graph/network.ts';
+import type { Context } from './src/graph/transform.ts';
+declare const network: Network, context: Context;
+${code}`,
+  ],
   'docs/threads.md': [
     (code) => `import { load } from 'espalier/runtime';\ndeclare const bytes: Uint8Array;\n${code}`,
     (code) => `declare const context: CanvasRenderingContext2D;\n${code}\nexport {};`,
