@@ -23,6 +23,8 @@ import { checkFit, resolveTrainOptions } from './options.ts';
 import type { TrainOptions, TrainSettings } from './options.ts';
 import { counterparts, measureSpreads, outputError, withOutputs } from './outputs.ts';
 import type { Counterpart } from './outputs.ts';
+import { openAnswers } from './answers.ts';
+import type { Answers } from './answers.ts';
 import { movingLevels, openRounding, withLevels, withoutLevels } from './levels.ts';
 import type { Rounding } from './levels.ts';
 import type { TrainResult, TrainState } from './types.ts';
@@ -49,6 +51,7 @@ interface Run {
   readonly control: RunControl;
   readonly executor: TrainingExecutor;
   readonly teacher: Executor | undefined;
+  readonly answers: Answers | undefined;
   readonly lessons: readonly Lesson[];
   readonly reader: BatchReader;
   readonly judge: ((executor: Executor) => Promise<number>) | undefined;
@@ -112,12 +115,13 @@ export async function train(network: Network, given: GivenContext, options: Trai
     });
     const judge = settings.validation && (await createJudge(settings, control, executor, teacher, pairs));
     const lessons = await planLessons(settings, executor, teacher, pairs, reader, control);
+    const answers = teacher && openAnswers(teacher, lessons.map(({ taught, size }) => ({ taught: taught!, size })), reader);
     // The network as given is told by being the same.
     const asGiven = (state: Network): Network =>
       state === student ? network : withLevels({ ...state, outputs: network.outputs }, moving);
     const rounding = moving.size > 0 ? openRounding(executor, moving) : undefined;
     return await runKept(student, {
-      ...{ settings, context, control, executor, teacher, lessons, reader, judge, rounding, asGiven },
+      ...{ settings, context, control, executor, teacher, answers, lessons, reader, judge, rounding, asGiven },
     });
   } finally {
     teacher?.dispose();
@@ -293,7 +297,7 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
     input.set(reader.inputs);
     rounding?.round();
     executor.forwardTraining(step);
-    const value = measure();
+    const value = measure(order.subarray(i * batch, (i + 1) * batch), epoch);
     if (!Number.isFinite(value)) throw await divergence(run, step, `the loss is ${value}`, lastGood);
     executor.backward();
     rounding?.restore();
@@ -312,19 +316,16 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
  * The loss of the batch that lies in reader and executor, with the gradients of all outputs written. Views are taken once:
  * a step allocates nothing.
  */
-function openLessons({ settings, executor, teacher, reader, lessons }: Run): () => number {
+function openLessons({ settings, executor, answers, reader, lessons }: Run): (samples: Int32Array, epoch: number) => number {
   const { batch } = settings;
   const views = lessons.map((lesson) => ({
     ...lesson,
     output: executor.output(lesson.name),
     gradient: executor.outputGradient(lesson.name),
-    answer: lesson.taught === undefined ? undefined : teacher?.output(lesson.taught),
+    answer: lesson.taught === undefined ? undefined : answers?.of(lesson.taught),
   }));
-  return () => {
-    if (teacher) {
-      teacher.input().set(reader.inputs);
-      teacher.forward();
-    }
+  return (samples, epoch) => {
+    answers?.ask(samples, epoch);
     let value = 0;
     for (const { size, loss, weight, mixed, share, output, gradient, answer } of views) {
       let targets = reader.targets;
