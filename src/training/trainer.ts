@@ -305,7 +305,7 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
     const gradientNorm = executor.update({ rate, codebookRate: codebookRate * rate, clip }, step + 1);
     if (!Number.isFinite(gradientNorm))
       throw await divergence(run, step, `the gradient norm is ${gradientNorm}`, lastGood);
-    rounding?.clamp();
+    rounding?.settle(rate * settings.rateWeight);
     sum += value;
     control.emit({ kind: 'batch', epoch, epochs, step, steps, loss: value, learningRate: rate, gradientNorm });
   }
