@@ -56,8 +56,6 @@ export interface Rounding {
    * where none returns.
    */
   settle(rate: number): void;
-  /** Bits of a level in the mean, by how often each stood when weights were rounded last: each encoding by itself. */
-  meanBits(): number;
 }
 
 /** @param executor - of a network that {@link withoutLevels} made */
@@ -65,7 +63,13 @@ export function openRounding(executor: TrainingExecutor, moving: Encodings): Rou
   const weights = [...moving].map(([name, encoding]) => {
     const values = executor.values(name);
     const levels = 2 ** encoding.bits;
-    return { encoding, values, kept: new Float32Array(values.length), counts: new Float64Array(levels), bits: new Float64Array(levels) };
+    return {
+      encoding,
+      values,
+      kept: new Float32Array(values.length),
+      counts: new Float64Array(levels),
+      bits: new Float64Array(levels),
+    };
   });
   const total = weights.reduce((sum, { values }) => sum + values.length, 0);
   return {
@@ -82,19 +86,13 @@ export function openRounding(executor: TrainingExecutor, moving: Encodings): Rou
     },
     settle(rate) {
       for (const { encoding, values, counts, bits } of weights) {
-        levelBits(counts, bits);
-        if (rate > 0) shorten(values, encoding, bits, rate / total);
+        if (rate > 0) {
+          levelBits(counts, bits);
+          shorten(values, encoding, bits, rate / total);
+        }
         clampAll(values, encoding);
       }
       executor.changed();
-    },
-    meanBits() {
-      let sum = 0;
-      for (const { counts, bits } of weights) {
-        levelBits(counts, bits);
-        for (let level = 0; level < counts.length; level++) sum += counts[level] * bits[level];
-      }
-      return sum / total;
     },
   };
 }

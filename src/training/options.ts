@@ -228,7 +228,9 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
   const levels = checkOneOf('train', 'levels', options.levels ?? 'fixed', ['fixed', 'moving']);
   const rateWeight = checkNumber('train', 'rateWeight', options.rateWeight ?? 0, 0);
   if (rateWeight > 0 && levels === 'fixed')
-    throw new TypeError("train: rateWeight: only levels that move become cheaper; give levels: 'moving' too or leave it out");
+    throw new TypeError(
+      "train: rateWeight: only levels that move become cheaper; give levels: 'moving' too or leave it out",
+    );
   if (!validation) {
     for (const name of ['patience', 'validationMetric', 'evaluateEvery'] as const) {
       if (options[name] !== undefined)
@@ -282,7 +284,10 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
     patience: options.patience === undefined ? Infinity : checkInteger('train', 'patience', options.patience, 1),
     evaluateEvery: checkInteger('train', 'evaluateEvery', options.evaluateEvery ?? 1, 1),
     // The best on validation would be the one that took the most bits.
-    keep: checkOneOf('train', 'keep', options.keep ?? (validation && rateWeight === 0 ? 'best' : 'last'), ['best', 'last']),
+    keep: checkOneOf('train', 'keep', options.keep ?? (validation && rateWeight === 0 ? 'best' : 'last'), [
+      'best',
+      'last',
+    ]),
   };
 }
 

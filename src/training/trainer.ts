@@ -115,7 +115,13 @@ export async function train(network: Network, given: GivenContext, options: Trai
     });
     const judge = settings.validation && (await createJudge(settings, control, executor, teacher, pairs));
     const lessons = await planLessons(settings, executor, teacher, pairs, reader, control);
-    const answers = teacher && openAnswers(teacher, lessons.map(({ taught, size }) => ({ taught: taught!, size })), reader);
+    const answers =
+      teacher &&
+      openAnswers(
+        teacher,
+        lessons.map(({ taught, size }) => ({ taught: taught!, size })),
+        reader,
+      );
     // The network as given is told by being the same.
     const asGiven = (state: Network): Network =>
       state === student ? network : withLevels({ ...state, outputs: network.outputs }, moving);
@@ -316,7 +322,13 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
  * The loss of the batch that lies in reader and executor, with the gradients of all outputs written. Views are taken once:
  * a step allocates nothing.
  */
-function openLessons({ settings, executor, answers, reader, lessons }: Run): (samples: Int32Array, epoch: number) => number {
+function openLessons({
+  settings,
+  executor,
+  answers,
+  reader,
+  lessons,
+}: Run): (samples: Int32Array, epoch: number) => number {
   const { batch } = settings;
   const views = lessons.map((lesson) => ({
     ...lesson,

@@ -35,7 +35,13 @@ export interface ScalarReport extends FitReport {
   readonly clipping: number;
 }
 
-const OPTIONS = { bits: integer(2, 8), scales: choice('channel', 'layer'), zeroPoints: boolean, step: number(0, 4), rate: number(0, 10) };
+const OPTIONS = {
+  bits: integer(2, 8),
+  scales: choice('channel', 'layer'),
+  zeroPoints: boolean,
+  step: number(0, 4),
+  rate: number(0, 10),
+};
 
 /** 1, 0.975, ..., 0.1. */
 const CLIPPINGS = 37;
@@ -166,7 +172,8 @@ function cheapened(
   const { bits, scales, zeros } = nearest;
   const columns = shape[1];
   const length = data.length / scales.length;
-  const worth = (i: number): number => (importance ? importance.data[importance.shape.length === 1 ? i % columns : i] : 1);
+  const worth = (i: number): number =>
+    importance ? importance.data[importance.shape.length === 1 ? i % columns : i] : 1;
   let mean = 0;
   for (let i = 0; i < data.length; i++) mean += worth(i) / data.length;
   let found = nearest;
