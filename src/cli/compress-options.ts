@@ -254,6 +254,8 @@ async function readOptions(path: string): Promise<CompressOptions> {
     'loss',
     'codebookRate',
     'levels',
+    'rateWeight',
+    'average',
     'optimizer',
     'schedule',
     'clip',
