@@ -82,7 +82,7 @@ async function run(invocation: Compress): Promise<Result> {
   const model = await openModel(path, values, { preprocess: values.preprocess, dense: true, note: progress.note });
   const plan =
     values.plan === undefined ? undefined : checkPlan(model.network, await readJsonFile('--plan', values.plan));
-  const asked = await compressOptions(values, model.network);
+  const { weighsTeacher, ...asked } = await compressOptions(values, model.network);
   const chosen = plan ? { ...asPlanned(data !== undefined), ...asked, settings: {}, layers: plan.layers } : asked;
 
   const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network, invocation);
@@ -95,10 +95,7 @@ async function run(invocation: Compress): Promise<Result> {
       ...(sets && { training: augmented(values.augment, sets.training, network.task), validation: sets.validation }),
     };
     // Where nothing says what is right, the original does.
-    const options =
-      sets && !sets.training.targetShape && chosen.teacherWeight === undefined
-        ? { ...chosen, teacherWeight: 1 }
-        : chosen;
+    const options = sets && !sets.training.targetShape && !weighsTeacher ? { ...chosen, teacherWeight: 1 } : chosen;
     progress.expect({
       pruned: options.retrainPruned.epochs,
       quantized: options.retrainQuantized.epochs,
