@@ -15,3 +15,7 @@ export type { KeepOptions, Selection, SelectionReport } from './select.ts';
 export { regression } from './repair.ts';
 export type { Regression } from './repair.ts';
 export type { ChannelGroup, ChannelMoments, Consumer, ParameterSlice } from '../importance/types.ts';
+export { factorize, factorizeLayer } from './factorize.ts';
+export type { FactorForm, FactorizeOptions, FactorizeReport, FactorReport } from './factorize.ts';
+export { poolToStride } from './pool-to-stride.ts';
+export type { PoolToStrideOptions, PoolToStrideReport } from './pool-to-stride.ts';

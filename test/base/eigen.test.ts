@@ -4,21 +4,25 @@ import { symmetricEigen } from '../../src/base/eigen.ts';
 import { normal, stream } from '../../src/base/random.ts';
 import vectors from '../vectors/eigen.json' with { type: 'json' };
 
-const largest = (values: ArrayLike<number>): number => Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+const largest = (values: ArrayLike<number>): number =>
+  Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 
-it.each(vectors)('$name: eigenvalues and leading subspace as NumPy has them, within 1e-12 of the largest', ({ n, a, values, leading, projector }) => {
-  const found = symmetricEigen(Float64Array.from(a), n)!;
-  const scale = largest(values);
-  values.forEach((value, i) => {
-    expect(Math.abs(found.values[i] - value)).toBeLessThan(1e-12 * scale);
-  });
-  for (let i = 0; i < n; i++)
-    for (let j = 0; j < n; j++) {
-      let sum = 0;
-      for (let r = 0; r < leading; r++) sum += found.vectors[r * n + i] * found.vectors[r * n + j];
-      expect(Math.abs(sum - projector[i * n + j])).toBeLessThan(1e-10);
-    }
-});
+it.each(vectors)(
+  '$name: eigenvalues and leading subspace as NumPy has them, within 1e-12 of the largest',
+  ({ n, a, values, leading, projector }) => {
+    const found = symmetricEigen(Float64Array.from(a), n)!;
+    const scale = largest(values);
+    values.forEach((value, i) => {
+      expect(Math.abs(found.values[i] - value)).toBeLessThan(1e-12 * scale);
+    });
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        for (let r = 0; r < leading; r++) sum += found.vectors[r * n + i] * found.vectors[r * n + j];
+        expect(Math.abs(sum - projector[i * n + j])).toBeLessThan(1e-10);
+      }
+  },
+);
 
 it('rows are orthonormal, give the matrix back within 1e-12 of it, and come in falling order', () => {
   fc.assert(
