@@ -19,3 +19,5 @@ export { factorize, factorizeLayer } from './factorize.ts';
 export type { FactorForm, FactorizeOptions, FactorizeReport, FactorReport } from './factorize.ts';
 export { poolToStride } from './pool-to-stride.ts';
 export type { PoolToStrideOptions, PoolToStrideReport } from './pool-to-stride.ts';
+export { createGroupSparsity } from './sparsity.ts';
+export type { GroupSparsity, GroupSparsityOptions } from './sparsity.ts';
