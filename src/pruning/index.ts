@@ -21,3 +21,5 @@ export { poolToStride } from './pool-to-stride.ts';
 export type { PoolToStrideOptions, PoolToStrideReport } from './pool-to-stride.ts';
 export { createGroupSparsity } from './sparsity.ts';
 export type { GroupSparsity, GroupSparsityOptions } from './sparsity.ts';
+export { globalKeep } from './global.ts';
+export type { GlobalKeepOptions } from './global.ts';

@@ -98,7 +98,8 @@ export function createGroupSparsity(
           const length = lengthOf(places, values, c);
           const factor = length > 0 ? Math.max(0, 1 - (rate * weight) / length) : 0;
           if (factor === 0) zero++;
-          if (factor < 1) places.forEach((place, i) => eachRun(place, c, (from, to) => scale(values[i], from, to, factor)));
+          if (factor < 1)
+            places.forEach((place, i) => eachRun(place, c, (from, to) => scale(values[i], from, to, factor)));
         }
       }
       executor.changed();
@@ -154,8 +155,7 @@ function placeOf(network: Network, group: ChannelGroup, index: number): Place {
 }
 
 function eachRun({ firsts, outer, stride, run }: Place, c: number, visit: (from: number, to: number) => void): void {
-  for (let o = 0; o < outer; o++)
-    for (const first of firsts[c]) visit(o * stride + first, o * stride + first + run);
+  for (let o = 0; o < outer; o++) for (const first of firsts[c]) visit(o * stride + first, o * stride + first + run);
 }
 
 function lengthOf(places: readonly Place[], values: readonly FloatArray[], c: number): number {

@@ -20,7 +20,13 @@ const NAMES = ['c.weight', 'c.bias', 'n.scale', 'n.shift'];
 const small = (): Network =>
   NAMES.reduce(
     (network, name, i) => change(network, name, (values) => values.set(vectors.before[i])),
-    sequential({ input: [2, 4, 4] }, [conv(3, 2, { name: 'c' }), batchNorm({ name: 'n' }), relu(), flatten(), dense(2, { name: 'd' })]),
+    sequential({ input: [2, 4, 4] }, [
+      conv(3, 2, { name: 'c' }),
+      batchNorm({ name: 'n' }),
+      relu(),
+      flatten(),
+      dense(2, { name: 'd' }),
+    ]),
   );
 
 test('one step, and the penalty, are those of NumPy: relative error < 1e-6', async () => {
@@ -34,7 +40,9 @@ test('one step, and the penalty, are those of NumPy: relative error < 1e-6', asy
   });
   expect([...sparsity.zeros()]).toEqual([['c', [1]]]);
   // What reads the channels, and running statistics, are not theirs.
-  expect(executor.values('d.weight')).toEqual((network.parameters.get('d.weight') as unknown as { data: Float32Array }).data);
+  expect(executor.values('d.weight')).toEqual(
+    (network.parameters.get('d.weight') as unknown as { data: Float32Array }).data,
+  );
   expect(executor.snapshot().parameters.get('n.variance')).toEqual(network.parameters.get('n.variance'));
   executor.dispose();
 });
@@ -42,30 +50,35 @@ test('one step, and the penalty, are those of NumPy: relative error < 1e-6', asy
 test('the penalty never rises, strength 0 changes nothing, and zeros go without a change of output', async () => {
   let gone = 0;
   await fc.assert(
-    fc.asyncProperty(fc.constantFrom(chain, residual, separable), fc.integer({ min: 1, max: 9 }), fc.double({ min: 0.01, max: 0.9, noNaN: true }), async (of, seed, size) => {
-      const network = of(seed);
-      const executor = await executorOf(network);
-      const none = createGroupSparsity(network, executor, { strength: 0 });
-      expect(none.step(1)).toBe(0);
-      expect(executor.snapshot().parameters).toEqual(network.parameters);
-      const sparsity = createGroupSparsity(network, executor, { strength: 0.25 });
-      for (let i = 0; i < 3; i++) {
-        const before = sparsity.penalty();
-        sparsity.step(size);
-        expect(sparsity.penalty()).toBeLessThanOrEqual(before);
-      }
-      let thinner = executor.snapshot();
-      const inputs = randomInputs(network, 2, seed);
-      const wanted = await run(thinner, inputs);
-      for (const [name, zeros] of sparsity.zeros()) {
-        const group = findGroups(thinner).find((one) => one.name === name)!;
-        const kept = Array.from({ length: group.channels }, (_, c) => c).filter((c) => !zeros.includes(c));
-        gone += zeros.length;
-        if (kept.length > 0) ({ network: thinner } = removeNeurons(thinner, name, kept));
-      }
-      expect(largestDifference(await run(thinner, inputs), wanted)).toBeLessThan(1e-9);
-      executor.dispose();
-    }),
+    fc.asyncProperty(
+      fc.constantFrom(chain, residual, separable),
+      fc.integer({ min: 1, max: 9 }),
+      fc.double({ min: 0.01, max: 0.9, noNaN: true }),
+      async (of, seed, size) => {
+        const network = of(seed);
+        const executor = await executorOf(network);
+        const none = createGroupSparsity(network, executor, { strength: 0 });
+        expect(none.step(1)).toBe(0);
+        expect(executor.snapshot().parameters).toEqual(network.parameters);
+        const sparsity = createGroupSparsity(network, executor, { strength: 0.25 });
+        for (let i = 0; i < 3; i++) {
+          const before = sparsity.penalty();
+          sparsity.step(size);
+          expect(sparsity.penalty()).toBeLessThanOrEqual(before);
+        }
+        let thinner = executor.snapshot();
+        const inputs = randomInputs(network, 2, seed);
+        const wanted = await run(thinner, inputs);
+        for (const [name, zeros] of sparsity.zeros()) {
+          const group = findGroups(thinner).find((one) => one.name === name)!;
+          const kept = Array.from({ length: group.channels }, (_, c) => c).filter((c) => !zeros.includes(c));
+          gone += zeros.length;
+          if (kept.length > 0) ({ network: thinner } = removeNeurons(thinner, name, kept));
+        }
+        expect(largestDifference(await run(thinner, inputs), wanted)).toBeLessThan(1e-9);
+        executor.dispose();
+      },
+    ),
     { numRuns: 20 },
   );
   expect(gone).toBeGreaterThan(10);
@@ -80,7 +93,8 @@ test('frozen parameters do not shrink; groups are chosen by name; what is no str
   const after = executor.snapshot();
   for (const [name, encoding] of network.parameters) {
     const isOurs = first.rows.some(({ parameter }) => parameter === name) && !/mean|variance/.test(name);
-    if (isOurs && !frozen.has(name)) expect((after.parameters.get(name) as unknown as { data: Float32Array }).data.every((v) => v === 0)).toBe(true);
+    if (isOurs && !frozen.has(name))
+      expect((after.parameters.get(name) as unknown as { data: Float32Array }).data.every((v) => v === 0)).toBe(true);
     else expect(after.parameters.get(name)).toEqual(encoding);
   }
   expect(() => createGroupSparsity(network, executor, { strength: -1 })).toThrow(RangeError);
