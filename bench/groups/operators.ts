@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeOnnx } from 'espalier';
+import type { Network } from 'espalier';
 import { sizeOf } from 'espalier/tensor';
 import { espalierCommand, SCRATCH, startContender, withContenders } from '../children.ts';
 import type { Contender } from '../children.ts';
@@ -17,6 +18,12 @@ import type { Group } from './group.ts';
 const BOUND = 1e-4;
 /** A call takes a millisecond or less: many are needed for the engine's second compiler and for a least time. */
 const [WARM, TIMES] = [60, 8];
+
+/** A logarithm or a power of what is below zero is no number. */
+const valuesFor = (network: Network, values: Float32Array): Float32Array =>
+  network.nodes.some(({ kind }) => kind === 'log' || kind === 'power')
+    ? values.map((value) => Math.abs(value) + 0.01)
+    : values;
 
 export const operators: Group = {
   name: 'operators',
@@ -37,7 +44,7 @@ export const operators: Group = {
         const model = join(SCRATCH, 'single.onnx');
         writeFileSync(model, writeOnnx(network, { dense: true }));
         const inputs = network.inputs.map(({ shape }, i) =>
-          writeArray(join(SCRATCH, `single-${i}.f32`), normals(sizeOf(shape), `${name} ${i}`)),
+          writeArray(join(SCRATCH, `single-${i}.f32`), valuesFor(network, normals(sizeOf(shape), `${name} ${i}`))),
         );
         const job: ModelJob = { kind: 'model', model, batch: 1, threads: 1, inputs };
         if (contenders.length > 0) for (const contender of contenders) await contender.prepare(job);

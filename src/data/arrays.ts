@@ -49,6 +49,7 @@ export function examplesFromArrays(arrays: ArrayExamples): Examples {
   const set: SetShape = { count, inputShape, ...(targetShape && { targetShape }) };
   return {
     ...set,
+    period: 1,
     read(indices, inputsOut, targetsOut) {
       checkRead(`${who}: read`, set, indices, inputsOut, targetsOut);
       copyRows(inputs, indices, inputSize, inputsOut);
@@ -67,8 +68,10 @@ export function subset(examples: Examples, indices: ArrayLike<number>): Examples
   );
   if (kept.length === 0) throw new RangeError('subset: indices: expected at least one, got none');
   const set: SetShape = { ...shapesOf(examples), count: kept.length };
+  const { period } = examples;
   return {
     ...set,
+    ...(period !== undefined && { period }),
     read(asked, inputs, targets, pass) {
       checkRead('subset: read', set, asked, inputs, targets);
       return examples.read(
@@ -108,8 +111,10 @@ export function concatenated(parts: readonly Examples[]): Examples {
   const targetSize = sizeOf(targetShape ?? [0]);
   const partOf = (index: number): number => starts.findLastIndex((start) => start <= index);
   const set: SetShape = { ...shapesOf(parts[0]), count };
+  const { period } = parts[0];
   return {
     ...set,
+    ...(period !== undefined && parts.every((part) => part.period === period) && { period }),
     async read(indices, inputs, targets, pass) {
       checkRead('concatenated: read', set, indices, inputs, targets);
       // Runs of samples of one part are read at once, straight to their place.

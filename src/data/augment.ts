@@ -28,6 +28,11 @@ export interface AugmentOptions {
   mirror?: readonly number[] | undefined;
   /** Default 0.5. */
   mirrorProbability?: number;
+  /**
+   * How many ways of each sample there are, which the epochs take by turns: then a teacher's answers to each are computed
+   * once (`Examples.period`). Default: every epoch another.
+   */
+  variants?: number | undefined;
 }
 
 /** Defaults of {@link AugmentOptions}; `mirror` has none. */
@@ -36,7 +41,7 @@ export const AUGMENT_DEFAULTS = { rotation: 20, scale: 0.12, shift: 0.05, mirror
 /**
  * A set whose samples are warped anew in every epoch. Reads `examples` and changes what came: inputs (channels, height,
  * width) by an affine map (bilinear, border pixels repeated), targets x0, y0, x1, y1, ... (units of the side) by its
- * inverse. Unlabelled sets: the image alone. Numbers come from `stream(pass.seed, 'augment', pass.epoch, index)`, so
+ * inverse. Unlabelled sets: the image alone. Numbers come from `stream(pass.seed, 'augment', pass.epoch modulo variants, index)`, so
  * they depend on seed, epoch and sample only; without `pass` (evaluation) nothing is changed. Cost: about 15 ns a
  * pixel.
  *
@@ -45,8 +50,16 @@ export const AUGMENT_DEFAULTS = { rotation: 20, scale: 0.12, shift: 0.05, mirror
  */
 export function augmentLandmarks(examples: Examples, options: AugmentOptions = {}): Examples {
   const who = 'augmentLandmarks';
-  const given = ownOptions(who, 'options', options, ['rotation', 'scale', 'shift', 'mirror', 'mirrorProbability']);
+  const given = ownOptions(who, 'options', options, [
+    'rotation',
+    'scale',
+    'shift',
+    'mirror',
+    'mirrorProbability',
+    'variants',
+  ]);
   const { mirror } = given;
+  const variants = given.variants === undefined ? Infinity : checkInteger(who, 'variants', given.variants, 1);
   // In half turns, as sinPi and cosPi take it.
   const rotation = checkNumber(who, 'rotation', given.rotation ?? AUGMENT_DEFAULTS.rotation, 0, 180) / 180;
   const scale = checkNumber(who, 'scale', given.scale ?? AUGMENT_DEFAULTS.scale, 0, 0.99);
@@ -70,11 +83,12 @@ export function augmentLandmarks(examples: Examples, options: AugmentOptions = {
 
   return {
     ...shapesOf(examples),
+    ...(given.variants !== undefined && examples.period === 1 && { period: variants }),
     async read(indices, inputs, targets, pass) {
       await examples.read(indices, inputs, targets, pass);
       if (!pass) return;
       for (let i = 0; i < indices.length; i++) {
-        const random = stream(pass.seed, 'augment', pass.epoch, indices[i]);
+        const random = stream(pass.seed, 'augment', pass.epoch % variants, indices[i]);
         const angle = uniform(random, -rotation, rotation);
         const size = 1 + uniform(random, -scale, scale);
         // The side is 2 long in these coordinates.

@@ -116,6 +116,7 @@ export async function openFolder(directory: string, part: string, given: FolderO
     const set: SetShape = { count, inputShape, ...(targets && { targetShape: targets.shape }) };
     return {
       ...set,
+      period: 1,
       partName: part,
       inMemory,
       ...(imageShape && { imageShape }),

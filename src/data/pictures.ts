@@ -119,6 +119,7 @@ export async function openPictures(
   let isOpen = true;
   return {
     ...set,
+    period: 1,
     partName,
     inMemory,
     preprocessing,

@@ -14,6 +14,12 @@ export interface Examples {
   /** per sample; absent: unlabelled */
   readonly targetShape?: Shape;
   /**
+   * After how many epochs the same numbers come again, in passes of one seed: 1 for a set that is not augmented, more where
+   * augmentations are drawn once and taken by turns. What is computed of a sample can then be kept, such as a teacher's
+   * answers. Absent: never, or unknown.
+   */
+  readonly period?: number;
+  /**
    * Writes samples `indices` one after another: inputs (n x size of inputShape) and targets (n x size of targetShape; class
    * labels are one number). May be asynchronous. Must not keep the arrays.
    */

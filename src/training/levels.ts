@@ -50,21 +50,33 @@ export interface Rounding {
   round(): void;
   /** Puts the trained ones back. */
   restore(): void;
-  /** Brings weights back that an update took further beyond the last level than half a step, from where none returns. */
-  clamp(): void;
+  /**
+   * After an update: takes weights towards levels that take fewer bits, as far as `rate` says, the learning rate times the
+   * weight of the mean bits of a level; and brings those back that went further beyond the last level than half a step, from
+   * where none returns.
+   */
+  settle(rate: number): void;
 }
 
 /** @param executor - of a network that {@link withoutLevels} made */
 export function openRounding(executor: TrainingExecutor, moving: Encodings): Rounding {
   const weights = [...moving].map(([name, encoding]) => {
     const values = executor.values(name);
-    return { encoding, values, kept: new Float32Array(values.length) };
+    const levels = 2 ** encoding.bits;
+    return {
+      encoding,
+      values,
+      kept: new Float32Array(values.length),
+      counts: new Float64Array(levels),
+      bits: new Float64Array(levels),
+    };
   });
+  const total = weights.reduce((sum, { values }) => sum + values.length, 0);
   return {
     round() {
-      for (const { encoding, values, kept } of weights) {
+      for (const { encoding, values, kept, counts } of weights) {
         kept.set(values);
-        roundAll(values, encoding);
+        roundAll(values, encoding, counts);
       }
       executor.changed();
     },
@@ -72,18 +84,62 @@ export function openRounding(executor: TrainingExecutor, moving: Encodings): Rou
       for (const { values, kept } of weights) values.set(kept);
       executor.changed();
     },
-    clamp() {
-      for (const { encoding, values } of weights) clampAll(values, encoding);
+    settle(rate) {
+      for (const { encoding, values, counts, bits } of weights) {
+        if (rate > 0) {
+          levelBits(counts, bits);
+          shorten(values, encoding, bits, rate / total);
+        }
+        clampAll(values, encoding);
+      }
       executor.changed();
     },
   };
 }
 
-function roundAll(values: Float32Array | Float64Array, { bits, scales, zeros }: ScalarEncoding): void {
+/** What each level costs by how often it stands; one that never does, as if it stood once in all. */
+function levelBits(counts: Float64Array, bits: Float64Array): void {
+  let total = 0;
+  for (let level = 0; level < counts.length; level++) total += counts[level];
+  for (let level = 0; level < counts.length; level++) bits[level] = Math.log2((total + 1) / Math.max(1, counts[level]));
+}
+
+/**
+ * A step down the bits of each weight, straight between those of the levels beside it, in decoupled form: neither momentum nor
+ * a limit of gradients takes part.
+ */
+function shorten(
+  values: Float32Array | Float64Array,
+  { bits: levelBits, scales, zeros }: ScalarEncoding,
+  bits: Float64Array,
+  rate: number,
+): void {
   const length = values.length / scales.length;
+  const last = bits.length - 2;
+  for (let group = 0, i = 0; group < scales.length; group++) {
+    const [scale, zero] = [scales[group], zeros ? zeros[group] : middle(levelBits)];
+    for (const end = i + length; i < end; i++) {
+      const below = Math.min(last, Math.max(0, Math.floor(values[i] / scale) + zero));
+      values[i] -= (rate * (bits[below + 1] - bits[below])) / scale;
+    }
+  }
+}
+
+/** @param counts - how often each level stands, written */
+function roundAll(
+  values: Float32Array | Float64Array,
+  { bits, scales, zeros }: ScalarEncoding,
+  counts: Float64Array,
+): void {
+  const length = values.length / scales.length;
+  counts.fill(0);
   for (let group = 0, i = 0; group < scales.length; group++) {
     const [scale, zero] = [scales[group], zeros ? zeros[group] : middle(bits)];
-    for (const end = i + length; i < end; i++) values[i] = (nearestLevel(values[i], scale, zero, bits) - zero) * scale;
+    for (const end = i + length; i < end; i++) {
+      const level = nearestLevel(values[i], scale, zero, bits);
+      counts[level]++;
+      values[i] = (level - zero) * scale;
+    }
   }
 }
 

@@ -5,6 +5,8 @@ import { encodeLevels } from '../../src/encodings/kinds/scalar.ts';
 import type { ScalarEncoding } from '../../src/encodings/kinds/scalar.ts';
 import { memoryStore } from '../../src/container/index.ts';
 import type { Network } from '../../src/graph/network.ts';
+import { openRounding } from '../../src/training/levels.ts';
+import type { TrainingExecutor } from '../../src/execution/types.ts';
 import { predictAll, train } from '../../src/training/index.ts';
 import type { TrainOptions } from '../../src/training/index.ts';
 import { bytesOf, context, smoothSet, tiny } from './fixtures.ts';
@@ -108,5 +110,56 @@ describe('moving levels', () => {
     await expect(train(coarse(1), context(set), { epochs: 1, levels: 'free' as never })).rejects.toThrow(
       /levels: expected/,
     );
+  });
+});
+
+describe('the weight of bits', () => {
+  /** Bits of all levels by how often each stands in its layer. */
+  const bitsOf = (network: Network): number =>
+    ['first.weight', 'second.weight'].reduce((sum, name) => {
+      const { levels } = scalar(network, name);
+      const counts = new Map<number, number>();
+      for (const level of levels) counts.set(level, (counts.get(level) ?? 0) + 1);
+      return sum + [...counts.values()].reduce((bits, count) => bits - count * Math.log2(count / levels.length), 0);
+    }, 0);
+
+  test('makes them fewer, the more the larger it is, and the loss pays for it', async () => {
+    const runs = await Promise.all(
+      [0, 0.3, 1].map((rateWeight) => train(coarse(1, 4), context(set), { ...MOVING, rateWeight })),
+    );
+    const bits = runs.map(({ network }) => bitsOf(network));
+    expect(bits[1]).toBeLessThan(0.95 * bits[0]);
+    expect(bits[2]).toBeLessThan(0.8 * bits[1]);
+    const losses = runs.map(({ history }) => history.at(-1)!.loss);
+    expect(losses[2]).toBeGreaterThan(losses[0]);
+  });
+
+  test('takes each weight down the line between the bits of the levels beside it', () => {
+    const values = Float32Array.of(0.1, 0.3, 2.4, -3.4);
+    const executor = { values: () => values, changed: () => undefined } as unknown as TrainingExecutor;
+    const encoding: ScalarEncoding = {
+      ...{ kind: 'scalar', shape: [1, 4], bits: 2, levels: new Uint8Array(4), scales: Float32Array.of(2) },
+    };
+    const rounding = openRounding(executor, new Map([['w', encoding]]));
+    rounding.round();
+    expect([...values]).toEqual([0, 0, 2, -4]);
+    rounding.restore();
+    rounding.settle(0.8);
+    // Levels -2, -1, 0, 1 stand 1, 0, 2, 1 times: log2 5, log2 5, log2 2.5, log2 5 bits. From 0 upwards and from 1 on it is
+    // one bit a step of 2, from -2 to -1 none; 0.8 over 4 weights and the step: 0.1.
+    [0, 0.2, 2.3, -3.4].forEach((wanted, i) => expect(values[i]).toBeCloseTo(wanted, 6));
+  });
+
+  test('keeps the last state, as the best on validation is the one of most bits', async () => {
+    const how = { ...MOVING, epochs: 3, rateWeight: 0.3 };
+    const { kept } = await train(coarse(1, 4), context(set, { validation: set }), how);
+    expect(kept.epoch).toBe(2);
+  });
+
+  test('needs levels that move', async () => {
+    await expect(train(coarse(1), context(set), { epochs: 1, rateWeight: 1 })).rejects.toThrow(
+      "train: rateWeight: only levels that move become cheaper; give levels: 'moving' too or leave it out",
+    );
+    await expect(train(coarse(1), context(set), { ...MOVING, rateWeight: -1 })).rejects.toThrow(/rateWeight: expected/);
   });
 });

@@ -35,7 +35,13 @@ export interface ScalarReport extends FitReport {
   readonly clipping: number;
 }
 
-const OPTIONS = { bits: integer(2, 8), scales: choice('channel', 'layer'), zeroPoints: boolean, step: number(0, 4) };
+const OPTIONS = {
+  bits: integer(2, 8),
+  scales: choice('channel', 'layer'),
+  zeroPoints: boolean,
+  step: number(0, 4),
+  rate: number(0, 10),
+};
 
 /** 1, 0.975, ..., 0.1. */
 const CLIPPINGS = 37;
@@ -47,12 +53,13 @@ const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarReport> = {
   kind: 'scalar',
   options: OPTIONS,
-  defaults: { bits: 8, scales: 'channel', zeroPoints: false, step: 0 },
+  defaults: { bits: 8, scales: 'channel', zeroPoints: false, step: 0, rate: 0 },
   words: {
     bits: 'bits per weight',
     scales: 'a scale per output channel, or one for the layer',
     zeroPoints: 'a zero point beside each scale, for weights that lie to one side of 0',
     step: 'distance of levels, in root mean squares of the weights that share a scale: small in a packed file; 0: searched for',
+    rate: 'squared steps of error that a bit less is worth, of levels coded by how often they stand; 0: the nearest level',
   },
   /** Half the step; else two bits more; with all of them, a scale per channel. */
   milder: (options) =>
@@ -66,7 +73,7 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
     const { rows, columns } = matrixSides(shape);
     return scalarSize(rows * columns, bits, scales === 'layer' ? 1 : rows, zeroPoints).total;
   },
-  async fit(matrix, { bits, scales: per, zeroPoints, step }, { signal, importance: given, moments }) {
+  async fit(matrix, { bits, scales: per, zeroPoints, step, rate }, { signal, importance: given, moments }) {
     const values = checkMatrix('scalarQuantizer', matrix);
     const feedback = moments && prepareFeedback(moments, values.shape[1]);
     const importance = checkImportance(
@@ -111,8 +118,9 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
       clippings += clippingOf(best);
     }
     const grid = { bits, scales, ...(zeroPoints && { zeros }) };
-    const plain = encodeLevels(data, shape, grid);
-    const encoding = feedback ? encodeLevels(await fed(values, plain, feedback, control), shape, grid) : plain;
+    const nearest = encodeLevels(data, shape, grid);
+    const plain = rate > 0 ? cheapened(values, nearest, rate, importance) : nearest;
+    const encoding = feedback ? encodeLevels(await fed(values, plain, feedback, rate, control), shape, grid) : plain;
     return {
       encoding,
       report: {
@@ -127,26 +135,97 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
   describe: ({ levelBits, scales, zeroPoints }) => scalarWords(levelBits, scales, zeroPoints),
 };
 
-/** Weights on the grid of an encoding, each with what the errors before it ask for. */
+/** How often levels are counted anew, as choices by their bits change how often they stand. */
+const ROUNDS = 3;
+
+/** What each level costs by how often it stands; one that never does, as if it stood once. */
+function levelBits({ bits, levels }: ScalarEncoding): Float64Array {
+  const counts = new Float64Array(2 ** bits);
+  for (let i = 0; i < levels.length; i++) counts[levels[i]]++;
+  return counts.map((count) => Math.log2((levels.length + 1) / Math.max(1, count)));
+}
+
+/**
+ * The level of the least error plus bits, of those between the nearest and the zero point.
+ * @param aimed - the weight in steps from the zero point
+ * @param price - of a bit, in squared steps
+ */
+function cheapest(aimed: number, zero: number, bits: Float64Array, price: number): number {
+  const nearest = nearestLevel(aimed, 1, zero, Math.log2(bits.length));
+  if (price === 0) return nearest;
+  const towards = Math.sign(zero - nearest);
+  let [best, least] = [nearest, Infinity];
+  for (let level = nearest; ; level += towards) {
+    const cost = square(aimed - (level - zero)) + price * bits[level];
+    if (cost < least) [best, least] = [level, cost];
+    if (level === zero) return best;
+  }
+}
+
+/** Levels by error and bits, without feedback. */
+function cheapened(
+  { data, shape }: Tensor,
+  nearest: ScalarEncoding,
+  rate: number,
+  importance: Tensor | undefined,
+): ScalarEncoding {
+  const { bits, scales, zeros } = nearest;
+  const columns = shape[1];
+  const length = data.length / scales.length;
+  const worth = (i: number): number =>
+    importance ? importance.data[importance.shape.length === 1 ? i % columns : i] : 1;
+  let mean = 0;
+  for (let i = 0; i < data.length; i++) mean += worth(i) / data.length;
+  let found = nearest;
+  for (let round = 0; round < ROUNDS; round++) {
+    const costs = levelBits(found);
+    found = {
+      ...found,
+      levels: found.levels.map((_, i) => {
+        const group = Math.floor(i / length);
+        return cheapest(data[i] / scales[group], zeros ? zeros[group] : middle(bits), costs, (rate * mean) / worth(i));
+      }),
+    };
+  }
+  return found;
+}
+
+/**
+ * Weights on the grid of an encoding, each with what the errors before it ask for; with a rate, what is least of error and
+ * bits (as "CERWU", arXiv 2505.18758, where the price of a bit stands beside the error that the triangle of moments gives a
+ * column).
+ */
 async function fed(
   matrix: Tensor,
   plain: ScalarEncoding,
   feedback: FactoredMoments,
+  rate: number,
   control: RunControl,
 ): Promise<Float32Array> {
   const { bits, scales, zeros } = plain;
   const { data, shape } = matrix;
   const columns = shape[1];
   const cuts = Array.from({ length: columns }, (_, first) => ({ first, count: 1 }));
-  const values = scalarOperations.decode(plain);
-  const choose: Choose = (row, j, [carried], decoded, factor) => {
-    const group = scales.length === 1 ? 0 : row;
-    const zero = zeros ? zeros[group] : middle(bits);
-    const aimed = data[row * columns + j] + carried / factor[j * columns + j];
-    decoded[j] = Math.fround((nearestLevel(aimed, scales[group], zero, bits) - zero) * scales[group]);
-  };
-  const keep = (row: number, decoded: Float64Array): void => values.set(decoded, row * columns);
-  await feedRows(matrix, feedback, cuts, values.slice(), choose, keep, control);
+  let mean = 0;
+  for (let i = 0; i < feedback.groups * columns; i++)
+    mean += square(feedback.factor[i * columns + (i % columns)]) / (feedback.groups * columns);
+  const plainValues = scalarOperations.decode(plain);
+  let [found, values] = [plain, plainValues];
+  for (let round = 0; round < (rate > 0 ? ROUNDS : 1); round++) {
+    const costs = levelBits(found);
+    const choose: Choose = (row, j, [carried], decoded, factor) => {
+      const group = scales.length === 1 ? 0 : row;
+      const zero = zeros ? zeros[group] : middle(bits);
+      const own = factor[j * columns + j];
+      const aimed = data[row * columns + j] + carried / own;
+      const level = cheapest(aimed / scales[group], zero, costs, rate === 0 ? 0 : (rate * mean) / square(own));
+      decoded[j] = Math.fround((level - zero) * scales[group]);
+    };
+    const result = plainValues.slice();
+    const keep = (row: number, decoded: Float64Array): void => result.set(decoded, row * columns);
+    await feedRows(matrix, feedback, cuts, plainValues, choose, keep, control);
+    [values, found] = [result, encodeLevels(result, shape, plain)];
+  }
   return values;
 }
 

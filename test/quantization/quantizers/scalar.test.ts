@@ -234,3 +234,80 @@ describe('a network', () => {
     expect(network.parameters.get('dense1.weight')!.kind).toBe('product');
   });
 });
+
+describe('the price of a bit', () => {
+  /** Bits a weight by how often each level stands, and mean squared error in squared steps. */
+  const measured = ({ levels, scales }: ScalarEncoding, { data }: Tensor): { bits: number; error: number } => {
+    const counts = new Map<number, number>();
+    for (const level of levels) counts.set(level, (counts.get(level) ?? 0) + 1);
+    let bits = 0;
+    for (const count of counts.values()) bits -= (count / levels.length) * Math.log2(count / levels.length);
+    const error = data.reduce((sum, value, i) => sum + ((value - (levels[i] - 128) * scales[0]) / scales[0]) ** 2, 0);
+    return { bits, error: error / levels.length };
+  };
+  const WIDE = { bits: 8, scales: 'layer' } as const;
+
+  test.each([
+    [0.4, 0.1],
+    [1, 0.15],
+    [1.5, 0.3],
+  ])('step %d, rate %d: error and bits together are less than those of the nearest levels', async (step, rate) => {
+    const matrix = random(1, 20000);
+    const [nearest, cheap] = await Promise.all(
+      [0, rate].map(async (one) => measured((await fit(matrix, { ...WIDE, step, rate: one })).encoding, matrix)),
+    );
+    expect(cheap.bits).toBeLessThan(nearest.bits);
+    expect(cheap.error + rate * cheap.bits).toBeLessThan(nearest.error + rate * nearest.bits);
+  });
+
+  test('at one bit a weight normal weights are nearer to what any code can reach than by a wider step', async () => {
+    const matrix = random(1, 100000);
+    // Variance 1: at R bits the least error is 2^-2R (Shannon, 1959).
+    const lost = async (step: number, rate: number): Promise<{ bits: number; lost: number }> => {
+      const { bits, error } = measured((await fit(matrix, { ...WIDE, step, rate })).encoding, matrix);
+      return { bits, lost: bits - Math.log2(1 / (error * step * step)) / 2 };
+    };
+    const [priced, wide] = [await lost(1.6, 0.2), await lost(2.4, 0)];
+    expect(priced.bits).toBeCloseTo(1, 1);
+    expect(wide.bits).toBeCloseTo(1, 1);
+    expect(priced.lost).toBeLessThan(wide.lost - 0.15);
+    expect(priced.lost).toBeGreaterThan(0);
+  });
+
+  test('weighs the importance of a column: what counts for little becomes 0 first', async () => {
+    const matrix = random(40, 64);
+    const columns = Float32Array.from({ length: 64 }, (_, c) => (c < 32 ? 1 : 0.1));
+    const { encoding } = await fit(matrix, { ...WIDE, step: 1, rate: 0.1 }, { data: columns, shape: [64] });
+    const zeros = [0, 0];
+    encoding.levels.forEach((level, i) => (zeros[i % 64 < 32 ? 0 : 1] += level === 128 ? 1 : 0));
+    expect(zeros[1]).toBeGreaterThan(1.3 * zeros[0]);
+  });
+
+  test('with feedback: less error where inputs go together, at no more bits', async () => {
+    const [rows, columns] = [24, 32];
+    const matrix = random(rows, columns);
+    // Inputs with much in common.
+    const moments = Float64Array.from({ length: columns * columns }, (_, i) =>
+      i % columns === Math.floor(i / columns) ? 1 : 0.8,
+    );
+    const options = { ...scalar.defaults, ...WIDE, step: 0.8, rate: 0.15 };
+    const heard = (encoding: ScalarEncoding): number => {
+      const found = decode(encoding);
+      let sum = 0;
+      for (let r = 0; r < rows; r++)
+        for (let i = 0; i < columns; i++)
+          for (let j = 0; j < columns; j++) {
+            const [a, b] = [r * columns + i, r * columns + j];
+            sum += (matrix.data[a] - found[a]) * moments[i * columns + j] * (matrix.data[b] - found[b]);
+          }
+      return sum;
+    };
+    const [plain, fed] = [
+      await scalar.fit(matrix, options, context),
+      await scalar.fit(matrix, options, { ...context, moments }),
+    ];
+    expect(heard(fed.encoding)).toBeLessThan(0.7 * heard(plain.encoding));
+    const nearest = await scalar.fit(matrix, { ...options, rate: 0 }, { ...context, moments });
+    expect(measured(fed.encoding, matrix).bits).toBeLessThan(0.97 * measured(nearest.encoding, matrix).bits);
+  });
+});
