@@ -106,24 +106,30 @@ export const weightCorrelation: Criterion<typeof WEIGHT_CORRELATION_OPTIONS> = {
   },
 };
 
-const COP_OPTIONS = { neighbours: integer(1) };
+const COP_OPTIONS = { neighbours: integer(1), weighting };
 /**
- * 1 - how redundant a channel is to those who read it: the columns by which consumers read two channels, correlated over
+ * What a neuron contributes times what of it is its own: 1 - how redundant a channel is to those who read it: the columns by which consumers read two channels, correlated over
  * their outputs (Pearson, absolute, averaged over taps and columns of a flatten), over the largest of the group; of those the
- * mean of the `neighbours` largest. In [0, 1]. Needs no data, and is as blind to scale as `weightCorrelation` with `weighting:
- * 'none'`: measured in docs/method.md. Several consumers are averaged. Cost: channels^2 / 2 x weights per channel.
+ * mean of the `neighbours` largest. Several consumers are averaged. Cost: channels^2 / 2 x weights per channel.
+ *
+ * `weighting: 'none'`: the second factor alone, as published, in [0, 1]. It needs no data, and is as blind to scale as
+ * `weightCorrelation` is without weighting (docs/method.md).
  *
  * Source: Wang et al., "COP: Customized Deep Model Compression via Regularized Correlation-Based Filter-Level Pruning", IJCAI
  * 2019, sections 3.1 and 3.2; its terms for cost, which only matter between groups, are `rankGlobally`'s.
  */
 export const cop: Criterion<typeof COP_OPTIONS> = {
   name: 'cop',
-  measures: [],
+  measures: (options) => (options.weighting === 'none' ? [] : ['deviations']),
   options: COP_OPTIONS,
-  defaults: { neighbours: 3 },
-  words: { neighbours: 'most correlated neurons that the mean is over' },
-  score(network, group, _statistics, options) {
+  defaults: { neighbours: 3, weighting: 'contribution' },
+  words: {
+    neighbours: 'most correlated neurons that the mean is over',
+    weighting: 'what is multiplied by: deviation and outgoing weights, or nothing',
+  },
+  score(network, group, statistics, options) {
     const { channels, consumers } = group;
+    const contributed = options.weighting === 'none' ? undefined : contributions(network, group, statistics);
     const neighbours = Math.min(options.neighbours, channels - 1);
     const scores = new Float64Array(channels);
     for (const consumer of consumers) {
@@ -136,7 +142,7 @@ export const cop: Criterion<typeof COP_OPTIONS> = {
         scores[c] += (1 - (neighbours > 0 ? sum / neighbours : 0)) / consumers.length;
       }
     }
-    return scores;
+    return contributed ? scores.map((score, c) => score * contributed[c]) : scores;
   },
 };
 

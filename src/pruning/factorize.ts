@@ -406,8 +406,9 @@ function leastError(
   bases: readonly Basis[],
 ): Factors {
   const known = bases.length > 0 ? bases : basesOf(matrix, form, moments);
+  const all = powerOf(matrix.data, matrix, moments);
   return known
-    .map((basis) => factorsOf(matrix, form, rank, basis, moments))
+    .map((basis) => factorsOf(matrix, form, rank, basis, moments, all))
     .reduce((best, one) => (one.error < best.error ? one : best));
 }
 
@@ -417,6 +418,7 @@ function factorsOf(
   rank: number,
   { vectors, rows, count, inner }: Basis,
   moments: LayerMoments | undefined,
+  all: number,
 ): Factors {
   const { outputs, width, columns, data } = matrix;
   const taps = form === 'spatial' ? width : 1;
@@ -450,8 +452,13 @@ function factorsOf(
     second = Float64Array.from(weights);
   }
   const product = rowProducts(second, outputs, transposed(read, rank * taps, columns), columns, rank * taps);
+  const missing = powerOf(
+    data.map((value, i) => value - product[i]),
+    matrix,
+    moments,
+  );
   const weights = rank * weightsPerRank(matrix, form);
-  return { form, rank, first, second, product, error: errorOf(data, product, outputs, columns, moments), weights };
+  return { form, rank, first, second, product, error: all === 0 ? 0 : missing / all, weights };
 }
 
 function transposed(a: Float64Array, rows: number, columns: number): Float64Array {
@@ -460,23 +467,13 @@ function transposed(a: Float64Array, rows: number, columns: number): Float64Arra
   return out;
 }
 
-/** tr(E S E^T) / tr(W S W^T), E what is missing. */
-function errorOf(
-  weights: Float64Array,
-  product: Float64Array,
-  outputs: number,
-  columns: number,
-  moments: LayerMoments | undefined,
-): number {
-  const power = (of: Float64Array): number => {
-    const heard = moments ? rowProducts(of, outputs, moments.covariance, columns, columns) : of;
-    return Math.max(
-      0,
-      of.reduce((sum, value, i) => sum + value * heard[i], 0),
-    );
-  };
-  const all = power(weights);
-  return all === 0 ? 0 : power(weights.map((value, i) => value - product[i])) / all;
+/** Mean square of what weights (O, columns) make of what the layer hears, less its mean: tr(W S W^T). */
+function powerOf(weights: Float64Array, { outputs, columns }: Matrix, moments: LayerMoments | undefined): number {
+  const heard = moments ? rowProducts(weights, outputs, moments.covariance, columns, columns) : weights;
+  return Math.max(
+    0,
+    weights.reduce((sum, value, i) => sum + value * heard[i], 0),
+  );
 }
 
 /** The layer's node becomes the second factor, so that its output keeps its name; the first stands before it. */
