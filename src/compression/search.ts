@@ -69,7 +69,7 @@ export interface SearchResult extends CompressResult {
 export const LADDER: readonly LadderSetting[] = [
   undefined,
   ...[0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.2, 1.5, 2].map(
-    (step) => ({ quantizer: 'scalar', scales: 'layer', step }) as const,
+    (step) => ({ quantizer: 'scalar', scales: 'layer', step, rate: step < 0.5 ? 0.1 : 0.2 }) as const,
   ),
   { quantizer: 'product', subvectorLength: 4, codewordCount: 256, signs: 'apart' },
   { quantizer: 'product', subvectorLength: 4, codewordCount: 256, signs: 'none' },
