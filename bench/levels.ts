@@ -2,15 +2,19 @@
  * What the price of a bit is worth: a network of faces with 68 landmarks, all layers but the first as levels, for several
  * steps and prices, packed bytes and validation error. No epoch and no label. The figures of docs/method.md.
  *
+ *   npx tsx bench/levels.ts --normal       # of 200,000 normal numbers: bits, and what is lost against Shannon's bound
  *   npx tsx bench/levels.ts --data DIR --baseline WEIGHTS.safetensors|NETWORK.safetensors [--keep 1,0.45] [--dense 0.2] [--steps 0.5,0.9] [--rates 0,0.2] [--threads 1]
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import {
+  decode,
+  dense,
   evaluate,
   findGroups,
   landmarks68Task,
   loadKernels,
+  normal,
   openFolder,
   parameterCount,
   prune,
@@ -18,6 +22,8 @@ import {
   readNetwork,
   readPlain,
   roundCodebooks,
+  sequential,
+  stream,
   vgg,
   withWeights,
   writeNetwork,
@@ -27,6 +33,7 @@ import { preprocessing } from './faces.ts';
 
 const { values } = parseArgs({
   options: {
+    normal: { type: 'boolean', default: false },
     data: { type: 'string' },
     baseline: { type: 'string' },
     keep: { type: 'string', default: '1' },
@@ -36,13 +43,41 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '1' },
   },
 });
+const numbers = (text: string): number[] => text.split(',').map(Number);
+const kernels = await loadKernels();
+
+if (values.normal) {
+  const start = sequential({ input: [400], name: 'normal' }, [dense(500, { name: 'layer' })]);
+  const random = stream(1, 'normal numbers');
+  const data = Float32Array.from({ length: 200_000 }, () => normal(random));
+  const weight = { kind: 'dense', data, shape: [500, 400] } as const;
+  const network: Network = { ...start, parameters: new Map(start.parameters).set('layer.weight', weight) };
+  for (const step of numbers(values.steps)) {
+    for (const rate of numbers(values.rates)) {
+      const levels = { quantizer: 'scalar', bits: 8, scales: 'layer', step, rate } as const;
+      const found = await quantize({ parameters: ['layer.weight'], ...levels })(network, {
+        kernels,
+        threads: 1,
+        seed: 1,
+      });
+      const coded = decode(found.network.parameters.get('layer.weight')!);
+      const counts = new Map<number, number>();
+      for (const value of coded) counts.set(value, (counts.get(value) ?? 0) + 1);
+      const bits = [...counts.values()].reduce((sum, count) => sum - (count / 200_000) * Math.log2(count / 200_000), 0);
+      const error = coded.reduce((sum, value, i) => sum + (value - data[i]) ** 2, 0) / 200_000;
+      console.log(
+        `step ${step}, rate ${rate}: ${bits.toFixed(2)} bits, ${(bits - Math.log2(1 / error) / 2).toFixed(3)} lost`,
+      );
+    }
+  }
+  process.exit(0);
+}
+
 const { data, baseline } = values;
 if (data === undefined || baseline === undefined) {
   console.error('usage: npx tsx bench/levels.ts --data DIR --baseline FILE (see its first lines)');
   process.exit(2);
 }
-const numbers = (text: string): number[] => text.split(',').map(Number);
-const kernels = await loadKernels();
 const [training, validation] = await Promise.all(
   ['train', 'validation'].map((part) => openFolder(data, part, { preprocessing })),
 );
