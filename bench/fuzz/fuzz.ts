@@ -149,10 +149,10 @@ async function attempt(
   const started = performance.now();
   try {
     const running = target.read(bytes);
-    const then = running instanceof Promise ? await running : running;
-    if (then && overdrawn.message === '') {
+    const then: unknown = running instanceof Promise ? await running : running;
+    if (typeof then === 'function' && overdrawn.message === '') {
       startCounting(bytes.length, { exactly });
-      then();
+      (then as () => void)();
     }
     return { milliseconds: performance.now() - started };
   } catch (error) {

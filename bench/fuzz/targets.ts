@@ -47,9 +47,9 @@ export interface Target {
   readonly times?: number;
   /**
    * Reads the input. Returns or rejects with an error of the contract; a {@link Finding} says that what came out is wrong.
-   * What is returned is run behind it, its memory counted apart: what must be true of what was read.
+   * A function that is returned is run behind it, its memory counted apart: what must be true of what was read.
    */
-  read(bytes: Uint8Array): void | (() => void) | Promise<void>;
+  read(bytes: Uint8Array): unknown;
 }
 
 /** What a door let in and should not have. */
