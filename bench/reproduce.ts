@@ -124,7 +124,10 @@ const options: CompressOptions = {
   training: { ...preset.training, loss },
   ...(values.options === undefined ? {} : (JSON.parse(values.options) as CompressOptions)),
 };
-const result = await compress(original, context, {
+// Taken by turns, so that a teacher is asked once about each.
+const variants = options.teacherWeight ? 16 : undefined;
+const taught = { ...context, training: augmentLandmarks(plainTraining, { mirror: MIRROR_68, variants }) };
+const result = await compress(original, taught, {
   ...options,
   checkpoint: { store, key: `compress-${values.setting}` },
 });

@@ -91,7 +91,7 @@ export interface CompressOptions {
   /** The final pass over everything that is still trained. Default 8 epochs at 0.02. */
   readonly final?: RetrainSetting;
   /**
-   * What all retraining has in common: batch size, loss, rate of codebooks, whether levels move, optimizer, schedule, clipping, inner values that
+   * What all retraining has in common: batch size, loss, rate of codebooks, whether levels move and what their bits are worth, averages, optimizer, schedule, clipping, inner values that
    * are compared with the original's where that is the teacher. Defaults as in `train`. Inner values that lost channels on the
    * way are left out.
    */
@@ -101,6 +101,8 @@ export interface CompressOptions {
     | 'loss'
     | 'codebookRate'
     | 'levels'
+    | 'rateWeight'
+    | 'average'
     | 'optimizer'
     | 'schedule'
     | 'clip'
@@ -200,6 +202,8 @@ const TRAINING_NAMES = [
   'loss',
   'codebookRate',
   'levels',
+  'rateWeight',
+  'average',
   'optimizer',
   'schedule',
   'clip',

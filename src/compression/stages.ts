@@ -241,8 +241,9 @@ function retrainStage(settings: CompressSettings, setting: RetrainSetting, after
       { ...context, seed: stageSeed },
       {
         ...trainOptions(original, settings, setting, network),
-        // Validation is looked at after every epoch anyway, so the best state costs nothing.
-        keep: 'best',
+        // Validation is looked at after every epoch anyway, so the best state costs nothing. Where bits have a weight the
+        // best on validation is the one of most bits.
+        ...(settings.training.rateWeight ? {} : { keep: 'best' }),
         ...(checkpoint ? { checkpoint } : {}),
       },
     );

@@ -11,6 +11,7 @@ import type { Network } from '../graph/network.ts';
 import type { Context } from '../graph/transform.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
 import type { RunControl } from '../base/control.ts';
+import type { Averages } from './averages.ts';
 import { bytesOf, digestExamples, digestNetwork, digestOptions } from './fingerprint.ts';
 import type { TrainSettings } from './options.ts';
 import type { EpochRecord, TrainState } from './types.ts';
@@ -39,6 +40,7 @@ export async function openCheckpoint(
   settings: TrainSettings,
   context: Context,
   control: RunControl,
+  averages?: Averages,
 ): Promise<TrainCheckpoint> {
   const { store, key } = checkpoint;
   const { network } = executor;
@@ -48,9 +50,10 @@ export async function openCheckpoint(
     return {
       async load() {
         const found = await readCheckpoint(store, key, fingerprint, (slot) => {
-          const state = readState(slot, executor, settings);
+          const state = readState(slot, executor, settings, averages);
           executor.restore(state.network);
           executor.restoreOptimizer(state.optimizer);
+          averages?.load(state.optimizer);
           return state;
         });
         warnOfDamage('train', found?.damaged, control);
@@ -136,12 +139,12 @@ function describe({ history, before, best }: TrainState): unknown {
   };
 }
 
-/** Whether the best state is wanted and is neither the present one nor the network as given. */
+/** Whether the best state is wanted and is neither the present one, as its averages are not, nor the network as given. */
 function hasOwnBest(
   { best, history }: Pick<TrainState, 'history'> & { readonly best: { readonly epoch: number } | undefined },
-  { keep }: TrainSettings,
+  { keep, average }: TrainSettings,
 ): boolean {
-  return keep === 'best' && best !== undefined && best.epoch >= 0 && best.epoch < history.length - 1;
+  return keep === 'best' && best !== undefined && best.epoch >= 0 && (average > 0 || best.epoch < history.length - 1);
 }
 
 /** What `network` does not share with the network as given. */
@@ -160,7 +163,12 @@ function floats(name: string, values: Float32Array): NamedArray {
  * judged when they are due, the best one among them with its own value.
  * @throws {EspalierError} CHECKPOINT, HEADER, NONFINITE for what is none of this run
  */
-function readState({ metadata, tensors }: Checkpoint, executor: TrainingExecutor, settings: TrainSettings): TrainState {
+function readState(
+  { metadata, tensors }: Checkpoint,
+  executor: TrainingExecutor,
+  settings: TrainSettings,
+  averages: Averages | undefined,
+): TrainState {
   const { network: given } = executor;
   const bad = (problem: string): EspalierError => new EspalierError('CHECKPOINT', `train: ${problem}`);
   const description = parseJson(metadata.get(HISTORY_KEY) ?? 'null', { who: 'train' });
@@ -191,7 +199,7 @@ function readState({ metadata, tensors }: Checkpoint, executor: TrainingExecutor
     return { ...given, parameters };
   };
   const network = networkOf('now');
-  const optimizer = wanted('optimizer', executor.optimizerState().keys());
+  const optimizer = wanted('optimizer', [...executor.optimizerState().keys(), ...(averages?.state().keys() ?? [])]);
   let bestNetwork = network;
   if (best?.epoch === -1) bestNetwork = given;
   else if (hasOwnBest({ history, best }, settings)) bestNetwork = networkOf('best');

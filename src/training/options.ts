@@ -114,6 +114,11 @@ export interface TrainOptions {
    */
   readonly rateWeight?: number;
   /**
+   * Decay, a step, of the moving averages of trained values that are judged and handed out in the place of the values
+   * themselves: 0.998 remembers some 500 steps. In [0, 1). Default 0: the values.
+   */
+  readonly average?: number;
+  /**
    * Stops after this many evaluations in a row without a new best. Needs `context.validation`. Default: runs all
    * epochs.
    */
@@ -160,6 +165,7 @@ export interface TrainSettings {
   readonly frozen: ReadonlySet<string>;
   readonly levels: 'fixed' | 'moving';
   readonly rateWeight: number;
+  readonly average: number;
   readonly patience: number;
   readonly validationMetric: ValidationMetric | undefined;
   readonly evaluateEvery: number;
@@ -184,6 +190,7 @@ const OPTION_NAMES = [
   'frozen',
   'levels',
   'rateWeight',
+  'average',
   'patience',
   'validationMetric',
   'evaluateEvery',
@@ -194,6 +201,9 @@ const OPTIMIZER_NAMES = {
   sgd: ['kind', 'momentum', 'nesterov', 'weightDecay', 'codewordGradient'],
   adam: ['kind', 'beta1', 'beta2', 'epsilon', 'decoupled', 'weightDecay', 'codewordGradient'],
 } as const satisfies { sgd: readonly (keyof SgdChoice)[]; adam: readonly (keyof AdamChoice)[] };
+
+/** A decay of 1 would stay at the start for ever. */
+const LARGEST_DECAY = 1 - 2 ** -53;
 
 /**
  * Checks everything that can be checked without reading data, and fills in the defaults. @throws {TypeError |
@@ -281,6 +291,7 @@ export function resolveTrainOptions(network: Network, context: Context, given: T
     frozen: new Set(options.frozen),
     levels,
     rateWeight,
+    average: checkNumber('train', 'average', options.average ?? 0, 0, LARGEST_DECAY),
     patience: options.patience === undefined ? Infinity : checkInteger('train', 'patience', options.patience, 1),
     evaluateEvery: checkInteger('train', 'evaluateEvery', options.evaluateEvery ?? 1, 1),
     // The best on validation would be the one that took the most bits.

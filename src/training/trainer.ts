@@ -23,6 +23,8 @@ import { checkFit, resolveTrainOptions } from './options.ts';
 import type { TrainOptions, TrainSettings } from './options.ts';
 import { counterparts, measureSpreads, outputError, withOutputs } from './outputs.ts';
 import type { Counterpart } from './outputs.ts';
+import { openAverages } from './averages.ts';
+import type { Averages } from './averages.ts';
 import { openAnswers } from './answers.ts';
 import type { Answers } from './answers.ts';
 import { movingLevels, openRounding, withLevels, withoutLevels } from './levels.ts';
@@ -56,6 +58,7 @@ interface Run {
   readonly reader: BatchReader;
   readonly judge: ((executor: Executor) => Promise<number>) | undefined;
   readonly rounding: Rounding | undefined;
+  readonly averages: Averages | undefined;
   /** A state with the outputs and encodings that the caller's network has. */
   readonly asGiven: (state: Network) => Network;
 }
@@ -126,8 +129,22 @@ export async function train(network: Network, given: GivenContext, options: Trai
     const asGiven = (state: Network): Network =>
       state === student ? network : withLevels({ ...state, outputs: network.outputs }, moving);
     const rounding = moving.size > 0 ? openRounding(executor, moving) : undefined;
+    const averages = settings.average > 0 ? openAverages(executor, settings.average) : undefined;
     return await runKept(student, {
-      ...{ settings, context, control, executor, teacher, answers, lessons, reader, judge, rounding, asGiven },
+      ...{
+        settings,
+        context,
+        control,
+        executor,
+        teacher,
+        answers,
+        lessons,
+        reader,
+        judge,
+        rounding,
+        averages,
+        asGiven,
+      },
     });
   } finally {
     teacher?.dispose();
@@ -144,9 +161,10 @@ export function trainTransform(options: TrainOptions): GivenTransform {
 }
 
 async function runKept(network: Network, run: Run): Promise<TrainResult> {
-  const { checkpoint: place } = run.settings;
+  const { settings, executor, context, control, averages } = run;
+  const { checkpoint: place } = settings;
   if (!place) return runEpochs(network, run);
-  const checkpoint = await openCheckpoint(place, run.executor, run.settings, run.context, run.control);
+  const checkpoint = await openCheckpoint(place, executor, settings, context, control, averages);
   try {
     return await runEpochs(network, run, checkpoint);
   } finally {
@@ -155,16 +173,25 @@ async function runKept(network: Network, run: Run): Promise<TrainResult> {
 }
 
 async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoint): Promise<TrainResult> {
-  const { settings, control, executor, rounding } = run;
+  const { settings, control, executor, rounding, averages } = run;
   const { epochs, stepsPerEpoch } = settings;
   const judge =
     run.judge &&
     (async (): Promise<number> => {
+      averages?.put();
       rounding?.round();
       const value = await run.judge!(executor);
       rounding?.restore();
+      averages?.restore();
       return value;
     });
+  const averaged = (now: Network): Network => {
+    if (!averages) return now;
+    averages.put();
+    const shown = executor.snapshot();
+    averages.restore();
+    return shown;
+  };
   let state = await checkpoint?.load();
   if (state) {
     control.emit({ kind: 'note', text: `train: goes on from the checkpoint after epoch ${state.history.length - 1}` });
@@ -202,10 +229,10 @@ async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoin
     state = {
       // As large as the parameters, and of use to a checkpoint alone.
       network: now,
-      optimizer: checkpoint ? executor.optimizerState() : state.optimizer,
+      optimizer: checkpoint ? new Map([...executor.optimizerState(), ...(averages?.state() ?? [])]) : state.optimizer,
       before: state.before,
       history: [...state.history, { epoch, loss, ...(validation === undefined ? {} : { validation }) }],
-      best: isBest ? { epoch, validation: validation!, network: now } : state.best,
+      best: isBest ? { epoch, validation: validation!, network: averaged(now) } : state.best,
     };
     await checkpoint?.save(state);
     control.emit({
@@ -219,7 +246,7 @@ async function runEpochs(network: Network, run: Run, checkpoint?: TrainCheckpoin
     });
   }
   await control.end();
-  const result = conclude(state, settings);
+  const result = conclude({ ...state, network: averaged(state.network) }, settings);
   return { ...result, network: run.asGiven(result.network) };
 }
 
@@ -289,7 +316,7 @@ async function planLessons(
 
 /** One pass over the training set. Returns the mean loss. */
 async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<number> {
-  const { settings, context, control, executor, reader, rounding } = run;
+  const { settings, context, control, executor, reader, rounding, averages } = run;
   const { batch, stepsPerEpoch, epochs, schedule, learningRate, codebookRate, clip } = settings;
   const steps = epochs * stepsPerEpoch;
   const order = permutation(stream(context.seed, 'order', epoch), settings.training.count);
@@ -312,6 +339,7 @@ async function trainEpoch(run: Run, epoch: number, lastGood: Network): Promise<n
     if (!Number.isFinite(gradientNorm))
       throw await divergence(run, step, `the gradient norm is ${gradientNorm}`, lastGood);
     rounding?.settle(rate * settings.rateWeight);
+    averages?.follow(step + 1);
     sum += value;
     control.emit({ kind: 'batch', epoch, epochs, step, steps, loss: value, learningRate: rate, gradientNorm });
   }
