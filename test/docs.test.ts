@@ -57,6 +57,7 @@ declare const vectors: Tensor, queries: Tensor;
 ${code.replace(".get('vectors')", ".get('vectors')!")}`,
   ],
   'docs/onnx.md': [(code) => code],
+  'docs/tfjs.md': [(code) => code],
   'docs/threads.md': [
     (code) => `import { load } from 'espalier/runtime';\ndeclare const bytes: Uint8Array;\n${code}`,
     (code) => `declare const context: CanvasRenderingContext2D;\n${code}\nexport {};`,

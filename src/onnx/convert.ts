@@ -72,6 +72,8 @@ export function converted(conversion: Conversion): Converted {
     return convert(conversion, 'batched');
   } catch (error) {
     if (!isAcrossBatch(error) && !isMisfit(error)) throw error;
+    // Its text is made now: until then an error holds what the functions on its way held, constants too.
+    void (error as EspalierError).stack;
     clear(conversion.room);
     const whole = asWhole(conversion, error);
     const reason = (error as EspalierError).message.replace(/^readOnnx: /, '');

@@ -133,9 +133,12 @@ describe('the fuzzer', () => {
     const wait = (bytes: Uint8Array): void => {
       const before = process.cpuUsage();
       const long = bytes.length === 12 && bytes.every((byte) => byte === 0) ? 300_000 : 0;
-      while (process.cpuUsage(before).user < long);
+      // Asking takes time of the system, too.
+      let sum = 0;
+      while (process.cpuUsage(before).user < long) for (let i = 0; i < 1e6; i++) sum += Math.sqrt(i);
+      expect(sum).toBeGreaterThanOrEqual(0);
     };
-    expect(await problemsOf(wait, 1)).toMatch(/it takes 3\d\d ms/);
+    expect(await problemsOf(wait, 1)).toMatch(/it takes [3-6]\d\d ms/);
   });
 
   it('finds nothing where there is nothing, and is led by the code that runs', async () => {
