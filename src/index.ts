@@ -3,7 +3,9 @@ export { checkFinite, checkInteger, checkNumber, EspalierError, show, visible, v
 export type { ErrorCode, ErrorDetails } from './base/errors.ts';
 export * from './compression/index.ts';
 export {
+  applyPatch,
   checkWritable,
+  diffFiles,
   DTYPE_BYTES,
   folderStore,
   loadFile,

@@ -58,6 +58,17 @@ ${code.replace(".get('vectors')", ".get('vectors')!")}`,
   ],
   'docs/onnx.md': [(code) => code],
   'docs/tfjs.md': [(code) => code],
+  'docs/scale.md': [
+    (code) => `import type { Network } from './src/graph/network.ts';
+import type { Context } from './src/graph/transform.ts';
+declare const network: Network, context: Context;
+${code}`,
+  ],
+  'docs/patches.md': [(code) => `declare const before: Uint8Array, after: Uint8Array;\n${code}`],
+  'docs/shapes.md': [
+    (code) =>
+      `import type { Network } from 'espalier/network';\nimport type { Examples } from 'espalier';\ndeclare const network: Network, training: Examples;\n${code}`,
+  ],
   'docs/threads.md': [
     (code) => `import { load } from 'espalier/runtime';\ndeclare const bytes: Uint8Array;\n${code}`,
     (code) => `declare const context: CanvasRenderingContext2D;\n${code}\nexport {};`,

@@ -12,6 +12,7 @@ import { compressCommand } from './commands/compress.ts';
 import { exportCommand, importCommand } from './commands/convert.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { applyCommand, diffCommand } from './commands/patch.ts';
 import { runCommand } from './commands/run.ts';
 import { trainCommand } from './commands/train.ts';
 import { commandHelp, overview } from './help.ts';
@@ -27,6 +28,8 @@ export const COMMANDS: readonly Command[] = [
   inspectCommand,
   importCommand,
   exportCommand,
+  diffCommand,
+  applyCommand,
   runCommand,
 ];
 

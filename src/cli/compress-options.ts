@@ -24,11 +24,26 @@ import type {
   PresetName,
   RetrainSetting,
   ScheduleOptions,
+  Target,
 } from '../index.ts';
 import { definedOptions } from './definitions.ts';
 import { readJsonFile } from './files.ts';
 import { DATA_FOLDER, DATA_OPTIONS, PLAIN_OPTIONS, READ_OPTIONS, SEED_OPTION, THREADS_OPTION } from './model.ts';
-import { choice, defaultShown, flag, flagName, integer, number, orWord, required, text } from './options.ts';
+import {
+  choice,
+  defaultShown,
+  flag,
+  flagName,
+  integer,
+  number,
+  orWord,
+  required,
+  share,
+  size,
+  text,
+  times,
+  withDefault,
+} from './options.ts';
 import { UsageError } from './io.ts';
 import type { Values } from './options.ts';
 import { AUGMENT_OPTION, CHECKPOINT_ERROR_OPTION, CHECKPOINT_OPTION, UNIT_OPTION } from './runs.ts';
@@ -51,6 +66,18 @@ export const COMPRESS_OPTIONS = {
   preset: choice(PRESET_NAMES, 'settings that were measured (docs/results.md), under all other options'),
   quick: flag('as --preset quick: minutes, no labels, no epoch of training'),
   thorough: flag('as --preset size: retrained for long, the smallest file'),
+  size: size('SIZE', 'the file takes at most so much (400kB, 1.5MB): neurons and bits of each layer are searched for'),
+  ratio: times('RATIO', 'the same, as the original over the file: 26 or 26x'),
+  maxError: share(
+    'SHARE',
+    'the smallest file that costs at most so much on the validation part: 1.5%, in the units of --tolerance; also beside --size or --ratio',
+  ),
+  plan: text('FILE.json', 'what is done to each layer, as --save-plan writes it'),
+  savePlan: text('FILE.json', 'where the plan that a search chose is written, to be edited and given to --plan'),
+  workers: withDefault(
+    1,
+    integer('N', 'plans that a search tries at once, each on --threads threads; results do not depend on it', 1, 64),
+  ),
   keep: defaultShown(
     String(LAYER_DEFAULTS.keep),
     number('FRACTION', 'of the neurons of each layer that stay', { from: 0, to: 1, exclusive: true }),
@@ -151,6 +178,9 @@ const OF_DATA = {
   tolerance: Infinity,
   retries: 0,
   teacherWeight: 0,
+  size: undefined,
+  ratio: undefined,
+  maxError: undefined,
   unit: null,
   checkpoint: 'none',
 } as const satisfies Partial<Record<keyof typeof COMPRESS_OPTIONS, unknown>>;
@@ -167,6 +197,42 @@ export function checkDataGiven(values: Values<typeof COMPRESS_OPTIONS>): void {
   }
   if (values.onCheckpointError !== 'stop')
     throw new UsageError('--on-checkpoint-error: without --data no state is kept; leave the option out');
+}
+
+/** What the search chooses, or the plan says. */
+const OF_LAYERS = ['keep', 'quantizer', ...Object.keys(QUANTIZER_OPTIONS.table), 'layers'] as const;
+/** What a search has no use for. */
+const NOT_SEARCHED = ['order', 'layersPerStep', 'retries', 'tolerance'] as const;
+
+/**
+ * What is to be reached; undefined: the options say what is done.
+ * @throws {UsageError} for options that say beside a target, or a plan, what is done to layers
+ */
+export function targetOf(values: Values<typeof COMPRESS_OPTIONS>): Target | undefined {
+  const { size, ratio, maxError } = values;
+  const target = given({ size, ratio, maxError });
+  const [asked] = Object.keys(target);
+  if (size !== undefined && ratio !== undefined)
+    throw new UsageError('--ratio: --size is given too; leave one of the two out');
+  const by = asked === undefined ? (values.plan === undefined ? undefined : 'plan') : flagName(asked);
+  if (by === undefined) {
+    if (values.savePlan !== undefined)
+      throw new UsageError('--save-plan: nothing is searched for; give --size, --ratio or --max-error');
+    return undefined;
+  }
+  if (asked !== undefined && values.plan !== undefined)
+    throw new UsageError(`--plan: --${by} searches for a plan of its own; leave one of the two out`);
+  for (const key of asked === undefined ? OF_LAYERS : [...OF_LAYERS, ...NOT_SEARCHED])
+    if ((values as Json)[key] !== undefined)
+      throw new UsageError(
+        `--${flagName(key)}: --${by} says what is done to layers; leave one of the two out${by === 'plan' ? ', or write it in the plan' : ''}`,
+      );
+  if (asked === undefined) {
+    if (values.savePlan !== undefined)
+      throw new UsageError('--save-plan: --plan is that plan already; leave one of the two out');
+    return undefined;
+  }
+  return target;
 }
 
 type Json = Readonly<Record<string, unknown>>;

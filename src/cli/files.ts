@@ -37,7 +37,7 @@ export interface Places {
 }
 
 const DATA_FILE = /-(images|inputs|landmarks|labels|targets)\.npy(\.gz)?$|-names\.txt$/;
-const CHECKPOINT_FILE = /\.[ab]\.safetensors$/;
+const CHECKPOINT_FILE = /\.[ab]\.safetensors$|-(sensitivity|candidate)-[0-9a-f]+\.json$/;
 
 /**
  * Before the work: no file that is written is one that is read or another that is written, by whatever name, link or
@@ -233,7 +233,9 @@ export async function holdsCheckpoint(folder: string): Promise<boolean> {
 export async function removeCheckpoints(place: CheckpointPlace | undefined): Promise<void> {
   if (!place) return;
   const { checkpoint, folder } = place;
-  const ours = new RegExp(`^${checkpoint.key}(-stage\\d+)?\\.[ab]\\.safetensors(\\.[^.]+\\.unfinished)?$`);
+  const ours = new RegExp(
+    `^${checkpoint.key}((-try\\d+)?(-stage\\d+)?\\.[ab]\\.safetensors|-(sensitivity|candidate)-[0-9a-f]+\\.json)(\\.[^.]+\\.unfinished)?$`,
+  );
   for (const name of await namesIn(folder, ours))
     await unlink(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
       // Another process was faster.

@@ -116,6 +116,52 @@ export function ruled(rule: Rule, help: string): Option<unknown> {
   });
 }
 
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+};
+
+/** Bytes: 400000, 400kB, 1.5MB, 390KiB. */
+export function size(value: string, help: string): Option<number | undefined> {
+  return option(value, help, (given, name) => {
+    const [, count = '', prefix = ''] = /^([\d.]+) ?([kMG]?i?)B?$/.exec(given.replace(/^([\d.]+ ?)K/, '$1k')) ?? [];
+    const unit = prefix.replace('ki', 'Ki');
+    const bytes = Object.hasOwn(UNITS, unit) ? Math.floor(toNumber(count) * UNITS[unit]) : NaN;
+    if (!Number.isSafeInteger(bytes) || bytes < 1)
+      throw new UsageError(`${name}: expected a size such as 400kB, 1.5MB, 390KiB or 400000, got ${show(given)}`);
+    return bytes;
+  });
+}
+
+/** How many times as much: 26 or 26x. */
+export function times(value: string, help: string): Option<number | undefined> {
+  return option(value, help, (given, name) => {
+    const found = toNumber(given.replace(/x$/, ''));
+    if (!Number.isFinite(found) || found <= 1)
+      throw new UsageError(`${name}: expected a number above 1, such as 26 or 26x, got ${show(given)}`);
+    return found;
+  });
+}
+
+/** A share: 1.5% or 0.015. */
+export function share(value: string, help: string): Option<number | undefined> {
+  return option(value, help, (given, name) => {
+    const isPercent = given.endsWith('%');
+    const found = toNumber(isPercent ? given.slice(0, -1).trimEnd() : given) / (isPercent ? 100 : 1);
+    if (!Number.isFinite(found) || found < 0)
+      throw new UsageError(`${name}: expected a share of at least 0, such as 1.5% or 0.015, got ${show(given)}`);
+    // A number without its sign that can only be percent.
+    if (!isPercent && found >= 1)
+      throw new UsageError(`${name}: ${show(given)} is ${100 * found} %; for ${given} % write ${given}%`);
+    return found;
+  });
+}
+
 /** The option, or a word that stands for a value that its own texts cannot say. */
 export function orWord<V, W>(word: string, meaning: W, inner: Option<V>): Option<V | W> {
   return {

@@ -257,7 +257,7 @@ function ruled(
 }
 
 /** All samples of both sets; labels where the run looks at them. */
-async function digestSets(
+export async function digestSets(
   { training, validation, seed }: Context,
   control: RunControl,
   { teacherWeight, criterion, scoring }: CompressSettings,

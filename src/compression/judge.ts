@@ -121,7 +121,12 @@ export interface Allowance {
  * schedule whose steps are all within their limits ends within twice the tolerance.
  */
 export function limitOf({ yardstick, baseline, tolerance, steps }: Allowance, start: number): number {
-  // A metric of the caller's may be negative, as minus an accuracy is; of one that is 0 there is no share.
-  const unit = yardstick === 'errorRate' || yardstick === 'outputError' ? 1 : Math.abs(baseline) || 1;
+  const unit = unitOf(yardstick, baseline);
   return Math.max(baseline + tolerance * unit, start + (tolerance * unit) / steps);
+}
+
+/** What a tolerance is a share of. */
+export function unitOf(yardstick: Yardstick, baseline: number): number {
+  // A metric of the caller's may be negative, as minus an accuracy is; of one that is 0 there is no share.
+  return yardstick === 'errorRate' || yardstick === 'outputError' ? 1 : Math.abs(baseline) || 1;
 }

@@ -33,17 +33,28 @@ export function writePacked(tensors: readonly PackableArray[], metadata: Metadat
     ...tensors.map(({ name, dtype, shape }, i) => field(name, { dtype, shape, parts: pieces[i].flatMap(numbersOf) })),
   ];
   const header = new TextEncoder().encode(`{${fields.join(',')}}`);
+  return assemblePacked(
+    header,
+    tensors.map(({ bytes }, i) => ({ bytes, parts: pieces[i] })),
+  );
+}
+
+/** A packed file of this header, whose parts these are; undefined as of {@link writePacked}. */
+export function assemblePacked(
+  header: Uint8Array,
+  tensors: readonly { readonly bytes: Uint8Array; readonly parts: readonly Part[] }[],
+): Uint8Array | undefined {
   const raw: Uint8Array[] = [];
   const coder = rangeEncoder();
-  codeText(coder, header);
-  const decoded = codedBytes(pieces.flat());
+  codeText(coder, header.slice());
+  const decoded = codedBytes(tensors.flatMap(({ parts }) => parts));
   const cells = createCellCoder(coder, decoded);
-  tensors.forEach(({ bytes }, i) => {
-    for (const part of pieces[i]) {
+  for (const { bytes, parts } of tensors) {
+    for (const part of parts) {
       if (part.model === MODELS.raw) raw.push(rawBytes(part, bytes));
       else cells.code(part, bytes.slice());
     }
-  });
+  }
   const coded = coder.finish();
   if (header.length + decoded > mostDecoded(coded.length)) return undefined;
   const lengths = new DataView(new ArrayBuffer(LENGTHS_BYTES));

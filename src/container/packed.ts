@@ -16,7 +16,16 @@ import { createCellCoder, isCountable, MODELS, partBytes } from './cells.ts';
 import type { Part } from './cells.ts';
 import type { Json } from './json.ts';
 import { rangeDecoder } from './range-coder.ts';
-import { DTYPE_BYTES, failingOf, isCount, METADATA, readHeader, readMetadata, readType } from './safetensors.ts';
+import {
+  DTYPE_BYTES,
+  failingOf,
+  isCount,
+  METADATA,
+  MOST_RANK,
+  readHeader,
+  readMetadata,
+  readType,
+} from './safetensors.ts';
 import type { Dtype, SafetensorsFile, StoredArray, TensorType } from './safetensors.ts';
 import { codeText } from './text-model.ts';
 
@@ -25,11 +34,10 @@ export const PACKED_KEY = 'espalier.packed';
 export const PACKED_VERSION = '1';
 /** Name of its one tensor. */
 export const PACKED_TENSOR = 'packed';
+/** Key in the metadata of a patch, which patch.ts writes. Its value is the version of the coding. */
+export const PATCH_KEY = 'espalier.patch';
 /** Bytes in front of what is coded. */
 export const LENGTHS_BYTES = 8;
-
-/** Axes of a tensor. */
-const MOST_RANK = 32;
 
 /**
  * Bytes that may come out of `coded` ones: decoding takes up to a microsecond for each, and what a stranger sends must
@@ -56,8 +64,26 @@ export function floatParts(dtype: Dtype, length: number): readonly Omit<Part, 'm
  *   LAYOUT, TRUNCATED, and whatever `readSafetensors` throws, for bytes that were not written so
  */
 export function unpackSafetensors(file: SafetensorsFile): SafetensorsFile {
+  if (!file.metadata.has(PACKED_KEY)) return file;
+  const { text, tensors } = openPacked(file);
+  return {
+    tensors: new Map(tensors.map(({ name, dtype, shape, bytes }) => [name, { dtype, shape, bytes }])),
+    metadata: new Map([...readMetadata(readHeader(text).get(METADATA)), ...file.metadata]),
+  };
+}
+
+/** A tensor in a packed file, before it is decoded: the parts make up its bytes. */
+export interface PackedTensor extends TensorType {
+  readonly name: string;
+  readonly parts: readonly Part[];
+}
+
+/** A packed file's header as it stands there, and its tensors. @throws {EspalierError} see {@link unpackSafetensors} */
+export function openPacked(file: SafetensorsFile): {
+  readonly text: Uint8Array;
+  readonly tensors: readonly (PackedTensor & StoredArray)[];
+} {
   const version = file.metadata.get(PACKED_KEY);
-  if (version === undefined) return file;
   if (version !== PACKED_VERSION)
     throw new EspalierError(
       'UNSUPPORTED_VERSION',
@@ -75,34 +101,36 @@ export function unpackSafetensors(file: SafetensorsFile): SafetensorsFile {
   const coder = rangeDecoder(bytes.subarray(LENGTHS_BYTES, rawAt));
   const text = new Uint8Array(headerLength);
   codeText(coder, text);
-  const header = readHeader(text);
 
+  const planned = readPacked(text);
   let decoded = 0;
   let raw = 0;
-  const planned = [...header].flatMap(([name, value]) => {
-    if (name === METADATA) return [];
-    const type = readType(name, value, MOST_RANK);
-    const parts = partsOf(name, type, (value as ReadonlyMap<string, Json>).get('parts'));
-    for (const part of parts) {
-      if (part.model === MODELS.raw) raw += partBytes(part);
-      else decoded += partBytes(part);
-    }
-    return [{ name, type, parts }];
-  });
+  for (const part of planned.flatMap(({ parts }) => parts)) {
+    if (part.model === MODELS.raw) raw += partBytes(part);
+    else decoded += partBytes(part);
+  }
   checkDecoded(headerLength + decoded, codedLength);
   if (raw !== bytes.length - rawAt)
     fail('LAYOUT', `expected ${raw} bytes as they are, got ${bytes.length - rawAt}`, raw);
   const cells = createCellCoder(coder, decoded);
-  const tensors = new Map<string, StoredArray>();
-  for (const { name, type, parts } of planned) {
-    const out = new Uint8Array(type.length);
-    for (const part of parts) {
+  const tensors = planned.map((tensor) => {
+    const out = new Uint8Array(tensor.length);
+    for (const part of tensor.parts) {
       if (part.model === MODELS.raw) putRaw(part, bytes.subarray(rawAt, (rawAt += partBytes(part))), out);
       else cells.code(part, out);
     }
-    tensors.set(name, { dtype: type.dtype, shape: type.shape, bytes: out });
-  }
-  return { tensors, metadata: new Map([...readMetadata(header.get(METADATA)), ...file.metadata]) };
+    return { ...tensor, bytes: out };
+  });
+  return { text, tensors };
+}
+
+/** The tensors of a packed file's header. @throws {EspalierError} what reading a header throws, FIELD */
+export function readPacked(text: Uint8Array): PackedTensor[] {
+  return [...readHeader(text)].flatMap(([name, value]) => {
+    if (name === METADATA) return [];
+    const type = readType(name, value, MOST_RANK);
+    return [{ ...type, name, parts: partsOf(name, type, (value as ReadonlyMap<string, Json>).get('parts')) }];
+  });
 }
 
 /** @throws {EspalierError} BUDGET */

@@ -73,7 +73,9 @@ export type Metadata = ReadonlyMap<string, string> | Readonly<Record<string, str
 
 /** Of a header: the field that is no tensor. */
 export const METADATA = '__metadata__';
-const LENGTH_BYTES = 8;
+export const LENGTH_BYTES = 8;
+/** Axes of a tensor. */
+export const MOST_RANK = 32;
 
 /**
  * The file's bytes: the same for the same tensors in any order. Tensors stand by element size, largest first, then by
@@ -157,7 +159,7 @@ export function metadataPairs(metadata: Metadata): [string, string][] {
  *   INPUT, MEMORY
  */
 export function readSafetensors(input: Uint8Array | ArrayBuffer, limits: ReadLimits = {}): SafetensorsFile {
-  const { maxHeaderBytes = 100_000_000, maxTensors = 250_000, maxRank = 32 } = own(limits);
+  const { maxHeaderBytes = 100_000_000, maxTensors = 250_000, maxRank = MOST_RANK } = own(limits);
   const bytes = steadyBytes('readSafetensors', input);
   const headerLength = readHeaderLength(bytes, maxHeaderBytes);
   const dataStart = LENGTH_BYTES + headerLength;
@@ -217,10 +219,24 @@ export interface TensorType {
   readonly length: number;
 }
 
-interface Entry extends Omit<TensorType, 'length'> {
+/** A tensor in a header, and the bytes of the data that it takes. */
+export interface Entry extends Omit<TensorType, 'length'> {
   readonly name: string;
   readonly begin: number;
   readonly end: number;
+}
+
+/**
+ * The tensors of a header in the order of their bytes, which begin where the one before them ends.
+ * @throws {EspalierError} what {@link readSafetensors} throws for a header
+ */
+export function readLayout(header: Uint8Array): Entry[] {
+  const entries = [...readHeader(header)].flatMap(([name, value]) =>
+    name === METADATA ? [] : [readEntry(name, value, MOST_RANK)],
+  );
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  checkLayout(entries, entries.at(-1)?.end ?? 0, LENGTH_BYTES + header.length);
+  return entries;
 }
 
 /**

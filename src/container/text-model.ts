@@ -11,10 +11,13 @@ const LEAST_MATCH = 5;
 /** Match lengths are told apart up to here. */
 const MOST_MATCH = 256;
 
-/** Codes all of `bytes`; a decoder fills them. */
-export function codeText(coder: BitCoder, bytes: Uint8Array): void {
+/** Codes all of `bytes`; a decoder fills them. The first `known` of them both sides have: they only teach. */
+export function codeText(coder: BitCoder, bytes: Uint8Array, known = 0): void {
   const stateBits = Math.min(21, Math.max(14, 38 - Math.clz32(bytes.length)));
-  const mixer = createMixer(coder, { inputs: 6, sets: 16, rate: 40, memory: 16, stateBits });
+  let at = 0;
+  const asked: BitCoder =
+    known === 0 ? coder : { code: (probability, bit) => (at < known ? bit : coder.code(probability, bit)) };
+  const mixer = createMixer(asked, { inputs: 6, sets: 16, rate: 40, memory: 16, stateBits });
   const { contexts } = mixer;
   /** Where the bytes behind each hash of five came last. */
   const places = new Int32Array(2 ** 16);
@@ -24,7 +27,7 @@ export function codeText(coder: BitCoder, bytes: Uint8Array): void {
   let wordBefore = 0;
   /** The last four bytes. */
   let last = 0;
-  for (let at = 0; at < bytes.length; at++) {
+  for (; at < bytes.length; at++) {
     if (at >= LEAST_MATCH) {
       length = length > 0 && bytes[match] === bytes[at - 1] ? Math.min(MOST_MATCH, length + 1) : 0;
       match++;

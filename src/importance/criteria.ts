@@ -8,11 +8,13 @@ import type { Rule, Ruled, RuledBy } from '../base/rules.ts';
 import { EspalierError, show } from '../base/errors.ts';
 import { stream } from '../base/random.ts';
 import { decode } from '../encodings/index.ts';
+import { sizeOf } from '../base/tensor.ts';
 import type { Network } from '../graph/network.ts';
 import { weightedLayers } from '../network/shapes.ts';
 import { connectionsOf, contributions } from './contribution.ts';
 import { correlationMatrix } from './correlation.ts';
-import type { Criterion } from './types.ts';
+import { elementOf, spanOf } from './slices.ts';
+import type { Consumer, Criterion } from './types.ts';
 
 const NO_OPTIONS = {};
 
@@ -103,6 +105,69 @@ export const weightCorrelation: Criterion<typeof WEIGHT_CORRELATION_OPTIONS> = {
     return contributed ? scores.map((score, c) => score * contributed[c]) : scores;
   },
 };
+
+const COP_OPTIONS = { neighbours: integer(1), weighting };
+/**
+ * What a neuron contributes times what of it is its own: 1 - how redundant a channel is to those who read it: the columns by which consumers read two channels, correlated over
+ * their outputs (Pearson, absolute, averaged over taps and columns of a flatten), over the largest of the group; of those the
+ * mean of the `neighbours` largest. Several consumers are averaged. Cost: channels^2 / 2 x weights per channel.
+ *
+ * `weighting: 'none'`: the second factor alone, as published, in [0, 1]. It needs no data, and is as blind to scale as
+ * `weightCorrelation` is without weighting (docs/method.md).
+ *
+ * Source: Wang et al., "COP: Customized Deep Model Compression via Regularized Correlation-Based Filter-Level Pruning", IJCAI
+ * 2019, sections 3.1 and 3.2; its terms for cost, which only matter between groups, are `rankGlobally`'s.
+ */
+export const cop: Criterion<typeof COP_OPTIONS> = {
+  name: 'cop',
+  measures: (options) => (options.weighting === 'none' ? [] : ['deviations']),
+  options: COP_OPTIONS,
+  defaults: { neighbours: 3, weighting: 'contribution' },
+  words: {
+    neighbours: 'most correlated neurons that the mean is over',
+    weighting: 'what is multiplied by: deviation and outgoing weights, or nothing',
+  },
+  score(network, group, statistics, options) {
+    const { channels, consumers } = group;
+    const contributed = options.weighting === 'none' ? undefined : contributions(network, group, statistics);
+    const neighbours = Math.min(options.neighbours, channels - 1);
+    const scores = new Float64Array(channels);
+    for (const consumer of consumers) {
+      const correlations = readAlike(network, channels, consumer);
+      const most = correlations.reduce((largest, r) => Math.max(largest, r), 0);
+      for (let c = 0; c < channels; c++) {
+        const others = correlations.slice(c * channels, (c + 1) * channels).sort();
+        let sum = 0;
+        for (let i = 0; i < neighbours; i++) sum += others[channels - 1 - i] / (most || 1);
+        scores[c] += (1 - (neighbours > 0 ? sum / neighbours : 0)) / consumers.length;
+      }
+    }
+    return contributed ? scores.map((score, c) => score * contributed[c]) : scores;
+  },
+};
+
+/** |Correlation| over outputs of the columns by which a consumer reads two channels, mean over taps; 0 with itself. */
+function readAlike(network: Network, channels: number, consumer: Consumer): Float64Array {
+  const encoding = network.parameters.get(consumer.parameter);
+  const [outputs, inputs, ...kernel] = encoding?.shape ?? [0, 0];
+  const weights = encoding ? decode(encoding) : new Float32Array(0);
+  const taps = sizeOf(kernel);
+  const span = spanOf(consumer);
+  const sums = new Float64Array(channels * channels);
+  const rows = new Float64Array(channels * outputs);
+  for (let s = 0; s < span; s++)
+    for (let t = 0; t < taps; t++) {
+      for (let c = 0; c < channels; c++) {
+        const column = elementOf(consumer, channels, c, s);
+        for (let o = 0; o < outputs; o++) rows[c * outputs + o] = weights[(o * inputs + column) * taps + t];
+      }
+      correlationMatrix(rows, channels, outputs).forEach((r, i) => {
+        sums[i] += Math.abs(r) / (span * taps);
+      });
+    }
+  for (let c = 0; c < channels; c++) sums[c * channels + c] = 0;
+  return sums;
+}
 
 /**
  * What a correlation of two normal variables is behind a relu: 1 of copies, but -0.47 of opposites. Source: Cho, Saul,
@@ -231,6 +296,7 @@ export const zeroFraction: Criterion<typeof NO_OPTIONS> = {
 export const CRITERIA = {
   activationCorrelation,
   weightCorrelation,
+  cop,
   magnitude,
   random,
   geometricMedian,

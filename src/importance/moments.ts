@@ -70,6 +70,11 @@ export interface MomentsOptions {
    * the same results, later. Default 512 MiB.
    */
   memory?: number;
+  /**
+   * Values of the reference, by name of a layer, that are what it should respond in place of its own output there: of as many
+   * channels, and of the layer's positions as it is measured. Default none.
+   */
+  targets?: ReadonlyMap<string, string>;
 }
 
 /** Defaults of {@link MomentsOptions}. */
@@ -114,7 +119,7 @@ export async function measureMoments(
   network: Network,
   layers: readonly string[],
   context: GivenContext<MeasureContext>,
-  given: Omit<MomentsOptions, 'memory'> = {},
+  given: Omit<MomentsOptions, 'memory' | 'targets'> = {},
 ): Promise<Map<string, LayerMoments>> {
   const options = ownOptions('measureMoments', 'options', given, ['samples', 'positions', 'batch']);
   // One pass, after which nothing is asked again.
@@ -151,7 +156,7 @@ export async function openMoments(
 ): Promise<MomentsMeter> {
   checkNetwork(who, 'network', reference);
   const context = await resolveContext<MeasureContext>(who, givenContext);
-  const options = ownOptions(who, 'options', given, ['samples', 'positions', 'batch', 'memory']);
+  const options = ownOptions(who, 'options', given, ['samples', 'positions', 'batch', 'memory', 'targets']);
   const wanted = checkInteger(who, 'samples', options.samples ?? MOMENTS_DEFAULTS.samples, 1);
   const positions = checkInteger(who, 'positions', options.positions ?? MOMENTS_DEFAULTS.positions, 1);
   const batch = checkInteger(who, 'batch', options.batch ?? MOMENTS_DEFAULTS.batch, 1);
@@ -192,7 +197,7 @@ export async function openMoments(
     let left = room;
     const recordings = names.slice(from).flatMap((name): Recording[] => {
       if (momentsObstacle(reference, name) !== undefined) return [];
-      const windows = windowOf(reference, name, shapes);
+      const windows = aimedAt(options.targets?.get(name), windowOf(reference, name, shapes), shapes);
       const perSample = Math.min(positions, windows.positions);
       const numbers = samples * perSample * windows.outputs;
       left -= windows.addend === undefined ? numbers : 2 * numbers;
@@ -332,6 +337,14 @@ function windowOf(network: Network, name: string, shapes: ReadonlyMap<string, Sh
     channelStep: sizeOf(input.slice(1)),
     offsetOf: (position, tap) => offsetAt(taps[tap], position, inputSides, outputSides),
   };
+}
+
+/** The window whose responses are found in another value; see {@link MomentsOptions.targets}. */
+function aimedAt(target: string | undefined, window: Window, shapes: ReadonlyMap<string, Shape>): Window {
+  if (target === undefined) return window;
+  const positions = sizeOf((shapes.get(target) ?? []).slice(1));
+  const { addend: _, ...rest } = window;
+  return { ...rest, output: target, positions, outputStep: positions, positionStep: 1 };
 }
 
 function addendOf(

@@ -4,7 +4,7 @@
  */
 import { CHECKSUM_KEY, verifyChecksum } from '../container/checksum.ts';
 import { parseJson } from '../container/json.ts';
-import { PACKED_KEY, unpackSafetensors } from '../container/packed.ts';
+import { PACKED_KEY, PATCH_KEY, unpackSafetensors } from '../container/packed.ts';
 import { readSafetensors, steadyBytes } from '../container/safetensors.ts';
 import { EspalierError, withMemory } from '../base/errors.ts';
 import { inferTypes } from './shapes.ts';
@@ -56,6 +56,12 @@ function readChecked(bytes: Uint8Array, verify: boolean, check: Budget): Network
     );
   }
   if (verify && !isPacked) verifyChecksum(WHO, bytes);
+  if (description === undefined && file.metadata.has(PATCH_KEY))
+    throw new EspalierError(
+      'MISSING',
+      `${WHO}: the file is a patch; applyPatch(base, patch), or espalier apply, makes of it and the file before it the one to read`,
+      { name: PATCH_KEY },
+    );
   if (description === undefined)
     throw new EspalierError(
       'MISSING',

@@ -62,7 +62,10 @@ export async function refitLayers(
   return { network: result, reports };
 }
 
-/** Layers with a weight whose inputs are not what they were, in topological order. */
+/**
+ * Layers of the reference with a weight that are applied to what is not what it was, or elsewhere than they were, in
+ * topological order.
+ */
 function listeners(network: Network, reference: Network): string[] {
   const before = new Map(reference.nodes.map((node) => [node.name, node]));
   const layers = new Set(weightedLayers(network).map(({ name }) => name));
@@ -74,8 +77,13 @@ function listeners(network: Network, reference: Network): string[] {
     const own = Object.values(node.parameters).some(
       (name) => name !== undefined && network.parameters.get(name) !== reference.parameters.get(name),
     );
-    if (hears || own || before.get(node.name) === undefined) for (const name of outputsOf(node)) changed.add(name);
-    return hears && layers.has(node.name) ? [node.name] : [];
+    const known = before.get(node.name);
+    const moved =
+      known !== undefined &&
+      (JSON.stringify(known.attributes) !== JSON.stringify(node.attributes) ||
+        node.inputs.some((name, i) => name !== known.inputs[i]));
+    if (hears || own || moved || known === undefined) for (const name of outputsOf(node)) changed.add(name);
+    return (hears || moved) && known !== undefined && layers.has(node.name) ? [node.name] : [];
   });
 }
 

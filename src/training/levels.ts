@@ -5,7 +5,7 @@
  * Jacob et al., CVPR 2018, section 3). Scales and zero points stay.
  */
 import { decode, denseEncoding } from '../encodings/index.ts';
-import { encodeLevels, middle, nearestLevel } from '../encodings/kinds/scalar.ts';
+import { bitsOfLevels, encodeLevels, middle, nearestLevel } from '../encodings/kinds/scalar.ts';
 import type { ScalarEncoding } from '../encodings/kinds/scalar.ts';
 import type { Encoding } from '../encodings/types.ts';
 import type { TrainingExecutor } from '../execution/types.ts';
@@ -87,7 +87,7 @@ export function openRounding(executor: TrainingExecutor, moving: Encodings): Rou
     settle(rate) {
       for (const { encoding, values, counts, bits } of weights) {
         if (rate > 0) {
-          levelBits(counts, bits);
+          bitsOfLevels(counts, bits);
           shorten(values, encoding, bits, rate / total);
         }
         clampAll(values, encoding);
@@ -95,13 +95,6 @@ export function openRounding(executor: TrainingExecutor, moving: Encodings): Rou
       executor.changed();
     },
   };
-}
-
-/** What each level costs by how often it stands; one that never does, as if it stood once in all. */
-function levelBits(counts: Float64Array, bits: Float64Array): void {
-  let total = 0;
-  for (let level = 0; level < counts.length; level++) total += counts[level];
-  for (let level = 0; level < counts.length; level++) bits[level] = Math.log2((total + 1) / Math.max(1, counts[level]));
 }
 
 /**

@@ -175,7 +175,7 @@ describe('a network in other units, which computes the same', () => {
       ),
   };
   // These go by weights in the units that they have.
-  const inUnits: readonly string[] = ['magnitude', 'geometricMedian', 'weightCorrelation'];
+  const inUnits: readonly string[] = ['magnitude', 'geometricMedian', 'weightCorrelation', 'cop'];
   const blind = CRITERION_NAMES.filter((name) => !inUnits.includes(name));
   test.each(blind.flatMap((name) => Object.entries(build).map(([kind, make]) => [name, kind, make] as const)))(
     '%s, %s: is pruned alike and repaired alike: powers of two leave no trace at all',

@@ -1,20 +1,39 @@
 /** `espalier compress`: prune, quantize and retrain, all layers at once or step by step. */
 import {
+  checkPlan,
   compareNetworks,
   compareOutcomes,
   compress,
+  compressTo,
   inferShapes,
   parameterCount,
+  planRows,
   reportHtml,
   saveFile,
   splitBytes,
   summaryTable,
 } from '../../index.ts';
-import type { CompressionReport, Dataset, Difference, Network, Outcome } from '../../index.ts';
+import type {
+  CompressOptions,
+  CompressionReport,
+  Dataset,
+  Difference,
+  Network,
+  Outcome,
+  SearchResult,
+} from '../../index.ts';
 import { createContext, defineCommand, grouped, percent, table } from '../command.ts';
 import type { Invocation, Result } from '../command.ts';
-import { checkDataGiven, COMPRESS_OPTIONS, compressOptions } from '../compress-options.ts';
-import { checkpointFolder, checkPlaces, openCheckpoint, removeCheckpoints, checkEnding } from '../files.ts';
+import { checkDataGiven, COMPRESS_OPTIONS, compressOptions, targetOf } from '../compress-options.ts';
+import { openCandidates } from '../candidates.ts';
+import {
+  checkpointFolder,
+  checkPlaces,
+  openCheckpoint,
+  readJsonFile,
+  removeCheckpoints,
+  checkEnding,
+} from '../files.ts';
 import { fitted, heldOutShare, openModel, openPart, unfitted } from '../model.ts';
 import { endsInOnnx, modelBytes } from '../onnx.ts';
 import { made } from '../made.ts';
@@ -42,11 +61,18 @@ async function run(invocation: Compress): Promise<Result> {
     progress,
   } = invocation;
   checkDataGiven(values);
+  const target = targetOf(values);
   const folder = values.data === undefined ? undefined : checkpointFolder(values.checkpoint, values.output);
   await checkPlaces({
-    sources: { MODEL: path, '--options': values.options, '--layers': values.layers, '--preprocess': values.preprocess },
+    sources: {
+      MODEL: path,
+      '--options': values.options,
+      '--layers': values.layers,
+      '--plan': values.plan,
+      '--preprocess': values.preprocess,
+    },
     data: values.data,
-    outputs: { '--output': values.output, '--report': values.report },
+    outputs: { '--output': values.output, '--report': values.report, '--save-plan': values.savePlan },
     checkpoint: folder,
   });
   checkEnding('--output', values.output, '.safetensors');
@@ -54,7 +80,10 @@ async function run(invocation: Compress): Promise<Result> {
   const { data } = values;
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
   const model = await openModel(path, values, { preprocess: values.preprocess, dense: true, note: progress.note });
-  const { weighsTeacher, ...chosen } = await compressOptions(values, model.network);
+  const plan =
+    values.plan === undefined ? undefined : checkPlan(model.network, await readJsonFile('--plan', values.plan));
+  const { weighsTeacher, ...asked } = await compressOptions(values, model.network);
+  const chosen = plan ? { ...asPlanned(data !== undefined), ...asked, settings: {}, layers: plan.layers } : asked;
 
   const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network, invocation);
   try {
@@ -72,17 +101,26 @@ async function run(invocation: Compress): Promise<Result> {
       quantized: options.retrainQuantized.epochs,
       final: options.final.epochs,
     });
+    const whole = { ...options, originalBytes: model.fileBytes, ...(place ? { checkpoint: place.checkpoint } : {}) };
+    let found: SearchResult | undefined;
+    if (target && sets) {
+      const { settings: _settings, layers: _layers, layersPerStep: _perStep, ...rest } = whole;
+      const pool = openCandidates(values, context, sets);
+      try {
+        found = await inCheckpoint(place, () =>
+          compressTo(network, context, target, { ...rest, ...(pool && { evaluate: pool.evaluate }) }),
+        );
+      } finally {
+        await pool?.close();
+      }
+    }
     const {
       network: small,
       bytes,
       report: own,
-    } = await inCheckpoint(place, () =>
-      compress(network, context, {
-        ...options,
-        originalBytes: model.fileBytes,
-        ...(place ? { checkpoint: place.checkpoint } : {}),
-      }),
-    );
+    } = found ?? (await inCheckpoint(place, () => compress(network, context, whole)));
+    if (found && values.savePlan !== undefined)
+      await saveFile(values.savePlan, new TextEncoder().encode(`${JSON.stringify(found.plan, null, 2)}\n`));
     const isOnnx = endsInOnnx(values.output);
     const file = isOnnx ? modelBytes(values.output, small) : bytes;
     await saveFile(values.output, file);
@@ -98,11 +136,17 @@ async function run(invocation: Compress): Promise<Result> {
         ]),
       );
     await removeCheckpoints(place);
-    const written = `written: ${[values.output, values.report].filter((file) => file !== undefined).join(', ')}`;
+    const written = `written: ${[values.output, values.savePlan, values.report].filter((file) => file !== undefined).join(', ')}`;
     return {
-      json: { output: values.output, ...report, ...(apart && { outputs: apart.outputs }) },
+      json: {
+        output: values.output,
+        ...report,
+        ...(apart && { outputs: apart.outputs }),
+        ...(found && { target: aboutTarget(found) }),
+      },
       text: [
         describeModel(path, network),
+        ...(found ? [table(planRows(network, found.plan), [1, 3]), missText(found)] : []),
         summaryTable(report, outcome.metrics),
         ...(apart ? [movedText(apart)] : []),
         `${sets ? '' : `${BLIND}\n`}${written}`,
@@ -112,6 +156,35 @@ async function run(invocation: Compress): Promise<Result> {
     sets?.training.close();
     sets?.validation.close();
   }
+}
+
+/** How a search carries out what it finds: the plan that is passed back gives the same file. */
+const asPlanned = (hasData: boolean): CompressOptions => ({
+  layersPerStep: Infinity,
+  retries: 0,
+  ...(hasData && { refit: true, feedback: 'full' }),
+});
+
+/** Without the plans that were not chosen. */
+function aboutTarget({ plan, limits, miss, candidates }: SearchResult): Record<string, unknown> {
+  const finite = (value: number): number | null => (value === Infinity ? null : value);
+  return {
+    plan,
+    limits: { bytes: finite(limits.bytes), error: finite(limits.error) },
+    miss,
+    candidates: candidates.map(({ plan: _plan, ...one }) => one),
+  };
+}
+
+/** Whether the target was met, and if not by how much it was missed. */
+function missText({ miss, limits, candidates }: SearchResult): string {
+  const tried = `${candidates.length} plans were tried`;
+  if (miss.bytes === 0 && miss.error === 0) return `target met; ${tried}`;
+  const parts = [
+    ...(miss.bytes > 0 ? [`${grouped(miss.bytes)} bytes over ${grouped(limits.bytes)}`] : []),
+    ...(miss.error > 0 ? [`error ${miss.error.toPrecision(3)} over ${limits.error.toPrecision(4)}`] : []),
+  ];
+  return `TARGET MISSED, this is the nearest file: ${parts.join(', ')}; ${tried}`;
 }
 
 /**

@@ -9,6 +9,7 @@
  * weight), `.scales` (F32) and, not symmetric, `.zeros` (U8; one byte each). The header has `bits`, the number of
  * `scales`, and whether there are `zeros`.
  */
+import { log, roundEven } from '../../base/elementary.ts';
 import { checkFinite, checkInteger, show } from '../../base/errors.ts';
 import { arrayName } from '../../base/realm.ts';
 import { sizeOf, type Shape } from '../../base/tensor.ts';
@@ -263,11 +264,17 @@ export function encodeLevels(
 
 /** The level whose weight is nearest. */
 export function nearestLevel(weight: number, scale: number, zero: number, bits: number): number {
-  return Math.min(2 ** bits - 1, Math.max(0, roundToEven(weight / scale) + zero));
+  return Math.min(2 ** bits - 1, Math.max(0, roundEven(weight / scale) + zero));
 }
 
-function roundToEven(x: number): number {
-  const below = Math.floor(x);
-  const rest = x - below;
-  return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
+/**
+ * Bits of each level by how often it stands, as an adaptive coder comes to pay; one that never stands costs as if it stood once.
+ * @param out - as many. Default: a new array
+ */
+export function bitsOfLevels(counts: Float64Array, out = new Float64Array(counts.length)): Float64Array {
+  let total = 0;
+  for (let level = 0; level < counts.length; level++) total += counts[level];
+  for (let level = 0; level < counts.length; level++)
+    out[level] = log((total + 1) / Math.max(1, counts[level])) / Math.LN2;
+  return out;
 }

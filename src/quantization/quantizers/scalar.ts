@@ -8,12 +8,13 @@
  * worth (Gish, Pierce, "Asymptotically efficient quantizing", IEEE Transactions on Information Theory, 1968: a quarter of
  * a bit from what any quantizer can reach). Needs no data and no seed.
  */
-import { square } from '../../base/elementary.ts';
+import { roundEven, square } from '../../base/elementary.ts';
 import { boolean, choice, integer, number } from '../../base/rules.ts';
 import { createRunControl, type RunControl } from '../../base/control.ts';
 import type { Tensor } from '../../base/tensor.ts';
 import { matrixSides } from '../../encodings/checks.ts';
 import {
+  bitsOfLevels,
   encodeLevels,
   farthest,
   middle,
@@ -138,11 +139,11 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
 /** How often levels are counted anew, as choices by their bits change how often they stand. */
 const ROUNDS = 3;
 
-/** What each level costs by how often it stands; one that never does, as if it stood once. */
+/** Bits of the levels of an encoding, by how often each stands in it. */
 function levelBits({ bits, levels }: ScalarEncoding): Float64Array {
   const counts = new Float64Array(2 ** bits);
   for (let i = 0; i < levels.length; i++) counts[levels[i]]++;
-  return counts.map((count) => Math.log2((levels.length + 1) / Math.max(1, count)));
+  return bitsOfLevels(counts);
 }
 
 /**
@@ -151,7 +152,7 @@ function levelBits({ bits, levels }: ScalarEncoding): Float64Array {
  * @param price - of a bit, in squared steps
  */
 function cheapest(aimed: number, zero: number, bits: Float64Array, price: number): number {
-  const nearest = nearestLevel(aimed, 1, zero, Math.log2(bits.length));
+  const nearest = Math.min(bits.length - 1, Math.max(0, roundEven(aimed) + zero));
   if (price === 0) return nearest;
   const towards = Math.sign(zero - nearest);
   let [best, least] = [nearest, Infinity];
