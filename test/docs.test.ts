@@ -57,6 +57,7 @@ declare const vectors: Tensor, queries: Tensor;
 ${code.replace(".get('vectors')", ".get('vectors')!")}`,
   ],
   'docs/onnx.md': [(code) => code],
+  'docs/tfjs.md': [(code) => code],
   'docs/scale.md': [
     (code) => `import type { Network } from './src/graph/network.ts';
 import type { Context } from './src/graph/transform.ts';

@@ -3,12 +3,10 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { build } from 'esbuild';
 import { stream, vgg, writeNetwork, writeNpy } from 'espalier';
+import { bundleProgram } from '../bundle-program.ts';
 
 const SIDE = 8;
-const root = resolve(import.meta.dirname, '..', '..');
-
 /** The file system of a process fails: see preload.mjs. */
 export interface Fault {
   readonly operation?: string;
@@ -71,14 +69,7 @@ export const OUTPUT = 'out';
 export async function openBench(): Promise<Bench> {
   const folder = mkdtempSync(join(tmpdir(), 'espalier-faults-'));
   const program = join(folder, 'espalier.mjs');
-  await build({
-    entryPoints: [join(root, 'src/cli/main.ts')],
-    outfile: program,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    logLevel: 'error',
-  });
+  await bundleProgram(program);
   writeData(folder);
   let places = 0;
 

@@ -106,8 +106,8 @@ export const COMPRESS_OPTIONS = {
   ),
   order: defaultShown(COMPRESS_DEFAULTS.order, text('lastToFirst|firstToLast|NAME,NAME,...', 'order of the layers')),
   layersPerStep: defaultShown(
-    String(COMPRESS_DEFAULTS.layersPerStep),
-    orWord('all', Infinity, integer('N', 'layers that are treated at once', 1)),
+    'all',
+    orWord('all', COMPRESS_DEFAULTS.layersPerStep, integer('N', 'layers that are treated at once', 1)),
   ),
   epochsPruned: defaultShown(String(retrainPruned.epochs), integer('N', 'epochs after each pruning', 0)),
   epochsQuantized: defaultShown(String(retrainQuantized.epochs), integer('N', 'epochs after each quantization', 0)),

@@ -74,11 +74,15 @@ export function readOnnxFile(path: string, bytes: Uint8Array, { shape, noLimits,
     ...(noLimits && { limits: NO_LIMITS }),
     ...(dense && { dense }),
   };
+  return shapeAsked(shape, () => inFile(path, () => readOnnx(bytes, options)));
+}
+
+/** Runs what reads a model. @throws {UsageError} where it has no use for the shapes of --shape */
+export function shapeAsked<T>(shape: OnnxChoices['shape'], read: () => T): T {
   try {
-    return inFile(path, () => readOnnx(bytes, options));
+    return read();
   } catch (error) {
-    if (error instanceof RangeError && shape)
-      throw new UsageError(`--shape: ${error.message.replace(/^readOnnx: /, '')}`);
+    if (error instanceof RangeError && shape) throw new UsageError(`--shape: ${error.message.replace(/^\w+: /, '')}`);
     throw error;
   }
 }

@@ -4,8 +4,7 @@ import { extname, join } from 'node:path';
 import { NO_LIMITS, readTfjs } from '../index.ts';
 import type { TfjsModel } from '../index.ts';
 import { inFile } from './files.ts';
-import { UsageError } from './io.ts';
-import { filesBeside } from './onnx.ts';
+import { filesBeside, shapeAsked } from './onnx.ts';
 import type { OnnxChoices } from './onnx.ts';
 
 /** The file that MODEL means: of a folder its model.json. */
@@ -45,12 +44,6 @@ export function readTfjsFile(path: string, bytes: Uint8Array, { shape, noLimits 
     Object.defineProperty(shards, name, { enumerable: true, get });
   }
   const options = { ...(shape && { shapes: shape }), ...(noLimits && { limits: NO_LIMITS }) };
-  try {
-    const model = inFile(path, () => readTfjs(bytes, shards, options));
-    return { ...model, fileBytes };
-  } catch (error) {
-    if (error instanceof RangeError && shape)
-      throw new UsageError(`--shape: ${error.message.replace(/^readTfjs: /, '')}`);
-    throw error;
-  }
+  const model = shapeAsked(shape, () => inFile(path, () => readTfjs(bytes, shards, options)));
+  return { ...model, fileBytes };
 }

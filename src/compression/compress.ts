@@ -1,7 +1,7 @@
 /**
- * The schedule (Zeng, Zhao, Bao 2016; design section 5.4): one step at a time, from the last layer to the first, prune
- * the neurons that feed a layer, retrain, quantize the layer, retrain; at the end retrain everything that is still
- * trained.
+ * The schedule (Zeng, Zhao, Bao 2016; design section 5.4): one step at a time, of all layers unless told
+ * otherwise, else from the last layer to the first, prune the neurons that feed a layer, retrain, quantize the layer,
+ * retrain; at the end retrain everything that is still trained.
  *
  * In that order no step ever cuts an encoded tensor: what feeds a layer is still dense, and so are the rows before it.
  * In any other order a group of neurons that an encoded layer reads stays, and the report says so.

@@ -82,7 +82,7 @@ export interface CompressOptions {
   readonly layers?: Readonly<Record<string, LayerSetting>>;
   /** Order of the steps: from the output to the input (default), the other way, or by name (those left out are not touched). */
   readonly order?: 'lastToFirst' | 'firstToLast' | readonly string[];
-  /** Layers per step: 1 is the paper's schedule (default); Infinity treats all layers at once. */
+  /** Layers per step: Infinity treats all layers at once (default); 1 is the paper's schedule. */
   readonly layersPerStep?: number;
   /** After each pruning. Default 1 epoch at 0.02. */
   readonly retrainPruned?: RetrainSetting;
@@ -164,7 +164,7 @@ export const COMPRESS_DEFAULTS = {
   refit: false,
   feedback: 'none',
   order: 'lastToFirst',
-  layersPerStep: 1,
+  layersPerStep: Infinity,
   retrainPruned: { epochs: 1, learningRate: 0.02 },
   retrainQuantized: { epochs: 1, learningRate: 0.02 },
   final: { epochs: 8, learningRate: 0.02 },

@@ -32,6 +32,7 @@ const PRESETS = {
   paper: {
     dense: 0.25,
     options: {
+      layersPerStep: 1,
       codewords: 'float32',
       training: { codebookRate: 1 },
       settings: { keep: 0.75, subvectorLength: 4, codewordCount: 256 },

@@ -13,7 +13,7 @@ import { simplify } from '../network/simplify.ts';
 import { inferTypes } from '../network/shapes.ts';
 import { checkConstants, checkFiles, checkInputNames, checkShapes } from './arguments.ts';
 import { converted, walk } from './convert.ts';
-import type { Conversion } from './convert.ts';
+import type { Conversion } from './nodes.ts';
 import { externalBytes } from './external.ts';
 import type { SideFiles } from './external.ts';
 import { readModel } from './model.ts';

@@ -361,10 +361,12 @@ function margins(graph: Graph, { settings }: Layer, field: string, rank: number)
       : rank === 1 && isIntegers(value)
         ? [value]
         : listed.map(pair);
-  const good = pairs.length === rank && pairs.every((one) => one?.length === 2 && one.every((side) => side >= 0));
+  const good =
+    pairs.length === rank &&
+    pairs.every((one) => one?.length === 2 && one.every((side) => Number.isSafeInteger(side) && side >= 0));
   return good
     ? (pairs as number[][])
-    : graph.fail('ATTRIBUTE', `${field}: expected numbers from 0 for ${rank} axes, got ${show(value)}`);
+    : graph.fail('ATTRIBUTE', `${field}: expected whole numbers from 0 for ${rank} axes, got ${show(value)}`);
 }
 
 const zeroPadding =

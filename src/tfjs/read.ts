@@ -14,7 +14,7 @@ import { simplify } from '../network/simplify.ts';
 import { checkInputNames, checkShapes } from '../onnx/arguments.ts';
 import { COMPOSED_OPSET } from '../onnx/composing.ts';
 import { converted } from '../onnx/convert.ts';
-import type { Conversion } from '../onnx/convert.ts';
+import type { Conversion } from '../onnx/nodes.ts';
 import { toFloats } from '../onnx/tensor.ts';
 import { roomFor } from '../onnx/room.ts';
 import type { OnnxTensor } from '../onnx/tensor.ts';

@@ -180,7 +180,9 @@ function layerOf(who: string, json: Json, where: string): LayerJson {
 function sidesOf(config: JsonObject): (number | undefined)[] | undefined {
   const value = config.get('batch_input_shape') ?? config.get('batch_shape');
   if (!Array.isArray(value)) return undefined;
-  return (value as readonly Json[]).map((side) => (typeof side === 'number' && side > 0 ? side : undefined));
+  return (value as readonly Json[]).map((side) =>
+    Number.isSafeInteger(side) && (side as number) > 0 ? (side as number) : undefined,
+  );
 }
 
 /** An input of the whole model. */

@@ -22,7 +22,7 @@ import {
   writeNpy,
 } from '../../src/index.ts';
 import type { KernelSet, Network } from '../../src/index.ts';
-import { call, dataFolder, parsed, temporaryFolder, TINY } from './fixtures.ts';
+import { bundled, call, dataFolder, parsed, temporaryFolder, TINY } from './fixtures.ts';
 import type { Kind } from './fixtures.ts';
 
 let kernels: KernelSet;
@@ -645,21 +645,13 @@ it('an output behind a symbolic link replaces the file that it names', async () 
   expect(readNpy(readFileSync(y)).shape).toEqual([1, 136]);
 });
 
+const commandLine = bundled('src/cli/cli.ts');
 it('importing the command line does nothing', () => {
-  const text = execFileSync(
-    process.execPath,
-    [
-      '--import',
-      'tsx',
-      '--input-type=module',
-      '-e',
-      `
+  const code = `
     const before = Object.getOwnPropertyNames(globalThis).length;
-    await import('./src/cli/cli.ts');
-    console.log(Object.getOwnPropertyNames(globalThis).length - before, process.listenerCount('SIGINT'));`,
-    ],
-    { encoding: 'utf8' },
-  );
+    await import(${JSON.stringify(commandLine())});
+    console.log(Object.getOwnPropertyNames(globalThis).length - before, process.listenerCount('SIGINT'));`;
+  const text = execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' });
   expect(text).toBe('0 0\n');
 });
 

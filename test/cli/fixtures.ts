@@ -3,10 +3,11 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import jpeg from 'jpeg-js';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { bundleProgram } from '../../scripts/bundle-program.ts';
 import { runCli } from '../../src/cli/cli.ts';
 import { stream, writeNpy } from '../../src/index.ts';
 
@@ -125,13 +126,26 @@ export function dataFolder(parent: string, kinds: readonly Kind[], inputs: 'imag
 /** Flags of a network that trains in milliseconds. */
 export const TINY = ['--side', '8', '--widths', '4', '--hidden', '8', '--threads', '1', '--batch', '8'];
 
+/** The program as one file, or another module of the source: for all tests of a file. Its path is known when the tests run. */
+export function bundled(source?: string): () => string {
+  let folder = '';
+  const path = (): string => join(folder, 'program.mjs');
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'espalier-program-'));
+    await bundleProgram(path(), source);
+  });
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return path;
+}
+
 /** The program itself. */
 export function start(
+  program: string,
   args: readonly string[],
 ): ChildProcess & { readonly ended: Promise<Outcome & { readonly signal: NodeJS.Signals | null }> } {
-  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/main.ts'), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => {
     stdout += chunk.toString();

@@ -55,15 +55,15 @@ describe('names that take the terminal over', () => {
 });
 
 describe('files that are large in one way', () => {
-  it('250,000 tensors are listed', async () => {
+  it('60,000 tensors are listed', async () => {
     const none = new Uint8Array(0);
     const many = writeSafetensors(
-      Array.from({ length: 250_000 }, (_, i) => ({ name: `t${i}`, dtype: 'U8' as const, shape: [0], bytes: none })),
+      Array.from({ length: 60_000 }, (_, i) => ({ name: `t${i}`, dtype: 'U8' as const, shape: [0], bytes: none })),
     );
     const { code, stdout } = await call(['inspect', fileOf(many)]);
     expect(code).toBe(0);
-    expect(stdout.split('\n').length).toBeGreaterThan(250_000);
-  }, 300_000);
+    expect(stdout.split('\n').length).toBeGreaterThan(60_000);
+  }, 60_000);
 
   it.each([
     ['blanks', ' '],

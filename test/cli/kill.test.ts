@@ -6,7 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { verifyChecksum } from '../../src/container/index.ts';
 import { vgg, writeNetwork } from '../../src/index.ts';
-import { call, dataFolder, parsed, start, temporaryFolder, TINY } from './fixtures.ts';
+import { bundled, call, dataFolder, parsed, start, temporaryFolder, TINY } from './fixtures.ts';
+
+const program = bundled();
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(5);
@@ -67,7 +69,7 @@ function compressJob(): Job {
 
 /** Starts the program, waits for its first checkpoint and then for up to a tenth of a second. */
 async function startAndWait(args: string[], output: string): Promise<ReturnType<typeof start>> {
-  const child = start(args);
+  const child = start(program(), args);
   await until(
     () =>
       child.exitCode !== null ||
@@ -91,7 +93,7 @@ it.each([
     first.kill('SIGKILL');
     expect((await first.ended).signal).toBe('SIGKILL');
     // The second time at any moment: while it starts, reads its checkpoint, or goes on.
-    const second = start(args(killed));
+    const second = start(program(), args(killed));
     await sleep(500 + 700 * Math.random());
     second.kill('SIGKILL');
     await second.ended;
@@ -139,7 +141,7 @@ it('SIGINT twice: ends at once, whatever it waits for', async () => {
   const { folder, args } = compressJob();
   const [model, pipe] = [args('')[1], join(folder, 'pipe')];
   execFileSync('mkfifo', [pipe]);
-  const child = start(['run', model, '--input', pipe, '--output', join(dirname(model), 'y.npy')]);
+  const child = start(program(), ['run', model, '--input', pipe, '--output', join(dirname(model), 'y.npy')]);
   // Opens only once the program reads; it then waits for ever.
   let writer: number | undefined;
   await until(() => {

@@ -11,12 +11,14 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { steadyOutput } from '../../src/cli/io.ts';
 import type { OutputStream } from '../../src/cli/io.ts';
 import { vgg, writeNetwork, writeNpy } from '../../src/index.ts';
-import { call, dataFolder, parsed, start, temporaryFolder, TINY } from './fixtures.ts';
+import { bundled, call, dataFolder, parsed, start, temporaryFolder, TINY } from './fixtures.ts';
+
+const program = bundled();
 
 const preprocessing = {
   width: 8,
@@ -176,7 +178,7 @@ async function withStreams(
   stderr: 'gone' | 'full' | 'kept',
 ): Promise<{ code: number | null; out: string; err: string }> {
   const full = openSync('/dev/full', 'w');
-  const child = spawn(process.execPath, ['--import', 'tsx', resolve('src/cli/main.ts'), ...args], {
+  const child = spawn(process.execPath, [program(), ...args], {
     stdio: ['ignore', stdout === 'full' ? full : 'pipe', stderr === 'full' ? full : 'pipe'],
   });
   let [out, err] = ['', ''];
@@ -255,7 +257,7 @@ it('two runs on one checkpoint: the second is LOCKED with exit code 1, the first
     '--quiet',
     ...TINY,
   ];
-  const first = start(args('model'));
+  const first = start(program(), args('model'));
   const holds = (): boolean =>
     existsSync(join(folder, 'model.checkpoint')) &&
     readdirSync(join(folder, 'model.checkpoint')).some((name) => name.endsWith('.safetensors'));

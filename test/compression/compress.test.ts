@@ -49,6 +49,7 @@ const raw = sequential({ input: [1, 8, 8], seed: 1 }, [
 const { network: original } = await train(raw, context, { epochs: 6, learningRate: 0.02, loss: l2() });
 
 const quick: CompressOptions = {
+  layersPerStep: 1,
   settings: { keep: 0.75, subvectorLength: 4, codewordCount: 16 },
   retrainPruned: { epochs: 1, learningRate: 0.01 },
   retrainQuantized: { epochs: 1, learningRate: 0.01 },
@@ -404,6 +405,7 @@ describe('compress', () => {
 
 describe('stages', () => {
   const short: CompressOptions = {
+    layersPerStep: 1,
     ...quick,
     order: ['dense2', 'dense1'],
     final: { epochs: 0, learningRate: 0.01 },

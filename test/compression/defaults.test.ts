@@ -126,6 +126,7 @@ describe('batch normalization', () => {
     criterion: 'magnitude',
     settings: { keep: 0.5, subvectorLength: 2, codewordCount: 4 },
     order: ['dense1', 'conv2'],
+    layersPerStep: 1,
   };
 
   it('statistics are taken anew after every removal and quantization, before anything is measured', async () => {

@@ -49,6 +49,7 @@ const values = (count: number, seed: number): Examples =>
 const context: Context = { kernels, threads: 1, seed: 3, training: values(64, 1), validation: values(40, 2) };
 const none = { epochs: 0, learningRate: 1 };
 const quick: CompressOptions = {
+  layersPerStep: 1,
   settings: { keep: 0.5, subvectorLength: 4, codewordCount: 16 },
   retrainPruned: none,
   retrainQuantized: none,

@@ -40,7 +40,7 @@ describe('defaults', () => {
       packed: true,
       feedback: 'none',
       order: 'lastToFirst',
-      layersPerStep: 1,
+      layersPerStep: Infinity,
       retrainPruned: { epochs: 1, learningRate: 0.02 },
       retrainQuantized: { epochs: 1, learningRate: 0.02 },
       final: { epochs: 8, learningRate: 0.02 },
@@ -66,7 +66,7 @@ describe('defaults', () => {
     const { steps, layers, ...settings } = resolveCompressOptions(network, {});
     const { order: _order, layersPerStep: _layersPerStep, packed: _ofTheFile, ...said } = COMPRESS_DEFAULTS;
     expect(settings).toEqual({ ...said, scoring: {}, training: {}, tolerance: undefined });
-    expect(steps).toEqual([['dense3'], ['dense2'], ['dense1']]);
+    expect(steps).toEqual([['dense3', 'dense2', 'dense1']]);
     for (const layer of layers.values())
       expect(layer).toMatchObject({
         keep: 0.75,
@@ -81,7 +81,7 @@ describe('the stages', () => {
   const shown = (stages: Stage[]): unknown[] => stages.map(({ name, step, layers }) => [name, step, layers.join()]);
   it('of each step, then the final pass as a step of no layers, then rounding as one of all that are quantized', () => {
     const layers = { dense1: { quantize: false }, dense2: { quantize: true } };
-    expect(shown(plan({ order: ['dense2', 'dense1'], layers }))).toEqual([
+    expect(shown(plan({ order: ['dense2', 'dense1'], layersPerStep: 1, layers }))).toEqual([
       ['prune', 0, 'dense2'],
       ['retrain', 0, 'dense2'],
       ['quantize', 0, 'dense2'],
@@ -165,7 +165,7 @@ describe('a run', () => {
       },
       {
         ...{ order: ['dense2', 'dense1'], settings: { keep: 0.5, quantize: false }, criterion: 'magnitude' },
-        ...{ retrainPruned: none, final: none, tolerance: 0.5 },
+        ...{ layersPerStep: 1, retrainPruned: none, final: none, tolerance: 0.5 },
         // The original, the first try, the milder one; nothing feeds the first layer.
         training: { loss: l2(), validationMetric: () => [1, 3, 2][Math.min(2, looks++)] },
       },

@@ -20,7 +20,7 @@ describe('presetOptions', () => {
       final: { epochs: 0, learningRate: 0.01 },
     });
     expect(presetOptions('quick', network).layers).toEqual({ conv1_1: { quantize: false }, dense1: { keep: 0.2 } });
-    expect(presetOptions('paper', network)).not.toHaveProperty('layersPerStep');
+    expect(presetOptions('paper', network)).toHaveProperty('layersPerStep', 1);
   });
 
   it('a network of small layers gets levels in all of them, and keeps its channels', () => {

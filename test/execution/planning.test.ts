@@ -53,7 +53,7 @@ async function milliseconds(network: Network): Promise<number> {
 describe('reading and planning', () => {
   // Linear is 8, quadratic 64; what is small pays for compiling the code, and the machine has other work.
   it('take time nearly linear in the number of nodes', async () => {
-    const [few, many] = [wide(2048), wide(8 * 2048)];
+    const [few, many] = [wide(1024), wide(8 * 1024)];
     const least = Math.min(await milliseconds(few), await milliseconds(few));
     expect((await milliseconds(many)) / least).toBeLessThan(24);
   }, 120_000);

@@ -37,7 +37,7 @@ export function createStage(set: KernelSet, precision: Precision = 'float32'): S
   };
   const floats = (values: ArrayLike<number>): number => lay(values, values.length, 'float'),
     ints = (values: ArrayLike<number>): number => lay(values, values.length, 'int'),
-    empty = (words: number): number => lay(new Array<number>(words).fill(NaN), words, 'float');
+    empty = (words: number): number => lay(new Float32Array(words).fill(NaN), words, 'float');
   const kept = new Map<string, number>();
   const room: Room = {
     integers: ints,

@@ -27,9 +27,16 @@ export const optimizer: OptimizerOptions = {
   codewordGradient: 'mean',
 };
 
+/** What was drawn by seed: central differences ask for it again at each step. */
+const drawn = new Map<number, Float64Array>();
 export const numbers = (count: number, seed: number): Float64Array => {
-  const random = stream(seed, 'numbers');
-  return Float64Array.from({ length: count }, () => normal(random));
+  let known = drawn.get(seed);
+  if (known === undefined || known.length < count) {
+    const random = stream(seed, 'numbers');
+    known = Float64Array.from({ length: count }, () => normal(random));
+    drawn.set(seed, known);
+  }
+  return known.slice(0, count);
 };
 
 /** A value's view, whatever its elements are. */

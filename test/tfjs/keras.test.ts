@@ -266,3 +266,15 @@ describe('both sets of kernels', () => {
     }
   });
 });
+
+describe('sides and margins that are no whole numbers', () => {
+  it.each<[string, Record<string, unknown>, (number | null)[], string, RegExp]>([
+    ['sides', { cropping: 1 }, [6.5, 5, 3], 'UNSUPPORTED', /dimension 1 is open/],
+    ['one margin', { cropping: 0.5 }, [6, 5, 3], 'ATTRIBUTE', /cropping: expected whole numbers from 0/],
+  ])('%s are refused', (_, config, shape, code, text) => {
+    const { model, bytes } = single('Cropping2D', config, shape);
+    expect(() => readTfjs(model, bytes)).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(text) }),
+    );
+  });
+});

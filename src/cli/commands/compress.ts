@@ -1,4 +1,4 @@
-/** `espalier compress`: prune, quantize and retrain layer by layer. */
+/** `espalier compress`: prune, quantize and retrain, all layers at once or step by step. */
 import {
   checkPlan,
   compareNetworks,
