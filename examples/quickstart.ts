@@ -89,7 +89,7 @@ const { network: original, history } = await train(network, context, { epochs: 1
 await saveFile(join(FOLDER, 'original.safetensors'), writeNetwork(original));
 
 // No epoch and no labels: least squares and error feedback from 512 samples (docs/method.md). With more time the presets
-// size and speed retrain, and paper takes one layer at a time.
+// size and tiny retrain, and paper takes one layer at a time.
 const result = await compress(original, context, presetOptions('quick', original));
 const { before } = await writeOutcome({
   title: 'espalier quickstart: synthetic faces',
