@@ -145,6 +145,7 @@ export function readHuffman(
   const isAlone = longest === 1 && filled === 1;
   if (longest === 0 || (filled !== 2 ** longest && !isAlone)) return undefined;
 
+  const byteAt = (place: number): number => (place < end ? bytes[place] : 0);
   // By the next bits: the number, and above it the length of its code; 0 where no code is.
   const table = new Uint16Array(2 ** longest);
   const codes = canonicalCodes(lengths);
@@ -160,7 +161,7 @@ export function readHuffman(
   let full = 0;
   for (let i = 0; i < count; i++) {
     // Behind the end are zeros; that they were used shows below.
-    for (; held < longest; held += 8) waiting |= (at < end ? bytes[at] : 0) << held, at++;
+    for (; held < longest; held += 8) waiting |= byteAt(at++) << held;
     const entry = table[waiting & mask];
     const length = entry >> WIDEST;
     if (length === 0) return undefined;

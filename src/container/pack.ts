@@ -4,7 +4,15 @@ import { createCellCoder, isCountable, MODELS, partBytes } from './cells.ts';
 import type { Cells, Part } from './cells.ts';
 import { writeChecked } from './checksum.ts';
 import { hasHuffman, huffmanBytes } from './huffman.ts';
-import { floatParts, HUFFMAN_VERSION, LENGTHS_BYTES, mostDecoded, PACKED_KEY, PACKED_TENSOR, PACKED_VERSION } from './packed.ts';
+import {
+  floatParts,
+  HUFFMAN_VERSION,
+  LENGTHS_BYTES,
+  mostDecoded,
+  PACKED_KEY,
+  PACKED_TENSOR,
+  PACKED_VERSION,
+} from './packed.ts';
 import { rangeEncoder } from './range-coder.ts';
 import { METADATA, metadataPairs } from './safetensors.ts';
 import type { Metadata, NamedArray } from './safetensors.ts';

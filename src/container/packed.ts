@@ -112,7 +112,11 @@ export function unpackSafetensors(file: SafetensorsFile): SafetensorsFile {
       else if (part.model === MODELS.huffman) {
         const end = readHuffman(bytes, rawAt, part, out, part.first);
         if (end === undefined)
-          return failingOf(name)('LAYOUT', `expected ${part.count} numbers in Huffman codes; the file is damaged`, rawAt);
+          return failingOf(name)(
+            'LAYOUT',
+            `expected ${part.count} numbers in Huffman codes; the file is damaged`,
+            rawAt,
+          );
         rawAt = end;
       } else cells.code(part, out);
     }

@@ -47,7 +47,11 @@ export function checkInit(
   offsets: Float64Array | undefined,
 ): 'plusPlus' | 'random' | 'exact' | Float32Array {
   if (typeof init === 'string') {
-    const checked = checkOneOf<'plusPlus' | 'random' | 'exact'>('kmeans', 'init', init, ['plusPlus', 'random', 'exact']);
+    const checked = checkOneOf<'plusPlus' | 'random' | 'exact'>('kmeans', 'init', init, [
+      'plusPlus',
+      'random',
+      'exact',
+    ]);
     if (checked === 'exact' && d !== 1)
       throw new RangeError(`kmeans: init: expected points of one coordinate for 'exact', got ${d}; use 'plusPlus'`);
     return checked;

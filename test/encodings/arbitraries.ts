@@ -6,6 +6,8 @@ import {
   denseEncoding,
   numberToHalf,
   halfToNumber,
+  packCodes,
+  type BinaryEncoding,
   type Encoding,
   type EncodingHeader,
   type EncodingKind,
@@ -113,6 +115,25 @@ export const scalarEncodings: fc.Arbitrary<ScalarEncoding> = fc
     };
   });
 
+/** A scale per row or one; scales below zero too, as training may leave them. */
+export const binaryEncodings: fc.Arbitrary<BinaryEncoding> = fc
+  .record({
+    rows: fc.integer({ min: 1, max: 6 }),
+    columns: fc.integer({ min: 1, max: 11 }),
+    perRow: fc.boolean(),
+    seed: fc.infiniteStream(fc.nat()),
+    scales: fc.infiniteStream(float),
+  })
+  .map(({ rows, columns, perRow, seed, scales }) => ({
+    kind: 'binary',
+    shape: [rows, columns],
+    signs: packCodes(
+      Array.from({ length: rows * columns }, () => (seed.next().value as number) & 1),
+      1,
+    ),
+    scales: Float32Array.from({ length: perRow ? rows : 1 }, () => scales.next().value as number),
+  }));
+
 /**
  * Few values or many, beside each other and far apart (gaps that every width has to cut in pieces), as floats, halves or
  * codewords.
@@ -159,6 +180,7 @@ export const sparseEncodings: fc.Arbitrary<SparseEncoding> = fc
 
 /** An arbitrary for every kind: laws.test.ts fails for a kind that has none. */
 export const ENCODINGS: { readonly [K in EncodingKind]: fc.Arbitrary<Extract<Encoding, { kind: K }>> } = {
+  binary: binaryEncodings,
   dense: denseEncodings,
   product: productEncodings(),
   scalar: scalarEncodings,

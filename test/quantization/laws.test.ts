@@ -146,8 +146,8 @@ describe.each(QUANTIZER_NAMES)('%s', (name) => {
       for (const shape of [one.shape, one.shape.toReversed()]) {
         const { encoding, report } = await quantizer.fit({ ...one, shape }, defaults, context);
         expect(decode(encoding).every(Number.isFinite)).toBe(true);
-        // What leaves weights out may leave out all but one.
-        expect(report.relativeError).toBeLessThanOrEqual('density' in defaults ? 1 : 0.5);
+        // What leaves weights out may leave out all but one, and of signs the magnitudes are lost.
+        expect(report.relativeError).toBeLessThanOrEqual(['binary', 'connections'].includes(name) ? 1 : 0.5);
       }
     }
   });

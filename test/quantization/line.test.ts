@@ -31,7 +31,8 @@ function costOf(values: readonly number[], weights: readonly number[], starts: r
 /** All ways to begin K intervals of n numbers. */
 function* cuts(n: number, K: number, from = 0): Generator<number[]> {
   if (K === 1) yield [from];
-  else for (let next = from + 1; next <= n - K + 1; next++) for (const rest of cuts(n, K - 1, next)) yield [from, ...rest];
+  else
+    for (let next = from + 1; next <= n - K + 1; next++) for (const rest of cuts(n, K - 1, next)) yield [from, ...rest];
 }
 
 const line = fc
@@ -62,32 +63,39 @@ test('as good as the best of all intervals, of any weights', () => {
 
 test("kmeans with init 'exact': no iteration improves it, weighted by point or coordinate, with equal points and such of no weight", () => {
   fc.assert(
-    fc.property(line, fc.boolean(), fc.constantFrom('weights', 'coordinateWeights'), ({ values, weights, K }, far, name) => {
-      // Each twice, and one more that does not count.
-      const points = [...values, ...values, 1000].map((value) => value + (far ? 4096 : 0));
-      const shape = name === 'weights' ? [points.length] : [points.length, 1];
-      const { codewords, objective, iterations } = kmeans(
-        { data: Float32Array.from(points), shape: [points.length, 1] },
-        {
-          codewordCount: K,
-          kernels,
-          init: 'exact',
-          [name]: { data: Float32Array.from([...weights, ...weights, 0]), shape },
-        },
-      );
-      if (name === 'coordinateWeights') return;
-      const least = 2 * costOf(values, weights, intervals(values, weights, K));
-      expect(objective).toBeLessThanOrEqual(least * (1 + 1e-5) + 1e-5);
-      expect(iterations).toBeLessThanOrEqual(1);
-      expect([...codewords.data]).toEqual([...codewords.data].sort((a, b) => a - b));
-    }),
+    fc.property(
+      line,
+      fc.boolean(),
+      fc.constantFrom('weights', 'coordinateWeights'),
+      ({ values, weights, K }, far, name) => {
+        // Each twice, and one more that does not count.
+        const points = [...values, ...values, 1000].map((value) => value + (far ? 4096 : 0));
+        const shape = name === 'weights' ? [points.length] : [points.length, 1];
+        const { codewords, objective, iterations } = kmeans(
+          { data: Float32Array.from(points), shape: [points.length, 1] },
+          {
+            codewordCount: K,
+            kernels,
+            init: 'exact',
+            [name]: { data: Float32Array.from([...weights, ...weights, 0]), shape },
+          },
+        );
+        if (name === 'coordinateWeights') return;
+        const least = 2 * costOf(values, weights, intervals(values, weights, K));
+        expect(objective).toBeLessThanOrEqual(least * (1 + 1e-5) + 1e-5);
+        expect(iterations).toBeLessThanOrEqual(1);
+        expect([...codewords.data]).toEqual([...codewords.data].sort((a, b) => a - b));
+      },
+    ),
     { numRuns: 100 },
   );
 });
 
 test('points of several coordinates are refused', () => {
   const points = { data: Float32Array.of(1, 2, 3, 4), shape: [2, 2] };
-  expect(() => kmeans(points, { codewordCount: 2, kernels, init: 'exact' })).toThrow(/one coordinate for 'exact', got 2/);
+  expect(() => kmeans(points, { codewordCount: 2, kernels, init: 'exact' })).toThrow(
+    /one coordinate for 'exact', got 2/,
+  );
 });
 
 interface Vector {
@@ -95,9 +103,7 @@ interface Vector {
   readonly K: number;
   readonly inertia: number;
 }
-const vectors = JSON.parse(
-  readFileSync(new URL('../vectors/line.json', import.meta.url), 'utf8'),
-) as readonly Vector[];
+const vectors = JSON.parse(readFileSync(new URL('../vectors/line.json', import.meta.url), 'utf8')) as readonly Vector[];
 
 test("scikit-learn's best of 20 runs is never better", () => {
   for (const { values, K, inertia } of vectors) {

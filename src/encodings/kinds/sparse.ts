@@ -209,9 +209,7 @@ export const sparseOperations: EncodingOperations<SparseEncoding, SparsePlace> =
   pullback({ shape, positions, values }, gradient) {
     checkLength('pullback', 'gradient', gradient, sizeOf(shape));
     const kept =
-      arrayName(gradient) === 'Float64Array'
-        ? new Float64Array(positions.length)
-        : new Float32Array(positions.length);
+      arrayName(gradient) === 'Float64Array' ? new Float64Array(positions.length) : new Float32Array(positions.length);
     positions.forEach((position, i) => (kept[i] = gradient[position]));
     return operationsOf(values).pullback(values, kept as typeof gradient);
   },
@@ -222,12 +220,7 @@ export const sparseOperations: EncodingOperations<SparseEncoding, SparsePlace> =
     const { shape, positions, values } = encoding;
     const isTrained = inner.values === inner.dense;
     const kept = isTrained ? to : room(positions.length);
-    run('codebookDecode', {
-      ...picked(positions.length, 1, sizeOf(shape)),
-      codewords: dense,
-      codes: at,
-      to: kept,
-    });
+    run('codebookDecode', { ...picked(positions.length, 1, sizeOf(shape)), codewords: dense, codes: at, to: kept });
     if (!isTrained) operationsOf(values).pullbackOnHeap(values, inner, { dense: kept, values: to, room }, run);
   },
 

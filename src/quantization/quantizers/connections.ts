@@ -79,7 +79,10 @@ export const connectionsQuantizer: Quantizer<typeof OPTIONS, SparseEncoding, Con
     const positions =
       selection === 'correlation'
         ? byCorrelation(correlations(values, moments), kept, context.seed)
-        : strongest(Float64Array.from(data, (weight, i) => weightOf(i) * square(weight)), kept);
+        : strongest(
+            Float64Array.from(data, (weight, i) => weightOf(i) * square(weight)),
+            kept,
+          );
     const left = Float32Array.from(positions, (position) => data[position]);
     const encoding: SparseEncoding = {
       kind: 'sparse',
@@ -130,7 +133,12 @@ async function codewordsFor(
 
 /** Where the `count` largest are, ascending; of equal ones the first. */
 function strongest(worth: Float64Array, count: number): Uint32Array {
-  return ranked(worth, Uint32Array.from(worth, (_, i) => i)).slice(0, count).sort();
+  return ranked(
+    worth,
+    Uint32Array.from(worth, (_, i) => i),
+  )
+    .slice(0, count)
+    .sort();
 }
 
 /** From the largest to the least; equal ones in their order. */

@@ -364,11 +364,7 @@ export function encode(
 const MOST_EXACT = 2 ** 24;
 
 /** How single numbers find the best codewords of all, where that takes no longer than a few seconds. */
-function initOf(
-  init: 'plusPlus' | 'random',
-  [n, d]: readonly number[],
-  K: number,
-): 'plusPlus' | 'random' | 'exact' {
+function initOf(init: 'plusPlus' | 'random', [n, d]: readonly number[], K: number): 'plusPlus' | 'random' | 'exact' {
   return init === 'plusPlus' && d === 1 && n * K <= MOST_EXACT ? 'exact' : init;
 }
 

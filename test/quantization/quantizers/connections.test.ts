@@ -89,11 +89,15 @@ test('the rule keeps the share of each sign, three quarters from the stronger ha
 
 test('any share can be had, all of them too', () => {
   fc.assert(
-    fc.property(fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 1, maxLength: 30 }), fc.nat(), (r, n) => {
-      const count = 1 + (n % r.length);
-      const kept = [...byCorrelation(Float64Array.from(r), count, n)];
-      expect(new Set(kept).size).toBe(count);
-      expect(Math.max(...kept)).toBeLessThan(r.length);
-    }),
+    fc.property(
+      fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 1, maxLength: 30 }),
+      fc.nat(),
+      (r, n) => {
+        const count = 1 + (n % r.length);
+        const kept = [...byCorrelation(Float64Array.from(r), count, n)];
+        expect(new Set(kept).size).toBe(count);
+        expect(Math.max(...kept)).toBeLessThan(r.length);
+      },
+    ),
   );
 });
