@@ -2,7 +2,7 @@
  * The experiment on real faces: trains the VGG-like baseline on a folder of faces with 68 landmarks (or loads one),
  * compresses it, reports.
  *
- *   npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting size|speed|paper] [--out out/reproduce] [--epochs 20] [--seed 1] [--threads 2] [--test]
+ *   npm run reproduce -- --data DIR [--baseline WEIGHTS.safetensors] [--setting size|tiny|paper] [--out out/reproduce] [--epochs 20] [--seed 1] [--threads 2] [--test]
  *
  * Resumable: killed anywhere and started again with the same arguments it goes on from its last checkpoint and ends in
  * the same bytes. Choices are made on the part `validation`; the part `test` is read only with --test, after everything
@@ -124,7 +124,10 @@ const options: CompressOptions = {
   training: { ...preset.training, loss },
   ...(values.options === undefined ? {} : (JSON.parse(values.options) as CompressOptions)),
 };
-const result = await compress(original, context, {
+// Taken by turns, so that a teacher is asked once about each.
+const variants = options.teacherWeight ? 16 : undefined;
+const taught = { ...context, training: augmentLandmarks(plainTraining, { mirror: MIRROR_68, variants }) };
+const result = await compress(original, taught, {
   ...options,
   checkpoint: { store, key: `compress-${values.setting}` },
 });

@@ -173,6 +173,9 @@ type Json = Readonly<Record<string, unknown>>;
 /** What a file of options may say: losses and schedules stand in it as plain data. */
 type FileOptions = Omit<CompressOptions, 'training'> & { readonly training?: Json };
 
+/** Options, and whether it was the caller who said how much the teacher counts: a preset speaks of labelled sets. */
+type ChosenOptions = CompressOptions & Record<Retraining, RetrainSetting> & { readonly weighsTeacher: boolean };
+
 /**
  * Options of `compress()`. @throws {EspalierError} IO, FIELD for what is wrong with a file; names and ranges of single
  * settings are checked by `compress()`
@@ -180,12 +183,10 @@ type FileOptions = Omit<CompressOptions, 'training'> & { readonly training?: Jso
 export async function compressOptions(
   values: Values<typeof COMPRESS_OPTIONS>,
   network: Network,
-): Promise<CompressOptions & Record<Retraining, RetrainSetting>> {
+): Promise<ChosenOptions> {
   const preset = presetOf(values);
-  const file: CompressOptions = {
-    ...(preset === undefined ? {} : presetOptions(preset, network)),
-    ...(values.options === undefined ? {} : await readOptions(values.options)),
-  };
+  const told = values.options === undefined ? {} : await readOptions(values.options);
+  const file: CompressOptions = { ...(preset === undefined ? {} : presetOptions(preset, network)), ...told };
   const layers =
     values.layers === undefined
       ? {}
@@ -198,6 +199,7 @@ export async function compressOptions(
     ...given({ epochs, learningRate }),
   });
   return {
+    weighsTeacher: (teacherWeight ?? told.teacherWeight) !== undefined,
     ...file,
     ...given({ criterion, layersPerStep, tolerance, retries, teacherWeight, feedback }),
     ...(order === undefined

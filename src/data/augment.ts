@@ -29,8 +29,8 @@ export interface AugmentOptions {
   /** Default 0.5. */
   mirrorProbability?: number;
   /**
-   * How many ways of each sample there are, which the epochs take by turns: of few, a teacher's answers are computed once
-   * (`Examples.period`), while 16 were as good as ever new ones. Default: every epoch another.
+   * How many ways of each sample there are, which the epochs take by turns: then a teacher's answers to each are computed
+   * once (`Examples.period`). Default: every epoch another.
    */
   variants?: number | undefined;
 }

@@ -56,9 +56,10 @@ describe('defaults', () => {
       return [Object.values(settings!), ...passes, layers!['dense1']!.keep];
     };
     expect(rates('paper')).toEqual([[0.75, 4, 256], [1, 0.02], [1, 0.02], [14, 0.02], 0.25]);
-    expect(rates('size')).toEqual([[0.55, 4, 256], [24, 0.04], [0, 0.01], [12, 0.02], 0.25]);
-    expect(rates('speed')).toEqual([[0.4, 2, 64], [24, 0.04], [0, 0.01], [8, 0.01], 0.25]);
-    expect(rates('quick')).toEqual([[0.55, 4, 256], [0, 0.01], [0, 0.01], [0, 0.01], 0.25]);
+    const levels = (keep: number, step: number): unknown[] => [keep, 'scalar', 4, 'layer', step, 0.2];
+    expect(rates('size')).toEqual([levels(0.3, 0.9), [60, 0.04], [0, 0.01], [0, 0.01], 0.12]);
+    expect(rates('tiny')).toEqual([levels(0.3, 1.5), [60, 0.04], [0, 0.01], [0, 0.01], 0.12]);
+    expect(rates('quick')).toEqual([levels(0.45, 0.9), [0, 0.01], [0, 0.01], [0, 0.01], 0.2]);
     expect(presetOptions('quick', large)).toMatchObject({ refit: true, feedback: 'full' });
   });
   it('are what is done where nothing is said', () => {

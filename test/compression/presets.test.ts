@@ -9,13 +9,17 @@ describe('presetOptions', () => {
   it('of the reference network the layers are those of the results', () => {
     expect(presetOptions('size', network)).toEqual({
       layersPerStep: Infinity,
-      settings: { keep: 0.55, subvectorLength: 4, codewordCount: 256 },
-      layers: { conv1_1: { quantize: false }, dense1: { keep: 0.25 } },
-      retrainPruned: { epochs: 24, learningRate: 0.04 },
+      settings: { keep: 0.3, quantizer: 'scalar', bits: 4, scales: 'layer', step: 0.9, rate: 0.2 },
+      layers: { conv1_1: { quantize: false }, dense1: { keep: 0.12 } },
+      refit: true,
+      feedback: 'full',
+      teacherWeight: 0.5,
+      training: { average: 0.998 },
+      retrainPruned: { epochs: 60, learningRate: 0.04 },
       retrainQuantized: { epochs: 0, learningRate: 0.01 },
-      final: { epochs: 12, learningRate: 0.02 },
+      final: { epochs: 0, learningRate: 0.01 },
     });
-    expect(presetOptions('quick', network).layers).toEqual({ conv1_1: { quantize: false }, dense1: { keep: 0.25 } });
+    expect(presetOptions('quick', network).layers).toEqual({ conv1_1: { quantize: false }, dense1: { keep: 0.2 } });
     expect(presetOptions('paper', network)).not.toHaveProperty('layersPerStep');
   });
 
@@ -27,7 +31,7 @@ describe('presetOptions', () => {
       conv(64, 1),
     ]);
     for (const [name, step] of [
-      ['quick', 0.2],
+      ['quick', 0.28],
       ['size', 0.4],
     ] as const) {
       const { layers } = resolveCompressOptions(small, presetOptions(name, small));
@@ -43,7 +47,7 @@ describe('presetOptions', () => {
     expect(presetOptions('size', small).training?.levels).toBe('moving');
     // Half of its weights in one layer that pays for a codebook, and a few more: 200 x 110 is 22,000.
     const large = sequential({ input: [110] }, [dense(200), dense(100)]);
-    expect(presetOptions('size', large).settings).toMatchObject({ keep: 0.55 });
+    expect(presetOptions('size', large).settings).toMatchObject({ keep: 0.3 });
     expect(presetOptions('size', sequential({ input: [100] }, [dense(200), dense(100)])).settings).toMatchObject({
       keep: 1,
     });
@@ -65,8 +69,8 @@ describe('presetOptions', () => {
   });
 
   it('another name is refused, with those that there are', () => {
-    expect(() => presetOptions('tiny' as never, network)).toThrow(
-      /expected one of paper, size, speed, quick, got "tiny"/,
+    expect(() => presetOptions('least' as never, network)).toThrow(
+      /expected one of paper, size, tiny, quick, got "least"/,
     );
   });
 });

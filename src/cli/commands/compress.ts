@@ -54,7 +54,7 @@ async function run(invocation: Compress): Promise<Result> {
   const { data } = values;
   const place = await openCheckpoint(folder, 'compress', onWriteError(values.onCheckpointError));
   const model = await openModel(path, values, { preprocess: values.preprocess, dense: true, note: progress.note });
-  const chosen = await compressOptions(values, model.network);
+  const { weighsTeacher, ...chosen } = await compressOptions(values, model.network);
 
   const sets = data === undefined ? undefined : await openSets({ ...values, data }, model.network, invocation);
   try {
@@ -66,10 +66,7 @@ async function run(invocation: Compress): Promise<Result> {
       ...(sets && { training: augmented(values.augment, sets.training, network.task), validation: sets.validation }),
     };
     // Where nothing says what is right, the original does.
-    const options =
-      sets && !sets.training.targetShape && chosen.teacherWeight === undefined
-        ? { ...chosen, teacherWeight: 1 }
-        : chosen;
+    const options = sets && !sets.training.targetShape && !weighsTeacher ? { ...chosen, teacherWeight: 1 } : chosen;
     progress.expect({
       pruned: options.retrainPruned.epochs,
       quantized: options.retrainQuantized.epochs,
