@@ -23,6 +23,8 @@ export const MODELS = {
   counted: 1,
   /** Besides by its row, its column, and the magnitudes of those before it and above it. For levels around a middle. */
   mixed: 2,
+  /** Each number by a code of its own, behind all that the range coder codes. See huffman.ts. */
+  huffman: 3,
 } as const;
 
 /** Part of a tensor that is coded by itself. */

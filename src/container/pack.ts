@@ -3,7 +3,16 @@ import { concatenateBytes } from '../base/bytes.ts';
 import { createCellCoder, isCountable, MODELS, partBytes } from './cells.ts';
 import type { Cells, Part } from './cells.ts';
 import { writeChecked } from './checksum.ts';
-import { floatParts, LENGTHS_BYTES, mostDecoded, PACKED_KEY, PACKED_TENSOR, PACKED_VERSION } from './packed.ts';
+import { hasHuffman, huffmanBytes } from './huffman.ts';
+import {
+  floatParts,
+  HUFFMAN_VERSION,
+  LENGTHS_BYTES,
+  mostDecoded,
+  PACKED_KEY,
+  PACKED_TENSOR,
+  PACKED_VERSION,
+} from './packed.ts';
 import { rangeEncoder } from './range-coder.ts';
 import { METADATA, metadataPairs } from './safetensors.ts';
 import type { Metadata, NamedArray } from './safetensors.ts';
@@ -14,18 +23,28 @@ export interface PackableArray extends NamedArray {
   readonly cells?: readonly Cells[];
 }
 
+/**
+ * 'smallest': each part by the model that makes it smallest. 'huffman': whole numbers by Huffman codes, floats as they are,
+ * as Deep Compression counts files; larger, and unpacked faster.
+ */
+export type PackedCoding = 'smallest' | 'huffman';
+
 /** A model must save this share to be worth its time. */
 const LEAST_GAIN = 0.01;
 
 /**
- * A packed file with its checksum: the same for the same tensors in the same order. Each part is coded by the model that
- * makes it smallest, or stored as it is where none saves 1 %. Undefined where reading would refuse it: what becomes less
+ * A packed file with its checksum: the same for the same tensors in the same order. By default each part is coded by the
+ * model that makes it smallest, or stored as it is where none saves 1 %. Undefined where reading would refuse it: what becomes less
  * than a sixty-fourth of itself.
  *
  * Cost: each part is coded up to three times; see docs/performance.md.
  */
-export function writePacked(tensors: readonly PackableArray[], metadata: Metadata): Uint8Array | undefined {
-  const pieces = chooseModels(tensors);
+export function writePacked(
+  tensors: readonly PackableArray[],
+  metadata: Metadata,
+  coding: PackedCoding = 'smallest',
+): Uint8Array | undefined {
+  const pieces = coding === 'huffman' ? huffmanModels(tensors) : chooseModels(tensors);
   const fields = [
     `"${METADATA}":{${metadataPairs(metadata)
       .map(([key, value]) => field(key, value))
@@ -52,6 +71,7 @@ export function assemblePacked(
   for (const { bytes, parts } of tensors) {
     for (const part of parts) {
       if (part.model === MODELS.raw) raw.push(rawBytes(part, bytes));
+      else if (part.model === MODELS.huffman) raw.push(huffmanBytes(rawBytes(part, bytes), part));
       else cells.code(part, bytes.slice());
     }
   }
@@ -63,7 +83,7 @@ export function assemblePacked(
   const packed = concatenateBytes([new Uint8Array(lengths.buffer), coded, ...raw]);
   return writeChecked(
     [{ name: PACKED_TENSOR, dtype: 'U8', shape: [packed.length], bytes: packed }],
-    new Map([[PACKED_KEY, PACKED_VERSION]]),
+    new Map([[PACKED_KEY, tensors.some(({ parts }) => parts.some(isHuffman)) ? HUFFMAN_VERSION : PACKED_VERSION]]),
   );
 }
 
@@ -75,8 +95,23 @@ function numbersOf({ model, stride, bits, count, columns }: Part): number[] {
   return stride > 0 ? [model] : [model, bits, count, columns];
 }
 
+const isHuffman = ({ model }: Part): boolean => model === MODELS.huffman;
+
+/** Of coded parts in the range coder's run. */
 const codedBytes = (parts: readonly Part[]): number =>
-  parts.reduce((sum, part) => sum + (part.model === MODELS.raw ? 0 : partBytes(part)), 0);
+  parts.reduce((sum, part) => sum + (part.model === MODELS.raw || isHuffman(part) ? 0 : partBytes(part)), 0);
+
+/** The parts of each tensor: whole numbers by Huffman codes where that is smaller, all else as it is. */
+function huffmanModels(tensors: readonly PackableArray[]): Part[][] {
+  return tensors.map((tensor) =>
+    partsOf(tensor).map((part): Part => {
+      const raw = { ...part, model: MODELS.raw };
+      if (part.stride > 0 || part.count === 0 || !hasHuffman(part) || hasMore(raw, tensor.bytes)) return raw;
+      const length = huffmanBytes(rawBytes(raw, tensor.bytes), part).length;
+      return length < partBytes(raw) ? { ...part, model: MODELS.huffman } : raw;
+    }),
+  );
+}
 
 /** The parts of each tensor, with the models that make them smallest. */
 function chooseModels(tensors: readonly PackableArray[]): Part[][] {

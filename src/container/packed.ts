@@ -4,7 +4,8 @@
  * what was packed.
  *
  * The bytes: two lengths of 32 bits, little endian, of the header and of what is coded; what is coded, one run of the range
- * coder: the header, then the coded parts of the tensors; at last the parts that are stored as they are. The header is
+ * coder: the header, then the coded parts of the tensors; at last the parts that are stored as they are or by Huffman
+ * codes, which version 2 has beside all that version 1 has. The header is
  * that of a safetensors file, but the tensors have no data_offsets and lie one behind the other; in their place is a list
  * of `parts`. Of floats it has the model (0 raw, 2 mixed) of each half of 16 bits, the lower one first; of all else [model,
  * bits, count, columns] of whole numbers packed lowest bit first, and again for the next, each from a whole byte on.
@@ -14,6 +15,7 @@
 import { EspalierError, show } from '../base/errors.ts';
 import { createCellCoder, isCountable, MODELS, partBytes } from './cells.ts';
 import type { Part } from './cells.ts';
+import { hasHuffman, leastHuffmanBytes, readHuffman } from './huffman.ts';
 import type { Json } from './json.ts';
 import { rangeDecoder } from './range-coder.ts';
 import {
@@ -32,6 +34,8 @@ import { codeText } from './text-model.ts';
 /** Key in the metadata of a packed file. Its value is the version of the coding. */
 export const PACKED_KEY = 'espalier.packed';
 export const PACKED_VERSION = '1';
+/** The same where parts are stored by Huffman codes. */
+export const HUFFMAN_VERSION = '2';
 /** Name of its one tensor. */
 export const PACKED_TENSOR = 'packed';
 /** Key in the metadata of a patch, which patch.ts writes. Its value is the version of the coding. */
@@ -84,10 +88,10 @@ export function openPacked(file: SafetensorsFile): {
   readonly tensors: readonly (PackedTensor & StoredArray)[];
 } {
   const version = file.metadata.get(PACKED_KEY);
-  if (version !== PACKED_VERSION)
+  if (version !== PACKED_VERSION && version !== HUFFMAN_VERSION)
     throw new EspalierError(
       'UNSUPPORTED_VERSION',
-      `readSafetensors: packed as version ${show(version)}; this program reads version ${PACKED_VERSION}, update it`,
+      `readSafetensors: packed as version ${show(version)}; this program reads versions ${PACKED_VERSION} and ${HUFFMAN_VERSION}, update it`,
       { name: PACKED_KEY, found: version },
     );
   const fail = failingOf(PACKED_TENSOR);
@@ -104,23 +108,40 @@ export function openPacked(file: SafetensorsFile): {
 
   const planned = readPacked(text);
   let decoded = 0;
+  // At least.
   let raw = 0;
+  let isHuffman = false;
   for (const part of planned.flatMap(({ parts }) => parts)) {
     if (part.model === MODELS.raw) raw += partBytes(part);
-    else decoded += partBytes(part);
+    else if (part.model === MODELS.huffman) {
+      isHuffman = true;
+      raw += leastHuffmanBytes(part);
+    } else decoded += partBytes(part);
   }
   checkDecoded(headerLength + decoded, codedLength);
-  if (raw !== bytes.length - rawAt)
+  if (isHuffman && version !== HUFFMAN_VERSION)
+    fail('FIELD', `expected version ${HUFFMAN_VERSION} where there are Huffman codes`, version);
+  if (isHuffman ? raw > bytes.length - rawAt : raw !== bytes.length - rawAt)
     fail('LAYOUT', `expected ${raw} bytes as they are, got ${bytes.length - rawAt}`, raw);
   const cells = createCellCoder(coder, decoded);
   const tensors = planned.map((tensor) => {
     const out = new Uint8Array(tensor.length);
     for (const part of tensor.parts) {
       if (part.model === MODELS.raw) putRaw(part, bytes.subarray(rawAt, (rawAt += partBytes(part))), out);
-      else cells.code(part, out);
+      else if (part.model === MODELS.huffman) {
+        const end = readHuffman(bytes, rawAt, part, out, part.first);
+        if (end === undefined)
+          return failingOf(tensor.name)(
+            'LAYOUT',
+            `expected ${part.count} numbers in Huffman codes; the file is damaged`,
+            rawAt,
+          );
+        rawAt = end;
+      } else cells.code(part, out);
     }
     return { ...tensor, bytes: out };
   });
+  if (rawAt !== bytes.length) fail('LAYOUT', 'expected nothing behind the last part', bytes.length - rawAt);
   return { text, tensors };
 }
 
@@ -167,9 +188,14 @@ function partsOf(name: string, { dtype, length }: TensorType, value: Json | unde
   const isRight = ({ model, bits, count, columns, stride }: Part): boolean =>
     stride > 0
       ? model === MODELS.raw || model === MODELS.mixed
-      : model <= MODELS.mixed && bits >= 1 && bits <= 16 && columns >= 1 && columns <= count;
+      : model <= MODELS.huffman && bits >= 1 && bits <= 16 && columns >= 1 && columns <= count;
   if (
-    !parts.every((part) => isRight(part) && (part.model !== MODELS.counted || isCountable(part))) ||
+    !parts.every(
+      (part) =>
+        isRight(part) &&
+        (part.model !== MODELS.counted || isCountable(part)) &&
+        (part.model !== MODELS.huffman || hasHuffman(part)),
+    ) ||
     (halves ? numbers.length !== halves.length : first !== length)
   )
     failingOf(name)('FIELD', `parts: expected such as make up ${length} bytes, got ${show(value)}`, value);

@@ -20,9 +20,11 @@ export interface WriteOptions {
   metadata?: Metadata;
   /**
    * true: as small as it becomes without loss, where that is smaller. `readNetwork` and `load` read it as they read any;
-   * other readers of safetensors find one tensor of bytes. false: each tensor under its name. Default false.
+   * other readers of safetensors find one tensor of bytes. 'huffman': the same with whole numbers in
+   * Huffman codes and floats as they are, which is larger and read faster. false: each tensor under its name. Default
+   * false.
    */
-  packed?: boolean;
+  packed?: boolean | 'huffman';
 }
 
 /**
@@ -49,6 +51,6 @@ export function writeNetwork(network: Network, options: WriteOptions = {}): Uint
   readDescription('writeNetwork', parseJson(description, { who: 'writeNetwork' }));
   const all = new Map([[NETWORK_KEY, description], ...further]);
   const plain = writeChecked(tensors, all);
-  const small = packed ? writePacked(tensors, all) : undefined;
+  const small = packed ? writePacked(tensors, all, packed === 'huffman' ? packed : 'smallest') : undefined;
   return small && small.length < plain.length ? small : plain;
 }

@@ -172,6 +172,8 @@ export function arraysOf(tensor: OnnxTensor): ArrayBufferView[] {
 
 export function arraysOfEncoding(encoding: Encoding): ArrayBufferView[] {
   if (encoding.kind === 'dense') return [encoding.data];
+  if (encoding.kind === 'sparse') return [encoding.positions, ...arraysOfEncoding(encoding.values)];
+  if (encoding.kind === 'binary') return [encoding.signs, encoding.scales];
   const parts =
     encoding.kind === 'scalar'
       ? [encoding.levels, encoding.scales, encoding.zeros]

@@ -20,6 +20,9 @@ import { ELEMENT } from './messages.ts';
 export function decodedInGraph(sheet: Sheet, name: string, encoding: Encoding): string {
   if (encoding.kind === 'product') return product(sheet, name, encoding);
   if (encoding.kind === 'scalar') return scalar(sheet, name, encoding);
+  // Where values stand would be told by running sums of the gaps, which readOnnx cannot read
+  // yet; nor does it know signs alone.
+  if (encoding.kind === 'sparse' || encoding.kind === 'binary') return decodedInFile(sheet, name, encoding);
   return addConstant(sheet, 'float', encoding.shape, encoding.data, name);
 }
 

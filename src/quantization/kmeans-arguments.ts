@@ -41,13 +41,21 @@ export function checkPoints(points: TensorLike): {
  * @throws {TypeError | RangeError} for anything else; {EspalierError} NONFINITE, RANGE
  */
 export function checkInit(
-  init: 'plusPlus' | 'random' | TensorLike,
+  init: 'plusPlus' | 'random' | 'exact' | TensorLike,
   K: number,
   d: number,
   offsets: Float64Array | undefined,
-): 'plusPlus' | 'random' | Float32Array {
-  if (typeof init === 'string')
-    return checkOneOf<'plusPlus' | 'random'>('kmeans', 'init', init, ['plusPlus', 'random']);
+): 'plusPlus' | 'random' | 'exact' | Float32Array {
+  if (typeof init === 'string') {
+    const checked = checkOneOf<'plusPlus' | 'random' | 'exact'>('kmeans', 'init', init, [
+      'plusPlus',
+      'random',
+      'exact',
+    ]);
+    if (checked === 'exact' && d !== 1)
+      throw new RangeError(`kmeans: init: expected points of one coordinate for 'exact', got ${d}; use 'plusPlus'`);
+    return checked;
+  }
   const { data, shape } = contiguous('kmeans', 'init', init);
   if (shape.length !== 2 || shape[0] !== K || shape[1] !== d)
     throw new RangeError(`kmeans: init: expected shape [${K}, ${d}], got [${shape.join(', ')}]`);

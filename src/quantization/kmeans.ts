@@ -12,6 +12,7 @@ import { stream } from '../base/random.ts';
 import type { FloatArray, Tensor, TensorLike } from '../base/tensor.ts';
 import { planAssignment, type Assignment, type AssignmentPlan, type Metric } from './assignment.ts';
 import { checkInit, checkPoints, checkWeights } from './kmeans-arguments.ts';
+import { bestIntervals } from './line.ts';
 import { distinctPoints, largestMagnitude, type DistinctPoints } from './points.ts';
 import { plusPlusSeeds, randomSeeds } from './seeding.ts';
 import { createWorkspaces, type Workspaces } from './workspaces.ts';
@@ -27,8 +28,11 @@ export interface KMeansOptions {
   iterations?: number;
   /** Stops when an iteration lowers the objective by less than this fraction. Default 0: only when nothing improves. */
   tolerance?: number;
-  /** Default 'plusPlus'. A tensor (K, d) gives the first codewords. */
-  init?: 'plusPlus' | 'random' | TensorLike;
+  /**
+   * Default 'plusPlus'. 'exact': of single coordinates (d = 1) the codewords that are best of all, by dynamic programming
+   * (see line.ts), 2 n K log2 n steps; iterations then have nothing to do. A tensor (K, d) gives the first codewords.
+   */
+  init?: 'plusPlus' | 'random' | 'exact' | TensorLike;
   /** (n) weights of the points, from 0. Default: all 1. */
   weights?: TensorLike;
   /** Weights of the coordinates in the distance, from 0: (d), or (n, d) with a row for each point. Default: all 1. */
@@ -254,7 +258,7 @@ export function prepareFit(points: TensorLike, given: KMeansOptions): Fit {
           yield* firstCodewords(problem, assignment, init, K, seed, restart),
         );
         if (!best || run.objective < best.objective) best = run;
-        if (typeof init !== 'string') break; // Given codewords lead to the same end each time.
+        if (typeof init !== 'string' || init === 'exact') break; // The same codewords lead to the same end each time.
       }
       return finish(problem, best as Run);
     };
@@ -366,14 +370,16 @@ function reseed(
 }
 
 function* firstCodewords(
-  { points, d, distinct, weights }: Problem,
+  problem: Problem,
   assignment: Assignment,
-  init: 'plusPlus' | 'random' | Float32Array,
+  init: 'plusPlus' | 'random' | 'exact' | Float32Array,
   K: number,
   seed: number,
   restart: number,
 ): Generator<undefined, Float32Array> {
   if (typeof init !== 'string') return init;
+  if (init === 'exact') return yield* bestOnLine(problem, K);
+  const { points, d, distinct, weights } = problem;
   const random = stream(seed, 'kmeans', restart);
   const seeds =
     init === 'random'
@@ -382,4 +388,33 @@ function* firstCodewords(
   const codewords = new Float32Array(K * d);
   seeds.forEach((seed, k) => codewords.set(points.subarray(seed * d, (seed + 1) * d), k * d));
   return codewords;
+}
+
+/** The best codewords of single coordinates: means of intervals of the numbers that there are. */
+function* bestOnLine(
+  { points, n, weights, metric, distinct: { ids, first } }: Problem,
+  K: number,
+): Generator<undefined, Float32Array> {
+  const weighed = new Float64Array(first.length);
+  const counted = new Float64Array(first.length);
+  for (let i = 0; i < n; i++) {
+    if (ids[i] < 0) continue;
+    counted[ids[i]]++;
+    weighed[ids[i]] += (weights?.[i] ?? 1) * (metric ? metric.weights[metric.perPoint ? i : 0] : 1);
+  }
+  // Numbers whose errors count for nothing are grouped as if they counted; such that count hardly, by what they count.
+  const most = weighed.reduce((largest, weight) => Math.max(largest, weight), 0);
+  const order = Int32Array.from(first, (_, i) => i).sort((a, b) => points[first[a]] - points[first[b]]);
+  const values = Float64Array.from(order, (i) => points[first[i]]);
+  const shares = Float64Array.from(order, (i) => (most > 0 ? Math.max(weighed[i] / most, 2 ** -60) : counted[i]));
+  const starts = yield* bestIntervals(values, shares, K);
+  return Float32Array.from(starts, (start, k) => {
+    let sum = 0;
+    let weight = 0;
+    for (let i = start; i < (k + 1 < K ? starts[k + 1] : values.length); i++) {
+      sum += shares[i] * values[i];
+      weight += shares[i];
+    }
+    return sum / weight;
+  });
 }

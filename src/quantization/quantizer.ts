@@ -58,9 +58,12 @@ export interface Quantizer<R extends Rules = Rules, E extends Encoding = Encodin
   milder(options: RuledBy<R>): RuledBy<R>;
   /**
    * Bits that the contents of a parameter of this shape take in the file, known without its values: at most this many,
-   * and exactly this many unless the values leave something out (as do fewer distinct sub-vectors than codewords).
+   * and exactly this many unless the values leave something out (as do fewer distinct sub-vectors than codewords), or
+   * {@link isBound}.
    */
   estimateBits(shape: Shape, options: RuledBy<R>): number;
+  /** What the estimate leaves open depends on all values (where those stand that are not zero). Default false. */
+  readonly isBound?: boolean;
   /**
    * Fits an encoding of shape (rows, columns) to a matrix of finite values. The same matrix, options and seed give the
    * same bytes.

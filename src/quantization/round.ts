@@ -25,7 +25,8 @@ export function roundEncoding<E extends Encoding>(encoding: E): E | undefined {
 
 export interface RoundingOptions {
   /**
-   * Also parameters that are not encoded: biases, statistics, and the weights of layers that stayed dense. Default false.
+   * Also numbers that are not codewords: biases, statistics, the weights of layers that stayed dense, and those that
+   * sparse ones keep. Default false.
    */
   readonly dense?: boolean;
 }
@@ -41,7 +42,7 @@ export function roundCodebooks(options: RoundingOptions = {}): Transform {
     const parameters = new Map<string, Encoding>(network.parameters);
     const reports: RoundingReport[] = [];
     for (const [parameter, encoding] of network.parameters) {
-      if (!encodingOperations(encoding.kind).toHalves || (isDense(encoding) && !dense)) continue;
+      if (!encodingOperations(encoding.kind).toHalves || (holdsWeights(encoding) && !dense)) continue;
       const rounded = roundEncoding(encoding);
       if (rounded) parameters.set(parameter, rounded);
       reports.push({
@@ -52,6 +53,11 @@ export function roundCodebooks(options: RoundingOptions = {}): Transform {
     }
     return { network: { ...network, parameters }, report: { transform: 'roundCodebooks', parameters: reports } };
   };
+}
+
+/** Whether what is trained are weights, not codewords. */
+function holdsWeights(encoding: Encoding): boolean {
+  return isDense(encoding) || (encoding.kind === 'sparse' && isDense(encoding.values));
 }
 
 function change(before: Float32Array, after: Float32Array): { largestChange: number; relativeChange: number } {

@@ -145,7 +145,15 @@ describe('a packed file of strangers', () => {
 
   it('is refused by name for each field that is wrong', () => {
     expect(unpack(fileOf(good, { raw })).tensors.get('a')?.bytes).toEqual(raw);
-    expectCode(() => unpack(fileOf(good, { raw, version: '2' })), 'UNSUPPORTED_VERSION');
+    expect(unpack(fileOf(good, { raw, version: '2' })).tensors.get('a')?.bytes).toEqual(raw);
+    expectCode(() => unpack(fileOf(good, { raw, version: '3' })), 'UNSUPPORTED_VERSION');
+    // Huffman codes: of version 2, of numbers up to 12 bits, as many as bits can hold, and whole.
+    const coded = new Uint8Array(133);
+    expectCode(() => unpack(fileOf(of([3, 8, 4, 4]), { raw: coded })), 'FIELD');
+    expectCode(() => unpack(fileOf(of([3, 8, 4, 4]), { raw: coded, version: '2' })), 'LAYOUT');
+    expectCode(() => unpack(fileOf(of([3, 8, 4, 4]), { raw, version: '2' })), 'LAYOUT');
+    expectCode(() => unpack(fileOf(of([3, 16, 2, 2]), { raw: coded, version: '2' })), 'FIELD');
+    expectCode(() => unpack(fileOf(of([3, 8, 2 ** 40, 1], 'U8', [2 ** 40]), { raw: coded, version: '2' })), 'LAYOUT');
     expectCode(() => unpack(fileOf(good)), 'LAYOUT');
     expectCode(() => unpack(fileOf(good, { raw: new Uint8Array(5) })), 'LAYOUT');
     expectCode(() => unpack(fileOf(`${good.slice(0, -1)},${good.slice(1)}`, { raw })), 'DUPLICATE');
@@ -153,7 +161,7 @@ describe('a packed file of strangers', () => {
     for (const parts of [
       undefined,
       ['0', 8, 4, 4],
-      [3, 8, 4, 4],
+      [4, 8, 4, 4],
       [0, 17, 2, 2],
       [0, 0, 4, 4],
       [0, 8, 4, 5],

@@ -6,12 +6,15 @@ import {
   denseEncoding,
   numberToHalf,
   halfToNumber,
+  packCodes,
+  type BinaryEncoding,
   type Encoding,
   type EncodingHeader,
   type EncodingKind,
   type ProductBlock,
   type ProductEncoding,
   type ScalarEncoding,
+  type SparseEncoding,
   type StoredTensor,
 } from '../../src/encodings/index.ts';
 
@@ -112,11 +115,76 @@ export const scalarEncodings: fc.Arbitrary<ScalarEncoding> = fc
     };
   });
 
+/** A scale per row or one; scales below zero too, as training may leave them. */
+export const binaryEncodings: fc.Arbitrary<BinaryEncoding> = fc
+  .record({
+    rows: fc.integer({ min: 1, max: 6 }),
+    columns: fc.integer({ min: 1, max: 11 }),
+    perRow: fc.boolean(),
+    seed: fc.infiniteStream(fc.nat()),
+    scales: fc.infiniteStream(float),
+  })
+  .map(({ rows, columns, perRow, seed, scales }) => ({
+    kind: 'binary',
+    shape: [rows, columns],
+    signs: packCodes(
+      Array.from({ length: rows * columns }, () => (seed.next().value as number) & 1),
+      1,
+    ),
+    scales: Float32Array.from({ length: perRow ? rows : 1 }, () => scales.next().value as number),
+  }));
+
+/**
+ * Few values or many, beside each other and far apart (gaps that every width has to cut in pieces), as floats, halves or
+ * codewords.
+ */
+export const sparseEncodings: fc.Arbitrary<SparseEncoding> = fc
+  .record({
+    gaps: fc.array(
+      fc.oneof({ weight: 5, arbitrary: fc.nat(4) }, { weight: 1, arbitrary: fc.constantFrom(7, 30, 31, 32, 300) }),
+      { minLength: 1, maxLength: 12 },
+    ),
+    behind: fc.nat(3),
+    rows: fc.constantFrom(1, 2, 5),
+    inner: fc.constantFrom('float', 'half', 'codewords'),
+    codewordCount: fc.integer({ min: 1, max: 9 }),
+    values: fc.infiniteStream(float),
+    seed: fc.infiniteStream(fc.nat()),
+  })
+  .map(({ gaps, behind, rows, inner, codewordCount: K, values, seed }) => {
+    let next = 0;
+    const positions = Uint32Array.from(gaps, (gap) => (next += gap + 1) - 1);
+    const n = positions.length;
+    const draw = (length: number): Float32Array => Float32Array.from({ length }, () => values.next().value as number);
+    const block = {
+      first: 0,
+      subspaceCount: 1,
+      subvectorLength: 1,
+      codewordCount: K,
+      codewords: draw(K),
+      codes: Uint16Array.from({ length: n }, () => (seed.next().value as number) % K),
+    };
+    const single = denseEncoding({ data: draw(n), shape: [n] });
+    return {
+      kind: 'sparse',
+      shape: [rows, Math.ceil((next + behind) / rows)],
+      positions,
+      values:
+        inner === 'codewords'
+          ? { kind: 'product', shape: [n], blocks: [block], codewordPrecision: 'float32' }
+          : inner === 'half'
+            ? (denseOperations.toHalves!(single) ?? single)
+            : single,
+    };
+  });
+
 /** An arbitrary for every kind: laws.test.ts fails for a kind that has none. */
 export const ENCODINGS: { readonly [K in EncodingKind]: fc.Arbitrary<Extract<Encoding, { kind: K }>> } = {
+  binary: binaryEncodings,
   dense: denseEncodings,
   product: productEncodings(),
   scalar: scalarEncodings,
+  sparse: sparseEncodings,
 };
 
 /** What a file would do: the header as JSON text and back, tensors found by suffix. */

@@ -49,7 +49,7 @@ test('every file of kinds/ is in both tables under its own name, and has an arbi
 });
 
 test('an unknown kind is refused, also one that objects inherit', () => {
-  for (const kind of ['sparse', 'toString', '__proto__'])
+  for (const kind of ['ternary', 'toString', '__proto__'])
     expect(() => encodingOperations(kind)).toThrow(failing('FIELD'));
 });
 

@@ -86,7 +86,7 @@ describe.each(QUANTIZER_NAMES)('%s', (name) => {
         const written = writeEncoding(encoding).tensors.reduce((sum, { bytes }) => sum + 8 * bytes.length, 0);
         const estimate = quantizer.estimateBits([rows, columns], given);
         expect(estimate).toBeGreaterThanOrEqual(written);
-        if (!coarse) expect(estimate).toBe(written);
+        if (!coarse && !quantizer.isBound) expect(estimate).toBe(written);
         expect([report.bits, encodingSize(encoding).total]).toEqual([written, written]);
         // Of a convolution as of the matrix that it is.
         expect(quantizer.estimateBits([rows, columns, 1, 1], given)).toBe(estimate);
@@ -146,7 +146,8 @@ describe.each(QUANTIZER_NAMES)('%s', (name) => {
       for (const shape of [one.shape, one.shape.toReversed()]) {
         const { encoding, report } = await quantizer.fit({ ...one, shape }, defaults, context);
         expect(decode(encoding).every(Number.isFinite)).toBe(true);
-        expect(report.relativeError).toBeLessThanOrEqual(0.5);
+        // What leaves weights out may leave out all but one, and of signs the magnitudes are lost.
+        expect(report.relativeError).toBeLessThanOrEqual(['binary', 'connections'].includes(name) ? 1 : 0.5);
       }
     }
   });

@@ -54,7 +54,10 @@ export interface MatrixOptions {
   seed?: number;
   /** Of k-means. Default 25. */
   iterations?: number;
-  /** Of k-means. Default 'plusPlus'. */
+  /**
+   * Of k-means. Default 'plusPlus', which of sub-vectors of length 1 is exact as long as numbers x codewords are at most
+   * 2^24, as for 262,144 weights and 64 codewords.
+   */
   init?: 'plusPlus' | 'random';
   /**
    * Importance of the columns (columns) or of every weight (rows, columns), from 0, in the squared error. Default: all
@@ -135,7 +138,7 @@ export const productQuantizer: Quantizer<typeof OPTIONS, ProductEncoding, Matrix
     signs: 'quantize absolute values and keep a sign bit per weight, or signed values',
     clampCodewords: 'fewer codewords in small layers, so that each has 4 sub-vectors',
     iterations: 'iterations of k-means at most',
-    init: 'first codewords: k-means++ or sub-vectors drawn at random',
+    init: 'first codewords: k-means++ (of single weights the best of all, where that is not too slow) or sub-vectors drawn at random',
   },
   flags: { codewordCount: 'codewords' },
   /** A layer's own way of cutting columns replaces the shared one, as only one of the two may be given. */
@@ -269,7 +272,7 @@ function prepareMatrix(matrix: TensorLike, given: MatrixOptions) {
       kernels,
       seed: options.seed ?? KMEANS_DEFAULTS.seed,
       iterations,
-      init: options.init ?? KMEANS_DEFAULTS.init,
+      init: initOf(options.init ?? KMEANS_DEFAULTS.init, shape, Math.min(K, shape[0])),
       ...(coordinateWeights && {
         coordinateWeights: {
           data: coordinateWeights.weights,
@@ -355,6 +358,14 @@ export function encode(
     }
   });
   return { ...codebook, shape: [rows, ...codebook.shape.slice(1)], blocks };
+}
+
+/** Most numbers x codewords for which the best codewords are searched for. */
+const MOST_EXACT = 2 ** 24;
+
+/** How single numbers find the best codewords of all, where that takes no longer than a few seconds. */
+function initOf(init: 'plusPlus' | 'random', [n, d]: readonly number[], K: number): 'plusPlus' | 'random' | 'exact' {
+  return init === 'plusPlus' && d === 1 && n * K <= MOST_EXACT ? 'exact' : init;
 }
 
 /** K, but of a small matrix at most the power of two that leaves 4 of its `members` per codeword, and at least 2. */
