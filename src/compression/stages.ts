@@ -109,7 +109,7 @@ function measured<R extends TransformReport>(
 
 /** Removes neurons of the groups that feed the step's layers and that no earlier step has `seen`. */
 function pruneStage(settings: CompressSettings, names: readonly string[], seen: readonly string[]): StagePlan {
-  const { criterion, scoring, repair, refit, training } = settings;
+  const { criterion, scoring, repair, refit, samples, training } = settings;
   // A group is pruned in the first step that reaches one of its readers.
   const feeders = (network: Network): ChannelGroup[] =>
     findGroups(network).filter(
@@ -136,7 +136,7 @@ function pruneStage(settings: CompressSettings, names: readonly string[], seen: 
     }
     const loss = training.loss ?? defaultLoss(network);
     const { network: thinner, report } = await prune({
-      ...{ criterion, scoring, loss, keep, repair, refit },
+      ...{ criterion, scoring, loss, keep, repair, refit, samples },
       ...(context.training ? {} : { fold: false }),
     })(network, context);
     return { network: thinner, report: { ...report, skipped } };
@@ -170,12 +170,12 @@ function quantizeStage(settings: CompressSettings, layers: readonly string[]): S
     context: StageContext,
   ): Promise<{ network: Network; report: QuantizeStageReport }> => {
     const { attempt, seed, kernels, threads, signal } = context;
-    const { feedback } = settings;
+    const { feedback, samples } = settings;
     const parameters: (ParameterReport & { layer: string })[] = [];
     // Behind quantized weights it could be folded no more, and would cost its four vectors.
     let result = foldNormalization(network, { layers, kinds: ['batchNorm'] });
     const folded = network.nodes.length - result.nodes.length;
-    const meter = feedback === 'none' ? undefined : await openMoments('compress', result, context);
+    const meter = feedback === 'none' ? undefined : await openMoments('compress', result, context, { samples });
     // Each layer is measured with those before it quantized.
     const order = weightedLayers(network).map(({ name }) => name);
     const chosen = meter ? [...layers].sort((a, b) => order.indexOf(a) - order.indexOf(b)) : layers;

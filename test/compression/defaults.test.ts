@@ -299,6 +299,34 @@ describe('what is asked reaches those who do it', () => {
     expect(both).toBeLessThan(await after({ feedback: 'none' }));
   });
 
+  it('samples, in how many different ones are measured where no epoch reads them all', async () => {
+    const measured = async (samples: number): Promise<number> => {
+      const seen = new Set<number>();
+      const training: Examples = {
+        ...context.training!,
+        read(indices, ...rest) {
+          for (const index of Array.from(indices)) seen.add(index);
+          return context.training!.read(indices, ...rest);
+        },
+      };
+      const none = { epochs: 0, learningRate: 1 };
+      await compress(
+        network,
+        { ...context, training },
+        {
+          ...{ samples, refit: true, feedback: 'full', retries: 0, settings: { keep: 0.5 } },
+          ...{ retrainPruned: none, retrainQuantized: none, final: none },
+        },
+      );
+      return seen.size;
+    };
+    const [few, many] = [await measured(16), await measured(64)];
+    expect(few).toBeGreaterThanOrEqual(16);
+    expect(few).toBeLessThan(64);
+    expect(many).toBeGreaterThanOrEqual(64);
+    await expect(measured(0)).rejects.toThrow('compress: samples: expected');
+  });
+
   it('criterion, in what is removed and in the report', async () => {
     const options: CompressOptions = { settings: { keep: 0.5, quantize: false }, order: ['dense2'], repair: false };
     const [a, b] = await Promise.all(

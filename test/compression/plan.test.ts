@@ -37,6 +37,7 @@ describe('defaults', () => {
       criterion: 'activationCorrelation',
       repair: true,
       refit: false,
+      samples: 512,
       packed: true,
       feedback: 'none',
       order: 'lastToFirst',

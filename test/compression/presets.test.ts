@@ -13,6 +13,7 @@ describe('presetOptions', () => {
       layers: { conv1_1: { quantize: false }, dense1: { keep: 0.12 } },
       refit: true,
       feedback: 'full',
+      samples: 2048,
       teacherWeight: 0.5,
       training: { average: 0.998 },
       retrainPruned: { epochs: 60, learningRate: 0.04 },
