@@ -1,4 +1,5 @@
 /** A plan: what is done to each layer, as plain JSON that can be read, edited and passed back. */
+import { isError } from '../base/realm.ts';
 import { EspalierError, show, showAll } from '../base/errors.ts';
 import { editDistance } from '../base/edit-distance.ts';
 import type { Network } from '../graph/network.ts';
@@ -71,7 +72,7 @@ export function checkPlan(network: Network, given: unknown): Plan {
     try {
       resolveCompressOptions(network, { layers: { [name]: setting } });
     } catch (cause) {
-      if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
+      if (!isError(cause) || !['TypeError', 'RangeError'].includes(cause.name)) throw cause;
       throw bad(`layers.${name}`, cause.message.replace(/^compress: /, ''));
     }
   }

@@ -63,25 +63,25 @@ beforeAll(async () => {
 });
 
 describe('the bundle of the runtime', () => {
-  it('is below 169 kB minified and 79 kB gzipped, SIMD kernels included', () => {
+  it('is below 174 kB minified and 80.5 kB gzipped, SIMD kernels included', () => {
     const gzipped = gzipSync(code).length;
     const table = [...parts]
       .sort(([, a], [, b]) => b - a)
       .map(([path, bytes]) => `${String(bytes).padStart(8)}  ${path}`);
     console.log([`runtime: ${code.length} bytes minified, ${gzipped} gzipped`, ...table].join('\n'));
-    expect(code.length).toBeLessThan(169_000);
-    expect(gzipped).toBeLessThan(79_000);
+    expect(code.length).toBeLessThan(174_000);
+    expect(gzipped).toBeLessThan(80_500);
   });
 
-  it('keeps to a budget per part: 70 kB for the core, 73 kB for the kernels, 3.6 kB for each file of operators', () => {
+  it('keeps to a budget per part: 75 kB for the core, 73 kB for the kernels, 3.6 kB for each file of operators', () => {
     const bytesOf = (belongs: (path: string) => boolean): number =>
       [...parts].reduce((sum, [path, bytes]) => sum + (belongs(path) ? bytes : 0), 0);
     // Of the core 1.9 kB hold a file to limits of memory and work, and 0.8 make what it is called visible, since a page
-    // opens files of strangers; 1 looks at options by known names; 0.5 are the exponents of halves; 6 unpack files; 2.9 round and compute functions to the same bits on every engine.
+    // opens files of strangers; 1 looks at options by known names; 0.5 are the exponents of halves; 7 unpack files; 3.7 are sparse and binary weights; 2.9 round and compute functions to the same bits on every engine.
     // The kernels carry what imported models need: functions and powers 3.4 kB, transposed convolutions 2, stacks of products,
     // rows standardized, elements rearranged and resampled; 3.6 kB run these as fast as others do: blocks that turn, pooling by rows.
     const [kernels, operators] = ['src/kernels/', 'src/operators/'];
-    expect(bytesOf((path) => !path.startsWith(kernels) && !path.startsWith(operators))).toBeLessThan(70_000);
+    expect(bytesOf((path) => !path.startsWith(kernels) && !path.startsWith(operators))).toBeLessThan(75_000);
     expect(bytesOf((path) => path.startsWith(kernels))).toBeLessThan(73_000);
     const large = [...parts].filter(([path, bytes]) => path.startsWith(operators) && bytes > 3600);
     expect(large).toEqual([]);
