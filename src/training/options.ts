@@ -363,6 +363,7 @@ export function checkExamples(who: string, name: string, examples: Examples | un
   if (typeof examples !== 'object' || examples === null || typeof examples.read !== 'function')
     throw new TypeError(`${who}: ${name}: expected examples ({ count, inputShape, read }), got ${show(examples)}`);
   checkInteger(who, `${name}.count`, examples.count, 0);
+  if (examples.period !== undefined) checkInteger(who, `${name}.period`, examples.period, 1);
   if (examples.count === 0)
     throw new EspalierError('DATA', `${who}: ${name}: expected at least one sample, got an empty set`, {
       name,

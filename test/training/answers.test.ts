@@ -101,6 +101,13 @@ describe('answers', () => {
 });
 
 describe('the period of a set', () => {
+  test('is a whole number of epochs', async () => {
+    for (const period of [0, 1.5, NaN])
+      await expect(train(tiny(1), context({ ...smoothSet(8, 1), period }), { epochs: 1 })).rejects.toThrow(
+        /train: context.training.period: expected/,
+      );
+  });
+
   const plain = examplesFromArrays({ inputs: new Float32Array(4 * 16).map((_, i) => i), inputShape: [1, 4, 4] });
 
   test('is 1 for arrays, and passes through parts and joins', () => {
