@@ -51,7 +51,7 @@ const PRESETS = {
       ...TAUGHT,
     },
   },
-  /** The structure of `size` with coarser levels: 1.2 bits a weight. */
+  /** The structure of `size` with coarser levels: 1 bit a weight. */
   tiny: {
     dense: 0.12,
     options: {
