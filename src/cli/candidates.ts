@@ -19,7 +19,6 @@ interface PoolValues {
   readonly part: string | undefined;
   readonly validation: string | undefined;
   readonly unlabelled: boolean;
-  readonly augment: 'none' | 'landmarks' | undefined;
 }
 
 /** Where the data are: what a thread, or another machine, needs to open them. */

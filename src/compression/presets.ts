@@ -12,11 +12,17 @@ const UNTRAINED = {
   final: { epochs: 0, learningRate: 0.01 },
 } as const satisfies CompressOptions;
 
-/** Pruned at once, refitted, retrained with the original as teacher beside the labels, then quantized without an epoch. */
-const TAUGHT = {
+/** All layers at once, each fitted to what the original answers. */
+const FITTED = {
+  layersPerStep: Infinity,
   refit: true,
   feedback: 'full',
   samples: 2048,
+} as const satisfies CompressOptions;
+
+/** Pruned at once, refitted, retrained with the original as teacher beside the labels, then quantized without an epoch. */
+const TAUGHT = {
+  ...FITTED,
   teacherWeight: 0.5,
   training: { average: 0.998 },
   retrainPruned: { epochs: 60, learningRate: 0.04 },
@@ -46,7 +52,6 @@ const PRESETS = {
   size: {
     dense: 0.12,
     options: {
-      layersPerStep: Infinity,
       settings: { keep: 0.3, quantizer: 'scalar', bits: 4, scales: 'layer', step: 0.9, rate: 0.2 },
       ...TAUGHT,
     },
@@ -55,7 +60,6 @@ const PRESETS = {
   tiny: {
     dense: 0.12,
     options: {
-      layersPerStep: Infinity,
       settings: { keep: 0.3, quantizer: 'scalar', bits: 4, scales: 'layer', step: 1.5, rate: 0.2 },
       ...TAUGHT,
     },
@@ -64,11 +68,8 @@ const PRESETS = {
   quick: {
     dense: 0.2,
     options: {
-      layersPerStep: Infinity,
       settings: { keep: 0.45, quantizer: 'scalar', bits: 4, scales: 'layer', step: 0.9, rate: 0.2 },
-      refit: true,
-      feedback: 'full',
-      samples: 2048,
+      ...FITTED,
       ...UNTRAINED,
     },
   },

@@ -330,47 +330,51 @@ async function openMemory(
       checkpoint.data ?? (await digestSets(context, control, settings)),
       ...[context.seed, context.kernels.name, measurementsOf(settings.criterion, settings.scoring)],
     ]);
-  async function recall<T>(what: unknown, label: string, make: () => Promise<T>): Promise<T> {
-    if (!checkpoint || identity === undefined) return make();
-    const text = digestOptions([identity, what]);
-    const name = `${checkpoint.key}-${label}-${crc32(new TextEncoder().encode(text)).toString(16)}.json`;
+  const place = (what: unknown, label: string): { readonly of: string; readonly name: string } => {
+    const of = digestOptions([identity, what]);
+    return { of, name: `${checkpoint?.key}-${label}-${crc32(new TextEncoder().encode(of)).toString(16)}.json` };
+  };
+  async function find(what: unknown, label: string): Promise<unknown> {
+    if (!checkpoint) return undefined;
+    const { of, name } = place(what, label);
     const bytes = await checkpoint.store.read(name);
-    const kept = bytes && parsed(new TextDecoder().decode(bytes), text);
-    if (kept !== undefined) return kept as T;
-    const made = await make();
+    return bytes && parsed(new TextDecoder().decode(bytes), of);
+  }
+  async function keep(what: unknown, label: string, value: unknown): Promise<void> {
+    if (!checkpoint) return;
+    const { of, name } = place(what, label);
     await checkpoint.store
-      .write(name, new TextEncoder().encode(JSON.stringify({ of: text, value: made })))
+      .write(name, new TextEncoder().encode(JSON.stringify({ of, value })))
       .catch((error: unknown) => {
         if (checkpoint.onWriteError !== 'goOn') throw error;
         control.emit({ kind: 'warning', text: `compressTo: ${(error as Error).message}` });
       });
-    return made;
   }
   return {
-    recall: (name, make) => recall([name, LADDER, settings.criterion, settings.scoring], name, make),
+    async recall<T>(name: string, make: () => Promise<T>): Promise<T> {
+      const what = [name, LADDER, settings.criterion, settings.scoring];
+      const kept = await find(what, name);
+      if (kept !== undefined) return kept as T;
+      const made = await make();
+      await keep(what, name, made);
+      return made;
+    },
     async evaluate(tasks, run) {
       const results = new Map<CandidateTask, CandidateResult>();
-      const missing: CandidateTask[] = [];
-      const nothing = Symbol('nothing');
       for (const task of tasks) {
-        const { plan, options } = task;
-        try {
-          results.set(task, await recall([plan, options], 'candidate', () => Promise.reject(nothing as never)));
-        } catch (error) {
-          if (error !== (nothing as unknown)) throw error;
-          missing.push(task);
-        }
+        const kept = await find([task.plan, task.options], 'candidate');
+        if (kept !== undefined) results.set(task, kept as CandidateResult);
       }
+      const missing = tasks.filter((task) => !results.has(task));
       const found = missing.length === 0 ? [] : await run(missing);
       if (!Array.isArray(found) || found.length !== missing.length || !found.every(isResult))
         throw new TypeError(
           `compressTo: evaluate: expected a result { bytes, error } for each of ${missing.length} tasks, got ${show(found)}`,
         );
-      for (const [i, task] of missing.entries())
-        results.set(
-          task,
-          await recall([task.plan, task.options], 'candidate', () => Promise.resolve(found[i] as CandidateResult)),
-        );
+      for (const [i, task] of missing.entries()) {
+        results.set(task, found[i] as CandidateResult);
+        await keep([task.plan, task.options], 'candidate', found[i]);
+      }
       return tasks.map((task) => results.get(task)!);
     },
   };

@@ -16,10 +16,10 @@ import type { RunControl } from '../base/control.ts';
 import { exp, log, square } from '../base/elementary.ts';
 import { sizeOf } from '../base/tensor.ts';
 import type { Tensor } from '../base/tensor.ts';
+import { subset } from '../data/arrays.ts';
 import { matrixSides } from '../encodings/checks.ts';
 import { decode, isDense } from '../encodings/index.ts';
 import type { Encoding } from '../encodings/types.ts';
-import type { Examples } from '../graph/examples.ts';
 import type { Network } from '../graph/network.ts';
 import type { Context } from '../graph/transform.ts';
 import { momentsObstacle, openMoments } from '../importance/moments.ts';
@@ -344,7 +344,12 @@ type Measure = (changed: Network) => Promise<number>;
 async function openMeasure(network: Network, context: Context): Promise<Measure> {
   const { kernels, threads, signal } = context;
   const how = { kernels, threads, ...(signal && { signal }) };
-  const examples = someOf(context.training!, SAMPLES);
+  const training = context.training!;
+  const count = Math.min(SAMPLES, training.count);
+  const examples = subset(
+    training,
+    Int32Array.from({ length: count }, (_, i) => Math.floor((i * training.count) / count)),
+  );
   const before = await predictOutputs(network, examples, how);
   return async (changed) => square(outputError(await predictOutputs(changed, examples, how), before, examples.count));
 }
@@ -448,20 +453,4 @@ function withWeights({ network, name, weight, weights, rows, columns, moments }:
       bias[o] += (weights[o * columns + j] - data[o * columns + j]) * moments.mean[group * columns + j];
   }
   return withBias(changed, name, bias);
-}
-
-/** So many samples of a set, spread over it. */
-function someOf(examples: Examples, most: number): Examples {
-  const count = Math.min(most, examples.count);
-  return {
-    count,
-    inputShape: examples.inputShape,
-    read: (indices, inputs, _targets, pass) =>
-      examples.read(
-        Int32Array.from(indices, (i) => Math.floor((i * examples.count) / count)),
-        inputs,
-        undefined,
-        pass,
-      ),
-  };
 }

@@ -54,7 +54,19 @@ export const activationCorrelation: Criterion<typeof ACTIVATION_CORRELATION_OPTI
   },
 };
 
-const WEIGHT_CORRELATION_OPTIONS = { neighbours: integer(1), weighting };
+const CORRELATION_OPTIONS = { neighbours: integer(1), weighting };
+const CORRELATION_WORDS = {
+  neighbours: 'most correlated neurons that the mean is over',
+  weighting: 'what is multiplied by: deviation and outgoing weights, or nothing',
+};
+
+/** Mean of the `count` largest, over `unit`; of none 0. @param ascending - sorted */
+function meanOfLargest(ascending: Float32Array | Float64Array, count: number, unit = 1): number {
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += ascending[ascending.length - 1 - i] / unit;
+  return count > 0 ? sum / count : 0;
+}
+
 /**
  * What a neuron contributes (standard deviation times outgoing weights, as a share of what its consumers hear) times
  * what of it is its own: 1 - mean |correlation| with its `neighbours` most correlated fellows among those that contribute
@@ -70,15 +82,12 @@ const WEIGHT_CORRELATION_OPTIONS = { neighbours: integer(1), weighting };
  * Source: after Wang et al., "COP: Customized Deep Model Compression via Regularized Correlation-Based Filter-Level
  * Pruning", IJCAI 2019 (which correlates the next layer's columns).
  */
-export const weightCorrelation: Criterion<typeof WEIGHT_CORRELATION_OPTIONS> = {
+export const weightCorrelation: Criterion<typeof CORRELATION_OPTIONS> = {
   name: 'weightCorrelation',
   measures: (options) => (options.weighting === 'none' ? [] : ['deviations']),
-  options: WEIGHT_CORRELATION_OPTIONS,
+  options: CORRELATION_OPTIONS,
   defaults: { neighbours: 1, weighting: 'contribution' },
-  words: {
-    neighbours: 'most correlated neurons that the mean is over',
-    weighting: 'what is multiplied by: deviation and outgoing weights, or nothing',
-  },
+  words: CORRELATION_WORDS,
   score(network, group, statistics, options) {
     const { channels, producers } = group;
     const contributed = options.weighting === 'none' ? undefined : contributions(network, group, statistics);
@@ -97,16 +106,13 @@ export const weightCorrelation: Criterion<typeof WEIGHT_CORRELATION_OPTIONS> = {
           return isStronger ? Math.abs(behindRelu(r)) : 0;
         });
         others.sort();
-        let sum = 0;
-        for (let i = 0; i < neighbours; i++) sum += others[channels - 1 - i];
-        scores[c] += (1 - (neighbours > 0 ? sum / neighbours : 0)) / producers.length;
+        scores[c] += (1 - meanOfLargest(others, neighbours)) / producers.length;
       }
     }
     return contributed ? scores.map((score, c) => score * contributed[c]) : scores;
   },
 };
 
-const COP_OPTIONS = { neighbours: integer(1), weighting };
 /**
  * What a neuron contributes times what of it is its own: 1 - how redundant a channel is to those who read it: the columns by which consumers read two channels, correlated over
  * their outputs (Pearson, absolute, averaged over taps and columns of a flatten), over the largest of the group; of those the
@@ -118,15 +124,12 @@ const COP_OPTIONS = { neighbours: integer(1), weighting };
  * Source: Wang et al., "COP: Customized Deep Model Compression via Regularized Correlation-Based Filter-Level Pruning", IJCAI
  * 2019, sections 3.1 and 3.2; its terms for cost, which only matter between groups, are `rankGlobally`'s.
  */
-export const cop: Criterion<typeof COP_OPTIONS> = {
+export const cop: Criterion<typeof CORRELATION_OPTIONS> = {
   name: 'cop',
   measures: (options) => (options.weighting === 'none' ? [] : ['deviations']),
-  options: COP_OPTIONS,
+  options: CORRELATION_OPTIONS,
   defaults: { neighbours: 3, weighting: 'contribution' },
-  words: {
-    neighbours: 'most correlated neurons that the mean is over',
-    weighting: 'what is multiplied by: deviation and outgoing weights, or nothing',
-  },
+  words: CORRELATION_WORDS,
   score(network, group, statistics, options) {
     const { channels, consumers } = group;
     const contributed = options.weighting === 'none' ? undefined : contributions(network, group, statistics);
@@ -137,9 +140,7 @@ export const cop: Criterion<typeof COP_OPTIONS> = {
       const most = correlations.reduce((largest, r) => Math.max(largest, r), 0);
       for (let c = 0; c < channels; c++) {
         const others = correlations.slice(c * channels, (c + 1) * channels).sort();
-        let sum = 0;
-        for (let i = 0; i < neighbours; i++) sum += others[channels - 1 - i] / (most || 1);
-        scores[c] += (1 - (neighbours > 0 ? sum / neighbours : 0)) / consumers.length;
+        scores[c] += (1 - meanOfLargest(others, neighbours, most || 1)) / consumers.length;
       }
     }
     return contributed ? scores.map((score, c) => score * contributed[c]) : scores;

@@ -14,12 +14,12 @@ import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, ma
 import type {
   EncodingHeader,
   EncodingOperations,
-  EncodingPlace,
   EncodingReading,
   EncodingSize,
   Length,
   StoredTensor,
 } from '../kind.ts';
+import { decodeScaled, placeScaled, pullbackScaled, type ScaledPlace } from '../scaled.ts';
 
 export interface BinaryEncoding {
   readonly kind: 'binary';
@@ -28,14 +28,6 @@ export interface BinaryEncoding {
   readonly signs: Uint8Array;
   /** One, or one per row. From 0 as fitted, but training may move them below zero. */
   readonly scales: Float32Array;
-}
-
-/** Where a binary encoding lies on a heap: `values` are the scales. */
-export interface BinaryPlace extends EncodingPlace {
-  /** 1 or -1 for each weight, floats. */
-  readonly factors: number;
-  /** As many zeros as scales: decoding is an affine map, and this is its shift. */
-  readonly shift: number;
 }
 
 const signOf = ({ signs }: BinaryEncoding, i: number): number => ((signs[i >> 3] >> (i & 7)) & 1 ? -1 : 1);
@@ -70,39 +62,24 @@ function lengths({ shape, signs, scales }: BinaryEncoding): Length[] {
 }
 
 /** The half that a page carries which runs a model. */
-export const binaryReading: EncodingReading<BinaryEncoding, BinaryPlace> = {
+export const binaryReading: EncodingReading<BinaryEncoding, ScaledPlace> = {
   kind: 'binary',
   trainedCount: ({ scales }) => scales.length,
   trainedValues: ({ scales }) => scales.slice(),
   read,
   lengths,
-  place({ shape, scales }, { dense, source }) {
-    const values = source(scales.length);
-    return { dense, values, factors: source(sizeOf(shape)), shift: source(scales.length) };
-  },
+  place: ({ shape, scales }, room) => placeScaled(shape, scales.length, room),
   fill(heap, { values, factors, shift }, encoding) {
     const { shape, scales } = encoding;
     heap.float.set(scales, values);
     heap.float.fill(0, shift, shift + scales.length);
     for (let i = 0; i < sizeOf(shape); i++) heap.float[factors + i] = signOf(encoding, i);
   },
-  decodeOnHeap(encoding, { dense, values, factors, shift }, run) {
-    run('affineForward', {
-      x: factors,
-      scale: values,
-      shift,
-      y: dense,
-      samples: 1,
-      channels: encoding.scales.length,
-      positions: groupLength(encoding),
-      activation: 0,
-      parameters: shift,
-    });
-  },
+  decodeOnHeap: (encoding, place, run) => decodeScaled(place, encoding.scales.length, groupLength(encoding), run),
 };
 
 /** The other half: training, writing, reports. */
-export const binaryOperations: EncodingOperations<BinaryEncoding, BinaryPlace> = {
+export const binaryOperations: EncodingOperations<BinaryEncoding, ScaledPlace> = {
   kind: 'binary',
 
   decode(encoding, out) {
@@ -130,18 +107,8 @@ export const binaryOperations: EncodingOperations<BinaryEncoding, BinaryPlace> =
   },
   counts: (encoding) => new Float32Array(encoding.scales.length).fill(groupLength(encoding)),
 
-  pullbackOnHeap(encoding, { factors }, { dense, values, room }, run) {
-    const channels = encoding.scales.length;
-    run('affineBackwardParameters', {
-      x: factors,
-      dy: dense,
-      dscale: values,
-      dshift: room(channels),
-      samples: 1,
-      channels,
-      positions: groupLength(encoding),
-    });
-  },
+  pullbackOnHeap: (encoding, place, places, run) =>
+    pullbackScaled(place, places, encoding.scales.length, groupLength(encoding), run),
 
   structure: ({ signs, scales }) => [signs.length, scales.length],
   size: ({ shape, scales }) => binarySize(sizeOf(shape), scales.length),

@@ -18,12 +18,12 @@ import { checkBytes, checkDtype, checkLength, floatsOf, headerShape, invalid, ma
 import type {
   EncodingHeader,
   EncodingOperations,
-  EncodingPlace,
   EncodingReading,
   EncodingSize,
   Length,
   StoredTensor,
 } from '../kind.ts';
+import { decodeScaled, placeScaled, pullbackScaled, type ScaledPlace } from '../scaled.ts';
 
 export interface ScalarEncoding {
   readonly kind: 'scalar';
@@ -36,14 +36,6 @@ export interface ScalarEncoding {
   readonly scales: Float32Array;
   /** As many as scales, each below 2^bits. Absent: symmetric. */
   readonly zeros?: Uint8Array;
-}
-
-/** Where a scalar encoding lies on a heap: `values` are the ranges that the scales stand for. */
-export interface ScalarPlace extends EncodingPlace {
-  /** Levels, less their zero points, in units of the range: floats. */
-  readonly levels: number;
-  /** As many zeros as scales: decoding is an affine map, and this is its shift. */
-  readonly shift: number;
 }
 
 /**
@@ -116,42 +108,28 @@ function lengths({ shape, levels, scales, zeros }: ScalarEncoding): Length[] {
 }
 
 /** The half that a page carries which runs a model. */
-export const scalarReading: EncodingReading<ScalarEncoding, ScalarPlace> = {
+export const scalarReading: EncodingReading<ScalarEncoding, ScaledPlace> = {
   kind: 'scalar',
   trainedCount: ({ scales }) => scales.length,
   trainedValues,
   read,
   lengths,
-  place({ shape, scales }, { dense, source }) {
-    const values = source(scales.length);
-    return { dense, values, levels: source(sizeOf(shape)), shift: source(scales.length) };
-  },
-  fill(heap, { values, levels, shift }, encoding) {
+  place: ({ shape, scales }, room) => placeScaled(shape, scales.length, room),
+  // Trained are the ranges that the scales stand for; factors are levels, less their zero points, in units of the range.
+  fill(heap, { values, factors, shift }, encoding) {
     const { scales } = encoding;
     const length = groupLength(encoding);
     const unit = 1 / rangeOf(encoding);
     heap.float.set(trainedValues(encoding), values);
     heap.float.fill(0, shift, shift + scales.length);
     for (let group = 0, i = 0; group < scales.length; group++)
-      for (const end = i + length; i < end; i++) heap.float[levels + i] = steps(encoding, i, group) * unit;
+      for (const end = i + length; i < end; i++) heap.float[factors + i] = steps(encoding, i, group) * unit;
   },
-  decodeOnHeap(encoding, { dense, values, levels, shift }, run) {
-    run('affineForward', {
-      x: levels,
-      scale: values,
-      shift,
-      y: dense,
-      samples: 1,
-      channels: encoding.scales.length,
-      positions: groupLength(encoding),
-      activation: 0,
-      parameters: shift,
-    });
-  },
+  decodeOnHeap: (encoding, place, run) => decodeScaled(place, encoding.scales.length, groupLength(encoding), run),
 };
 
 /** The other half: training, writing, reports. */
-export const scalarOperations: EncodingOperations<ScalarEncoding, ScalarPlace> = {
+export const scalarOperations: EncodingOperations<ScalarEncoding, ScaledPlace> = {
   kind: 'scalar',
 
   decode(encoding, out) {
@@ -178,19 +156,8 @@ export const scalarOperations: EncodingOperations<ScalarEncoding, ScalarPlace> =
   },
   counts: (encoding) => Float32Array.from(groupSums(encoding, (_, share) => share * share)),
 
-  pullbackOnHeap(encoding, { levels }, { dense, values, room }, run) {
-    const channels = encoding.scales.length;
-    run('affineBackwardParameters', {
-      x: levels,
-      dy: dense,
-      dscale: values,
-      // The zero points are not trained.
-      dshift: room(channels),
-      samples: 1,
-      channels,
-      positions: groupLength(encoding),
-    });
-  },
+  pullbackOnHeap: (encoding, place, places, run) =>
+    pullbackScaled(place, places, encoding.scales.length, groupLength(encoding), run),
 
   structure: ({ bits, levels, scales, zeros }) => [bits, levels.length, scales.length, zeros?.length ?? -1],
   size: ({ shape, bits, scales, zeros }) => scalarSize(sizeOf(shape), bits, scales.length, zeros !== undefined),

@@ -8,7 +8,7 @@
  * worth (Gish, Pierce, "Asymptotically efficient quantizing", IEEE Transactions on Information Theory, 1968: a quarter of
  * a bit from what any quantizer can reach). Needs no data and no seed.
  */
-import { roundEven, square } from '../../base/elementary.ts';
+import { square } from '../../base/elementary.ts';
 import { boolean, choice, integer, number } from '../../base/rules.ts';
 import { createRunControl, type RunControl } from '../../base/control.ts';
 import type { Tensor } from '../../base/tensor.ts';
@@ -140,7 +140,7 @@ export const scalarQuantizer: Quantizer<typeof OPTIONS, ScalarEncoding, ScalarRe
 const ROUNDS = 3;
 
 /** Bits of the levels of an encoding, by how often each stands in it. */
-function levelBits({ bits, levels }: ScalarEncoding): Float64Array {
+function costsOf({ bits, levels }: ScalarEncoding): Float64Array {
   const counts = new Float64Array(2 ** bits);
   for (let i = 0; i < levels.length; i++) counts[levels[i]]++;
   return bitsOfLevels(counts);
@@ -149,10 +149,11 @@ function levelBits({ bits, levels }: ScalarEncoding): Float64Array {
 /**
  * The level of the least error plus bits, of those between the nearest and the zero point.
  * @param aimed - the weight in steps from the zero point
+ * @param bits - that each of the 2^levelBits levels costs
  * @param price - of a bit, in squared steps
  */
-function cheapest(aimed: number, zero: number, bits: Float64Array, price: number): number {
-  const nearest = Math.min(bits.length - 1, Math.max(0, roundEven(aimed) + zero));
+function cheapest(aimed: number, zero: number, levelBits: number, bits: Float64Array, price: number): number {
+  const nearest = nearestLevel(aimed, 1, zero, levelBits);
   if (price === 0) return nearest;
   const towards = Math.sign(zero - nearest);
   let [best, least] = [nearest, Infinity];
@@ -179,12 +180,18 @@ function cheapened(
   for (let i = 0; i < data.length; i++) mean += worth(i) / data.length;
   let found = nearest;
   for (let round = 0; round < ROUNDS; round++) {
-    const costs = levelBits(found);
+    const costs = costsOf(found);
     found = {
       ...found,
       levels: found.levels.map((_, i) => {
         const group = Math.floor(i / length);
-        return cheapest(data[i] / scales[group], zeros ? zeros[group] : middle(bits), costs, (rate * mean) / worth(i));
+        return cheapest(
+          data[i] / scales[group],
+          zeros ? zeros[group] : middle(bits),
+          bits,
+          costs,
+          (rate * mean) / worth(i),
+        );
       }),
     };
   }
@@ -213,13 +220,13 @@ async function fed(
   const plainValues = scalarOperations.decode(plain);
   let [found, values] = [plain, plainValues];
   for (let round = 0; round < (rate > 0 ? ROUNDS : 1); round++) {
-    const costs = levelBits(found);
+    const costs = costsOf(found);
     const choose: Choose = (row, j, [carried], decoded, factor) => {
       const group = scales.length === 1 ? 0 : row;
       const zero = zeros ? zeros[group] : middle(bits);
       const own = factor[j * columns + j];
       const aimed = data[row * columns + j] + carried / own;
-      const level = cheapest(aimed / scales[group], zero, costs, rate === 0 ? 0 : (rate * mean) / square(own));
+      const level = cheapest(aimed / scales[group], zero, bits, costs, rate === 0 ? 0 : (rate * mean) / square(own));
       decoded[j] = Math.fround((level - zero) * scales[group]);
     };
     const result = plainValues.slice();
